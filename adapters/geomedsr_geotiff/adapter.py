@@ -1,0 +1,49 @@
+"""The adapter's face to the registry: can it, open it, sink for it."""
+
+from __future__ import annotations
+
+import os
+
+from geomedsr.errors import GeomedsrError, InputError
+from geomedsr.scene import Scene
+from geomedsr_geotiff.handles import can_open, gdal_error
+from geomedsr_geotiff.reader import open_raster
+from geomedsr_geotiff.sink import FORMATS, RasterSink, create_sink
+
+
+class GeoTiffAdapter:
+    """Reads whatever GDAL reads (``/vsi…`` paths and URLs too); writes GeoTIFF, PNG and JPEG."""
+
+    def can_open(self, path: str) -> bool:
+        """Whether GDAL opens it."""
+        return can_open(path)
+
+    def open(self, path: str) -> Scene:
+        """The scene of a raster."""
+        return open_raster(path)
+
+    def explain(self, path: str) -> GeomedsrError:
+        """Why GDAL does not open it."""
+        if os.path.isdir(path):
+            return InputError(f"the directory {path}", "a raster file", "name a file in it")
+        if os.path.exists(path):
+            if os.path.getsize(path) == 0:
+                return InputError(f"the empty file {path}", "a raster", "copy or download it again")
+            return InputError(
+                f"{path}, which GDAL cannot read ({gdal_error(path)})",
+                "a raster such as GeoTIFF",
+                "check that the file is whole and of a format in `rio env --formats`",
+            )
+        if os.path.lexists(path):
+            return InputError(f"{path}, a link to nothing", "a raster file", "check where the link points")
+        if "://" in path or path.startswith("/vsi") or ":" in path[2:]:
+            return InputError(f"{path} ({gdal_error(path)})", "a path or address GDAL can read", "check it")
+        return InputError(f"{path}, which does not exist", "a raster file", "check the path")
+
+    def can_write(self, path: str) -> bool:
+        """Whether the suffix is one this adapter writes."""
+        return os.path.splitext(path)[1].lower() in FORMATS
+
+    def sink(self, scene: Scene, path: str, overwrite: bool) -> RasterSink:
+        """A sink that ends as the file ``path``."""
+        return create_sink(scene, path, overwrite)

@@ -1,0 +1,105 @@
+"""Open GDAL data sets: one handle per thread, GDAL's block cache capped, errors in one line."""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+
+from geomedsr.errors import InputError
+
+#: GDAL's default is 5 % of the machine's memory; regions are read once, so little is enough (bytes).
+CACHE_BYTES = 128 << 20
+
+#: Handles kept open per thread.
+_MOST = 8
+
+_local = threading.local()
+
+
+@contextmanager
+def gdal(**options: Any) -> Iterator[None]:
+    """GDAL with our settings, for the time of a call; a cache size set by the user is respected."""
+    if "GDAL_CACHEMAX" not in os.environ:
+        options.setdefault("GDAL_CACHEMAX", CACHE_BYTES)
+    with rasterio.Env(**options):
+        yield
+
+
+def connect(path: str) -> Any:
+    """A new handle for reading. A path that exists is taken literally; else GDAL and rasterio parse it."""
+    with unplaced():
+        return rasterio.open(Path(path) if os.path.exists(path) else path)
+
+
+@contextmanager
+def unplaced() -> Iterator[None]:
+    """An image without georeferencing is nothing to warn of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
+
+
+def stamp(path: str) -> tuple[int, int]:
+    """Time and size of a local file, so that a handle to a file that was replaced is not used again."""
+    try:
+        stat = os.stat(path)
+    except (OSError, ValueError):
+        return 0, 0
+    return stat.st_mtime_ns, stat.st_size
+
+
+def handle(path: str, version: tuple[int, int]) -> Any:
+    """This thread's handle of a path."""
+    pool: OrderedDict[Any, Any] = _local.__dict__.setdefault("pool", OrderedDict())
+    key = (os.getpid(), path, version)
+    if key not in pool:
+        pool[key] = connect(path)
+        while len(pool) > _MOST:
+            pool.popitem(last=False)[1].close()
+    pool.move_to_end(key)
+    return pool[key]
+
+
+def release() -> None:
+    """Close this thread's handles."""
+    for dataset in _local.__dict__.pop("pool", {}).values():
+        dataset.close()
+
+
+def can_open(path: str) -> bool:
+    """Whether GDAL opens a path."""
+    return gdal_error(path) is None
+
+
+def gdal_error(path: str) -> str | None:
+    """What GDAL says when it cannot open a path; None when it can."""
+    try:
+        with gdal(), connect(path):
+            return None
+    except (RasterioError, OSError, ValueError, TypeError) as error:
+        return one_line(error)
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message, and its cause's, on one line."""
+    text = str(error.__cause__ or error) or type(error).__name__
+    return " ".join(text.split())
+
+
+def read_error(path: str, where: str, error: BaseException) -> InputError:
+    """The error for a window that cannot be read."""
+    return InputError(
+        f"{path}, which fails at {where} ({one_line(error)})", "a whole file", "copy or download it again"
+    )
+
+
+__all__ = ["RasterioIOError", "can_open", "connect", "gdal", "gdal_error", "handle", "read_error", "release", "stamp"]

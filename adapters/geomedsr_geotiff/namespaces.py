@@ -1,0 +1,69 @@
+"""Tags in namespaces (GDAL metadata domains), through a driver that drops them.
+
+GDAL's COG driver copies either the bands' own tags or the tags in namespaces, never both (seen in 3.10). So
+room is reserved in the tags it does copy, and filled afterwards: same length, so nothing in the file moves
+and its layout stays valid.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+from geomedsr.scene import Band
+
+#: The tag whose text is replaced, in the default domain.
+RESERVED = "GEOMEDSR_RESERVED"
+
+_GDAL_METADATA = 42112  # the TIFF tag of GDAL's metadata, an XML text
+
+
+def items(tags: Mapping[str, Mapping[str, str]], bands: Sequence[Band]) -> str:
+    """GDAL's XML for the namespaced tags of a data set and of its bands; empty when there are none."""
+    lines = [_item(key, text, ns) for ns, values in tags.items() if ns for key, text in values.items()]
+    for sample, band in enumerate(bands):
+        named = ((ns, values) for ns, values in band.tags.items() if ns)
+        lines += [_item(key, text, ns, sample) for ns, values in named for key, text in values.items()]
+    return "".join(lines)
+
+
+def _item(key: str, text: str, namespace: str, sample: int | None = None) -> str:
+    # GDAL escapes the text of an item before the XML is escaped, and undoes both.
+    where = "" if sample is None else f' sample="{sample}"'
+    return f"  <Item name={quoteattr(key)}{where} domain={quoteattr(namespace)}>{escape(escape(text))}</Item>\n"
+
+
+def placeholder(xml: str) -> str:
+    """A tag value that takes at least as many bytes as the XML."""
+    return "." * len(xml.encode())
+
+
+def fill(path: Path, xml: str) -> None:
+    """Put the XML where the placeholder is.
+
+    Raises:
+        OSError: the file has no such placeholder.
+    """
+    with open(path, "r+b") as file:
+        head = file.read(16)
+        if head[:2] != b"II" or head[2] not in (42, 43):
+            raise OSError(f"{path} is no little-endian TIFF")
+        big = head[2] == 43
+        (offset,) = struct.unpack_from("<Q" if big else "<I", head, 8 if big else 4)
+        file.seek(offset)
+        (count,) = struct.unpack("<Q" if big else "<H", file.read(8 if big else 2))
+        size, form = (20, "<HHQQ") if big else (12, "<HHII")
+        for entry in struct.iter_unpack(form, file.read(count * size)):
+            if entry[0] == _GDAL_METADATA:
+                file.seek(entry[3])
+                text = file.read(entry[2])
+                start = text.find(f'<Item name="{RESERVED}"'.encode())
+                stop = text.find(b"</Item>", start) + len(b"</Item>")
+                if start >= 0:
+                    room = stop - start
+                    file.seek(entry[3] + start)
+                    file.write(xml.strip().encode().ljust(room))
+                    return
+    raise OSError(f"{path} has no room for tags in namespaces")

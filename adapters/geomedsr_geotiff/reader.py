@@ -1,0 +1,250 @@
+"""GDAL rasters as scenes: what is read from the headers, and the source that reads windows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import rasterio.windows
+from affine import Affine
+from rasterio.enums import ColorInterp, MaskFlags
+
+from geomedsr.errors import InputError
+from geomedsr.grid import ControlPoint, Grid, Window
+from geomedsr.scene import Band, Kind, Scene
+from geomedsr.sources import Array
+from geomedsr_geotiff.handles import RasterioIOError, gdal, handle, read_error, stamp
+
+#: Types a scene may have; GDAL's complex ones are not images.
+_TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
+
+#: Names that producers give to class and bit-flag bands (Landsat, Sentinel-2, HLS, MODIS, Planet, PRISMA …).
+_FLAG_NAME = re.compile(
+    r"(?:^|[^a-z0-9])(?:scl|fmask|cfmask|bqa|qa60|qa[_ ]?pixel|qa[_ ]?radsat|qa[_ ]?aerosol|[a-z0-9_]*_qa|udm2?"
+    r"|qflags?|quality[_ ]?flags?|pixel[_ ]?quality|cloud[_ ]?mask|msk_[a-z]+|land[_ ]?cover|classification)"
+    r"(?:$|[^a-z0-9])",
+    re.IGNORECASE,
+)
+
+#: Tags that say so outright: CF's flag attributes, GDAL's thematic layers.
+_FLAG_TAGS = {"flag_values", "flag_masks", "flag_meanings"}
+
+#: Metadata domains that describe the old file's layout, or that GDAL makes itself.
+_STRUCTURAL = {"IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "COLOR_PROFILE", "RPC", "GEOLOCATION", "TIFF"}
+
+
+@dataclass(frozen=True)
+class RasterSource:
+    """Windows of a GDAL raster. ``picks`` are GDAL band numbers; ``nodata`` those bands' values or None."""
+
+    path: str
+    version: tuple[int, int]
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype[Any]
+    block: tuple[int, int]
+    picks: tuple[int, ...]
+    nodata: tuple[float | int | None, ...]
+    all_valid: bool
+
+    def read(self, frames: slice, window: Window) -> Array:
+        """Stored values, ``(1, band, height, width)``."""
+        return self._read("read", window)[None]
+
+    def valid(self, frames: slice, window: Window) -> Array:
+        """GDAL's masks, and finite, and not the nodata value."""
+        if self.all_valid and self.dtype.kind != "f":
+            shape = (1, len(self.picks), window.height, window.width)
+            return np.broadcast_to(np.True_, shape)
+        valid: Array = np.ones((len(self.picks), window.height, window.width), bool)
+        if not self.all_valid:
+            valid = self._read("read_masks", window) != 0
+        if self.dtype.kind == "f" or any(v is not None for v in self.nodata):
+            values = self._read("read", window)
+            if self.dtype.kind == "f":
+                valid &= np.isfinite(values)
+            for band, nodata in enumerate(self.nodata):
+                if nodata is not None and not math.isnan(nodata):
+                    valid[band] &= values[band] != np.asarray(nodata).astype(self.dtype)
+        return valid[None]
+
+    def select(self, bands: Sequence[int]) -> RasterSource:
+        """Some of the bands."""
+        shape = (1, len(bands), *self.shape[2:])
+        picks = tuple(self.picks[b] for b in bands)
+        return replace(self, shape=shape, picks=picks, nodata=tuple(self.nodata[b] for b in bands))
+
+    def overview(self, pixels: int) -> tuple[Array, Array] | None:
+        """Values and validity of the finest overview of at most ``pixels``, where the file has one that serves."""
+        _, count, height, width = self.shape
+        if height * width <= pixels:
+            return None
+        with gdal():
+            dataset = handle(self.path, self.version)
+            factors = [f for f in dataset.overviews(self.picks[0]) if height * width / f**2 <= pixels]
+            if not factors or height * width / min(factors) ** 2 < pixels / 64:
+                return None
+            size = (count, -(-height // min(factors)), -(-width // min(factors)))
+            try:
+                values = dataset.read(list(self.picks), out_shape=size)
+                valid = dataset.read_masks(list(self.picks), out_shape=size) != 0
+            except RasterioIOError as error:
+                raise read_error(self.path, "its overviews", error) from error
+        for band, nodata in enumerate(self.nodata):
+            if nodata is not None and not math.isnan(nodata):
+                valid[band] &= values[band] != np.asarray(nodata).astype(self.dtype)
+        if self.dtype.kind == "f":
+            valid &= np.isfinite(values)
+        return values[None], valid[None]
+
+    def _read(self, method: str, window: Window) -> Array:
+        place = rasterio.windows.Window(window.col, window.row, window.width, window.height)
+        with gdal():
+            try:
+                dataset = handle(self.path, self.version)
+                array: Array = getattr(dataset, method)(list(self.picks), window=place)
+            except RasterioIOError as error:
+                where = f"columns {window.col}–{window.stop[1]}, rows {window.row}–{window.stop[0]}"
+                raise read_error(self.path, where, error) from error
+        return array
+
+
+def open_raster(path: str) -> Scene:
+    """The scene of a raster; only headers are read.
+
+    Raises:
+        InputError: no bands, complex or mixed types, or a palette image.
+    """
+    version = stamp(path)
+    with gdal():
+        dataset = handle(path, version)
+        _check(path, dataset)
+        flags = dataset.mask_flag_enums
+        own_masks = any(not f for f in flags)  # a mask per band, which GeoTIFF can only say by value
+        nodata = tuple(_nodata(value, dataset.dtypes[0]) for value in dataset.nodatavals)
+        if own_masks and nodata[0] is None and np.dtype(dataset.dtypes[0]).kind == "f":
+            nodata = (math.nan,) * dataset.count
+        alpha = ColorInterp.alpha in dataset.colorinterp
+        masked = any(MaskFlags.per_dataset in f for f in flags) or (own_masks and nodata[0] is None)
+        source = RasterSource(
+            path=path,
+            version=version,
+            shape=(1, dataset.count, dataset.height, dataset.width),
+            dtype=np.dtype(dataset.dtypes[0]),
+            block=_block(dataset),
+            picks=tuple(dataset.indexes),
+            nodata=nodata,
+            all_valid=all(f == [MaskFlags.all_valid] for f in flags) and not alpha,
+        )
+        return Scene(
+            source=source,
+            grid=_grid(dataset),
+            bands=tuple(_band(dataset, i, nodata[i]) for i in range(dataset.count)),
+            name=re.split(r"[/\\]", path.rstrip("/"))[-1],
+            path=path,
+            masked=masked,
+            tags=_namespaces(dataset),
+        )
+
+
+def _check(path: str, dataset: Any) -> None:
+    if dataset.count == 0:
+        inside = list(dataset.subdatasets)
+        remedy = f"open one of its subdatasets, such as {inside[0]}" if inside else "open another file"
+        raise InputError(f"{path} with no bands", "a raster of at least one band", remedy)
+    types = sorted(set(dataset.dtypes))
+    if any(t not in _TYPES for t in types):
+        raise InputError(
+            f"{path} of type {', '.join(types)}",
+            "real integers or floats",
+            "convert it, for example to intensity with `gdal_calc.py`",
+        )
+    if len(types) > 1:
+        raise InputError(
+            f"{path} with bands of types {', '.join(types)}",
+            "one type for all bands",
+            "convert it with `gdal_translate -ot TYPE`",
+        )
+
+
+def _nodata(value: float | None, dtype: str) -> float | int | None:
+    """The nodata value in the band's type; None when there is none that a pixel could have."""
+    if value is None:
+        return None
+    if np.dtype(dtype).kind == "f":
+        return float(value)
+    info = np.iinfo(dtype)
+    if value != value or value != int(value) or not info.min <= int(value) <= info.max:
+        return None
+    return int(value)
+
+
+def _block(dataset: Any) -> tuple[int, int]:
+    """A read of about 512 × 512 in whole blocks; whole rows where the file is in strips."""
+    height, width = dataset.block_shapes[0]
+    rows, cols = (max(side, side * (512 // max(side, 1))) for side in (height, width))
+    return min(max(rows, 1), dataset.height, 4096), min(max(cols, 1), dataset.width, 4096)
+
+
+def _grid(dataset: Any) -> Grid:
+    points, gcp_crs = dataset.gcps
+    affine = dataset.transform
+    if affine == Affine.identity() and (points or dataset.crs is None):
+        affine = None
+    return Grid(
+        shape=dataset.shape,
+        affine=affine,
+        crs=dataset.crs.to_wkt() if dataset.crs else None,
+        gcps=tuple(ControlPoint(p.row, p.col, p.x, p.y, p.z or 0.0, str(p.id or ""), p.info or "") for p in points),
+        gcp_crs=gcp_crs.to_wkt() if gcp_crs else None,
+        rpcs=dict(dataset.tags(ns="RPC")) or None,
+    )
+
+
+def _band(dataset: Any, position: int, nodata: float | int | None) -> Band:
+    index = position + 1
+    description = dataset.descriptions[position]
+    interpretation = dataset.colorinterp[position]
+    tags = _namespaces(dataset, index)
+    tags[""] = {k: v for k, v in tags.get("", {}).items() if not k.startswith("STATISTICS_")}
+    kind = _kind(interpretation, description, tags[""], dataset.tags(index, ns="IMAGE_STRUCTURE"))
+    return Band(
+        name=description or str(index),
+        kind=kind,
+        nodata=nodata,
+        scale=dataset.scales[position],
+        offset=dataset.offsets[position],
+        units=dataset.units[position] or None,
+        description=description,
+        interpretation=interpretation.name,
+        tags={ns: values for ns, values in tags.items() if values},
+    )
+
+
+def _kind(
+    interpretation: ColorInterp,
+    description: str | None,
+    tags: Mapping[str, str],
+    structure: Mapping[str, str],
+) -> Kind:
+    """Classes and flags, as far as the file says so; else continuous.
+
+    A palette may colour classes or a photograph: only the user knows, so `upscale` asks.
+    """
+    if interpretation == ColorInterp.alpha or structure.get("NBITS") == "1":
+        return "nearest"
+    if _FLAG_TAGS & {k.lower() for k in tags} or tags.get("LAYER_TYPE", "").lower() == "thematic":
+        return "nearest"
+    if description and _FLAG_NAME.search(description):
+        return "nearest"
+    return "continuous"
+
+
+def _namespaces(dataset: Any, band: int = 0) -> dict[str, dict[str, str]]:
+    """Tags by namespace (""  for none); domains that hold one document, not tags, are left out."""
+    names = [n for n in dataset.tag_namespaces(band) if n not in _STRUCTURAL and not n.startswith(("xml:", "json:"))]
+    tags = {"": dict(dataset.tags(band)), **{ns: dict(dataset.tags(band, ns=ns)) for ns in names}}
+    return {ns: values for ns, values in tags.items() if values}

@@ -1,0 +1,269 @@
+"""Where the regions of an output raster gather, and how they become one finished file.
+
+Each region is a file of its own in a hidden folder beside the destination: written under another name,
+then renamed, so it is there whole or not at all. At the end they are assembled into one GeoTIFF, which
+GDAL's COG driver turns into the result; that is checked and renamed to the destination.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from affine import Affine
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
+from rasterio.windows import Window as RasterWindow
+
+from geomedsr.adapters import Region
+from geomedsr.errors import InputError, OutputError
+from geomedsr.grid import Grid
+from geomedsr.scene import Band, Scene
+from geomedsr.sources import Array
+from geomedsr_geotiff import namespaces
+from geomedsr_geotiff.handles import gdal, one_line, unplaced
+
+#: GDAL driver by suffix.
+FORMATS = {".tif": "COG", ".tiff": "COG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+
+#: What the image formats hold: types, and band counts.
+_IMAGES = {"PNG": ({"uint8", "uint16"}, {1, 2, 3, 4}), "JPEG": ({"uint8"}, {1, 3})}
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "COG": {
+        "COMPRESS": "ZSTD",
+        "LEVEL": 1,
+        "PREDICTOR": "YES",
+        "BIGTIFF": "IF_SAFER",
+        "NUM_THREADS": "ALL_CPUS",
+        "BLOCKSIZE": 512,
+    },
+    "PNG": {"WRITE_METADATA_AS_TEXT": "YES"},
+    "JPEG": {"QUALITY": 95},
+}
+
+#: Files GDAL keeps beside a raster; those of a file that is replaced describe the old one.
+_SIDECARS = (".aux.xml", ".ovr", ".msk")
+
+
+@dataclass(frozen=True)
+class RasterSink:
+    """See :class:`geomedsr.adapters.Sink`. ``scratch`` is the hidden folder, ``target`` the final path."""
+
+    target: Path
+    scratch: Path
+    driver: str
+    overwrite: bool
+    shape: tuple[int, int, int]
+    dtype: str
+    grid: Grid
+    bands: tuple[Band, ...]
+    mask: bool
+    tags: Mapping[str, Mapping[str, str]]
+
+    def put(self, region: Region, values: Array, valid: Array) -> None:
+        """Store a region (one frame)."""
+        with self._io():
+            if self.mask:
+                plane = valid[0].any(0)
+                if (valid[0] != plane).any():
+                    raise InputError(
+                        f"bands whose masks differ near column {region.window.col}, row {region.window.row}",
+                        "one mask for all bands, as GeoTIFF has it",
+                        "upscale them one by one with --bands, or give the file a nodata value",
+                    )
+                self._save(f"{region.key}.mask.npy", np.packbits(plane))
+            self._save(f"{region.key}.npy", values[0])
+
+    def done(self) -> set[str]:
+        """Keys of the regions that are stored."""
+        names = {p.name for p in self.scratch.iterdir()}
+        return {n.removesuffix(".npy") for n in names if n.endswith(".npy") and not n.endswith(".mask.npy")}
+
+    def finish(self) -> None:
+        """Assemble, convert, check, rename; remove the scratch folder."""
+        with self._io(), unplaced(), gdal(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"):
+            whole, result = self.scratch / "whole.tif", self.scratch / f"result{self.target.suffix}"
+            self._assemble(whole)
+            options = dict(_OPTIONS[self.driver])
+            if self.driver == "COG":
+                classes = any(b.kind == "nearest" and b.interpretation != "alpha" for b in self.bands)
+                # The driver has one method for all bands, and a class must not be averaged.
+                options["OVERVIEW_RESAMPLING"] = "NEAREST" if classes else "AVERAGE"
+            rasterio.shutil.copy(whole, result, driver=self.driver, **options)
+            if self.driver == "COG" and (xml := namespaces.items(self.tags, self.bands)):
+                namespaces.fill(result, xml)
+            with rasterio.open(result) as check:
+                if (check.count, *check.shape) != self.shape:
+                    raise OSError(errno.EIO, "the file written does not read back")
+            if not self.overwrite and self.target.exists():
+                raise _exists(self.target)
+            for suffix in _SIDECARS:
+                beside = Path(f"{self.target}{suffix}")
+                made = Path(f"{result}{suffix}")
+                if made.exists():
+                    os.replace(made, beside)
+                else:
+                    beside.unlink(missing_ok=True)
+            os.replace(result, self.target)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the scratch folder."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _save(self, name: str, array: Array) -> None:
+        partial = self.scratch / f".{name}.{os.getpid()}.part"
+        with open(partial, "wb") as file:
+            np.save(file, array)
+        os.replace(partial, self.scratch / name)
+
+    def _assemble(self, path: Path) -> None:
+        count, height, width = self.shape
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            count=count,
+            height=height,
+            width=width,
+            dtype=self.dtype,
+            nodata=self.bands[0].nodata,
+            tiled=True,
+            blockxsize=512,
+            blockysize=512,
+            interleave="pixel",
+            BIGTIFF="IF_SAFER",
+        ) as dataset:
+            self._describe(dataset)
+            for key in sorted(self.done()):
+                row, col, size = key.split("_")[1:]
+                w, h = (int(n) for n in size.split("x"))
+                place = RasterWindow(int(col[1:]), int(row[1:]), w, h)
+                dataset.write(np.load(self.scratch / f"{key}.npy", mmap_mode="r"), window=place)
+                if self.mask:
+                    bits = np.load(self.scratch / f"{key}.mask.npy")
+                    plane = np.unpackbits(bits, count=w * h).reshape(h, w)
+                    dataset.write_mask(plane * np.uint8(255), window=place)
+
+    def _describe(self, dataset: Any) -> None:
+        """Everything about the raster but its pixels."""
+        grid = self.grid
+        if grid.affine is not None:
+            dataset.transform = Affine(*grid.affine[:6])
+        elif grid.gcps:
+            points = [
+                GroundControlPoint(row=p.row, col=p.col, x=p.x, y=p.y, z=p.z, id=p.id, info=p.info) for p in grid.gcps
+            ]
+            dataset.gcps = points, CRS.from_wkt(grid.gcp_crs) if grid.gcp_crs else None
+        if grid.crs is not None and (grid.affine is not None or not grid.gcps):
+            dataset.crs = CRS.from_wkt(grid.crs)
+        if grid.rpcs is not None:
+            dataset.update_tags(ns="RPC", **grid.rpcs)
+        dataset.colorinterp = [ColorInterp[b.interpretation] for b in self.bands]
+        dataset.scales = [b.scale for b in self.bands]
+        dataset.offsets = [b.offset for b in self.bands]
+        for index, band in enumerate(self.bands, 1):
+            if band.description:
+                dataset.set_band_description(index, band.description)
+            if band.units:
+                dataset.set_band_unit(index, band.units)
+            dataset.update_tags(index, **band.tags.get("", {}))
+        dataset.update_tags(**self.tags.get("", {}))
+        if self.driver == "COG" and (xml := namespaces.items(self.tags, self.bands)):
+            dataset.update_tags(**{namespaces.RESERVED: namespaces.placeholder(xml)})
+
+    @contextmanager
+    def _io(self) -> Iterator[None]:
+        """Turn failures of the disk into one clear error."""
+        try:
+            yield
+        except (InputError, OutputError):
+            raise
+        except OSError as error:
+            raise _unwritable(self.target, one_line(error)) from error
+
+
+def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
+    """Check everything that can be checked before the work begins, and make the scratch folder.
+
+    Raises:
+        OutputError: the path exists, is the source itself, is no local path, or cannot be written; or the
+            format does not hold such a scene.
+    """
+    if "://" in path or path.startswith("/vsi"):
+        raise OutputError(f"the output {path}", "a path on a local disk", "write there, then copy it")
+    target = Path(os.path.realpath(path))
+    source = scene.path or ""
+    if os.path.exists(source) and target.exists() and os.path.samefile(source, target):
+        raise OutputError(f"the output {path}, which is the input itself", "another file", "choose another name")
+    if target.is_dir():
+        raise OutputError(f"the output {path}, a directory", "a file name", "add one to it")
+    if target.exists() and not overwrite:
+        raise _exists(target)
+    driver = FORMATS[target.suffix.lower()]
+    _check_format(scene, driver)
+    if not target.parent.is_dir():
+        raise OutputError(f"the output {path}", "a folder that exists", f"make {target.parent} first")
+    try:
+        scratch = tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    except OSError as error:
+        raise _unwritable(target, one_line(error)) from error
+    _, count, height, width = scene.shape
+    alpha = any(b.interpretation == "alpha" for b in scene.bands)
+    merged = {ns: dict(tags) for ns, tags in scene.tags.items()}
+    merged.setdefault("", {}).update(scene.provenance)
+    return RasterSink(
+        target=target,
+        scratch=Path(scratch),
+        driver=driver,
+        overwrite=overwrite,
+        shape=(count, height, width),
+        dtype=str(scene.dtype),
+        grid=scene.grid,
+        bands=scene.bands,
+        mask=scene.masked and not alpha and scene.bands[0].nodata is None,
+        tags=merged,
+    )
+
+
+def _check_format(scene: Scene, driver: str) -> None:
+    frames, count, _, _ = scene.shape
+    if frames > 1:
+        raise OutputError(f"a scene of {frames} frames", "one frame, as a raster has", "write a series instead")
+    if len({_comparable(b.nodata) for b in scene.bands}) > 1:
+        raise OutputError("bands of different nodata values", "one for all, as GeoTIFF has it", "select bands")
+    if driver in _IMAGES:
+        types, counts = _IMAGES[driver]
+        if str(scene.dtype) not in types or count not in counts:
+            raise OutputError(
+                f"{count} band{'s' * (count != 1)} of {scene.dtype} for {driver}",
+                f"{' or '.join(sorted(types))} and {', '.join(map(str, sorted(counts)))} bands",
+                "write a .tif",
+            )
+
+
+def _comparable(nodata: float | int | None) -> float | int | str | None:
+    return "nan" if isinstance(nodata, float) and math.isnan(nodata) else nodata
+
+
+def _exists(target: Path) -> OutputError:
+    return OutputError(f"the output {target}, which exists", "a new name", "add --overwrite to replace it")
+
+
+def _unwritable(target: Path, why: str) -> OutputError:
+    return OutputError(
+        f"the output {target} ({why})", "room and permission to write there", "free space, or choose another place"
+    )

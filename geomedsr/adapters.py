@@ -1,0 +1,138 @@
+"""Adapters: how files become scenes and scenes files. Found by entry point, so anyone can add one.
+
+The core never imports an adapter: a package that registers a class in the group ``geomedsr.adapters`` is
+enough. One that fails to import does not break the others; its failure is told when nothing else fits.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.grid import Window
+from geomedsr.scene import Scene
+from geomedsr.sources import Array
+
+GROUP = "geomedsr.adapters"
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of an output: frames ``start … stop`` and a window, in output pixels."""
+
+    start: int
+    stop: int
+    window: Window
+
+    @property
+    def frames(self) -> slice:
+        """The frames as a slice."""
+        return slice(self.start, self.stop)
+
+    @property
+    def key(self) -> str:
+        """A name that is unique among the regions of one output."""
+        w = self.window
+        return f"f{self.start}-{self.stop}_r{w.row}_c{w.col}_{w.width}x{w.height}"
+
+
+class Sink(Protocol):
+    """Where the regions of one output gather until it is whole.
+
+    Contract: picklable; ``put`` is idempotent and atomic and may come from any thread or process; nothing
+    appears under the final name before ``finish``, and nothing is left behind after ``finish`` or
+    ``discard``.
+    """
+
+    def put(self, region: Region, values: Array, valid: Array) -> None:
+        """Store a region: values ``(frame, band, y, x)`` in the scene's type, and which of them are data."""
+
+    def done(self) -> set[str]:
+        """Keys of the regions that are safely stored."""
+
+    def finish(self) -> None:
+        """Assemble, validate, and move the result to its final name."""
+
+    def discard(self) -> None:
+        """Remove everything that is not the finished output."""
+
+
+class Adapter(Protocol):
+    """A file format, or a family of them.
+
+    Contract: ``open`` is called only after ``can_open`` said yes, ``sink`` only after ``can_write`` did;
+    both raise a :class:`~geomedsr.errors.GeomedsrError` for what they cannot use. ``explain`` says why a
+    path cannot be opened, best as it can.
+    """
+
+    def can_open(self, path: str) -> bool:
+        """Whether this adapter can read the path."""
+
+    def open(self, path: str) -> Scene:
+        """The scene of a path; nothing but headers is read."""
+
+    def explain(self, path: str) -> GeomedsrError | None:
+        """Why ``can_open`` said no, where this adapter is the one to know."""
+
+    def can_write(self, path: str) -> bool:
+        """Whether this adapter writes files of such a name."""
+
+    def sink(self, scene: Scene, path: str, overwrite: bool) -> Sink:
+        """A sink for the scene at a path."""
+
+
+@lru_cache(maxsize=1)
+def installed() -> tuple[dict[str, Adapter], dict[str, str]]:
+    """The adapters that load, by name, and why the others do not."""
+    working: dict[str, Adapter] = {}
+    failed: dict[str, str] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+        try:
+            working[entry.name] = entry.load()()
+        except Exception as error:
+            failed[entry.name] = f"{type(error).__name__}: {error}"
+    return working, failed
+
+
+def open_scene(path: str | os.PathLike[str]) -> Scene:
+    """Open a path with the first adapter that can.
+
+    Raises:
+        InputError: none can; the message says why, as far as an adapter knows.
+    """
+    text = os.fspath(path)
+    working, failed = installed()
+    for adapter in working.values():
+        if adapter.can_open(text):
+            return adapter.open(text)
+    for adapter in working.values():
+        if (reason := adapter.explain(text)) is not None:
+            raise reason
+    raise InputError(f"{text}", f"a file for one of the adapters {_names(working, failed)}", "check the path")
+
+
+def open_sink(scene: Scene, path: str | os.PathLike[str], overwrite: bool = False) -> Sink:
+    """A sink for a scene, from the first adapter that writes files of such a name.
+
+    Raises:
+        OutputError: none does, or it cannot write there.
+    """
+    text = os.fspath(path)
+    working, failed = installed()
+    for adapter in working.values():
+        if adapter.can_write(text):
+            return adapter.sink(scene, text, overwrite)
+    raise OutputError(
+        f"the output name {text}",
+        f"one that an adapter writes ({_names(working, failed)}), such as result.tif",
+        "give it such a suffix",
+    )
+
+
+def _names(working: dict[str, Any], failed: dict[str, str]) -> str:
+    broken = [f"{name} (not loading: {why})" for name, why in failed.items()]
+    return ", ".join([*working, *broken]) or "none installed"

@@ -1,0 +1,173 @@
+"""Where pixels lie: windows, affine grids, and the arithmetic of making a grid finer.
+
+The one rule, used for rasters and for DICOM planes alike: scaling by ``f`` keeps pixel *areas*. A pixel
+becomes ``f × f`` pixels that cover the same ground, so the outer corner stays where it was and pixel centres
+move by part of a pixel. In pixel-*corner* coordinates (corner of the first pixel = 0) a point ``p`` becomes
+``p · f``; in pixel-*centre* coordinates (centre of the first pixel = 0) it becomes ``(p + ½) · f − ½``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from affine import Affine
+
+from geomedsr.errors import InputError
+
+
+def finer_corner(position: float, factor: int) -> float:
+    """Pixel-corner coordinate of a point after its grid was made ``factor`` times finer."""
+    return position * factor
+
+
+def finer_centre(position: float, factor: int) -> float:
+    """Pixel-centre coordinate of a point after its grid was made ``factor`` times finer."""
+    return (position + 0.5) * factor - 0.5
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of pixels: columns ``col … col + width``, rows ``row … row + height``."""
+
+    col: int
+    row: int
+    width: int
+    height: int
+
+    @property
+    def stop(self) -> tuple[int, int]:
+        """``(row, col)`` just past the last pixel."""
+        return self.row + self.height, self.col + self.width
+
+    def scaled(self, factor: int) -> Window:
+        """The same ground on a grid ``factor`` times finer."""
+        return Window(self.col * factor, self.row * factor, self.width * factor, self.height * factor)
+
+    def coarser(self, factor: int) -> Window:
+        """The smallest window on a grid ``factor`` times coarser that covers this one."""
+        row, col = self.row // factor, self.col // factor
+        end_row, end_col = -(-self.stop[0] // factor), -(-self.stop[1] // factor)
+        return Window(col, row, end_col - col, end_row - row)
+
+    def shifted(self, cols: int, rows: int) -> Window:
+        """The window moved by whole pixels."""
+        return replace(self, col=self.col + cols, row=self.row + rows)
+
+    def grown(self, margin: int) -> Window:
+        """The window with ``margin`` more pixels on each side; it may leave the raster."""
+        return Window(self.col - margin, self.row - margin, self.width + 2 * margin, self.height + 2 * margin)
+
+    def inside(self, shape: tuple[int, int]) -> bool:
+        """Whether the window holds at least one pixel and none outside a ``(height, width)`` raster."""
+        return (
+            min(self.width, self.height) > 0
+            and min(self.col, self.row) >= 0
+            and self.stop[0] <= shape[0]
+            and self.stop[1] <= shape[1]
+        )
+
+
+@dataclass(frozen=True)
+class ControlPoint:
+    """A ground control point: ``row``/``col`` in pixel-corner coordinates, ``x``/``y``/``z`` on the ground."""
+
+    row: float
+    col: float
+    x: float
+    y: float
+    z: float = 0.0
+    id: str = ""
+    info: str = ""
+
+
+# The RPC00B fields that count in image pixels; offsets sit at pixel centres.
+_RPC_OFFSETS = {"LINE_OFF": "row", "SAMP_OFF": "col"}
+_RPC_SCALES = ("LINE_SCALE", "SAMP_SCALE")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The pixel grid of a scene and how it lies in the world.
+
+    ``shape`` is ``(height, width)``. ``affine`` maps pixel-corner coordinates ``(col, row)`` to world
+    coordinates in the units of ``crs`` (WKT); it may be rotated, sheared or south-up. ``gcps`` (with
+    ``gcp_crs``) and ``rpcs`` (RPC00B fields as text) locate scenes that have no affine.
+    """
+
+    shape: tuple[int, int]
+    affine: Affine | None = None
+    crs: str | None = None
+    gcps: tuple[ControlPoint, ...] = ()
+    gcp_crs: str | None = None
+    rpcs: Mapping[str, str] | None = None
+
+    def scaled(self, factor: int) -> Grid:
+        """The grid ``factor`` times finer over the same ground."""
+        rpcs = None
+        if self.rpcs is not None:
+            rpcs = dict(self.rpcs)
+            for key in _RPC_OFFSETS:
+                rpcs[key] = repr(finer_centre(float(rpcs[key]), factor))
+            for key in _RPC_SCALES:
+                rpcs[key] = repr(float(rpcs[key]) * factor)
+        return replace(
+            self,
+            shape=(self.shape[0] * factor, self.shape[1] * factor),
+            affine=None if self.affine is None else self.affine @ Affine.scale(1 / factor),
+            gcps=tuple(replace(p, row=finer_corner(p.row, factor), col=finer_corner(p.col, factor)) for p in self.gcps),
+            rpcs=rpcs,
+        )
+
+    def cropped(self, window: Window) -> Grid:
+        """The grid of a window of this one."""
+        shift = {"row": window.row, "col": window.col}
+        rpcs = None
+        if self.rpcs is not None:
+            rpcs = dict(self.rpcs)
+            for key, axis in _RPC_OFFSETS.items():
+                rpcs[key] = repr(float(rpcs[key]) - shift[axis])
+        return replace(
+            self,
+            shape=(window.height, window.width),
+            affine=None if self.affine is None else self.affine @ Affine.translation(window.col, window.row),
+            gcps=tuple(replace(p, row=p.row - window.row, col=p.col - window.col) for p in self.gcps),
+            rpcs=rpcs,
+        )
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """``(west, south, east, north)`` of the outer corners, in world units (pixels without an affine)."""
+        affine = self.affine if self.affine is not None else Affine.identity()
+        height, width = self.shape
+        corners = [affine @ corner for corner in ((0, 0), (width, 0), (0, height), (width, height))]
+        xs, ys = zip(*corners, strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
+    def window_of(self, west: float, south: float, east: float, north: float) -> Window:
+        """The window of all pixels that touch a box in world units, clipped to the grid.
+
+        Raises:
+            InputError: no affine, an empty box, or one that misses the scene.
+        """
+        if self.affine is None:
+            raise InputError(
+                "a bounding box for a scene without an affine",
+                "a georeferenced scene",
+                "give the window in pixels, --window COL,ROW,W,H",
+            )
+        asked = f"the bounding box {west:g},{south:g},{east:g},{north:g}"
+        if not (west < east and south < north):
+            raise InputError(asked, "west < east and south < north", "check the order of the four numbers")
+        inverse = ~self.affine
+        points = [inverse @ corner for corner in ((west, south), (west, north), (east, south), (east, north))]
+        cols, rows = zip(*points, strict=True)
+        # A box edge on a pixel edge must not pull in the next pixel because of the last float digit.
+        first_col, first_row = (int((min(v) + 1e-6) // 1) for v in (cols, rows))
+        last_col, last_row = (int(-((-max(v) + 1e-6) // 1)) for v in (cols, rows))
+        first_col, first_row = max(first_col, 0), max(first_row, 0)
+        last_row, last_col = min(last_row, self.shape[0]), min(last_col, self.shape[1])
+        if last_col <= first_col or last_row <= first_row:
+            bounds = ",".join(f"{v:.10g}" for v in self.bounds)
+            raise InputError(asked, f"a box that meets the scene's {bounds}", "use the units of its CRS")
+        return Window(first_col, first_row, last_col - first_col, last_row - first_row)

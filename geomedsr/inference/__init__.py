@@ -1,0 +1,6 @@
+"""Inference: a lazy super-resolved scene, and the engine that writes scenes region by region."""
+
+from geomedsr.inference.engine import write
+from geomedsr.inference.upscale import upscale
+
+__all__ = ["upscale", "write"]

@@ -1,0 +1,288 @@
+"""``upscale``: a scene in, a finer lazy scene out.
+
+Any window of the result can be read by itself: the input pixels under it plus an exact halo go through the
+generator, the halo is cropped, and the block means are put right. So tiles need no blending, and a tile
+equals the same part of the whole.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from geomedsr._version import __version__
+from geomedsr.devices import choose_device
+from geomedsr.errors import InputError, ModelError
+from geomedsr.grid import Window
+from geomedsr.models import Model, load_model
+from geomedsr.operators.conserve import conserve, unconserved
+from geomedsr.scene import Scene
+from geomedsr.sources import Array
+from geomedsr.values import ValueScale
+
+#: Side of a tile in input pixels when the user names none.
+TILE = 256
+
+#: torch gives a single image of up to 20 480 numbers to a kernel other than oneDNN's.
+_SMALL = 1 << 15
+
+
+def upscale(
+    scene: Scene,
+    model: str | os.PathLike[str] | Model = "satellite-x4",
+    *,
+    tile: int | None = None,
+    device: str = "auto",
+    conserve: bool = True,
+) -> Scene:
+    """The scene ``scale`` times finer, lazily: nothing is computed until it is read or written.
+
+    Args:
+        scene: any scene. Bands of kind ``"nearest"`` (classes, flags, alpha) are repeated; the others go
+            through the model on the scene's own value scale.
+        model: a shipped model's name, a model file, or a loaded model.
+        tile: side of a tile in input pixels. It changes memory and speed, not the result.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        conserve: make the mean of each ``s × s`` block equal the input pixel, exactly. Applies to models
+            whose observation operator is the block mean.
+
+    Raises:
+        InputError: a palette image, or bands the model does not fit.
+        ModelError: no such model, or a broken file.
+        DeviceError: no such device.
+    """
+    model = model if isinstance(model, Model) else load_model(model)
+    if tile is not None and tile < 1:
+        raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
+    choose_device(device)
+    _check(scene, model)
+    card = model.descriptor
+    computed = tuple(i for i, b in enumerate(scene.bands) if b.kind == "continuous")
+    source = UpscaledSource(
+        scene=scene,
+        model=model,
+        computed=computed,
+        nodata=output_nodata(scene),
+        tile=tile or (TILE if len(scene.bands) <= 8 else TILE // 2),
+        device=device,
+        conserve=conserve and card.operator == "block-mean",
+        values=scene.values.select(computed),
+    )
+    return Scene(
+        source=source,
+        grid=scene.grid.scaled(card.scale),
+        bands=tuple(replace(b, nodata=n) for b, n in zip(scene.bands, source.nodata, strict=True)),
+        name=f"{scene.name} ×{card.scale}",
+        path=scene.path,
+        masked=scene.masked,
+        tags=scene.tags,
+        provenance=_provenance(scene, model, source),
+        scale=scene.values,
+    )
+
+
+def output_nodata(scene: Scene) -> tuple[float | int | None, ...]:
+    """The nodata value of each output band: one for all, as GeoTIFF has it.
+
+    It is the first band's that has one.
+    """
+    declared = [b.nodata for b in scene.bands if b.nodata is not None]
+    value = declared[0] if declared else None
+    return (value,) * len(scene.bands)
+
+
+@dataclass(frozen=True)
+class UpscaledSource:
+    """Windows of a super-resolved scene, computed as they are read; see the module's text."""
+
+    scene: Scene
+    model: Model
+    computed: tuple[int, ...]
+    nodata: tuple[float | int | None, ...]
+    tile: int
+    device: str
+    conserve: bool
+    values: ValueScale
+
+    @property
+    def scale(self) -> int:
+        """How many times finer."""
+        return self.model.descriptor.scale
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+        frames, bands, height, width = self.scene.shape
+        return frames, bands, height * self.scale, width * self.scale
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The storage type: the input's."""
+        return self.scene.dtype
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """A tile."""
+        return self.tile * self.scale, self.tile * self.scale
+
+    def read(self, frames: slice, window: Window) -> Array:
+        """Super-resolved stored values of a window, in output pixels."""
+        coarse = window.coarser(self.scale)
+        stored = self.scene.source.read(frames, coarse)
+        valid = self.scene.source.valid(frames, coarse)
+        out = self._repeat(stored)
+        self._refuse_collision(stored, valid, coarse)
+        bands = list(self.computed)
+        if valid[:, bands].any():
+            base, data = stored[:, bands], valid[:, bands]
+            fine = self._to_stored(base, data, self._network(frames, coarse), frames, self.nodata[bands[0]])
+            out[:, bands] = fine if data.all() else np.where(self._repeat(data), fine, out[:, bands])
+        for band, nodata in enumerate(self.nodata):
+            if nodata is not None and not valid[:, band].all():
+                out[:, band][~self._repeat(valid[:, band])] = nodata
+        return self._cut(out, window)
+
+    def valid(self, frames: slice, window: Window) -> Array:
+        """The input's validity, repeated."""
+        coarse = window.coarser(self.scale)
+        valid = self.scene.source.valid(frames, coarse)
+        if valid.all():
+            shape = (*valid.shape[:2], window.height, window.width)
+            return np.broadcast_to(np.True_, shape)
+        return self._cut(self._repeat(valid), window)
+
+    def select(self, bands: Sequence[int]) -> UpscaledSource:
+        """Some of the bands; the others are not computed."""
+        if self.model.descriptor.channels > 1 and len(bands) != len(self.scene.bands):
+            raise InputError(
+                "some bands of a result whose bands were made jointly",
+                "all of them",
+                "select after writing, or select the model's bands before upscaling",
+            )
+        picks = list(bands)
+        kept = [self.computed.index(b) for b in picks if b in self.computed]
+        return replace(
+            self,
+            scene=self.scene.select([b + 1 for b in picks]),
+            computed=tuple(i for i, b in enumerate(picks) if b in self.computed),
+            nodata=tuple(self.nodata[b] for b in picks),
+            values=self.values.select(kept),
+        )
+
+    def _network(self, frames: slice, coarse: Window) -> Array:
+        """The generator's output over a window of input pixels: normalised float32, ``(f, b, s·h, s·w)``."""
+        radius, scale = self.model.radius, self.scale
+        part = self.scene.select([i + 1 for i in self.computed])
+        halo = replace(part, scale=self.values).tensor(coarse.grown(radius), frames)
+        edge = slice(radius * scale, -radius * scale or None)
+        if self.model.descriptor.channels == 1:
+            batch = halo.reshape(-1, 1, *halo.shape[2:])
+            # One band at a time: less memory, and faster, since it stays in the cache.
+            fine = torch.cat([run(self.model, one[None], self.device)[..., edge, edge] for one in batch])
+        else:
+            fine = torch.cat([run(self.model, one[None], self.device)[..., edge, edge] for one in halo])
+        return fine.reshape(*halo.shape[:2], *fine.shape[2:]).numpy()
+
+    def _to_stored(self, base: Array, data: Array, fine: Array, frames: slice, nodata: float | int | None) -> Array:
+        low, span = self.values.bounds(frames)
+        if not self.conserve:
+            return unconserved(fine, low, span, self.dtype, nodata)
+        if data.all():
+            return conserve(base, fine, span, self.scale, nodata)
+        # Whatever lies under the mask must not matter, nor be the nodata value itself.
+        neutral = np.asarray(1 if nodata == 0 else 0, self.dtype)
+        return conserve(np.where(data, base, neutral), fine, span, self.scale, nodata)
+
+    def _refuse_collision(self, stored: Array, valid: Array, coarse: Window) -> None:
+        """Bands with nodata values of their own become one; a valid pixel may not already have that value."""
+        nodata = self.nodata[0]
+        if nodata is None or len({b.nodata for b in self.scene.bands}) == 1:
+            return
+        hit = valid & (stored == np.asarray(nodata).astype(self.dtype))
+        if hit.any():
+            names = [b.name for b, found in zip(self.scene.bands, hit.any((0, 2, 3)), strict=True) if found]
+            raise InputError(
+                f"bands with nodata values {', '.join(str(b.nodata) for b in self.scene.bands)}, and valid "
+                f"pixels of band {names[0]} equal to {nodata} near column {coarse.col}, row {coarse.row}",
+                "one nodata value that serves all bands, as GeoTIFF has it",
+                "upscale the bands that share one, with --bands",
+            )
+
+    def _repeat(self, array: Array) -> Array:
+        return array.repeat(self.scale, axis=-2).repeat(self.scale, axis=-1)
+
+    def _cut(self, fine: Array, window: Window) -> Array:
+        row, col = window.row % self.scale, window.col % self.scale
+        return fine[..., row : row + window.height, col : col + window.width]
+
+
+def run(model: Model, batch: torch.Tensor, device: str = "cpu") -> torch.Tensor:
+    """The generator on a normalised float32 batch ``(B, C, H, W)``, result on the CPU.
+
+    On CPUs, contiguous (NCHW) convolutions through oneDNN give the same bits whatever the window's shape and
+    the batch's size, which channels-last ones do not. torch sends a single small image past oneDNN, though,
+    so such a one goes in twice (docs/decisions/0002).
+    """
+    place = choose_device(device)
+    with torch.inference_mode():
+        if place.type == "cpu":
+            alone = len(batch) == 1 and batch.numel() < _SMALL
+            return model.module(batch.repeat(2, 1, 1, 1) if alone else batch)[: len(batch)]  # type: ignore[no-any-return]
+        with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True, benchmark=False):
+            return on_device(model, place)(batch.to(place)).cpu()  # type: ignore[no-any-return]
+
+
+_moved: dict[tuple[str, str], torch.nn.Module] = {}
+
+
+def on_device(model: Model, place: torch.device) -> torch.nn.Module:
+    """The model's module on a device, moved there once."""
+    key = (model.sha256, str(place))
+    if key not in _moved:
+        _moved[key] = copy.deepcopy(model.module).to(place)
+    return _moved[key]
+
+
+def _check(scene: Scene, model: Model) -> None:
+    palette = [b.name for b in scene.bands if b.interpretation == "palette" and b.kind == "continuous"]
+    if palette:
+        raise InputError(
+            f"band {palette[0]} of {scene.name}, whose values are palette indices",
+            "values that can be interpolated",
+            f"expand a picture first (`gdal_translate -expand rgb`), or carry classes over with --nearest {palette[0]}",
+        )
+    channels = model.descriptor.channels
+    count = sum(b.kind == "continuous" for b in scene.bands)
+    if channels > 1 and count != channels:
+        raise InputError(
+            f"{count} band{'s' * (count != 1)} for the model {model.descriptor.name} of {channels} channels",
+            f"exactly {channels} bands",
+            "choose them with --bands, or use a band-agnostic model",
+        )
+    if model.descriptor.operator != "block-mean":
+        raise ModelError(f"the observation operator {model.descriptor.operator!r}", "block-mean", "update geomedsr")
+
+
+def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str, str]:
+    card = model.descriptor
+    lines = zip(scene.values.low[0], scene.values.high[0], strict=True)
+    ranges = [list(line) if i in source.computed else None for i, line in enumerate(lines)]
+    return {
+        **scene.provenance,
+        "GEOMEDSR_VERSION": __version__,
+        "GEOMEDSR_SOURCE": scene.name,
+        "GEOMEDSR_MODEL": card.name,
+        "GEOMEDSR_MODEL_VERSION": card.version,
+        "GEOMEDSR_MODEL_SHA256": model.sha256,
+        "GEOMEDSR_FACTOR": str(card.scale),
+        "GEOMEDSR_CONSERVED": "yes" if source.conserve else "no",
+        "GEOMEDSR_VALUE_RANGE": json.dumps(ranges),
+        "GEOMEDSR_NOTE": f"Detail finer than {card.scale} pixels of this image is a model's guess, not a measurement",
+    }

@@ -1,0 +1,65 @@
+"""``compact``: a small residual generator, the fast default.
+
+EDSR's idea (Lim et al. 2017, arXiv:1707.02921): residual blocks without normalisation, one long skip around
+them, sub-pixel convolution (Shi et al. 2016, arXiv:1609.05158) at the end; and one skip more, around the
+whole network, which adds bicubic interpolation so that the network learns only what bicubic lacks.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from geomedsr.models.interpolation import BicubicSkip
+from geomedsr.models.reach import radius
+
+
+class ResidualBlock(nn.Module):
+    """Convolution, ReLU, convolution, added to the input; ``(B, width, H, W)`` to the same."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """One block."""
+        change: torch.Tensor = self.second(F.relu(self.first(x)))
+        return x + change
+
+
+class Compact(nn.Module):
+    """Generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values.
+
+    Fully convolutional; a new one is exactly bicubic, since its last convolution starts at zero.
+    """
+
+    def __init__(self, scale: int, channels: int = 1, width: int = 48, blocks: int = 8) -> None:
+        super().__init__()
+        self.scale = scale
+        self.head = nn.Conv2d(channels, width, 3, padding=1)
+        self.body = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
+        self.tail = nn.Conv2d(width, channels * scale * scale, 3, padding=1)
+        self.skip = BicubicSkip(scale)
+        for block in self.body:
+            assert isinstance(block, ResidualBlock)
+            with torch.no_grad():  # keep the sum of many blocks near the size of the input
+                block.second.weight.mul_(0.1)
+        nn.init.zeros_(self.tail.weight)
+        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+
+    @property
+    def receptive_radius(self) -> int:
+        """How many input pixels away a pixel can still change an output pixel's block."""
+        return max(radius([self.head, *self.body, self.tail]), self.skip.reach)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Super-resolve a batch."""
+        shallow = self.head(x)
+        deep = shallow
+        for block in self.body:
+            deep = block(deep)
+        detail = F.pixel_shuffle(self.tail(deep + shallow), self.scale)
+        fine: torch.Tensor = detail + self.skip(x)
+        return fine

@@ -1,0 +1,35 @@
+"""What a model is and can do, as data: the JSON blob in every weights file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Descriptor(BaseModel):
+    """A model's card.
+
+    ``channels`` is the number of input (and output) channels. A model with one channel is band-agnostic:
+    it runs on each band by itself, so it serves any number of them. ``value_range`` tells how stored values
+    become the network's numbers (the percentiles that meet 0 and 1); ``operator`` names the observation
+    operator it was trained under. ``metrics`` are those of its own validation, by scene.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = Field(default=1, ge=1, le=1)
+    name: str
+    version: str
+    architecture: str
+    options: dict[str, int] = {}
+    scale: int = Field(ge=2, le=16)
+    channels: int = Field(default=1, ge=1)
+    value_range: tuple[float, float]
+    operator: str = "block-mean"
+    description: str = ""
+    training_data: tuple[str, ...] = ()
+    licence: str = ""
+    attribution: tuple[str, ...] = ()
+    training: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}

@@ -1,0 +1,45 @@
+"""Bicubic interpolation as a convolution at low resolution: the skip around every generator."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from geomedsr.sources import Array
+
+
+def keys_cubic(distance: Array, a: float = -0.5) -> Array:
+    """Keys' cubic convolution kernel (Keys 1981, eq. 15); ``a = −0.5`` is exact for quadratics."""
+    d = np.abs(distance)
+    near = (a + 2) * d**3 - (a + 3) * d**2 + 1
+    far = a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+
+
+class BicubicSkip(nn.Module):
+    """Area-aligned bicubic upsampling ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, the same at every pixel.
+
+    The ``s²`` phases are the output channels of one fixed 5 × 5 convolution, followed by PixelShuffle. Unlike
+    ``interpolate``, no floating-point position enters, so a pixel's value does not depend on where its
+    window began. Edges are continued by their own value.
+    """
+
+    reach = 2
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        offsets = (np.arange(scale) + 0.5) / scale - 0.5  # of fine centres from the coarse one
+        taps = keys_cubic(np.arange(-2, 3)[None, :] - offsets[:, None])  # (s, 5)
+        kernel = np.einsum("iy,jx->ijyx", taps, taps).reshape(scale * scale, 1, 5, 5)
+        self.kernel: torch.Tensor
+        self.register_buffer("kernel", torch.tensor(kernel, dtype=torch.float32), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(B, C, H, W)`` float to ``(B, C, s·H, s·W)``."""
+        batch, channels, height, width = x.shape
+        planes = F.pad(x.reshape(batch * channels, 1, height, width), (2, 2, 2, 2), mode="replicate")
+        fine = F.pixel_shuffle(F.conv2d(planes, self.kernel.to(x.dtype)), self.scale)
+        return fine.reshape(batch, channels, height * self.scale, width * self.scale)

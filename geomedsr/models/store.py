@@ -1,0 +1,143 @@
+"""Model files: safetensors weights with one JSON blob, found by name or path. No pickle is ever read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from geomedsr.errors import ModelError
+from geomedsr.models.compact import Compact
+from geomedsr.models.descriptor import Descriptor
+
+#: Architectures by the name a descriptor gives them.
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"compact": Compact}
+
+_BLOB = "geomedsr"
+_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A loaded model: its ``descriptor``, its ``module`` (a plain ``nn.Module`` in eval mode), its file's hash.
+
+    Pickled as a reference to its file, so that each worker process loads the weights once, itself.
+    """
+
+    descriptor: Descriptor
+    module: nn.Module
+    sha256: str
+    path: str
+
+    @property
+    def radius(self) -> int:
+        """The generator's receptive radius in input pixels."""
+        return int(self.module.receptive_radius)  # type: ignore[arg-type]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return load_model, (self.path,)
+
+    def __repr__(self) -> str:
+        d = self.descriptor
+        bands = "band by band" if d.channels == 1 else f"{d.channels} bands jointly"
+        return f"<geomedsr.Model {d.name} {d.version}: ×{d.scale}, {bands}, {d.architecture}>"
+
+
+def build(descriptor: Descriptor) -> nn.Module:
+    """A new module of a descriptor's architecture.
+
+    Raises:
+        ModelError: unknown architecture, or options it does not take.
+    """
+    if descriptor.architecture not in ARCHITECTURES:
+        raise ModelError(
+            f"the architecture {descriptor.architecture!r}",
+            f"one of {sorted(ARCHITECTURES)}",
+            "update geomedsr, or take another model",
+        )
+    try:
+        return ARCHITECTURES[descriptor.architecture](
+            scale=descriptor.scale, channels=descriptor.channels, **descriptor.options
+        )
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        raise ModelError(
+            f"options {descriptor.options} for {descriptor.architecture}", "options it takes", str(error)
+        ) from error
+
+
+def available() -> dict[str, Path]:
+    """The shipped models: name → file."""
+    folder = resources.files("geomedsr.models") / "weights"
+    return {p.name.removesuffix(_SUFFIX): Path(str(p)) for p in folder.iterdir() if p.name.endswith(_SUFFIX)}
+
+
+def load_model(name_or_file: str | os.PathLike[str]) -> Model:
+    """Load a shipped model by name, or any geomedsr model file by path.
+
+    Raises:
+        ModelError: no such model or file, or the file is truncated, not safetensors, without geomedsr's
+            description, or its weights do not fit its architecture.
+    """
+    text = os.fspath(name_or_file)
+    path = available().get(text, Path(text))
+    if not path.is_file():
+        what = f"the model {text!r}" + (" (a directory)" if path.is_dir() else ", which is no file")
+        raise ModelError(what, f"one of {sorted(available())} or a {_SUFFIX} file", "see `geomedsr models`")
+    stat = path.stat()
+    return _load(str(path.resolve()), stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=8)
+def _load(path: str, mtime_ns: int, size: int) -> Model:
+    # The stamp is part of the cache's key only: a file that changed is loaded again.
+    def broken(why: str) -> ModelError:
+        return ModelError(f"the model file {path} ({why})", "a whole geomedsr model file", "copy or train it again")
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+        with open(path, "rb") as raw:
+            sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
+    except (SafetensorError, OSError) as error:
+        raise broken(f"not readable as safetensors: {error}") from error
+    if _BLOB not in metadata:
+        raise broken("safetensors without geomedsr's description")
+    try:
+        descriptor = Descriptor.model_validate_json(metadata[_BLOB])
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise broken(f"description: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    module = build(descriptor)
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise broken(f"weights do not fit {descriptor.architecture}: {str(error).splitlines()[-1]}") from error
+    return Model(descriptor, module.eval().requires_grad_(False), sha256, path)
+
+
+def save_model(module: nn.Module, descriptor: Descriptor, path: str | os.PathLike[str]) -> None:
+    """Write a model file, whole or not at all. Tensors are stored as they are (float32)."""
+    target = Path(path)
+    state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    blob = save(state, {_BLOB: json.dumps(descriptor.model_dump(mode="json"), sort_keys=True)})
+    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
+    partial.write_bytes(blob)
+    os.replace(partial, target)
+
+
+def count_parameters(module: torch.nn.Module) -> int:
+    """How many numbers a module has learnt."""
+    return sum(p.numel() for p in module.parameters())

@@ -1,0 +1,162 @@
+"""The block mean, kept exactly on stored values: out = input repeated + deviations that sum to zero.
+
+The network's opinion enters only as the deviations of each ``s × s`` block from the block's own mean. They
+are added to the stored input in its own arithmetic, so that large int32 or float64 values keep their
+digits. For integers the deviations are rounded by cascade rounding (round the running sum, take
+differences): each rounded deviation is the floor or the ceiling of the exact one and their sum is exactly
+zero, so averaging the block gives the input back bit for bit.
+
+Arrays here are ``(frame, band, y, x)``; ``scale`` is ``s``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from geomedsr.sources import Array
+
+
+def conserve(base: Array, fine: Array, span: Array, scale: int, nodata: float | int | None = None) -> Array:
+    """Stored values on the fine grid whose block means are ``base``.
+
+    Args:
+        base: stored input values, ``(…, H, W)``, none of them equal to ``nodata``.
+        fine: the network's output, normalised float32, ``(…, s·H, s·W)``; only its deviations count.
+        span: stored units per normalised unit, broadcastable over ``base``.
+        scale: ``s``.
+        nodata: a stored value that no output pixel may take.
+
+    Returns:
+        An array ``(…, s·H, s·W)`` of ``base``'s type. Integers: every block sums to exactly ``s² · base``
+        and stays within the type. Floats: block means are ``base`` within one ulp of the block's largest
+        magnitude.
+    """
+    if base.dtype.kind == "f":
+        return _conserve_float(base, fine, span, scale, nodata)
+    info = np.iinfo(base.dtype)
+    low, high = info.min, info.max
+    if nodata is not None and int(nodata) == low:
+        low += 1
+    elif nodata is not None and int(nodata) == high:
+        high -= 1
+    out = _conserve_int(base, fine, span, scale, np.asarray(low, base.dtype), np.asarray(high, base.dtype))
+    if nodata is None or not low <= int(nodata) <= high:
+        return out
+    hit = out == np.asarray(nodata, base.dtype)
+    if hit.any():
+        # These blocks keep to their own side of the nodata value; the others stay as they are.
+        below = base < nodata
+        side_low = np.where(below, low, min(int(nodata) + 1, high)).astype(base.dtype)
+        side_high = np.where(below, max(int(nodata) - 1, low), high).astype(base.dtype)
+        sided = _conserve_int(base, fine, span, scale, side_low, side_high)
+        blocks = np.logical_or.reduce([hit[phase] for phase in _phases(scale)])
+        for phase in _phases(scale):
+            out[phase] = np.where(blocks, sided[phase], out[phase])
+    return out
+
+
+def unconserved(fine: Array, low: Array, span: Array, dtype: np.dtype[Any], nodata: float | int | None = None) -> Array:
+    """The network's output in stored units, rounded to nearest and clipped to the type, never wrapped."""
+    values = fine.astype(np.float64) * span + low
+    if dtype.kind == "f":
+        out = values.astype(dtype)
+        if nodata is not None:
+            out = np.where(out == dtype.type(nodata), np.nextafter(out, dtype.type(np.inf)), out)
+        return out
+    info = np.iinfo(dtype)
+    values = np.rint(values)
+    out = np.clip(values, info.min, info.max - (dtype.itemsize > 4) * 2048.0).astype(dtype)
+    if nodata is not None:
+        beside = int(nodata) + (1 if int(nodata) < info.max else -1)
+        out[out == dtype.type(nodata)] = beside
+    return out
+
+
+def _phases(scale: int) -> Iterator[tuple[Any, slice, slice]]:
+    """The ``s²`` positions in a block, each as an index that takes that pixel of every block."""
+    for i in range(scale):
+        for j in range(scale):
+            yield ..., slice(i, None, scale), slice(j, None, scale)
+
+
+def _block_mean(fine: Array, scale: int, dtype: type) -> Array:
+    total = np.zeros((*fine.shape[:-2], fine.shape[-2] // scale, fine.shape[-1] // scale), dtype)
+    for phase in _phases(scale):
+        total += fine[phase]
+    return np.asarray(total / dtype(scale * scale))
+
+
+def _conserve_float(base: Array, fine: Array, span: Array, scale: int, nodata: float | int | None) -> Array:
+    mean = _block_mean(fine, scale, np.float64)
+    wide = base.astype(np.float64)
+    out = np.empty(fine.shape, base.dtype)
+    limit = np.finfo(base.dtype).max
+    for phase in _phases(scale):
+        value = wide + (fine[phase] - mean) * span
+        out[phase] = np.where(np.abs(value) <= limit, value, wide).astype(base.dtype)
+    if nodata is None or np.isnan(nodata):
+        return out
+    hit = out == base.dtype.type(nodata)
+    if hit.any():  # step off it by one ulp of the block's largest magnitude: within what is promised
+        largest = np.maximum.reduce([np.abs(out[phase]) for phase in _phases(scale)])
+        step = np.where(base >= base.dtype.type(nodata), 1, -1) * np.spacing(largest)
+        for phase in _phases(scale):
+            out[phase] = np.where(hit[phase], out[phase] + step.astype(base.dtype), out[phase])
+    return out
+
+
+def _conserve_int(base: Array, fine: Array, span: Array, scale: int, low: Array, high: Array) -> Array:
+    small = base.dtype.itemsize <= 2
+    real: Any = np.float32 if small else np.float64
+    whole: Any = np.int32 if small else np.int64
+    span = np.asarray(span, real)
+    mean = _block_mean(fine, scale, real)
+
+    largest: Array = np.full(base.shape, -np.inf, real)
+    smallest: Array = np.full(base.shape, np.inf, real)
+    for phase in _phases(scale):
+        np.maximum(largest, fine[phase], out=largest)
+        np.minimum(smallest, fine[phase], out=smallest)
+    up, down = _room(base, high, real), _room(low, base, real)
+    factor = span * np.minimum(_shrink((largest - mean) * span, up), _shrink((mean - smallest) * span, down))
+
+    rounded: list[Array] = [np.zeros(base.shape, whole)]
+    running: Array = np.zeros(base.shape, real)
+    for phase in list(_phases(scale))[:-1]:
+        running += (fine[phase] - mean) * factor
+        rounded.append(np.floor(running + real(0.5)).astype(whole))
+    rounded.append(rounded[0])  # the deviations sum to zero
+    deviations = [after - before for before, after in pairwise(rounded)]
+
+    # Float rounding in the running sum can, very rarely, push a deviation past the room that is left.
+    over = np.maximum.reduce(deviations).astype(real) > up
+    under = -np.minimum.reduce(deviations).astype(real) > down
+    flat = over | under
+    out = np.empty(fine.shape, base.dtype)
+    carrier: Array = base.astype(whole) if base.dtype != np.uint64 else base.view(np.int64)
+    for phase, deviation in zip(_phases(scale), deviations, strict=True):
+        if flat.any():
+            deviation = np.where(flat, 0, deviation)
+        # 64-bit sums may pass through wrap-around; the result lies within the type, so it is exact.
+        out[phase] = (carrier + deviation).astype(base.dtype)
+    return out
+
+
+def _room(low: Array, high: Array, real: type) -> Array:
+    """``high − low`` ≥ 0 as a float that is never above it, and at most 2⁶² so that it fits in int64."""
+    if np.asarray(low).dtype.itemsize <= 4:
+        return (np.asarray(high).astype(np.int64) - np.asarray(low).astype(np.int64)).astype(real)
+    exact = np.asarray(high).astype(np.uint64) - np.asarray(low).astype(np.uint64)  # modulo 2⁶⁴
+    room = exact.astype(np.float64)
+    room = np.where(room >= 2.0**53, np.nextafter(room, 0), room)
+    return np.minimum(room, 2.0**62).astype(real)
+
+
+def _shrink(reach: Array, room: Array) -> Array:
+    """The factor ≤ 1 that brings a reach within the room."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(reach > room, room / reach, np.ones((), room.dtype))

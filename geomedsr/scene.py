@@ -1,0 +1,243 @@
+"""The Scene: values, place, scale, validity and history of a raster or a series, travelling together."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import dask.array as da
+import numpy as np
+import torch
+import xarray as xr
+
+from geomedsr import padding
+from geomedsr.errors import InputError
+from geomedsr.grid import Grid, Window
+from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample
+from geomedsr.values import ValueScale
+
+Kind = Literal["continuous", "nearest"]
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band: how it is called, what its stored values mean, and whether they may be interpolated.
+
+    ``kind`` is ``"nearest"`` for classes, bit flags and alpha: they are carried over, never computed.
+    Physical value = stored value × ``scale`` + ``offset``, in ``units``.
+    """
+
+    name: str
+    kind: Kind = "continuous"
+    nodata: float | int | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    units: str | None = None
+    description: str | None = None
+    interpretation: str = "undefined"
+    tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A scene of axes ``(frame, band, y, x)``: a GeoTIFF has one frame, a DICOM series one per slice.
+
+    Nothing is read until asked for. ``data`` holds stored values in their storage type, ``valid`` says
+    which are data, ``values`` is the scale on which the network sees them. ``masked`` tells that validity
+    comes from a mask of the whole data set rather than from a nodata value. ``tags`` are the file's own, by
+    namespace; ``provenance`` is what geomedsr adds.
+    """
+
+    source: Source
+    grid: Grid
+    bands: tuple[Band, ...]
+    name: str = "array"
+    path: str | None = None
+    masked: bool = False
+    tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    scale: ValueScale | None = None
+
+    @classmethod
+    def from_array(
+        cls,
+        array: Any,
+        valid: Any = None,
+        *,
+        grid: Grid | None = None,
+        bands: Sequence[Band] | None = None,
+        **more: Any,
+    ) -> Scene:
+        """A scene of an array: numpy, dask or xarray, ``(y, x)``, ``(band, y, x)`` or ``(frame, band, y, x)``.
+
+        Raises:
+            InputError: another number of axes, an empty array, or values that are not real numbers.
+        """
+        array = getattr(array, "data", array) if isinstance(array, xr.DataArray) else array
+        if array.ndim not in (2, 3, 4) or 0 in array.shape or np.dtype(array.dtype).kind not in "iuf":
+            raise InputError(
+                f"an array of shape {tuple(array.shape)} and type {array.dtype}",
+                "2 to 4 axes (frame, band, y, x), none empty, of integers or floats",
+                "reshape or convert it",
+            )
+        lift = (None,) * (4 - array.ndim)
+        values = array[lift]
+        mask = None if valid is None else np.broadcast_to(np.asarray(valid), array.shape)[lift]
+        names = tuple(bands) if bands else tuple(Band(str(i + 1)) for i in range(values.shape[1]))
+        source = ArraySource(values, mask)
+        return cls(source, grid or Grid(values.shape[2:]), names, masked=mask is not None, **more)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+        return self.source.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The storage type."""
+        return self.source.dtype
+
+    @cached_property
+    def data(self) -> xr.DataArray:
+        """Stored values as a lazy DataArray ``(frame, band, y, x)``, coordinates at pixel centres."""
+        return self._lazy(_read, self.dtype)
+
+    @cached_property
+    def valid(self) -> xr.DataArray:
+        """A lazy boolean DataArray of the same axes: True where a pixel is data."""
+        return self._lazy(_valid, np.dtype(bool))
+
+    def physical(self) -> xr.DataArray:
+        """Values in units (stored × scale + offset), float64, NaN where there is no data; lazy."""
+        shape = (1, len(self.bands), 1, 1)
+        scale = np.array([b.scale for b in self.bands]).reshape(shape)
+        offset = np.array([b.offset for b in self.bands]).reshape(shape)
+        return (self.data.astype(np.float64) * scale + offset).where(self.valid)
+
+    @cached_property
+    def values(self) -> ValueScale:
+        """The value scale: as given, else robust percentiles of each band's valid pixels."""
+        return self.scale or ValueScale.from_samples(sample(self.source))
+
+    def with_range(self, low: float, high: float) -> Scene:
+        """The scene with one given value range for all bands, in stored values."""
+        return replace(self, scale=ValueScale.from_range(low, high, len(self.bands)))
+
+    def tensor(self, window: Window | None = None, frames: slice = slice(None)) -> torch.Tensor:
+        """The normalised float32 tensor ``(frame, band, y, x)`` of a window, about 0 … 1.
+
+        Past the scene's edge it is continued by reflection; pixels without data are filled from around
+        them (:func:`geomedsr.padding.fill`). ``scene.values.invert`` brings it back to stored units.
+        """
+        window = window or Window(0, 0, self.shape[3], self.shape[2])
+        reach = padding.FILL_REACH
+        stored, valid = padding.read_reflected(self.source, frames, window.grown(reach))
+        inner = (..., slice(reach, -reach), slice(reach, -reach))
+        if valid.all():
+            return self.values.normalise(stored[inner], frames)
+        safe = np.where(valid, stored, np.zeros((), stored.dtype))
+        return padding.fill(self.values.normalise(safe, frames), valid)[inner]
+
+    def crop(self, window: Window) -> Scene:
+        """A window of the scene; it keeps the whole scene's value scale.
+
+        Raises:
+            InputError: the window is empty or leaves the scene.
+        """
+        self.check(window)
+        source = CroppedSource(self.source, window)
+        return replace(self, source=source, grid=self.grid.cropped(window), scale=self.values)
+
+    def check(self, window: Window) -> None:
+        """Raise an InputError unless a window lies inside the scene and is not empty."""
+        height, width = self.grid.shape
+        if not window.inside((height, width)):
+            raise InputError(
+                f"the window {window.col},{window.row},{window.width},{window.height}",
+                f"one inside the scene of {width} × {height} pixels (columns × rows)",
+                "give COL,ROW,W,H in pixels of the input",
+            )
+
+    def select(self, bands: Sequence[str | int]) -> Scene:
+        """Some of the bands, by name (any case) or number from 1, in the order asked.
+
+        Raises:
+            InputError: a band that does not exist, or none asked for.
+        """
+        picks = [self.band_index(b) for b in bands]
+        if not picks:
+            raise InputError("no band", f"some of {self._band_list()}", "name at least one")
+        known: ValueScale | None = self.__dict__.get("values", self.scale)
+        return replace(
+            self,
+            source=self.source.select(picks),
+            bands=tuple(self.bands[i] for i in picks),
+            scale=None if known is None else known.select(picks),
+        )
+
+    def with_nearest(self, bands: Sequence[str | int]) -> Scene:
+        """The scene with some bands declared classes or flags: resampled nearest, never interpolated."""
+        picks = {self.band_index(b) for b in bands}
+        changed = (replace(b, kind="nearest") if i in picks else b for i, b in enumerate(self.bands))
+        return replace(self, bands=tuple(changed))
+
+    def band_index(self, band: str | int) -> int:
+        """Position of a band given by name (exact, then in any case) or by number from 1."""
+        text = str(band).strip()
+        names = [b.name for b in self.bands]
+        if text in names and not isinstance(band, int):
+            return names.index(text)
+        folded = [n.casefold() for n in names]
+        if folded.count(text.casefold()) == 1 and not isinstance(band, int):
+            return folded.index(text.casefold())
+        if text.isdigit() and 1 <= int(text) <= len(names):
+            return int(text) - 1
+        raise InputError(f"band {text!r}", f"one of {self._band_list()}", "name a band or give its number from 1")
+
+    def _band_list(self) -> str:
+        names = [f"{i} ({b.name})" if b.name != str(i) else b.name for i, b in enumerate(self.bands, 1)]
+        return ", ".join(names[:20]) + (f" … {len(names)} in all" if len(names) > 20 else "")
+
+    def _lazy(self, block: Any, dtype: np.dtype[Any]) -> xr.DataArray:
+        frames, bands, height, width = self.shape
+        side_y, side_x = self.source.block
+        chunks = ((1,) * frames, (bands,), _split(height, side_y), _split(width, side_x))
+        lazy = da.map_blocks(block, source=self.source, chunks=chunks, dtype=dtype, meta=np.empty((0,) * 4, dtype))
+        coords: dict[str, Any] = {"band": [b.name for b in self.bands]}
+        affine = self.grid.affine
+        if affine is not None and affine.b == 0 and affine.d == 0:
+            coords["x"] = affine.c + affine.a * (np.arange(width) + 0.5)
+            coords["y"] = affine.f + affine.e * (np.arange(height) + 0.5)
+        attrs = {"crs": self.grid.crs} if self.grid.crs else {}
+        return xr.DataArray(lazy, dims=("frame", "band", "y", "x"), coords=coords, attrs=attrs, name=self.name)
+
+    def __repr__(self) -> str:
+        frames, bands, height, width = self.shape
+        size = f"{width} × {height} pixels, {bands} band{'s' * (bands != 1)}, {self.dtype}"
+        if frames > 1:
+            size += f", {frames} frames"
+        return f"<geomedsr.Scene {self.name}: {size}; bands {self._band_list()}>"
+
+    def _repr_html_(self) -> str:
+        return f"<code>{html.escape(repr(self))}</code>"
+
+
+def _split(length: int, side: int) -> tuple[int, ...]:
+    whole, rest = divmod(length, side)
+    return (side,) * whole + ((rest,) if rest else ())
+
+
+def _place(block_info: Any) -> tuple[slice, Window]:
+    (f0, f1), _, (y0, y1), (x0, x1) = block_info[None]["array-location"]
+    return slice(f0, f1), Window(x0, y0, x1 - x0, y1 - y0)
+
+
+def _read(source: Source, block_info: Any = None) -> Array:
+    return source.read(*_place(block_info))
+
+
+def _valid(source: Source, block_info: Any = None) -> Array:
+    return source.valid(*_place(block_info))

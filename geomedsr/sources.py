@@ -1,0 +1,185 @@
+"""Sources: small picklable objects that read any window of a scene, from any process.
+
+An adapter writes one for its files; the others here wrap arrays, windows and bands. ``read`` gives stored
+values in their storage type and ``valid`` says which of them are data; both answer only for windows inside
+the scene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from geomedsr.grid import Window
+
+Array = np.ndarray[Any, Any]
+
+
+class Source(Protocol):
+    """What a :class:`~geomedsr.scene.Scene` reads from.
+
+    Contract: picklable; ``read`` and ``valid`` may be called from any thread or process, with a window
+    inside ``shape``, and return arrays of shape ``(frames, bands, window.height, window.width)``. The caller
+    may not write to them. ``block`` is the ``(height, width)`` that is cheapest to read at once.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The storage type."""
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Preferred ``(height, width)`` of a read."""
+
+    def read(self, frames: slice, window: Window) -> Array:
+        """Stored values of a window."""
+
+    def valid(self, frames: slice, window: Window) -> Array:
+        """True where a pixel is data: not nodata, not masked, finite."""
+
+    def select(self, bands: Sequence[int]) -> Source:
+        """A source of some of the bands, by position."""
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """An array ``(frame, band, y, x)`` in memory (or a dask array) as a source; ``mask`` marks valid pixels."""
+
+    values: Any
+    mask: Any = None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+        frames, bands, height, width = self.values.shape
+        return frames, bands, height, width
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The storage type."""
+        dtype: np.dtype[Any] = np.dtype(self.values.dtype)
+        return dtype
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Preferred ``(height, width)`` of a read."""
+        return 512, 512
+
+    def read(self, frames: slice, window: Window) -> Array:
+        """Stored values of a window."""
+        return np.asarray(self._cut(self.values, frames, window))
+
+    def valid(self, frames: slice, window: Window) -> Array:
+        """True where a pixel is data."""
+        if self.mask is not None:
+            mask = np.asarray(self._cut(self.mask, frames, window), dtype=bool)
+        else:
+            mask = np.asarray(True)
+        if self.dtype.kind == "f":
+            mask = mask & np.isfinite(self.read(frames, window))
+        count = len(range(*frames.indices(self.shape[0])))
+        return np.broadcast_to(mask, (count, self.shape[1], window.height, window.width))
+
+    def select(self, bands: Sequence[int]) -> ArraySource:
+        """Some of the bands."""
+        mask = None if self.mask is None else self.mask[:, list(bands)]
+        return ArraySource(self.values[:, list(bands)], mask)
+
+    @staticmethod
+    def _cut(array: Any, frames: slice, window: Window) -> Any:
+        end_row, end_col = window.stop
+        return array[frames, :, window.row : end_row, window.col : end_col]
+
+
+@dataclass(frozen=True)
+class CroppedSource:
+    """A window of another source."""
+
+    whole: Source
+    window: Window
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+        return (*self.whole.shape[:2], self.window.height, self.window.width)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The storage type."""
+        return self.whole.dtype
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Preferred ``(height, width)`` of a read."""
+        return self.whole.block
+
+    def read(self, frames: slice, window: Window) -> Array:
+        """Stored values of a window."""
+        return self.whole.read(frames, window.shifted(self.window.col, self.window.row))
+
+    def valid(self, frames: slice, window: Window) -> Array:
+        """True where a pixel is data."""
+        return self.whole.valid(frames, window.shifted(self.window.col, self.window.row))
+
+    def select(self, bands: Sequence[int]) -> CroppedSource:
+        """Some of the bands."""
+        return CroppedSource(self.whole.select(bands), self.window)
+
+
+def sample(source: Source, pixels: int = 1 << 22, side: int = 256) -> list[Array]:
+    """Valid values of each band, as 1-D arrays: all of them in a small scene, else of a spread of blocks.
+
+    At most about ``pixels`` values are read per band and frame sequence, whatever the size of the scene; only
+    when no block of the spread holds data is the scene searched block by block, to the first that does.
+    """
+    _, bands, height, width = source.shape
+    overview = getattr(source, "overview", None)
+    if overview is not None and (small := overview(pixels)) is not None:
+        values, valid = small
+        return [values[:, b][valid[:, b]] for b in range(bands)]
+    if height * width <= pixels:
+        windows = [Window(0, 0, width, height)]
+    else:
+        per_side = int((pixels // (side * side)) ** 0.5)
+        windows = [
+            Window(col, row, min(side, width), min(side, height))
+            for row in _spread(height, side, per_side)
+            for col in _spread(width, side, per_side)
+        ]
+    frames = _frames(source.shape[0])
+    found: list[list[Array]] = [[] for _ in range(bands)]
+    for window in windows:
+        _collect(source, frames, window, found)
+    if not all(found):
+        for row in range(0, height, side):
+            for col in range(0, width, side):
+                if not all(found):
+                    window = Window(col, row, min(side, width - col), min(side, height - row))
+                    _collect(source, frames, window, found)
+    return [np.concatenate(parts) if parts else np.empty(0, source.dtype) for parts in found]
+
+
+def _collect(source: Source, frames: list[slice], window: Window, found: list[list[Array]]) -> None:
+    for part in frames:
+        values, valid = source.read(part, window), source.valid(part, window)
+        for band, parts in enumerate(found):
+            inside = values[:, band][valid[:, band]]
+            if inside.size:
+                parts.append(inside)
+
+
+def _spread(length: int, side: int, count: int) -> list[int]:
+    last = max(length - side, 0)
+    return sorted({round(last * i / max(count - 1, 1)) for i in range(count)})
+
+
+def _frames(count: int, most: int = 16) -> list[slice]:
+    step = max(1, -(-count // most))
+    return [slice(i, i + 1) for i in range(0, count, step)]

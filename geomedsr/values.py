@@ -1,0 +1,84 @@
+"""Value scales: from stored values to the network's numbers and back, without a sensor's constant.
+
+A scale is a line per frame and band: ``z = (v − low) / (high − low)``. It is invertible and never clamps:
+a value below ``low`` becomes negative, one above ``high`` exceeds 1, and both come back. ``low`` and
+``high`` come from the user or from robust percentiles of the scene's own valid pixels, so that any sensor
+in any unit meets the network alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from geomedsr.errors import InputError
+
+#: The percentiles of a band's valid pixels that become 0 and 1.
+PERCENTILES = (1.0, 99.0)
+
+
+@dataclass(frozen=True)
+class ValueScale:
+    """``low`` and ``high`` of shape ``(frame or 1, band)``, in stored values; see the module's text."""
+
+    low: tuple[tuple[float, ...], ...]
+    high: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def from_range(cls, low: float, high: float, bands: int) -> ValueScale:
+        """One given range for all bands.
+
+        Raises:
+            InputError: ``low`` is not below ``high``, or one is not finite.
+        """
+        if not (np.isfinite(low) and np.isfinite(high) and low < high):
+            raise InputError(f"the value range {low:g},{high:g}", "two finite numbers LO < HI", "swap or correct them")
+        return cls(((float(low),) * bands,), ((float(high),) * bands,))
+
+    @classmethod
+    def from_samples(cls, samples: Iterable[np.ndarray[Any, Any]]) -> ValueScale:
+        """Robust percentiles of each band's valid sample values (1-D arrays, one per band; may be empty)."""
+        lows, highs = zip(*(_robust_range(sample) for sample in samples), strict=True)
+        return cls((lows,), (highs,))
+
+    def select(self, bands: Sequence[int]) -> ValueScale:
+        """The scale of some of the bands."""
+        return ValueScale(
+            tuple(tuple(row[b] for b in bands) for row in self.low),
+            tuple(tuple(row[b] for b in bands) for row in self.high),
+        )
+
+    def bounds(self, frames: slice = slice(None)) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """``low`` and ``high − low`` as float64 of shape ``(frame or 1, band, 1, 1)``."""
+        low, high = np.asarray(self.low), np.asarray(self.high)
+        if len(low) > 1:
+            low, high = low[frames], high[frames]
+        return low[..., None, None], (high - low)[..., None, None]
+
+    def normalise(self, stored: np.ndarray[Any, Any], frames: slice = slice(None)) -> torch.Tensor:
+        """Stored values ``(frame, band, y, x)`` to a float32 tensor of the same axes, about 0 … 1."""
+        low, span = self.bounds(frames)
+        wide = np.float32 if stored.dtype.itemsize <= 2 else np.float64
+        scaled = (stored.astype(wide) - low.astype(wide)) / span.astype(wide)
+        return torch.from_numpy(scaled.astype(np.float32, copy=False))
+
+    def invert(self, tensor: torch.Tensor, frames: slice = slice(None)) -> np.ndarray[Any, Any]:
+        """A tensor ``(frame, band, y, x)`` back to stored units, float64, neither rounded nor clipped."""
+        low, span = self.bounds(frames)
+        restored: np.ndarray[Any, Any] = tensor.detach().cpu().numpy().astype(np.float64) * span + low
+        return restored
+
+
+def _robust_range(sample: np.ndarray[Any, Any]) -> tuple[float, float]:
+    if sample.size == 0:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(sample, PERCENTILES))
+    if not low < high:  # nearly constant: what varies lies outside the percentiles
+        low, high = float(sample.min()), float(sample.max())
+    if not low < high:  # constant
+        high = low + max(1.0, abs(low))
+    return low, high

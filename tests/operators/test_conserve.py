@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from conftest import block_sums
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geomedsr.operators.conserve import conserve, unconserved
+
+INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
+
+
+def random_integers(rng: np.random.Generator, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Values all over the type, many of them at its ends."""
+    info = np.iinfo(dtype)
+    base = rng.integers(info.min, info.max, shape, dtype=dtype, endpoint=True)
+    near_low, near_high, kind = rng.integers(0, 4, shape), rng.integers(0, 4, shape), rng.integers(0, 3, shape)
+    near_low = (near_low.astype(object) + info.min).astype(dtype)
+    near_high = (info.max - near_high.astype(object)).astype(dtype)
+    return np.where(kind == 0, near_low, np.where(kind == 1, near_high, base))
+
+
+@given(
+    st.sampled_from(INTEGERS),
+    st.sampled_from([2, 3, 4]),
+    st.sampled_from([0.01, 3.0, 1e4, 1e12]),
+    st.integers(0, 10**6),
+)
+def test_integer_blocks_sum_to_the_input_exactly(dtype: str, scale: int, span: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    base = random_integers(rng, dtype, (1, 2, 6, 5))
+    fine = rng.normal(size=(1, 2, 6 * scale, 5 * scale)).astype(np.float32)
+    out = conserve(base, fine, np.full((1, 2, 1, 1), span), scale)
+    assert out.dtype == base.dtype
+    assert (block_sums(out, scale) == base.astype(object) * scale**2).all()
+    if span == 3.0:
+        assert (out != base.repeat(scale, -2).repeat(scale, -1)).any()  # it is not just the input repeated
+
+
+@given(st.sampled_from(INTEGERS), st.integers(-3, 3), st.integers(0, 10**6))
+def test_no_valid_pixel_takes_the_nodata_value(dtype: str, where: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    info = np.iinfo(dtype)
+    nodata = {-3: info.min, 3: info.max}.get(where, max(info.min, 40 + where))
+    base = np.clip(rng.integers(30, 50, (1, 1, 8, 8)), info.min, info.max).astype(dtype)
+    base[0, 0, 0, :2] = info.min, info.max
+    base[base == nodata] = 37
+    fine = rng.normal(size=(1, 1, 32, 32)).astype(np.float32)
+    out = conserve(base, fine, np.full((1, 1, 1, 1), 9.0), 4, nodata)
+    assert not (out == nodata).any()
+    assert (block_sums(out, 4) == base.astype(object) * 16).all()
+
+
+def test_rounded_deviations_are_floor_or_ceiling() -> None:
+    rng = np.random.default_rng(3)
+    base = np.full((1, 1, 30, 30), 20_000, np.uint16)
+    fine = rng.normal(size=(1, 1, 120, 120)).astype(np.float32)
+    out = conserve(base, fine, np.full((1, 1, 1, 1), 100.0), 4).astype(float)
+    mean = fine.reshape(30, 4, 30, 4).mean((1, 3)).repeat(4, 0).repeat(4, 1)
+    assert np.abs(out[0, 0] - 20_000 - (fine[0, 0] - mean) * 100).max() < 1.001
+
+
+def test_large_values_keep_their_digits() -> None:
+    base = np.array([[2**31 - 17, -(2**31) + 5]], np.int32)[None, None]
+    fine = np.random.default_rng(0).normal(size=(1, 1, 4, 8)).astype(np.float32)
+    out = conserve(base, fine, np.full((1, 1, 1, 1), 2.0), 4)
+    assert (block_sums(out, 4) == base.astype(object) * 16).all()
+    assert len(np.unique(out)) > 4
+
+
+@given(st.sampled_from(["float32", "float64"]), st.sampled_from([1e-30, 1.0, 1e12]), st.integers(0, 10**6))
+def test_float_block_means_are_within_one_ulp(dtype: str, size: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    base = (rng.normal(size=(1, 1, 7, 6)) * size + size * 3).astype(dtype)
+    fine = rng.normal(size=(1, 1, 28, 24)).astype(np.float32)
+    out = conserve(base, fine, np.full((1, 1, 1, 1), size), 4)
+    assert out.dtype == base.dtype
+    blocks = out.reshape(7, 4, 6, 4).astype(np.longdouble)
+    ulp = np.spacing(np.abs(out).reshape(7, 4, 6, 4).max((1, 3)))
+    assert (np.abs(blocks.mean((1, 3)) - base[0, 0]) <= ulp).all()
+    assert blocks.std() > 0
+
+
+def test_floats_step_off_the_nodata_value_within_the_promise() -> None:
+    base = np.zeros((1, 1, 2, 2), np.float32) + 1
+    fine = np.zeros((1, 1, 4, 4), np.float32)
+    fine[..., ::2, :] = 1  # deviations ±½, so half of the pixels are exactly 0
+    out = conserve(base, fine, np.full((1, 1, 1, 1), 2.0), 2, nodata=0.0)
+    assert not (out == 0).any()
+    assert np.abs(out.reshape(2, 2, 2, 2).mean((1, 3)) - 1).max() <= np.spacing(np.float32(2))
+
+
+def test_without_conserving_values_are_rounded_and_clipped_never_wrapped() -> None:
+    fine = np.array([-0.5, 0.1, 0.5, 0.506, 2.0], np.float32).reshape(1, 1, 1, 5)
+    got = unconserved(fine, np.zeros((1, 1, 1, 1)), np.full((1, 1, 1, 1), 255.0), np.dtype("uint8"))
+    assert got.ravel().tolist() == [0, 26, 128, 129, 255]
+    off = unconserved(fine, np.zeros((1, 1, 1, 1)), np.full((1, 1, 1, 1), 255.0), np.dtype("uint8"), nodata=0)
+    assert off.ravel().tolist() == [1, 26, 128, 129, 255]
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+def test_without_conserving_64_bit_ends_do_not_wrap(dtype: str) -> None:
+    fine = np.array([-9.0, 9.0], np.float32).reshape(1, 1, 1, 2)
+    got = unconserved(fine, np.zeros((1, 1, 1, 1)), np.full((1, 1, 1, 1), 1e19), np.dtype(dtype)).ravel()
+    assert got[0] == np.iinfo(dtype).min
+    assert got[1] > np.iinfo(dtype).max - 4096
