@@ -27,6 +27,7 @@ class Band:
     """One band: how it is called, what its stored values mean, and whether they may be interpolated.
 
     ``kind`` is ``"nearest"`` for classes, bit flags and alpha: they are carried over, never computed.
+    ``palette`` gives the colour (R, G, B, A) of each stored value.
     Physical value = stored value × ``scale`` + ``offset``, in ``units``.
     """
 
@@ -38,6 +39,7 @@ class Band:
     units: str | None = None
     description: str | None = None
     interpretation: str = "undefined"
+    palette: Mapping[int, tuple[int, ...]] | None = None
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 

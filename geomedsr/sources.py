@@ -133,7 +133,7 @@ class CroppedSource:
         return CroppedSource(self.whole.select(bands), self.window)
 
 
-def sample(source: Source, pixels: int = 1 << 22, side: int = 256) -> list[Array]:
+def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array]:
     """Valid values of each band, as 1-D arrays: all of them in a small scene, else of a spread of blocks.
 
     At most about ``pixels`` values are read per band and frame sequence, whatever the size of the scene; only

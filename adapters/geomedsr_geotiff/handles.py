@@ -17,7 +17,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOEr
 from geomedsr.errors import InputError
 
 #: GDAL's default is 5 % of the machine's memory; regions are read once, so little is enough (bytes).
-CACHE_BYTES = 128 << 20
+CACHE_BYTES = 64 << 20
 
 #: Handles kept open per thread.
 _MOST = 8

@@ -39,7 +39,11 @@ _STRUCTURAL = {"IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "COLOR_P
 
 @dataclass(frozen=True)
 class RasterSource:
-    """Windows of a GDAL raster. ``picks`` are GDAL band numbers; ``nodata`` those bands' values or None."""
+    """Windows of a GDAL raster.
+
+    ``picks`` are GDAL band numbers, ``nodata`` those bands' values or None. ``masks`` tells that GDAL has masks
+    of its own for them; ``alpha`` is the number of the band that masks the others, picked or not.
+    """
 
     path: str
     version: tuple[int, int]
@@ -48,28 +52,20 @@ class RasterSource:
     block: tuple[int, int]
     picks: tuple[int, ...]
     nodata: tuple[float | int | None, ...]
-    all_valid: bool
+    masks: bool
+    alpha: int | None
 
     def read(self, frames: slice, window: Window) -> Array:
         """Stored values, ``(1, band, height, width)``."""
-        return self._read("read", window)[None]
+        return self._read("read", self.picks, **_place(window))[None]
 
     def valid(self, frames: slice, window: Window) -> Array:
-        """GDAL's masks, and finite, and not the nodata value."""
-        if self.all_valid and self.dtype.kind != "f":
+        """Not masked, not under a fully transparent alpha, finite, and not the nodata value."""
+        if not self.masks and self.alpha is None and not self._judged_by_value:
             shape = (1, len(self.picks), window.height, window.width)
             return np.broadcast_to(np.True_, shape)
-        valid: Array = np.ones((len(self.picks), window.height, window.width), bool)
-        if not self.all_valid:
-            valid = self._read("read_masks", window) != 0
-        if self.dtype.kind == "f" or any(v is not None for v in self.nodata):
-            values = self._read("read", window)
-            if self.dtype.kind == "f":
-                valid &= np.isfinite(values)
-            for band, nodata in enumerate(self.nodata):
-                if nodata is not None and not math.isnan(nodata):
-                    valid[band] &= values[band] != np.asarray(nodata).astype(self.dtype)
-        return valid[None]
+        values = self._read("read", self.picks, **_place(window)) if self._judged_by_value else None
+        return self._valid(values, **_place(window))[None]
 
     def select(self, bands: Sequence[int]) -> RasterSource:
         """Some of the bands."""
@@ -79,37 +75,53 @@ class RasterSource:
 
     def overview(self, pixels: int) -> tuple[Array, Array] | None:
         """Values and validity of the finest overview of at most ``pixels``, where the file has one that serves."""
-        _, count, height, width = self.shape
+        _, _, height, width = self.shape
         if height * width <= pixels:
             return None
         with gdal():
-            dataset = handle(self.path, self.version)
-            factors = [f for f in dataset.overviews(self.picks[0]) if height * width / f**2 <= pixels]
-            if not factors or height * width / min(factors) ** 2 < pixels / 64:
-                return None
-            size = (count, -(-height // min(factors)), -(-width // min(factors)))
-            try:
-                values = dataset.read(list(self.picks), out_shape=size)
-                valid = dataset.read_masks(list(self.picks), out_shape=size) != 0
-            except RasterioIOError as error:
-                raise read_error(self.path, "its overviews", error) from error
-        for band, nodata in enumerate(self.nodata):
-            if nodata is not None and not math.isnan(nodata):
-                valid[band] &= values[band] != np.asarray(nodata).astype(self.dtype)
-        if self.dtype.kind == "f":
-            valid &= np.isfinite(values)
-        return values[None], valid[None]
+            factors = handle(self.path, self.version).overviews(self.picks[0])
+        factors = [f for f in factors if height * width / f**2 <= pixels]
+        if not factors or height * width / min(factors) ** 2 < pixels / 64:
+            return None
+        size: dict[str, Any] = {"size": (-(-height // min(factors)), -(-width // min(factors)))}
+        values = self._read("read", self.picks, **size)
+        return values[None], self._valid(values, **size)[None]
 
-    def _read(self, method: str, window: Window) -> Array:
-        place = rasterio.windows.Window(window.col, window.row, window.width, window.height)
+    @property
+    def _judged_by_value(self) -> bool:
+        return self.dtype.kind == "f" or any(v is not None for v in self.nodata)
+
+    def _valid(self, values: Array | None, **place: Any) -> Array:
+        valid = np.True_ if values is None or self.dtype.kind != "f" else np.isfinite(values)
+        if self.masks:
+            valid = valid & (self._read("read_masks", self.picks, **place) != 0)
+        if self.alpha is not None:
+            opaque = self._read("read", (self.alpha,), **place) != 0
+            itself = np.array([pick == self.alpha for pick in self.picks])
+            valid = valid & (opaque | itself[:, None, None])
+        if values is not None:
+            valid = valid & np.ones(values.shape, bool)
+            for band, nodata in enumerate(self.nodata):
+                if nodata is not None and not math.isnan(nodata):
+                    valid[band] &= values[band] != np.asarray(nodata).astype(self.dtype)
+        return np.asarray(valid)
+
+    def _read(self, method: str, picks: Sequence[int], where: str = "its overviews", **place: Any) -> Array:
+        if "size" in place:
+            place = {"out_shape": (len(picks), *place["size"])}
         with gdal():
             try:
-                dataset = handle(self.path, self.version)
-                array: Array = getattr(dataset, method)(list(self.picks), window=place)
+                array: Array = getattr(handle(self.path, self.version), method)(list(picks), **place)
             except RasterioIOError as error:
-                where = f"columns {window.col}–{window.stop[1]}, rows {window.row}–{window.stop[0]}"
                 raise read_error(self.path, where, error) from error
         return array
+
+
+def _place(window: Window) -> dict[str, Any]:
+    return {
+        "window": rasterio.windows.Window(window.col, window.row, window.width, window.height),
+        "where": f"columns {window.col}–{window.stop[1]}, rows {window.row}–{window.stop[0]}",
+    }
 
 
 def open_raster(path: str) -> Scene:
@@ -137,7 +149,8 @@ def open_raster(path: str) -> Scene:
             block=_block(dataset),
             picks=tuple(dataset.indexes),
             nodata=nodata,
-            all_valid=all(f == [MaskFlags.all_valid] for f in flags) and not alpha,
+            masks=own_masks or any(f == [MaskFlags.per_dataset] for f in flags),
+            alpha=dataset.colorinterp.index(ColorInterp.alpha) + 1 if alpha else None,
         )
         return Scene(
             source=source,
@@ -220,6 +233,7 @@ def _band(dataset: Any, position: int, nodata: float | int | None) -> Band:
         units=dataset.units[position] or None,
         description=description,
         interpretation=interpretation.name,
+        palette=dataset.colormap(index) if interpretation == ColorInterp.palette else None,
         tags={ns: values for ns, values in tags.items() if values},
     )
 

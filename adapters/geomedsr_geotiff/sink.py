@@ -180,6 +180,8 @@ class RasterSink:
                 dataset.set_band_description(index, band.description)
             if band.units:
                 dataset.set_band_unit(index, band.units)
+            if band.palette and len(self.bands) == 1:  # the one place where TIFF has room for it
+                dataset.write_colormap(index, band.palette)
             dataset.update_tags(index, **band.tags.get("", {}))
         dataset.update_tags(**self.tags.get("", {}))
         if self.driver == "COG" and (xml := namespaces.items(self.tags, self.bands)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from dask.base import compute
@@ -45,11 +46,10 @@ def write(
         count = max(1, min(workers or cores, len(regions)))
         pixels = sum(r.window.width * r.window.height * (r.stop - r.start) for r in regions)
         with tqdm(total=pixels, unit="px", unit_scale=True, desc=scene.name, disable=None if progress else True) as bar:
-            # Regions are independent: each worker reads, computes and stores its own.
-            tasks = [
-                delayed(_store)(region, scene.source, sink, max(1, cores // count), bar, pure=False)
-                for region in regions
-            ]
+            # Regions are independent: each worker reads, computes and stores its own. The source travels in a
+            # partial, since dask would compute a lazy array among its arguments, whole.
+            store = delayed(partial(_store, scene.source, sink, max(1, cores // count), bar), pure=False)
+            tasks = [store(region) for region in regions]
             compute(tasks, scheduler="threads", num_workers=count)
         sink.finish()
     except BaseException:
@@ -70,7 +70,7 @@ def plan(source: Source) -> Iterator[Region]:
                 yield Region(frame, frame + 1, window)
 
 
-def _store(region: Region, source: Source, sink: Sink, threads: int, bar: tqdm) -> None:  # type: ignore[type-arg]
+def _store(source: Source, sink: Sink, threads: int, bar: tqdm, region: Region) -> None:  # type: ignore[type-arg]
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)  # this worker's share of the cores
     sink.put(region, source.read(region.frames, region.window), source.valid(region.frames, region.window))

@@ -9,22 +9,23 @@ from geomedsr.errors import GeomedsrError
 from geomedsr.sources import Array
 
 
-def psnr(result: Array, reference: Array, span: Array) -> Array:
+def psnr(result: Array, reference: Array, span: Array, valid: Array | None = None) -> Array:
     """Peak signal-to-noise ratio in dB of each band: ``10 · log₁₀(span² / MSE)``.
 
     ``result`` and ``reference`` are ``(band, y, x)`` in the same units; ``span`` is the range of values per
-    band that counts as the peak. Equal images give infinity.
+    band that counts as the peak; ``valid`` ``(y, x)`` says which pixels count. Equal images give infinity.
     """
-    error = np.square(result.astype(np.float64) - reference.astype(np.float64)).mean((1, 2))
+    valid = np.ones(result.shape[1:], bool) if valid is None else valid
+    error = np.square(result.astype(np.float64) - reference.astype(np.float64))[:, valid].mean(1)
     with np.errstate(divide="ignore"):
         decibels: Array = 10 * np.log10(np.square(span) / error)
     return decibels
 
 
-def ssim(result: Array, reference: Array, span: Array) -> Array:
+def ssim(result: Array, reference: Array, span: Array, valid: Array | None = None) -> Array:
     """Structural similarity of each band (Wang et al. 2004; Gaussian window of σ 1.5), by torchmetrics.
 
-    Axes and ``span`` as in :func:`psnr`.
+    Axes, ``span`` and ``valid`` as in :func:`psnr`; the mean is taken over the windows of valid pixels.
 
     Raises:
         GeomedsrError: torchmetrics is not installed.
@@ -33,8 +34,10 @@ def ssim(result: Array, reference: Array, span: Array) -> Array:
         from torchmetrics.functional.image import structural_similarity_index_measure as measure
     except ImportError as error:
         raise GeomedsrError("no torchmetrics", "it for SSIM", "pip install 'geomedsr[demo]'") from error
+    valid = np.ones(result.shape[1:], bool) if valid is None else valid
     scores = []
     for one, other, peak in zip(result, reference, span, strict=True):
-        pair = (torch.from_numpy(plane.astype(np.float64) / peak)[None, None] for plane in (one, other))
-        scores.append(float(measure(*pair, data_range=1.0)))  # type: ignore[arg-type]
+        first, second = (torch.from_numpy(plane.astype(np.float64) / peak)[None, None] for plane in (one, other))
+        _, image = measure(first, second, data_range=1.0, return_full_image=True)
+        scores.append(float(image[0, 0].numpy()[valid].mean()))
     return np.array(scores)

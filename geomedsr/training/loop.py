@@ -35,7 +35,7 @@ from geomedsr.training.recipe import OptimiserPart, Recipe, SceneEntry
 from geomedsr.training.validation import Validation
 from geomedsr.values import PERCENTILES
 
-_COLUMNS = ("step", "loss", "learning_rate", "patches_per_second", "psnr", "psnr_bicubic")
+_COLUMNS = ("step", "content", "consistency", "learning_rate", "patches_per_second", "psnr", "psnr_bicubic")
 
 
 def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> Path:
@@ -71,22 +71,23 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
         coarse = operator.down(fine, scale)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             guess = generator(coarse)
-        guess = operator.project(guess.float(), coarse, scale)
-        loss = F.l1_loss(guess, fine)
-        run.update(loss)
-        log.add(loss.item(), len(fine))
+        guess = guess.float()
+        content = F.l1_loss(operator.project(guess, coarse, scale), fine)
+        consistency = F.l1_loss(operator.down(guess, scale), coarse)
+        norm = run.update(content + recipe.consistency * consistency)
+        log.add(content.item(), consistency.item(), len(fine))
         bar.update()
-        if not math.isfinite(log.loss):
+        if not (math.isfinite(log.content) and math.isfinite(norm)):
             raise RecipeError(
-                f"a loss of {log.loss} at step {run.step}",
-                "a finite loss",
+                f"a content loss of {content.item():g} with a gradient of norm {norm:g} at step {run.step}",
+                "finite numbers",
                 f"lower optimiser.learning_rate and start again; the last good state is in {folder}",
             )
         last = run.step == recipe.steps
         if last or run.step % recipe.validate_every == 0:
             log.validated(validation.psnr(run.average), validation.psnr_bicubic)
         if last or run.step % recipe.log_every == 0:
-            bar.set_postfix(loss=f"{log.loss:.4f}")
+            bar.set_postfix(content=f"{log.content:.4f}")
             log.write(run.step, run.learning_rate)
         if last or run.step % recipe.checkpoint_every == 0:
             run.save(folder / "checkpoint.pt")
@@ -171,19 +172,20 @@ class Run:
         """The rate of the coming step."""
         return learning_rate(self.recipe.optimiser, self.step, self.recipe.steps)
 
-    def update(self, loss: torch.Tensor) -> None:
-        """One optimiser step down the gradient of a loss, and the moving average after it."""
+    def update(self, loss: torch.Tensor) -> float:
+        """One optimiser step down the gradient of a loss, and the moving average after it; the gradient's norm."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.learning_rate
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.generator.parameters(), self.recipe.optimiser.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.generator.parameters(), self.recipe.optimiser.clip_norm)
         self.optimiser.step()
         self.step += 1
         keep = min(self.recipe.ema, self.step / (self.step + 10))  # young averages forget their start
         with torch.no_grad():
             for slow, fast in zip(self.average.parameters(), self.generator.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
+        return float(norm)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint, whole or not at all."""
@@ -241,16 +243,22 @@ class Log:
         self._reset()
 
     def _reset(self) -> None:
-        self._sum, self._steps, self._patches, self._since = 0.0, 0, 0, time.perf_counter()
+        self._sums, self._steps, self._patches, self._since = (0.0, 0.0), 0, 0, time.perf_counter()
 
     @property
-    def loss(self) -> float:
-        """Mean loss since the last row."""
-        return self._sum / max(self._steps, 1)
+    def content(self) -> float:
+        """Mean content loss since the last row."""
+        return self._sums[0] / max(self._steps, 1)
 
-    def add(self, loss: float, patches: int) -> None:
-        """One step's loss."""
-        self._sum, self._steps, self._patches = self._sum + loss, self._steps + 1, self._patches + patches
+    @property
+    def consistency(self) -> float:
+        """Mean consistency loss, unweighted, since the last row."""
+        return self._sums[1] / max(self._steps, 1)
+
+    def add(self, content: float, consistency: float, patches: int) -> None:
+        """One step's losses."""
+        self._sums = self._sums[0] + content, self._sums[1] + consistency
+        self._steps, self._patches = self._steps + 1, self._patches + patches
 
     def validated(self, psnr: float | None, psnr_bicubic: float | None) -> None:
         """Validation results for the next row."""
@@ -259,7 +267,8 @@ class Log:
     def write(self, step: int, rate: float) -> None:
         """Write a row and begin the next."""
         speed = self._patches / max(time.perf_counter() - self._since, 1e-9)
-        row = (step, f"{self.loss:.6f}", f"{rate:.3e}", f"{speed:.2f}", _number(self.psnr), _number(self.psnr_bicubic))
+        losses = (f"{self.content:.6f}", f"{self.consistency:.6f}")
+        row = (step, *losses, f"{rate:.3e}", f"{speed:.2f}", _number(self.psnr), _number(self.psnr_bicubic))
         with open(self.path, "a", newline="") as file:
             csv.writer(file).writerow(row)
         self._reset()

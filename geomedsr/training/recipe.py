@@ -68,7 +68,11 @@ class OptimiserPart(_Part):
 
 
 class Recipe(_Part):
-    """A whole training run. ``patch`` is the side of high-resolution patches in pixels."""
+    """A whole training run. ``patch`` is the side of high-resolution patches in pixels.
+
+    ``consistency`` weighs the L1 distance between the input and the network's own output brought down. The
+    content loss is taken after projection and does not see it; without it the network's block means drift.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: str
@@ -82,6 +86,7 @@ class Recipe(_Part):
     batch: int = Field(default=16, ge=1)
     steps: int = Field(ge=1)
     optimiser: OptimiserPart = OptimiserPart()
+    consistency: float = Field(default=1.0, ge=0)
     ema: float = Field(default=0.999, ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "float32"
     device: str = "auto"

@@ -113,7 +113,7 @@ def test_gcps_and_rpcs_are_scaled(tiny: Model, raster: Raster) -> None:
     rpc = {
         "LINE_OFF": "10", "SAMP_OFF": "15", "LAT_OFF": "38", "LONG_OFF": "-75", "HEIGHT_OFF": "30",
         "LINE_SCALE": "10", "SAMP_SCALE": "15", "LAT_SCALE": "0.1", "LONG_SCALE": "0.1", "HEIGHT_SCALE": "100",
-        **{f"{part}_{kind}_COEFF": " ".join(["1"] + ["0"] * 19) for part in ("LINE", "SAMP") for kind in ("NUM", "DEN")},
+        **{f"{part}_COEFF": " ".join(["1"] + ["0"] * 19) for part in ("LINE_NUM", "LINE_DEN", "SAMP_NUM", "SAMP_DEN")},
     }  # fmt: skip
 
     def edit(dataset: Any) -> None:
@@ -157,6 +157,23 @@ def test_a_data_set_mask_is_carried_over(tiny: Model, raster: Raster) -> None:
         assert result.nodata is None
         values = result.read()
     assert (block_sums(values, 4)[:, mask] == array.astype(object)[:, mask] * 16).all()
+
+
+def test_nodata_and_alpha_both_count(tiny: Model, raster: Raster) -> None:
+    array = texture(4, 20, 20, "uint8", low=1, high=250)
+    array[3] = 255
+    array[3, 0] = 0
+    array[0, 5, 5] = 9
+
+    def edit(dataset: Any) -> None:
+        dataset.colorinterp = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+
+    sr = geomedsr.upscale(geomedsr.open(raster(array, edit=edit, nodata=9)), tiny)
+    assert not sr.valid.values[0, :3, :4].any()
+    assert sr.valid.values[0, 3].all()
+    assert (sr.data.values[0, :3, :4] == 9).all()
+    assert (sr.data.values[0, 0, 20:24, 20:24] == 9).all()
+    assert (sr.data.values[0, :3] == 9).sum() == 3 * 4 * 80 + 16
 
 
 def test_alpha_is_carried_over_and_masks(tiny: Model, raster: Raster) -> None:
@@ -208,6 +225,20 @@ def test_classes_are_recognised_where_the_file_says_so(
     with rasterio.open(through(raster(array, edit=edit), tiny)) as result:
         assert (result.read(2) == array[1].repeat(4, 0).repeat(4, 1)).all()
         assert (result.read(1) != array[0].repeat(4, 0).repeat(4, 1)).any()
+
+
+def test_a_class_map_keeps_its_palette(tiny: Model, raster: Raster) -> None:
+    array = np.random.default_rng(0).integers(0, 3, (1, 20, 20), dtype=np.uint8)
+    path = raster(array, photometric="palette")
+    colours = {0: (0, 0, 0, 255), 1: (255, 0, 0, 255), 2: (0, 90, 200, 255)}
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_colormap(1, colours)
+    out = path.with_name("out.tif")
+    geomedsr.write(geomedsr.upscale(geomedsr.open(path).with_nearest([1]), tiny), out)
+    with rasterio.open(out) as result:
+        assert (result.read(1) == array[0].repeat(4, 0).repeat(4, 1)).all()
+        assert result.colorinterp == (ColorInterp.palette,)
+        assert {k: result.colormap(1)[k] for k in colours} == colours
 
 
 def test_ordinary_names_are_not_taken_for_classes(raster: Raster) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pytest
 import torch
@@ -166,7 +167,7 @@ def test_bands_with_nodata_values_of_their_own_become_one_or_are_refused(tiny: M
     assert (out == 0).sum() == 32
     array[1, 9, 9] = 0  # valid there, but it would read as nodata
     with pytest.raises(InputError, match="band b equal to 0"):
-        geomedsr.upscale(Scene.from_array(array, valid=valid, bands=bands), tiny).data.values
+        geomedsr.upscale(Scene.from_array(array, valid=valid, bands=bands), tiny).data.compute()
 
 
 def test_classes_and_alpha_are_repeated(tiny: Model) -> None:
@@ -255,3 +256,20 @@ def test_wrong_options_are_named(tiny: Model) -> None:
         geomedsr.upscale(palette, tiny)
     kept = replace(palette, bands=(replace(palette.bands[0], kind="nearest"),))
     assert geomedsr.upscale(kept, tiny).shape == (1, 1, 36, 36)
+
+
+def test_a_lazy_array_is_never_computed_whole(tiny: Model, tmp_path: Path) -> None:
+
+    sizes = []
+
+    def block(block_info: dict[None, dict[str, tuple[int, ...]]]) -> np.ndarray:
+        sizes.append(block_info[None]["chunk-location"])
+        return np.full(block_info[None]["chunk-shape"], 5, np.uint16)
+
+    lazy = da.map_blocks(
+        block, chunks=((1,), (64,) * 4, (64,) * 4), dtype=np.uint16, meta=np.empty((0, 0, 0), np.uint16)
+    )
+    sr = geomedsr.upscale(Scene.from_array(lazy).with_range(0, 10), tiny, tile=64)
+    assert sizes == []
+    geomedsr.write(sr.crop(Window(0, 0, 256, 256)), tmp_path / "corner.tif")
+    assert len(set(sizes)) == 4  # the corner's chunk and the halo's, not 16

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+from conftest import texture
+
+from geomedsr.metrics import psnr, ssim
+
+
+def test_psnr_is_the_formula() -> None:
+    reference = np.zeros((2, 4, 4))
+    result = np.stack([np.full((4, 4), 10.0), np.full((4, 4), 1.0)])
+    assert psnr(result, reference, np.array([100.0, 100.0])).tolist() == pytest.approx([20.0, 40.0])
+    assert psnr(reference, reference, np.array([1.0, 1.0])).tolist() == [np.inf, np.inf]
+
+
+def test_unsigned_differences_do_not_wrap() -> None:
+    assert psnr(np.zeros((1, 2, 2), np.uint8), np.full((1, 2, 2), 10, np.uint8), np.array([10.0])) == pytest.approx(0)
+
+
+def test_only_valid_pixels_count() -> None:
+    reference = np.zeros((1, 40, 40))
+    result = reference.copy()
+    result[:, :, :5] = 99
+    result[:, :, 30:] = 1
+    valid = np.zeros((40, 40), bool)
+    valid[:, 30:] = True
+    assert psnr(result, reference, np.array([10.0]), valid) == pytest.approx(20)
+
+
+def test_ssim_of_equals_is_one_and_of_a_constant_is_its_luminance_term() -> None:
+    image = texture(2, 40, 40).astype(float)
+    span = np.array([4000.0, 4000.0])
+    assert ssim(image, image, span).tolist() == pytest.approx([1, 1])
+    one, other = np.full((1, 30, 30), 0.5), np.full((1, 30, 30), 0.7)
+    c1 = 0.01**2
+    expected = (2 * 0.5 * 0.7 + c1) / (0.5**2 + 0.7**2 + c1)
+    assert ssim(one, other, np.array([1.0])) == pytest.approx(expected, rel=1e-4)

@@ -1,0 +1,106 @@
+"""The wheel, installed where the checkout is not, works and finds its adapters."""
+
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import geomedsr
+from geomedsr import adapters
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_every_package_and_model(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    packages = [
+        ROOT / "geomedsr",
+        *(p for p in (ROOT / "adapters").iterdir() if p.is_dir() and p.name != "__pycache__"),
+    ]
+    for package in packages:
+        for path in package.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                assert str(path.relative_to(package.parent)) in names
+    assert not any(n.startswith(("adapters/", "tests/", "examples/")) for n in names)
+    assert not (ROOT / "adapters" / "__init__.py").exists()
+
+
+def test_every_entry_point_loads_in_a_clean_environment(wheel: Path, tmp_path: Path) -> None:
+    env = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(env)], check=True)
+    python = env / "bin" / "python"
+    base = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", "--no-index"]
+    subprocess.run([*base, str(wheel)], check=True)
+    # The dependencies (not this checkout: .pth files of a path that a .pth file adds are not read).
+    (site,) = env.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    code = """
+import geomedsr, sys
+from importlib.metadata import entry_points
+from geomedsr.adapters import installed
+assert geomedsr.__file__.startswith(sys.prefix), geomedsr.__file__
+found = entry_points(group="geomedsr.adapters")
+assert {e.name for e in found} == {"geotiff"}, found
+assert all(e.load().__name__ for e in found)
+working, failed = installed()
+assert set(working) == {"geotiff"} and not failed, failed
+print(geomedsr.load_model("satellite-x4").descriptor.name)
+"""
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout, done.returncode) == ("satellite-x4\n", 0), done.stderr
+    listed = subprocess.run([env / "bin" / "geomedsr", "models"], capture_output=True, text=True, cwd=tmp_path)
+    assert listed.returncode == 0
+    assert "satellite-x4" in listed.stdout
+
+
+def test_the_core_imports_no_adapter_and_no_raster_library() -> None:
+    code = "import sys, geomedsr; print([m for m in ('rasterio', 'pydicom', 'geomedsr_geotiff') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_a_broken_adapter_does_not_break_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        name = "aaa"
+
+        def load(self) -> object:
+            raise ImportError("no libfoo")
+
+    real = list(adapters.entry_points(group=adapters.GROUP))
+    monkeypatch.setattr(adapters, "entry_points", lambda group: [Broken(), *real])
+    adapters.installed.cache_clear()
+    try:
+        working, failed = adapters.installed()
+        assert set(working) == {"geotiff"}
+        assert failed == {"aaa": "ImportError: no libfoo"}
+        with pytest.raises(geomedsr.GeomedsrError, match=r"aaa \(not loading: ImportError: no libfoo\)"):
+            adapters.open_sink(geomedsr.Scene.from_array(np.ones((2, 2))), "x.unknown")
+    finally:
+        adapters.installed.cache_clear()
+
+
+def test_every_requirement_is_pinned_within_its_range() -> None:
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    pins = dict(
+        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if line and line[0] != "#"
+    )
+    pins = {name.lower().replace("_", "-"): version for name, version in pins.items()}
+    for line in lines:
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(pins[requirement.name.lower()]), line
