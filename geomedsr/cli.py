@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import re
 import signal
 import sys
@@ -193,7 +194,7 @@ def _info(options: argparse.Namespace) -> None:
                 "number": i,
                 "name": b.name,
                 "kind": b.kind,
-                "nodata": b.nodata if b.nodata is None or b.nodata == b.nodata else "nan",
+                "nodata": b.nodata,
                 "scale": b.scale,
                 "offset": b.offset,
                 "units": b.units,
@@ -265,7 +266,16 @@ def _crs_name(wkt: str | None) -> str | None:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    print(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become text."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _names(text: str) -> list[str]:

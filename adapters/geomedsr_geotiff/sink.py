@@ -78,7 +78,7 @@ class RasterSink:
         with self._io():
             if self.mask:
                 plane = valid[0].any(0)
-                if (valid[0] != plane).any():
+                if (plane & ~valid[0] & np.isfinite(values[0])).any():  # NaN tells by itself
                     raise InputError(
                         f"bands whose masks differ near column {region.window.col}, row {region.window.row}",
                         "one mask for all bands, as GeoTIFF has it",

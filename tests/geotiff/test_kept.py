@@ -20,6 +20,7 @@ from rio_cogeo.cogeo import cog_validate
 
 import geomedsr
 from geomedsr import Model
+from geomedsr.errors import InputError
 
 Raster = Callable[..., Path]
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
@@ -157,6 +158,47 @@ def test_a_data_set_mask_is_carried_over(tiny: Model, raster: Raster) -> None:
         assert result.nodata is None
         values = result.read()
     assert (block_sums(values, 4)[:, mask] == array.astype(object)[:, mask] * 16).all()
+
+
+def test_nan_in_one_band_beside_a_data_set_mask(tiny: Model, raster: Raster) -> None:
+    array = texture(2, 20, 20, "float32")
+    array[1, 3, 3] = np.nan
+    mask = np.ones((20, 20), bool)
+    mask[10:, 10:] = False
+    path = raster(array)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(mask)
+    with rasterio.open(through(path, tiny)) as result:
+        assert (result.dataset_mask() == 255 * mask.repeat(4, 0).repeat(4, 1)).all()
+        assert np.isnan(result.read(2)).sum() == 16
+
+
+@pytest.mark.filterwarnings(UNPLACED)
+def test_masks_that_differ_by_band_become_nan_or_are_refused(tiny: Model, raster: Raster) -> None:
+    for dtype in ("float32", "uint16"):
+        array = np.floor(texture(2, 20, 20)).astype(dtype)
+        path = raster(array, name=f"{dtype}.tif")
+        masked = path.with_suffix(".vrt")
+        bands = "".join(
+            f"""<VRTRasterBand dataType="{"Float32" if dtype == "float32" else "UInt16"}" band="{i}">
+            <SimpleSource><SourceFilename>{path}</SourceFilename><SourceBand>{i}</SourceBand></SimpleSource>
+            <MaskBand><VRTRasterBand dataType="Byte"><ComplexSource><SourceFilename>{path}</SourceFilename>
+            <SourceBand>{i}</SourceBand><LUT>0:0,1999:0,2000:255,70000:255</LUT></ComplexSource></VRTRasterBand></MaskBand>
+            </VRTRasterBand>"""
+            for i in (1, 2)
+        )
+        masked.write_text(f'<VRTDataset rasterXSize="20" rasterYSize="20">{bands}</VRTDataset>')
+        scene = geomedsr.open(masked)
+        expected = array >= 2000
+        assert (scene.valid.values[0] == expected).all()
+        if dtype == "float32":
+            out = through(masked, tiny)
+            with rasterio.open(out) as result:
+                assert (np.isnan(result.read()) == ~expected.repeat(4, 1).repeat(4, 2)).all()
+        else:
+            with pytest.raises(InputError, match="masks differ"):
+                geomedsr.write(geomedsr.upscale(scene, tiny), path.with_name("x.tif"))
+            assert not path.with_name("x.tif").exists()
 
 
 def test_nodata_and_alpha_both_count(tiny: Model, raster: Raster) -> None:
