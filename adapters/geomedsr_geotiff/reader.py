@@ -188,7 +188,8 @@ def _nodata(value: float | None, dtype: str) -> float | int | None:
     if value is None:
         return None
     if np.dtype(dtype).kind == "f":
-        return float(value)
+        fits = not math.isfinite(value) or abs(value) <= float(np.finfo(dtype).max)
+        return float(value) if fits else None
     info = np.iinfo(dtype)
     if value != value or value != int(value) or not info.min <= int(value) <= info.max:
         return None

@@ -142,7 +142,7 @@ class UpscaledSource:
         bands = list(self.computed)
         if valid[:, bands].any():
             base, data = stored[:, bands], valid[:, bands]
-            fine = self._to_stored(base, data, self._network(frames, coarse), frames, self.nodata[bands[0]])
+            fine = self._to_stored(base, self._network(frames, coarse), frames, self.nodata[bands[0]])
             out[:, bands] = fine if data.all() else np.where(self._repeat(data), fine, out[:, bands])
         for band, nodata in enumerate(self.nodata):
             if nodata is not None and not valid[:, band].all():
@@ -188,17 +188,19 @@ class UpscaledSource:
             fine = torch.cat([run(self.model, one[None], self.device)[..., edge, edge] for one in batch])
         else:
             fine = torch.cat([run(self.model, one[None], self.device)[..., edge, edge] for one in halo])
+        if not fine.isfinite().all():
+            raise ModelError(
+                f"output of the model {self.model.descriptor.name} that is not finite",
+                "numbers",
+                "give a --range that fits the scene, or use another model",
+            )
         return fine.reshape(*halo.shape[:2], *fine.shape[2:]).numpy()
 
-    def _to_stored(self, base: Array, data: Array, fine: Array, frames: slice, nodata: float | int | None) -> Array:
+    def _to_stored(self, base: Array, fine: Array, frames: slice, nodata: float | int | None) -> Array:
         low, span = self.values.bounds(frames)
         if not self.conserve:
             return unconserved(fine, low, span, self.dtype, nodata)
-        if data.all():
-            return conserve(base, fine, span, self.scale, nodata)
-        # Whatever lies under the mask must not matter, nor be the nodata value itself.
-        neutral = np.asarray(1 if nodata == 0 else 0, self.dtype)
-        return conserve(np.where(data, base, neutral), fine, span, self.scale, nodata)
+        return conserve(base, fine, span, self.scale, nodata)
 
     def _refuse_collision(self, stored: Array, valid: Array, coarse: Window) -> None:
         """Bands with nodata values of their own become one; a valid pixel may not already have that value."""

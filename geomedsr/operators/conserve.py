@@ -24,7 +24,8 @@ def conserve(base: Array, fine: Array, span: Array, scale: int, nodata: float | 
     """Stored values on the fine grid whose block means are ``base``.
 
     Args:
-        base: stored input values, ``(…, H, W)``, none of them equal to ``nodata``.
+        base: stored input values, ``(…, H, W)``. Where one is ``nodata`` itself or no number, its block holds
+            nothing of use; no other block is touched.
         fine: the network's output, normalised float32, ``(…, s·H, s·W)``; only its deviations count.
         span: stored units per normalised unit, broadcastable over ``base``.
         scale: ``s``.

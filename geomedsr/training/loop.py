@@ -41,8 +41,8 @@ _COLUMNS = ("step", "content", "consistency", "learning_rate", "patches_per_seco
 def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> Path:
     """Run a recipe, or go on with it where ``out`` holds a part of it.
 
-    Leaves ``model.safetensors`` (the averaged weights), ``log.csv`` and, until it is done,
-    ``checkpoint.pt`` in ``out``; returns the model's path.
+    Leaves ``model.safetensors`` (the averaged weights), ``log.csv`` and ``checkpoint.pt`` in ``out``; returns
+    the model's path.
 
     Raises:
         RecipeError: the recipe does not fit its data, or ``out`` holds another recipe's run.
@@ -73,7 +73,7 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
             guess = generator(coarse)
         guess = guess.float()
         content = F.l1_loss(operator.project(guess, coarse, scale), fine)
-        consistency = F.l1_loss(operator.down(guess, scale), coarse)
+        consistency = F.mse_loss(operator.down(guess, scale), coarse)
         norm = run.update(content + recipe.consistency * consistency)
         log.add(content.item(), consistency.item(), len(fine))
         bar.update()
@@ -92,6 +92,8 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
         if last or run.step % recipe.checkpoint_every == 0:
             run.save(folder / "checkpoint.pt")
     bar.close()
+    if log.psnr is None:  # stopped between the last step and the model file
+        log.validated(validation.psnr(run.average), validation.psnr_bicubic)
     metrics = {"psnr": log.psnr, "psnr_bicubic": log.psnr_bicubic} if recipe.data.validation else {}
     path = folder / "model.safetensors"
     save_model(run.average, descriptor.model_copy(update={"metrics": metrics}), path)

@@ -70,8 +70,8 @@ class OptimiserPart(_Part):
 class Recipe(_Part):
     """A whole training run. ``patch`` is the side of high-resolution patches in pixels.
 
-    ``consistency`` weighs the L1 distance between the input and the network's own output brought down. The
-    content loss is taken after projection and does not see it; without it the network's block means drift.
+    ``consistency`` weighs the mean squared difference between the input and the network's own output brought
+    down. The content loss is taken after projection and does not see it; without it those means drift.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")

@@ -232,6 +232,12 @@ def test_a_given_range_is_used_and_recorded(tiny: Model) -> None:
     assert (sr.data.values != geomedsr.upscale(scene, tiny).data.values).any()
 
 
+def test_a_range_that_overflows_the_network_is_an_error_not_garbage(tiny: Model) -> None:
+    sr = geomedsr.upscale(Scene.from_array(texture(1, 9, 9)).with_range(0, 1e-300), tiny)
+    with pytest.raises(ModelError, match="not finite"):
+        sr.data.compute()
+
+
 def test_the_grid_is_finer_over_the_same_ground(tiny_x2: Model, raster: Callable[..., Path]) -> None:
     scene = geomedsr.open(raster(texture(1, 10, 12)))
     sr = geomedsr.upscale(scene, tiny_x2)
