@@ -6,6 +6,7 @@ Exit 0: done. 2: bad usage or input, with one ``error: …`` line on standard er
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import math
@@ -36,7 +37,12 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     logging.getLogger("rasterio").addHandler(logging.NullHandler())  # GDAL's words are in our errors
-    signal.signal(signal.SIGTERM, _terminated)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no ×
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         options = _parse(_join_signed(words))

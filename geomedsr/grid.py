@@ -8,6 +8,7 @@ move by part of a pixel. In pixel-*corner* coordinates (corner of the first pixe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -157,8 +158,10 @@ class Grid:
                 "give the window in pixels, --window COL,ROW,W,H",
             )
         asked = f"the bounding box {west:g},{south:g},{east:g},{north:g}"
-        if not (west < east and south < north):
-            raise InputError(asked, "west < east and south < north", "check the order of the four numbers")
+        if not (west < east and south < north and all(map(math.isfinite, (west, south, east, north)))):
+            raise InputError(
+                asked, "finite numbers, west < east and south < north", "check the order of the four numbers"
+            )
         inverse = ~self.affine
         points = [inverse @ corner for corner in ((west, south), (west, north), (east, south), (east, north))]
         cols, rows = zip(*points, strict=True)

@@ -19,6 +19,8 @@ from geomedsr.grid import Grid, Window
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample
 from geomedsr.values import ValueScale
 
+_NATIVE = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)] + [np.dtype("f4"), np.dtype("f8")]
+
 Kind = Literal["continuous", "nearest"]
 
 
@@ -48,7 +50,8 @@ class Scene:
     """A scene of axes ``(frame, band, y, x)``: a GeoTIFF has one frame, a DICOM series one per slice.
 
     Nothing is read until asked for. ``data`` holds stored values in their storage type, ``valid`` says
-    which are data, ``values`` is the scale on which the network sees them. ``masked`` tells that validity
+    which are data, ``values`` is the scale on which the network sees them.
+    ``files`` are those it reads from. ``masked`` tells that validity
     comes from a mask of the whole data set rather than from a nodata value. ``tags`` are the file's own, by
     namespace; ``provenance`` is what geomedsr adds.
     """
@@ -58,6 +61,7 @@ class Scene:
     bands: tuple[Band, ...]
     name: str = "array"
     path: str | None = None
+    files: tuple[str, ...] = ()
     masked: bool = False
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -89,7 +93,9 @@ class Scene:
         values = array[lift]
         mask = None if valid is None else np.broadcast_to(np.asarray(valid), array.shape)[lift]
         names = tuple(bands) if bands else tuple(Band(str(i + 1)) for i in range(values.shape[1]))
-        source = ArraySource(values, mask)
+        if values.dtype not in _NATIVE:
+            raise InputError(f"an array of type {values.dtype}", f"one of {', '.join(map(str, _NATIVE))}", "convert it")
+        source = ArraySource(values, mask, tuple(b.nodata for b in names))
         return cls(source, grid or Grid(values.shape[2:]), names, masked=mask is not None, **more)
 
     @property
@@ -195,7 +201,7 @@ class Scene:
         folded = [n.casefold() for n in names]
         if folded.count(text.casefold()) == 1 and not isinstance(band, int):
             return folded.index(text.casefold())
-        if text.isdigit() and 1 <= int(text) <= len(names):
+        if text.isascii() and text.isdigit() and 1 <= int(text) <= len(names):
             return int(text) - 1
         raise InputError(f"band {text!r}", f"one of {self._band_list()}", "name a band or give its number from 1")
 

@@ -50,10 +50,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class ArraySource:
-    """An array ``(frame, band, y, x)`` in memory (or a dask array) as a source; ``mask`` marks valid pixels."""
+    """An array ``(frame, band, y, x)`` in memory (or a dask array) as a source.
+
+    ``mask`` is True at valid pixels; those of a band's ``nodata`` value are not, either.
+    """
 
     values: Any
     mask: Any = None
+    nodata: tuple[float | int | None, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -85,12 +89,18 @@ class ArraySource:
         if self.dtype.kind == "f":
             mask = mask & np.isfinite(self.read(frames, window))
         count = len(range(*frames.indices(self.shape[0])))
-        return np.broadcast_to(mask, (count, self.shape[1], window.height, window.width))
+        mask = np.broadcast_to(mask, (count, self.shape[1], window.height, window.width))
+        if any(value is not None for value in self.nodata):
+            values, mask = self.read(frames, window), mask.copy()
+            for band, nodata in enumerate(self.nodata):
+                if nodata is not None:
+                    mask[:, band] &= values[:, band] != np.asarray(nodata).astype(self.dtype)
+        return mask
 
     def select(self, bands: Sequence[int]) -> ArraySource:
         """Some of the bands."""
         mask = None if self.mask is None else self.mask[:, list(bands)]
-        return ArraySource(self.values[:, list(bands)], mask)
+        return ArraySource(self.values[:, list(bands)], mask, tuple(self.nodata[b] for b in bands if self.nodata))
 
     @staticmethod
     def _cut(array: Any, frames: slice, window: Window) -> Any:
@@ -136,34 +146,36 @@ class CroppedSource:
 def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array]:
     """Valid values of each band, as 1-D arrays: all of them in a small scene, else of a spread of blocks.
 
-    At most about ``pixels`` values are read per band and frame sequence, whatever the size of the scene; only
-    when no block of the spread holds data is the scene searched block by block, to the first that does.
+    At most about ``pixels`` values are read per band, whatever the size of the scene; only for a band of which no
+    block of the spread holds data are finer and finer spreads searched, to the first that does (or 64 × 64 blocks).
     """
     _, bands, height, width = source.shape
     overview = getattr(source, "overview", None)
     if overview is not None and (small := overview(pixels)) is not None:
         values, valid = small
         return [values[:, b][valid[:, b]] for b in range(bands)]
-    if height * width <= pixels:
-        windows = [Window(0, 0, width, height)]
-    else:
-        per_side = int((pixels // (side * side)) ** 0.5)
-        windows = [
-            Window(col, row, min(side, width), min(side, height))
-            for row in _spread(height, side, per_side)
-            for col in _spread(width, side, per_side)
-        ]
+    per_side = int((pixels // (side * side)) ** 0.5)
+    windows = [Window(0, 0, width, height)] if height * width <= pixels else _grid(height, width, side, per_side)
     frames = _frames(source.shape[0])
     found: list[list[Array]] = [[] for _ in range(bands)]
-    for window in windows:
-        _collect(source, frames, window, found)
-    if not all(found):
-        for row in range(0, height, side):
-            for col in range(0, width, side):
-                if not all(found):
-                    window = Window(col, row, min(side, width - col), min(side, height - row))
-                    _collect(source, frames, window, found)
-    return [np.concatenate(parts) if parts else np.empty(0, source.dtype) for parts in found]
+    while True:
+        missing = [b for b, parts in enumerate(found) if not parts]
+        part = source if len(missing) == bands else source.select(missing)
+        for window in windows:
+            _collect(part, frames, window, [found[b] for b in missing])
+        per_side *= 2
+        if all(found) or height * width <= pixels or per_side > 64:
+            return [np.concatenate(parts) if parts else np.empty(0, source.dtype) for parts in found]
+        windows = _grid(height, width, side, per_side)
+
+
+def _grid(height: int, width: int, side: int, count: int) -> list[Window]:
+    """``count × count`` blocks, spread evenly."""
+    return [
+        Window(col, row, min(side, width), min(side, height))
+        for row in _spread(height, side, count)
+        for col in _spread(width, side, count)
+    ]
 
 
 def _collect(source: Source, frames: list[slice], window: Window, found: list[list[Array]]) -> None:

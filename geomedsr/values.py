@@ -35,8 +35,11 @@ class ValueScale:
         Raises:
             InputError: ``low`` is not below ``high``, or one is not finite.
         """
-        if not (np.isfinite(low) and np.isfinite(high) and low < high):
-            raise InputError(f"the value range {low:g},{high:g}", "two finite numbers LO < HI", "swap or correct them")
+        tiny, most = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+        if not (low < high and max(abs(low), abs(high)) <= most and tiny <= high - low):
+            raise InputError(
+                f"the value range {low:g},{high:g}", "two numbers LO < HI within float32", "swap or correct them"
+            )
         return cls(((float(low),) * bands,), ((float(high),) * bands,))
 
     @classmethod
@@ -63,8 +66,9 @@ class ValueScale:
         """Stored values ``(frame, band, y, x)`` to a float32 tensor of the same axes, about 0 … 1."""
         low, span = self.bounds(frames)
         wide = np.float32 if stored.dtype.itemsize <= 2 else np.float64
-        scaled = (stored.astype(wide) - low.astype(wide)) / span.astype(wide)
-        return torch.from_numpy(scaled.astype(np.float32, copy=False))
+        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and the engine says so
+            scaled = (stored.astype(wide) - low.astype(wide)) / span.astype(wide)
+            return torch.from_numpy(scaled.astype(np.float32, copy=False))
 
     def invert(self, tensor: torch.Tensor, frames: slice = slice(None)) -> np.ndarray[Any, Any]:
         """A tensor ``(frame, band, y, x)`` back to stored units, float64, neither rounded nor clipped."""

@@ -186,6 +186,10 @@ def test_bad_options_for_a_good_source(
         (["--window", "90,0,50,50"], "96 × 72"),
         (["--window", "0,0,0,5"], "96 × 72"),
         (["--bbox", "0,0,1,1"], "436130"),
+        (["--bbox", "-inf,-inf,inf,inf"], "finite"),
+        (["--bands", "²"], "'²'"),
+        (["--range", "0,1e308"], "within float32"),
+        (["--range", "0,1e-320"], "within float32"),
         (["--tile", "0"], "tile of 0"),
         (["--device", "cuda:7"], "cuda:7"),
         (["--device", "quantum"], "quantum"),
@@ -233,6 +237,43 @@ def test_bad_destinations(capsys: pytest.CaptureFixture[str], out: Path, tiny_pa
     assert source.read_bytes() == Path(INPUT).read_bytes()
 
 
+def test_the_source_is_recognised_behind_other_names(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_path: Path
+) -> None:
+    source, view = tmp_path / "source.tif", tmp_path / "view.vrt"
+    shutil.copy(INPUT, source)
+    rasterio.shutil.copy(source, view, driver="VRT")
+    for name in (view, f"vrt://{source}?bands=1", f"GTIFF_DIR:1:{source}", f"file://{source}"):
+        words = ["upscale", name, source, "--model", tiny_path, "--overwrite"]
+        assert "the input itself" in fails(capsys, source, *words), name
+
+
+@pytest.mark.parametrize("limit", [300_000, 1_000_000])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tiny_path: Path, out: Path, raster: Raster, limit: int) -> None:
+    """GDAL does not report every failed write; a file-size limit fails them as a full disk does."""
+    noise = np.random.default_rng(0).integers(1, 60_000, (1, 200, 200)).astype("uint16")
+    words = ["upscale", str(raster(noise)), str(out), "--model", str(tiny_path), "--tile", "64", "--quiet"]
+    code = f"""
+import resource, signal, sys
+from geomedsr.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+sys.exit(main({words!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "error: got the output" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(out.parent.iterdir()) == []
+
+
+def test_too_little_disk_is_seen_before_the_work(
+    capsys: pytest.CaptureFixture[str], out: Path, tiny_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1 << 20}))
+    assert "1 MiB of free disk" in fails(capsys, out, "upscale", INPUT, out, "--model", tiny_path)
+
+
 def test_overwriting_replaces_the_file_and_its_stale_companions(out: Path, tiny_path: Path) -> None:
     out.write_bytes(b"old")
     for suffix in (".aux.xml", ".ovr", ".msk"):
@@ -274,7 +315,7 @@ def test_as_a_process_it_is_silent_off_a_terminal_and_fails_in_one_line(tiny_pat
     assert "Traceback" not in bad.stderr
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopping_leaves_nothing(tiny_path: Path, out: Path, raster: Raster, how: signal.Signals) -> None:
     path = raster(texture(4, 1500, 1500))
     command = [sys.executable, "-m", "geomedsr.cli", "upscale", path, out, "--model", tiny_path, "--tile", "64"]

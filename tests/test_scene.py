@@ -62,6 +62,14 @@ def test_arrays_of_any_kind_wrap() -> None:
             Scene.from_array(bad)
 
 
+def test_a_bands_nodata_value_is_no_data() -> None:
+    scene = Scene.from_array(np.array([[[0, 1], [2, 0]]], np.int16), bands=[Band("a", nodata=0)])
+    assert scene.valid.values[0, 0].tolist() == [[False, True], [True, False]]
+    for bad in ("float16", ">u2"):
+        with pytest.raises(InputError, match="convert it"):
+            Scene.from_array(np.ones((2, 2), bad))
+
+
 def test_physical_is_scaled_and_masked() -> None:
     array = np.array([[[1, 2], [3, 0]]], np.int16)
     scene = Scene.from_array(array, valid=array != 0, bands=[Band("t", scale=0.5, offset=10)])

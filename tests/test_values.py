@@ -44,7 +44,7 @@ def test_degenerate_samples_give_a_usable_range(values: np.ndarray) -> None:
         assert (scale.low[0][0], scale.high[0][0]) == (0.0, 50.0)
 
 
-@pytest.mark.parametrize("limits", [(1, 1), (2, 1), (float("nan"), 1), (0, float("inf"))])
+@pytest.mark.parametrize("limits", [(1, 1), (2, 1), (float("nan"), 1), (0, float("inf")), (0, 1e-60), (-1e60, 0)])
 def test_a_bad_range_is_refused(limits: tuple[float, float]) -> None:
     with pytest.raises(InputError, match="LO < HI"):
         ValueScale.from_range(*limits, bands=1)

@@ -22,17 +22,31 @@ _GDAL_METADATA = 42112  # the TIFF tag of GDAL's metadata, an XML text
 
 def items(tags: Mapping[str, Mapping[str, str]], bands: Sequence[Band]) -> str:
     """GDAL's XML for the namespaced tags of a data set and of its bands; empty when there are none."""
-    lines = [_item(key, text, ns) for ns, values in tags.items() if ns for key, text in values.items()]
+    lines = [_item(key, text, ns) for key, text, ns in _special(tags)]
     for sample, band in enumerate(bands):
-        named = ((ns, values) for ns, values in band.tags.items() if ns)
-        lines += [_item(key, text, ns, sample) for ns, values in named for key, text in values.items()]
+        lines += [_item(key, text, ns, sample) for key, text, ns in _special(band.tags)]
     return "".join(lines)
+
+
+#: rasterio's `update_tags` takes tags as keywords, beside two of its own.
+_TAKEN = {"ns", "bidx"}
+
+
+def plain(tags: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """The tags that rasterio can write."""
+    return {key: text for key, text in tags.get("", {}).items() if key not in _TAKEN}
+
+
+def _special(tags: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str, str]]:
+    """The others: ``(key, text, namespace)``."""
+    return [(k, text, ns) for ns, values in tags.items() for k, text in values.items() if ns or k in _TAKEN]
 
 
 def _item(key: str, text: str, namespace: str, sample: int | None = None) -> str:
     # GDAL escapes the text of an item before the XML is escaped, and undoes both.
     where = "" if sample is None else f' sample="{sample}"'
-    return f"  <Item name={quoteattr(key)}{where} domain={quoteattr(namespace)}>{escape(escape(text))}</Item>\n"
+    where += f" domain={quoteattr(namespace)}" if namespace else ""
+    return f"  <Item name={quoteattr(key)}{where}>{escape(escape(text))}</Item>\n"
 
 
 def placeholder(xml: str) -> str:

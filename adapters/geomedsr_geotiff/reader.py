@@ -30,6 +30,9 @@ _FLAG_NAME = re.compile(
     re.IGNORECASE,
 )
 
+#: Names that mean classes or flags when they are the whole name.
+_FLAG_WORDS = {"class", "classes", "label", "labels", "mask", "datamask", "clm", "stateqa", "qc", "category"}
+
 #: Tags that say so outright: CF's flag attributes, GDAL's thematic layers.
 _FLAG_TAGS = {"flag_values", "flag_masks", "flag_meanings"}
 
@@ -132,10 +135,15 @@ def open_raster(path: str) -> Scene:
     """
     version = stamp(path)
     with gdal():
-        dataset = handle(path, version)
+        try:
+            dataset = handle(path, version)
+        except RasterioIOError as error:  # such as a pipe, which can be opened only once
+            raise read_error(path, "a second look", error) from error
         _check(path, dataset)
         flags = dataset.mask_flag_enums
         own_masks = any(not f for f in flags)  # a mask per band, which GeoTIFF can only say by value
+        for value, flag in zip(dataset.nodatavals, flags, strict=True):
+            _check_nodata(path, value, flag, dataset.dtypes[0])
         nodata = tuple(_nodata(value, dataset.dtypes[0]) for value in dataset.nodatavals)
         if own_masks and nodata[0] is None and np.dtype(dataset.dtypes[0]).kind == "f":
             nodata = (math.nan,) * dataset.count
@@ -158,6 +166,7 @@ def open_raster(path: str) -> Scene:
             bands=tuple(_band(dataset, i, nodata[i]) for i in range(dataset.count)),
             name=re.split(r"[/\\]", path.rstrip("/"))[-1],
             path=path,
+            files=_files(path, dataset),
             masked=masked,
             tags=_namespaces(dataset),
         )
@@ -181,6 +190,23 @@ def _check(path: str, dataset: Any) -> None:
             "one type for all bands",
             "convert it with `gdal_translate -ot TYPE`",
         )
+
+
+def _check_nodata(path: str, value: float | None, flag: list[MaskFlags], dtype: str) -> None:
+    """64-bit nodata values reach us as floats, exact up to 2⁵³ only; one that is not cannot be kept."""
+    lost = MaskFlags.nodata in flag if value is None else abs(value) >= 2**53
+    if np.dtype(dtype).itemsize == 8 and np.dtype(dtype).kind in "iu" and lost:
+        raise InputError(
+            f"{path} of type {dtype} with a nodata value beyond 2^53",
+            "one that a float holds exactly",
+            "give it another, for example with `gdal_calc.py` and `gdal_translate -a_nodata`",
+        )
+
+
+def _files(path: str, dataset: Any) -> tuple[str, ...]:
+    """Every local file that is read: the data set's own, and what a prefix or a `file://` hides."""
+    hidden = path.removeprefix("file://"), path.rsplit(":", 1)[-1], path.split("://", 1)[-1].split("?", 1)[0]
+    return tuple(dict.fromkeys((path, *hidden, *dataset.files)))
 
 
 def _nodata(value: float | None, dtype: str) -> float | int | None:
@@ -214,8 +240,15 @@ def _grid(dataset: Any) -> Grid:
         crs=dataset.crs.to_wkt() if dataset.crs else None,
         gcps=tuple(ControlPoint(p.row, p.col, p.x, p.y, p.z or 0.0, str(p.id or ""), p.info or "") for p in points),
         gcp_crs=gcp_crs.to_wkt() if gcp_crs else None,
-        rpcs=dict(dataset.tags(ns="RPC")) or None,
+        rpcs=_rpcs(dataset.tags(ns="RPC")),
     )
+
+
+def _rpcs(tags: Mapping[str, str]) -> dict[str, str] | None:
+    """The RPC fields; those of a `_rpc.txt` come with their units (`+0010.00 pixels`), which are dropped."""
+    single = {k: v.split()[0] for k, v in tags.items() if k.endswith(("_OFF", "_SCALE")) and v.split()}
+    whole = {"LINE_OFF", "SAMP_OFF", "LINE_SCALE", "SAMP_SCALE"} <= single.keys()
+    return {**tags, **single} if whole else None
 
 
 def _band(dataset: Any, position: int, nodata: float | int | None) -> Band:
@@ -253,7 +286,7 @@ def _kind(
         return "nearest"
     if _FLAG_TAGS & {k.lower() for k in tags} or tags.get("LAYER_TYPE", "").lower() == "thematic":
         return "nearest"
-    if description and _FLAG_NAME.search(description):
+    if description and (_FLAG_NAME.search(description) or description.strip().lower() in _FLAG_WORDS):
         return "nearest"
     return "continuous"
 

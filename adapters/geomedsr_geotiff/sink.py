@@ -22,9 +22,11 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from affine import Affine
+from rasterio._err import CPLE_BaseError
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterWindow
 
 from geomedsr.adapters import Region
@@ -105,17 +107,16 @@ class RasterSink:
             rasterio.shutil.copy(whole, result, driver=self.driver, **options)
             if self.driver == "COG" and (xml := namespaces.items(self.tags, self.bands)):
                 namespaces.fill(result, xml)
-            with rasterio.open(result) as check:
-                if (check.count, *check.shape) != self.shape:
-                    raise OSError(errno.EIO, "the file written does not read back")
-            if not self.overwrite and self.target.exists():
+            self._check(result)
+            replaced = self.target.exists()
+            if replaced and not self.overwrite:
                 raise _exists(self.target)
             for suffix in _SIDECARS:
                 beside = Path(f"{self.target}{suffix}")
                 made = Path(f"{result}{suffix}")
                 if made.exists():
                     os.replace(made, beside)
-                else:
+                elif replaced:
                     beside.unlink(missing_ok=True)
             os.replace(result, self.target)
         self.discard()
@@ -129,6 +130,26 @@ class RasterSink:
         with open(partial, "wb") as file:
             np.save(file, array)
         os.replace(partial, self.scratch / name)
+
+    def _check(self, result: Path) -> None:
+        """Read the whole result back: GDAL does not always report a write that failed, as on a full disk."""
+        with rasterio.open(result) as dataset:
+            whole = (dataset.count, *dataset.shape) == self.shape
+            for key, place in self._regions():
+                if not whole:
+                    break
+                stored = dataset.read(window=place)
+                exact = self.driver != "JPEG"
+                whole = not exact or stored.tobytes() == np.load(self.scratch / f"{key}.npy").tobytes()
+        if not whole:
+            raise OSError(errno.EIO, "what was written does not read back the same: is the disk full?")
+
+    def _regions(self) -> Iterator[tuple[str, RasterWindow]]:
+        """The stored regions and where they belong."""
+        for key in sorted(self.done()):
+            row, col, size = key.split("_")[1:]
+            width, height = (int(n) for n in size.split("x"))
+            yield key, RasterWindow(int(col[1:]), int(row[1:]), width, height)
 
     def _assemble(self, path: Path) -> None:
         count, height, width = self.shape
@@ -148,14 +169,11 @@ class RasterSink:
             BIGTIFF="IF_SAFER",
         ) as dataset:
             self._describe(dataset)
-            for key in sorted(self.done()):
-                row, col, size = key.split("_")[1:]
-                w, h = (int(n) for n in size.split("x"))
-                place = RasterWindow(int(col[1:]), int(row[1:]), w, h)
+            for key, place in self._regions():
                 dataset.write(np.load(self.scratch / f"{key}.npy", mmap_mode="r"), window=place)
                 if self.mask:
                     bits = np.load(self.scratch / f"{key}.mask.npy")
-                    plane = np.unpackbits(bits, count=w * h).reshape(h, w)
+                    plane = np.unpackbits(bits, count=place.width * place.height).reshape(place.height, place.width)
                     dataset.write_mask(plane * np.uint8(255), window=place)
 
     def _describe(self, dataset: Any) -> None:
@@ -182,8 +200,8 @@ class RasterSink:
                 dataset.set_band_unit(index, band.units)
             if band.palette and len(self.bands) == 1:  # the one place where TIFF has room for it
                 dataset.write_colormap(index, band.palette)
-            dataset.update_tags(index, **band.tags.get("", {}))
-        dataset.update_tags(**self.tags.get("", {}))
+            dataset.update_tags(index, **namespaces.plain(band.tags))
+        dataset.update_tags(**namespaces.plain(self.tags))
         if self.driver == "COG" and (xml := namespaces.items(self.tags, self.bands)):
             dataset.update_tags(**{namespaces.RESERVED: namespaces.placeholder(xml)})
 
@@ -194,7 +212,7 @@ class RasterSink:
             yield
         except (InputError, OutputError):
             raise
-        except OSError as error:
+        except (OSError, RasterioError, CPLE_BaseError) as error:
             raise _unwritable(self.target, one_line(error)) from error
 
 
@@ -208,8 +226,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
     if "://" in path or path.startswith("/vsi"):
         raise OutputError(f"the output {path}", "a path on a local disk", "write there, then copy it")
     target = Path(os.path.realpath(path))
-    source = scene.path or ""
-    if os.path.exists(source) and target.exists() and os.path.samefile(source, target):
+    if target.exists() and any(os.path.exists(f) and os.path.samefile(f, target) for f in scene.files):
         raise OutputError(f"the output {path}, which is the input itself", "another file", "choose another name")
     if target.is_dir():
         raise OutputError(f"the output {path}, a directory", "a file name", "add one to it")
@@ -220,9 +237,17 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
     if not target.parent.is_dir():
         raise OutputError(f"the output {path}", "a folder that exists", f"make {target.parent} first")
     try:
-        scratch = tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        scratch = tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
     except OSError as error:
         raise _unwritable(target, one_line(error)) from error
+    need, free = 2 * math.prod(scene.shape) * scene.dtype.itemsize, shutil.disk_usage(target.parent).free
+    if free < need:
+        os.rmdir(scratch)
+        raise OutputError(
+            f"{free >> 20} MiB of free disk at {target.parent}",
+            f"{need >> 20} MiB for the work",
+            "free some, or choose another place",
+        )
     _, count, height, width = scene.shape
     alpha = any(b.interpretation == "alpha" for b in scene.bands)
     merged = {ns: dict(tags) for ns, tags in scene.tags.items()}

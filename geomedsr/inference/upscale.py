@@ -81,6 +81,7 @@ def upscale(
         bands=tuple(replace(b, nodata=n) for b, n in zip(scene.bands, source.nodata, strict=True)),
         name=f"{scene.name} ×{card.scale}",
         path=scene.path,
+        files=scene.files,
         masked=scene.masked,
         tags=scene.tags,
         provenance=_provenance(scene, model, source),

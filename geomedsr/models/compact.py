@@ -37,6 +37,8 @@ class Compact(nn.Module):
 
     def __init__(self, scale: int, channels: int = 1, width: int = 48, blocks: int = 8) -> None:
         super().__init__()
+        if width < 1 or blocks < 0:
+            raise ValueError(f"width {width} must be at least 1 and blocks {blocks} at least 0")
         self.scale = scale
         self.head = nn.Conv2d(channels, width, 3, padding=1)
         self.body = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))

@@ -21,6 +21,7 @@ from torch import nn
 from geomedsr.errors import ModelError
 from geomedsr.models.compact import Compact
 from geomedsr.models.descriptor import Descriptor
+from geomedsr.values import PERCENTILES
 
 #: Architectures by the name a descriptor gives them.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"compact": Compact}
@@ -120,11 +121,14 @@ def _load(path: str, mtime_ns: int, size: int) -> Model:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         raise broken(f"description: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    if descriptor.value_range != PERCENTILES:
+        raise broken(f"a value range of percentiles {descriptor.value_range}, where {PERCENTILES} is known")
+    with torch.device("meta"):  # shapes only: a wrong description must not take the memory it asks for
+        expected = {key: tensor.shape for key, tensor in build(descriptor).state_dict().items()}
+    if expected != {key: tensor.shape for key, tensor in state.items()}:
+        raise broken(f"weights do not fit {descriptor.architecture} {descriptor.options}")
     module = build(descriptor)
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise broken(f"weights do not fit {descriptor.architecture}: {str(error).splitlines()[-1]}") from error
+    module.load_state_dict(state)
     return Model(descriptor, module.eval().requires_grad_(False), sha256, path)
 
 

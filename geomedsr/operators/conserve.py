@@ -95,10 +95,13 @@ def _conserve_float(base: Array, fine: Array, span: Array, scale: int, nodata: f
     mean = _block_mean(fine, scale, np.float64)
     wide = base.astype(np.float64)
     out = np.empty(fine.shape, base.dtype)
-    limit = np.finfo(base.dtype).max
-    for phase in _phases(scale):
-        value = wide + (fine[phase] - mean) * span
-        out[phase] = np.where(np.abs(value) <= limit, value, wide).astype(base.dtype)
+    limit = float(np.finfo(base.dtype).max)
+    with np.errstate(over="ignore", invalid="ignore"):
+        inside = np.logical_and.reduce(
+            [np.abs(wide + (fine[phase] - mean) * span) <= limit for phase in _phases(scale)]
+        )
+        for phase in _phases(scale):  # a block that would leave the type stays constant
+            out[phase] = np.where(inside, wide + (fine[phase] - mean) * span, wide).astype(base.dtype)
     if nodata is None or np.isnan(nodata):
         return out
     hit = out == base.dtype.type(nodata)

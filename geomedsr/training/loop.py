@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from geomedsr import operators
 from geomedsr._version import __version__
 from geomedsr.adapters import open_scene
 from geomedsr.devices import choose_device
-from geomedsr.errors import RecipeError
+from geomedsr.errors import OutputError, RecipeError
 from geomedsr.grid import Window
 from geomedsr.models import Descriptor, save_model
 from geomedsr.models.store import build, count_parameters
@@ -46,10 +47,16 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
 
     Raises:
         RecipeError: the recipe does not fit its data, or ``out`` holds another recipe's run.
+        OutputError: ``out`` cannot be made.
         InputError: a scene cannot be read.
     """
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the folder {folder} ({error.strerror})", "one that can be made", "choose another"
+        ) from error
     scale, device = recipe.generator.scale, choose_device(recipe.device)
     operator = operators.get(recipe.operator)
     descriptor = describe(recipe)
@@ -206,7 +213,10 @@ class Run:
         """Go on from a checkpoint, if there is one."""
         if not path.exists():
             return
-        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+            raise RecipeError(f"{path}, which cannot be read", "a checkpoint", "delete it to start over") from error
         if state["recipe"] != self._identity():
             raise RecipeError(
                 f"{path} of another recipe or other overrides",
@@ -237,7 +247,7 @@ class Log:
         rows = []
         if self.path.exists():
             with open(self.path, newline="") as file:
-                rows = [r for r in csv.DictReader(file) if int(r["step"]) <= self.start]
+                rows = [r for r in csv.DictReader(file) if tuple(r) == _COLUMNS and int(r["step"]) <= self.start]
         with open(self.path, "w", newline="") as file:
             writer = csv.DictWriter(file, _COLUMNS)
             writer.writeheader()

@@ -15,7 +15,7 @@ from geomedsr.errors import RecipeError
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class GeneratorPart(_Part):
@@ -23,7 +23,7 @@ class GeneratorPart(_Part):
 
     architecture: str = "compact"
     scale: int = Field(default=4, ge=2, le=16)
-    channels: int = Field(default=1, ge=1)
+    channels: Literal[1] = 1  # band-agnostic: patches are of one band
     options: dict[str, int] = {}
 
 
@@ -77,7 +77,7 @@ class Recipe(_Part):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: str
     description: str = ""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     generator: GeneratorPart = GeneratorPart()
     operator: str = "block-mean"
     data: DataPart

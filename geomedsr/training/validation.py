@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from geomedsr import operators
+from geomedsr.errors import RecipeError
 from geomedsr.grid import Window
 from geomedsr.models.interpolation import BicubicSkip
 from geomedsr.scene import Scene
@@ -47,6 +48,12 @@ class Validation:
 def _windows(scene: Scene, scale: int) -> torch.Tensor:
     _, _, height, width = scene.shape
     side = min(_SIDE, height // scale * scale, width // scale * scale)
+    if side == 0:
+        raise RecipeError(
+            f"the validation scene {scene.name} of {width} × {height} pixels",
+            f"at least {scale} × {scale}",
+            "leave it out",
+        )
     places = [
         Window(col, row, side, side)
         for row in range(0, height - side + 1, side)

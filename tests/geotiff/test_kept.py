@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from affine import Affine
 from conftest import SAMPLE, UTM, block_sums, texture
 from hypothesis import HealthCheck, given, settings
@@ -314,6 +315,43 @@ def test_gdals_average_of_the_result_is_the_input(tmp_path: Path) -> None:
     with rasterio.open(back) as averaged, rasterio.open(SAMPLE / "input.tif") as source:
         assert (averaged.read() == source.read()).all()
         assert averaged.transform.almost_equals(source.transform)
+
+
+@pytest.mark.filterwarnings(UNPLACED)
+def test_rpcs_of_a_text_file_come_with_units(tiny: Model, raster: Raster) -> None:
+    path = raster(texture(1, 8, 8), crs=None, transform=None)
+    fields = {"LINE_OFF": "+0010.00 pixels", "SAMP_OFF": "+0015.00 pixels", "LAT_OFF": "+38.0 degrees"}
+    fields |= {"LONG_OFF": "-075.0 degrees", "HEIGHT_OFF": "+0030.0 meters", "LINE_SCALE": "+000010.00 pixels"}
+    fields |= {"SAMP_SCALE": "+000015.00 pixels", "LAT_SCALE": "+00.1 degrees", "LONG_SCALE": "+000.1 degrees"}
+    fields |= {"HEIGHT_SCALE": "+0100.0 meters"}
+    for part in ("LINE_NUM", "LINE_DEN", "SAMP_NUM", "SAMP_DEN"):
+        fields |= {f"{part}_COEFF_{i}": "1.0" if i == 1 else "0.0" for i in range(1, 21)}
+    path.with_name("in_rpc.txt").write_text("".join(f"{k}: {v}\n" for k, v in fields.items()))
+    with rasterio.open(through(path, tiny)) as result:
+        assert result.rpcs.line_off == 10.5 * 4 - 0.5
+        assert result.rpcs.samp_scale == 60
+        assert result.rpcs.height_off == 30
+
+
+def test_tags_may_have_any_name(tiny: Model, raster: Raster) -> None:
+    tags = '<Item name="ns">hello</Item><Item name="bidx">3</Item><Item name="OTHER">x</Item>'
+    path = raster(texture(1, 8, 8))
+    xml = path.with_name("in.tif.aux.xml")
+    items = tags.replace("Item name=", "MDI key=").replace("</Item>", "</MDI>")
+    xml.write_text(f"<PAMDataset><Metadata>{items}</Metadata></PAMDataset>")
+    with rasterio.open(through(path, tiny)) as result:
+        found = result.tags()
+    assert (found["ns"], found["bidx"], found["OTHER"], found["GEOMEDSR_MODEL"]) == ("hello", "3", "x", "tiny")
+
+
+@pytest.mark.parametrize("value", ["-9223372036854775808", "9007199254740993", "9223372036854775807"])
+def test_64_bit_nodata_that_cannot_be_kept_is_refused(raster: Raster, value: str) -> None:
+    path = raster(texture(1, 8, 8, "int64"))
+    vrt = path.with_suffix(".vrt")
+    rasterio.shutil.copy(path, vrt, driver="VRT")
+    vrt.write_text(vrt.read_text().replace("<ColorInterp>", f"<NoDataValue>{value}</NoDataValue><ColorInterp>"))
+    with pytest.raises(InputError, match=r"beyond 2\^53"):
+        geomedsr.open(vrt)
 
 
 def test_point_rasters_stay_in_place(tiny: Model, raster: Raster) -> None:

@@ -80,6 +80,18 @@ def test_float_block_means_are_within_one_ulp(dtype: str, size: float, seed: int
     assert blocks.std() > 0
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_float_blocks_near_the_end_of_the_type_keep_their_mean(dtype: str) -> None:
+    limit = np.finfo(dtype).max
+    base = (np.array([[[[0.97, 0.5, -0.99]]]]) * limit).astype(dtype)
+    fine = np.zeros((1, 1, 4, 12), np.float32)
+    fine[..., 3, 3::4] = 1
+    out = conserve(base, fine, np.full((1, 1, 1, 1), float(limit) / 4), 4)
+    blocks = out.reshape(4, 3, 4).astype(np.longdouble).mean((0, 2))
+    assert (np.abs(blocks - base[0, 0, 0]) <= np.spacing(np.abs(out).reshape(4, 3, 4).max((0, 2)))).all()
+    assert (out[..., 4:8] != base[0, 0, 0, 1]).any()
+
+
 def test_floats_step_off_the_nodata_value_within_the_promise() -> None:
     base = np.zeros((1, 1, 2, 2), np.float32) + 1
     fine = np.zeros((1, 1, 4, 4), np.float32)

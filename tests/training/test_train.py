@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 import geomedsr
 from geomedsr import Scene
 from geomedsr.cli import main
-from geomedsr.errors import RecipeError
+from geomedsr.errors import OutputError, RecipeError
 from geomedsr.training import load_recipe, train
 from geomedsr.training.loop import learning_rate
 from geomedsr.training.patches import Draw, Patches
@@ -97,6 +97,18 @@ def test_a_finished_run_is_left_alone_and_another_recipe_is_refused(tmp_path: Pa
     assert model.stat().st_mtime_ns == stamp
     with pytest.raises(RecipeError, match="another recipe"):
         train(load_recipe(path, ["steps=5"]), out, quiet=True)
+
+
+def test_a_spoilt_checkpoint_and_a_bad_folder_are_named(tmp_path: Path) -> None:
+    recipe = load_recipe(recipe_file(tmp_path, **SMALL), ["steps=4"])
+    train(recipe, tmp_path / "run", quiet=True)
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(RecipeError, match="delete it to start over"):
+        train(recipe, tmp_path / "run", quiet=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="one that can be made"):
+        train(recipe, tmp_path / "file", quiet=True)
 
 
 def test_the_same_seed_gives_the_same_model_another_a_different_one(tmp_path: Path) -> None:
