@@ -249,7 +249,6 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
             "free some, or choose another place",
         )
     _, count, height, width = scene.shape
-    alpha = any(b.interpretation == "alpha" for b in scene.bands)
     merged = {ns: dict(tags) for ns, tags in scene.tags.items()}
     merged.setdefault("", {}).update(scene.provenance)
     return RasterSink(
@@ -261,7 +260,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
         dtype=str(scene.dtype),
         grid=scene.grid,
         bands=scene.bands,
-        mask=scene.masked and not alpha and scene.bands[0].nodata is None,
+        mask=_needs_mask(scene),
         tags=merged,
     )
 
@@ -272,6 +271,8 @@ def _check_format(scene: Scene, driver: str) -> None:
         raise OutputError(f"a scene of {frames} frames", "one frame, as a raster has", "write a series instead")
     if len({_comparable(b.nodata) for b in scene.bands}) > 1:
         raise OutputError("bands of different nodata values", "one for all, as GeoTIFF has it", "select bands")
+    if driver in _IMAGES and _needs_mask(scene):
+        raise OutputError(f"a masked scene for {driver}", "a format with masks", "write a .tif")
     if driver in _IMAGES:
         types, counts = _IMAGES[driver]
         if str(scene.dtype) not in types or count not in counts:
@@ -280,6 +281,12 @@ def _check_format(scene: Scene, driver: str) -> None:
                 f"{' or '.join(sorted(types))} and {', '.join(map(str, sorted(counts)))} bands",
                 "write a .tif",
             )
+
+
+def _needs_mask(scene: Scene) -> bool:
+    """Whether validity can be said by a mask alone: by no nodata value and no alpha band."""
+    alpha = any(b.interpretation == "alpha" for b in scene.bands)
+    return scene.masked and not alpha and scene.bands[0].nodata is None
 
 
 def _comparable(nodata: float | int | None) -> float | int | str | None:

@@ -21,7 +21,7 @@ from rio_cogeo.cogeo import cog_validate
 
 import geomedsr
 from geomedsr import Model
-from geomedsr.errors import InputError
+from geomedsr.errors import InputError, OutputError
 
 Raster = Callable[..., Path]
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
@@ -157,6 +157,8 @@ def test_a_data_set_mask_is_carried_over(tiny: Model, raster: Raster) -> None:
     with rasterio.open(through(path, tiny)) as result:
         assert (result.dataset_mask() == 255 * mask.repeat(4, 0).repeat(4, 1)).all()
         assert result.nodata is None
+    with pytest.raises(OutputError, match="masked scene for PNG"):
+        geomedsr.write(geomedsr.upscale(geomedsr.open(path), tiny), path.with_name("x.png"))
         values = result.read()
     assert (block_sums(values, 4)[:, mask] == array.astype(object)[:, mask] * 16).all()
 
