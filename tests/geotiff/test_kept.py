@@ -157,9 +157,9 @@ def test_a_data_set_mask_is_carried_over(tiny: Model, raster: Raster) -> None:
     with rasterio.open(through(path, tiny)) as result:
         assert (result.dataset_mask() == 255 * mask.repeat(4, 0).repeat(4, 1)).all()
         assert result.nodata is None
+        values = result.read()
     with pytest.raises(OutputError, match="masked scene for PNG"):
         geomedsr.write(geomedsr.upscale(geomedsr.open(path), tiny), path.with_name("x.png"))
-        values = result.read()
     assert (block_sums(values, 4)[:, mask] == array.astype(object)[:, mask] * 16).all()
 
 
