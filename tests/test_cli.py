@@ -274,6 +274,25 @@ def test_too_little_disk_is_seen_before_the_work(
     assert "1 MiB of free disk" in fails(capsys, out, "upscale", INPUT, out, "--model", tiny_path)
 
 
+def test_a_file_that_appears_meanwhile_is_not_replaced(
+    capsys: pytest.CaptureFixture[str], out: Path, tiny_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from geomedsr_geotiff.sink import RasterSink
+
+    check = RasterSink._check
+
+    def late(self: RasterSink, result: Path) -> None:
+        check(self, result)
+        monkeypatch.setattr(Path, "exists", lambda path: False)  # as seen a moment before it appears
+        out.write_bytes(b"precious")
+
+    monkeypatch.setattr(RasterSink, "_check", late)
+    assert main(["upscale", INPUT, str(out), "--model", str(tiny_path)]) == 2
+    assert "which exists" in capsys.readouterr().err
+    assert out.read_bytes() == b"precious"
+    assert [p.name for p in out.parent.iterdir()] == ["sr.tif"]
+
+
 def test_overwriting_replaces_the_file_and_its_stale_companions(out: Path, tiny_path: Path) -> None:
     out.write_bytes(b"old")
     for suffix in (".aux.xml", ".ovr", ".msk"):

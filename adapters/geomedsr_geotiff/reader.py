@@ -7,11 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
+import rasterio.shutil
 import rasterio.windows
 from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import MemoryFile
 
 from geomedsr.errors import InputError
 from geomedsr.grid import ControlPoint, Grid, Window
@@ -141,6 +144,7 @@ def open_raster(path: str) -> Scene:
             raise read_error(path, "a second look", error) from error
         _check(path, dataset)
         flags = dataset.mask_flag_enums
+        thematic = _thematic(dataset)
         own_masks = any(not f for f in flags)  # a mask per band, which GeoTIFF can only say by value
         for value, flag in zip(dataset.nodatavals, flags, strict=True):
             _check_nodata(path, value, flag, dataset.dtypes[0])
@@ -163,7 +167,7 @@ def open_raster(path: str) -> Scene:
         return Scene(
             source=source,
             grid=_grid(dataset),
-            bands=tuple(_band(dataset, i, nodata[i]) for i in range(dataset.count)),
+            bands=tuple(_band(dataset, i, nodata[i], i + 1 in thematic) for i in range(dataset.count)),
             name=re.split(r"[/\\]", path.rstrip("/"))[-1],
             path=path,
             files=_files(path, dataset),
@@ -251,13 +255,30 @@ def _rpcs(tags: Mapping[str, str]) -> dict[str, str] | None:
     return {**tags, **single} if whole else None
 
 
-def _band(dataset: Any, position: int, nodata: float | int | None) -> Band:
+def _thematic(dataset: Any) -> set[int]:
+    """Numbers of the bands with category names or a thematic table; rasterio gives them only in a VRT's text."""
+    if np.dtype(dataset.dtypes[0]).kind == "f":
+        return set()
+    with MemoryFile(ext=".vrt") as memory:
+        rasterio.shutil.copy(dataset, memory.name, driver="VRT")
+        bands = ElementTree.fromstring(memory.read()).iterfind("VRTRasterBand")
+        return {
+            int(band.get("band", "0"))
+            for band in bands
+            if band.find("CategoryNames/Category") is not None
+            or band.find("GDALRasterAttributeTable[@tableType='thematic']") is not None
+        }
+
+
+def _band(dataset: Any, position: int, nodata: float | int | None, thematic: bool) -> Band:
     index = position + 1
     description = dataset.descriptions[position]
     interpretation = dataset.colorinterp[position]
     tags = _namespaces(dataset, index)
     tags[""] = {k: v for k, v in tags.get("", {}).items() if not k.startswith("STATISTICS_")}
     kind = _kind(interpretation, description, tags[""], dataset.tags(index, ns="IMAGE_STRUCTURE"))
+    if thematic and interpretation != ColorInterp.palette:
+        kind = "nearest"
     return Band(
         name=description or str(index),
         kind=kind,

@@ -118,8 +118,20 @@ class RasterSink:
                     os.replace(made, beside)
                 elif replaced:
                     beside.unlink(missing_ok=True)
-            os.replace(result, self.target)
+            if self.overwrite:
+                os.replace(result, self.target)
+            else:
+                self._publish(result)
         self.discard()
+
+    def _publish(self, result: Path) -> None:
+        """Give the result its name, unless somebody else took it in the meantime."""
+        try:
+            os.link(result, self.target)
+        except FileExistsError as error:
+            raise _exists(self.target) from error
+        except OSError:  # a file system without links
+            os.replace(result, self.target)
 
     def discard(self) -> None:
         """Remove the scratch folder."""

@@ -272,6 +272,25 @@ def test_classes_are_recognised_where_the_file_says_so(
         assert (result.read(1) != array[0].repeat(4, 0).repeat(4, 1)).any()
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "<CategoryNames><Category>sea</Category><Category>land</Category></CategoryNames>",
+        '<GDALRasterAttributeTable tableType="thematic"><FieldDefn index="0"><Name>v</Name></FieldDefn>'
+        "</GDALRasterAttributeTable>",
+    ],
+)
+def test_category_names_and_thematic_tables_mean_classes(raster: Raster, said: str) -> None:
+    path = raster(texture(2, 9, 9, "uint8", low=0, high=5))
+    assert [b.kind for b in geomedsr.open(path).bands] == ["continuous", "continuous"]
+    path.with_name("in.tif.aux.xml").write_text(
+        f'<PAMDataset><PAMRasterBand band="2">{said}</PAMRasterBand></PAMDataset>'
+    )
+    other = path.rename(path.with_name("again.tif"))
+    path.with_name("in.tif.aux.xml").rename(path.with_name("again.tif.aux.xml"))
+    assert [b.kind for b in geomedsr.open(other).bands] == ["continuous", "nearest"]
+
+
 def test_a_class_map_keeps_its_palette(tiny: Model, raster: Raster) -> None:
     array = np.random.default_rng(0).integers(0, 3, (1, 20, 20), dtype=np.uint8)
     path = raster(array, photometric="palette")
