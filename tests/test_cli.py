@@ -334,6 +334,20 @@ def test_as_a_process_it_is_silent_off_a_terminal_and_fails_in_one_line(tiny_pat
     assert "Traceback" not in bad.stderr
 
 
+def test_a_terminal_without_the_signs_we_print(tiny_path: Path, out: Path) -> None:
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "geomedsr.cli", "upscale", INPUT, str(out), "--model", str(tiny_path)]
+    done = subprocess.run(command, capture_output=True, env=plain)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"384 ? 288 pixels" in done.stdout
+
+
+def test_the_longest_name_there_is(tiny_path: Path, out: Path) -> None:
+    longest = out.with_name("n" * 251 + ".tif")
+    assert main(["upscale", INPUT, str(longest), "--model", str(tiny_path), "--quiet"]) == 0
+    assert geomedsr.open(longest).shape == (1, 4, 288, 384)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopping_leaves_nothing(tiny_path: Path, out: Path, raster: Raster, how: signal.Signals) -> None:
     path = raster(texture(4, 1500, 1500))

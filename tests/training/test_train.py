@@ -1,6 +1,7 @@
 import csv
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from geomedsr.training import load_recipe, train
 from geomedsr.training.loop import learning_rate
 from geomedsr.training.patches import Draw, Patches
 from geomedsr.training.recipe import OptimiserPart
+from geomedsr.training.validation import Validation
 
 SCENE = {"path": "reference.tif", "attribution": "Contains modified Copernicus Sentinel data"}
 SMALL = {
@@ -109,6 +111,12 @@ def test_a_spoilt_checkpoint_and_a_bad_folder_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="one that can be made"):
         train(recipe, tmp_path / "file", quiet=True)
+
+
+def test_a_validation_scene_smaller_than_the_scale_is_named(raster: Callable[..., Path]) -> None:
+    scene = geomedsr.open(raster(texture(1, 3, 64)))
+    with pytest.raises(RecipeError, match="at least 4 × 4"):
+        Validation([scene], 4)
 
 
 def test_the_same_seed_gives_the_same_model_another_a_different_one(tmp_path: Path) -> None:
