@@ -1,11 +1,16 @@
 """The command line: what it prints, how it exits, and that failures leave nothing behind."""
 
+import fcntl
 import json
 import os
+import pty
+import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -332,6 +337,34 @@ def test_as_a_process_it_is_silent_off_a_terminal_and_fails_in_one_line(tiny_pat
     assert bad.returncode == 2
     assert bad.stderr.count("\n") == 1
     assert "Traceback" not in bad.stderr
+
+
+def test_on_a_terminal_a_bar_tells_rate_and_time_left(tiny_path: Path, out: Path) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 110, 0, 0))
+    command = [
+        sys.executable,
+        "-m",
+        "geomedsr.cli",
+        "upscale",
+        INPUT,
+        str(out),
+        "--model",
+        str(tiny_path),
+        "--tile",
+        "16",
+    ]
+    process = subprocess.Popen(command, stderr=theirs, stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 4096):
+            seen += chunk
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    assert re.search(rb"100%.*\[\d\d:\d\d<\d\d:\d\d, +[\d.]+[kM]?px/s\]", seen), seen
 
 
 def test_a_terminal_without_the_signs_we_print(tiny_path: Path, out: Path) -> None:
