@@ -16,7 +16,7 @@ lint: .venv/lint       ## ruff, mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/demo      ## Quality and speed tables; DATA=FOLDER adds the validation scenes
+bench: .venv/demo      ## Quality and speed tables; on the sample, or with DATA=FOLDER on the validation scenes
 	$(BIN)/python benchmarks/quality.py $(DATA)
 	$(BIN)/python benchmarks/speed.py
 

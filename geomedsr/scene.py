@@ -60,7 +60,6 @@ class Scene:
     grid: Grid
     bands: tuple[Band, ...]
     name: str = "array"
-    path: str | None = None
     files: tuple[str, ...] = ()
     masked: bool = False
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

@@ -23,7 +23,8 @@ class Source(Protocol):
 
     Contract: picklable; ``read`` and ``valid`` may be called from any thread or process, with a window
     inside ``shape``, and return arrays of shape ``(frames, bands, window.height, window.width)``. The caller
-    may not write to them. ``block`` is the ``(height, width)`` that is cheapest to read at once.
+    may not write to them. ``block`` is the ``(height, width)`` that is cheapest to read at once. One that has
+    reduced copies may offer ``overview(pixels)``: values and validity of a copy of at most so many pixels, or None.
     """
 
     @property
@@ -46,6 +47,15 @@ class Source(Protocol):
 
     def select(self, bands: Sequence[int]) -> Source:
         """A source of some of the bands, by position."""
+
+
+def data_by_value(values: Array, nodata: Sequence[float | int | None]) -> Array:
+    """Where values ``(…, band, y, x)`` are finite and not their band's nodata value."""
+    valid: Array = np.isfinite(values)
+    for band, value in enumerate(nodata):
+        if value is not None:
+            valid[..., band, :, :] &= values[..., band, :, :] != np.asarray(value).astype(values.dtype)
+    return valid
 
 
 @dataclass(frozen=True)
@@ -82,20 +92,13 @@ class ArraySource:
 
     def valid(self, frames: slice, window: Window) -> Array:
         """True where a pixel is data."""
+        valid = np.asarray(True)
         if self.mask is not None:
-            mask = np.asarray(self._cut(self.mask, frames, window), dtype=bool)
-        else:
-            mask = np.asarray(True)
-        if self.dtype.kind == "f":
-            mask = mask & np.isfinite(self.read(frames, window))
+            valid = np.asarray(self._cut(self.mask, frames, window), dtype=bool)
+        if self.dtype.kind == "f" or any(value is not None for value in self.nodata):
+            valid = valid & data_by_value(self.read(frames, window), self.nodata)
         count = len(range(*frames.indices(self.shape[0])))
-        mask = np.broadcast_to(mask, (count, self.shape[1], window.height, window.width))
-        if any(value is not None for value in self.nodata):
-            values, mask = self.read(frames, window), mask.copy()
-            for band, nodata in enumerate(self.nodata):
-                if nodata is not None:
-                    mask[:, band] &= values[:, band] != np.asarray(nodata).astype(self.dtype)
-        return mask
+        return np.broadcast_to(valid, (count, self.shape[1], window.height, window.width))
 
     def select(self, bands: Sequence[int]) -> ArraySource:
         """Some of the bands."""

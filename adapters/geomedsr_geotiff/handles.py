@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError, RasterioIOError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geomedsr.errors import InputError
 
@@ -69,12 +69,6 @@ def handle(path: str, version: tuple[int, int]) -> Any:
     return pool[key]
 
 
-def release() -> None:
-    """Close this thread's handles."""
-    for dataset in _local.__dict__.pop("pool", {}).values():
-        dataset.close()
-
-
 def can_open(path: str) -> bool:
     """Whether GDAL opens a path."""
     return gdal_error(path) is None
@@ -100,6 +94,3 @@ def read_error(path: str, where: str, error: BaseException) -> InputError:
     return InputError(
         f"{path}, which fails at {where} ({one_line(error)})", "a whole file", "copy or download it again"
     )
-
-
-__all__ = ["RasterioIOError", "can_open", "connect", "gdal", "gdal_error", "handle", "read_error", "release", "stamp"]

@@ -14,13 +14,14 @@ import rasterio.shutil
 import rasterio.windows
 from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import RasterioIOError
 from rasterio.io import MemoryFile
 
 from geomedsr.errors import InputError
 from geomedsr.grid import ControlPoint, Grid, Window
 from geomedsr.scene import Band, Kind, Scene
-from geomedsr.sources import Array
-from geomedsr_geotiff.handles import RasterioIOError, gdal, handle, read_error, stamp
+from geomedsr.sources import Array, data_by_value
+from geomedsr_geotiff.handles import gdal, handle, read_error, stamp
 
 #: Types a scene may have; GDAL's complex ones are not images.
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
@@ -98,18 +99,13 @@ class RasterSource:
         return self.dtype.kind == "f" or any(v is not None for v in self.nodata)
 
     def _valid(self, values: Array | None, **place: Any) -> Array:
-        valid = np.True_ if values is None or self.dtype.kind != "f" else np.isfinite(values)
+        valid = np.True_ if values is None else data_by_value(values, self.nodata)
         if self.masks:
             valid = valid & (self._read("read_masks", self.picks, **place) != 0)
         if self.alpha is not None:
             opaque = self._read("read", (self.alpha,), **place) != 0
             itself = np.array([pick == self.alpha for pick in self.picks])
             valid = valid & (opaque | itself[:, None, None])
-        if values is not None:
-            valid = valid & np.ones(values.shape, bool)
-            for band, nodata in enumerate(self.nodata):
-                if nodata is not None and not math.isnan(nodata):
-                    valid[band] &= values[band] != np.asarray(nodata).astype(self.dtype)
         return np.asarray(valid)
 
     def _read(self, method: str, picks: Sequence[int], where: str = "its overviews", **place: Any) -> Array:
@@ -169,7 +165,6 @@ def open_raster(path: str) -> Scene:
             grid=_grid(dataset),
             bands=tuple(_band(dataset, i, nodata[i], i + 1 in thematic) for i in range(dataset.count)),
             name=re.split(r"[/\\]", path.rstrip("/"))[-1],
-            path=path,
             files=_files(path, dataset),
             masked=masked,
             tags=_namespaces(dataset),

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from geomedsr import operators
 from geomedsr._version import __version__
 from geomedsr.devices import choose_device
 from geomedsr.errors import InputError, ModelError
@@ -72,7 +73,7 @@ def upscale(
         nodata=output_nodata(scene),
         tile=tile or (TILE if len(scene.bands) <= 8 else TILE // 2),
         device=device,
-        conserve=conserve and card.operator == "block-mean",
+        conserve=conserve and card.operator == operators.BlockMean.name,
         values=scene.values.select(computed),
     )
     return Scene(
@@ -80,7 +81,6 @@ def upscale(
         grid=scene.grid.scaled(card.scale),
         bands=tuple(replace(b, nodata=n) for b, n in zip(scene.bands, source.nodata, strict=True)),
         name=f"{scene.name} ×{card.scale}",
-        path=scene.path,
         files=scene.files,
         masked=scene.masked,
         tags=scene.tags,
@@ -269,8 +269,7 @@ def _check(scene: Scene, model: Model) -> None:
             f"exactly {channels} bands",
             "choose them with --bands, or use a band-agnostic model",
         )
-    if model.descriptor.operator != "block-mean":
-        raise ModelError(f"the observation operator {model.descriptor.operator!r}", "block-mean", "update geomedsr")
+    operators.get(model.descriptor.operator)
 
 
 def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str, str]:

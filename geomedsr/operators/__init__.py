@@ -7,6 +7,8 @@ model's card states; :func:`get` finds it.
 from geomedsr.errors import ModelError
 from geomedsr.operators.block_mean import BlockMean
 
+__all__ = ["BlockMean", "get"]
+
 _OPERATORS = {BlockMean.name: BlockMean()}
 
 

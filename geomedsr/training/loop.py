@@ -69,7 +69,7 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
     patches = Patches(
         [_scene(recipe, e) for e in recipe.data.train], recipe.patch, recipe.augment.gain, recipe.augment.offset
     )
-    validation = Validation([_scene(recipe, e) for e in recipe.data.validation], scale)
+    validation = Validation([_scene(recipe, e) for e in recipe.data.validation], scale, operator)
 
     log = Log(folder / "log.csv", run.step)
     bar = tqdm(total=recipe.steps, initial=run.step, unit="step", disable=True if quiet else None)

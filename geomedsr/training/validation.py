@@ -21,9 +21,9 @@ _MOST, _SIDE = 12, 192
 class Validation:
     """Fixed windows of some scenes; PSNR in dB against the value scale's range, mean over bands and scenes."""
 
-    def __init__(self, scenes: Sequence[Scene], scale: int) -> None:
+    def __init__(self, scenes: Sequence[Scene], scale: int, operator: operators.BlockMean) -> None:
         self.scale = scale
-        self.operator = operators.get("block-mean")
+        self.operator = operator
         self.scenes = [windows for scene in scenes if len(windows := _windows(scene, scale))]
         self.psnr_bicubic = self.psnr(BicubicSkip(scale))
 

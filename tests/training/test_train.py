@@ -11,7 +11,7 @@ from conftest import CONFIGS, SAMPLE, recipe_file, texture
 from safetensors.torch import load_file
 
 import geomedsr
-from geomedsr import Scene
+from geomedsr import Scene, operators
 from geomedsr.cli import main
 from geomedsr.errors import OutputError, RecipeError
 from geomedsr.training import load_recipe, train
@@ -116,7 +116,7 @@ def test_a_spoilt_checkpoint_and_a_bad_folder_are_named(tmp_path: Path) -> None:
 def test_a_validation_scene_smaller_than_the_scale_is_named(raster: Callable[..., Path]) -> None:
     scene = geomedsr.open(raster(texture(1, 3, 64)))
     with pytest.raises(RecipeError, match="at least 4 × 4"):
-        Validation([scene], 4)
+        Validation([scene], 4, operators.get("block-mean"))
 
 
 def test_the_same_seed_gives_the_same_model_another_a_different_one(tmp_path: Path) -> None:
