@@ -7,6 +7,7 @@ enough. One that fails to import does not break the others; its failure is told 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -61,28 +62,58 @@ class Sink(Protocol):
         """Remove everything that is not the finished output."""
 
 
+@dataclass(frozen=True)
+class Item:
+    """One of the scenes that a path holds. ``key`` chooses it; ``folder`` is where it lies, relative to the path.
+
+    ``refusal`` says why it cannot be processed, in one line.
+    """
+
+    key: str
+    number: int | None
+    title: str
+    folder: str
+    facts: Mapping[str, Any]
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a path holds, where an adapter finds several scenes in one; ``notes`` tell of what was skipped."""
+
+    items: tuple[Item, ...]
+    notes: tuple[str, ...] = ()
+
+
 class Adapter(Protocol):
     """A file format, or a family of them.
 
     Contract: ``open`` is called only after ``can_open`` said yes, ``sink`` only after ``can_write`` did;
     both raise a :class:`~geomedsr.errors.GeomedsrError` for what they cannot use. ``explain`` says why a
     path cannot be opened, best as it can.
+
+    One that finds several scenes under a path also has ``contents(path) -> Contents``; one whose files
+    promise more than a raster's, ``checks(source, result) -> list[Check]``. Those of higher ``priority`` are asked
+    later (0 if it has none).
     """
 
     def can_open(self, path: str) -> bool:
         """Whether this adapter can read the path."""
 
-    def open(self, path: str) -> Scene:
-        """The scene of a path; nothing but headers is read."""
+    def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
+        """The scene of a path, or of one series under it; nothing but headers is read.
+
+        ``force`` opens what was made by geomedsr itself.
+        """
 
     def explain(self, path: str) -> GeomedsrError | None:
         """Why ``can_open`` said no, where this adapter is the one to know."""
 
-    def can_write(self, path: str) -> bool:
-        """Whether this adapter writes files of such a name."""
+    def can_write(self, scene: Scene, path: str) -> bool:
+        """Whether this adapter writes such a scene to a path of such a name."""
 
-    def sink(self, scene: Scene, path: str, overwrite: bool) -> Sink:
-        """A sink for the scene at a path."""
+    def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> Sink:
+        """A sink for the scene at a path; raises an OutputError for options it does not know."""
 
 
 @lru_cache(maxsize=1)
@@ -95,27 +126,45 @@ def installed() -> tuple[dict[str, Adapter], dict[str, str]]:
             working[entry.name] = entry.load()()
         except Exception as error:
             failed[entry.name] = f"{type(error).__name__}: {error}"
-    return working, failed
+    return dict(sorted(working.items(), key=lambda item: getattr(item[1], "priority", 0))), failed
 
 
-def open_scene(path: str | os.PathLike[str]) -> Scene:
+def open_scene(path: str | os.PathLike[str], *, series: str | None = None, force: bool = False) -> Scene:
     """Open a path with the first adapter that can.
+
+    Args:
+        path: a raster, a DICOM file, a folder of DICOM files, or a volume.
+        series: which series of several, by UID or number.
+        force: open what geomedsr made itself, too.
 
     Raises:
         InputError: none can; the message says why, as far as an adapter knows.
     """
     text = os.fspath(path)
+    return adapter_for(text).open(text, series, force)
+
+
+def contents_of(path: str | os.PathLike[str]) -> Contents | None:
+    """What a path holds; None where it is a single scene by its nature."""
+    text = os.fspath(path)
+    adapter = adapter_for(text)
+    find: Callable[[str], Contents] | None = getattr(adapter, "contents", None)
+    return None if find is None else find(text)
+
+
+def adapter_for(text: str) -> Adapter:
+    """The first adapter that can open a path; the InputError of :func:`open_scene` if none can."""
     working, failed = installed()
     for adapter in working.values():
         if adapter.can_open(text):
-            return adapter.open(text)
+            return adapter
     for adapter in working.values():
         if (reason := adapter.explain(text)) is not None:
             raise reason
     raise InputError(f"{text}", f"a file for one of the adapters {_names(working, failed)}", "check the path")
 
 
-def open_sink(scene: Scene, path: str | os.PathLike[str], overwrite: bool = False) -> Sink:
+def open_sink(scene: Scene, path: str | os.PathLike[str], overwrite: bool = False, **options: Any) -> Sink:
     """A sink for a scene, from the first adapter that writes files of such a name.
 
     Raises:
@@ -124,12 +173,12 @@ def open_sink(scene: Scene, path: str | os.PathLike[str], overwrite: bool = Fals
     text = os.fspath(path)
     working, failed = installed()
     for adapter in working.values():
-        if adapter.can_write(text):
-            return adapter.sink(scene, text, overwrite)
+        if adapter.can_write(scene, text):
+            return adapter.sink(scene, text, overwrite, **options)
     raise OutputError(
-        f"the output name {text}",
-        f"one that an adapter writes ({_names(working, failed)}), such as result.tif",
-        "give it such a suffix",
+        f"the output name {text} for {scene.name}",
+        f"one that an adapter writes ({_names(working, failed)}): result.tif for a raster, a folder for a DICOM series",
+        "give it such a name",
     )
 
 

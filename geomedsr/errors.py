@@ -22,6 +22,10 @@ class GeomedsrError(Exception):
         return " ".join(line.split())
 
 
+class SceneWarning(UserWarning):
+    """Something about a source that a user should know, and that stops nothing."""
+
+
 class InputError(GeomedsrError, ValueError):
     """The source (file, array, window, band) cannot be used as asked."""
 

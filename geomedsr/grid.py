@@ -82,6 +82,55 @@ class ControlPoint:
     info: str = ""
 
 
+@dataclass(frozen=True)
+class Plane:
+    """Where one frame lies in a patient or a volume, in mm (DICOM PS3.3 C.7.6.2).
+
+    ``position`` is the centre of the first pixel; ``along_row`` and ``along_column`` are the unit directions in
+    which the column and the row index grow (the two halves of ImageOrientationPatient); ``spacing`` is
+    ``(between rows, between columns)``, as PixelSpacing has it.
+    """
+
+    position: tuple[float, float, float]
+    along_row: tuple[float, float, float]
+    along_column: tuple[float, float, float]
+    spacing: tuple[float, float]
+
+    def at(self, row: float, col: float) -> tuple[float, float, float]:
+        """The world position of a point in pixel-centre coordinates."""
+        by_row, by_col = row * self.spacing[0], col * self.spacing[1]
+        parts = zip(self.position, self.along_row, self.along_column, strict=True)
+        x, y, z = (p + by_col * r + by_row * c for p, r, c in parts)
+        return x, y, z
+
+    @property
+    def normal(self) -> tuple[float, float, float]:
+        """The unit direction ``along_row × along_column``."""
+        (a, b, c), (d, e, f) = self.along_row, self.along_column
+        return b * f - c * e, c * d - a * f, a * e - b * d
+
+    @property
+    def depth(self) -> float:
+        """The position along the normal, by which slices are sorted."""
+        return sum(p * n for p, n in zip(self.position, self.normal, strict=True))
+
+    def scaled(self, factor: int) -> Plane:
+        """The plane of pixels ``factor`` times finer over the same area."""
+        first = -finer_centre(0, factor) / factor  # where the new first centre lies, in old pixels
+        row, col = self.spacing
+        return replace(self, position=self.at(first, first), spacing=(row / factor, col / factor))
+
+    def cropped(self, window: Window) -> Plane:
+        """The plane of a window."""
+        return replace(self, position=self.at(window.row, window.col))
+
+    def corners(self, shape: tuple[int, int]) -> tuple[tuple[float, float, float], ...]:
+        """The outer corners of a ``(height, width)`` frame: first, right, lower, opposite."""
+        height, width = shape
+        ends = ((-0.5, -0.5), (-0.5, width - 0.5), (height - 0.5, -0.5), (height - 0.5, width - 0.5))
+        return tuple(self.at(row, col) for row, col in ends)
+
+
 # The RPC00B fields that count in image pixels; offsets sit at pixel centres.
 _RPC_OFFSETS = {"LINE_OFF": "row", "SAMP_OFF": "col"}
 _RPC_SCALES = ("LINE_SCALE", "SAMP_SCALE")
@@ -93,7 +142,8 @@ class Grid:
 
     ``shape`` is ``(height, width)``. ``affine`` maps pixel-corner coordinates ``(col, row)`` to world
     coordinates in the units of ``crs`` (WKT); it may be rotated, sheared or south-up. ``gcps`` (with
-    ``gcp_crs``) and ``rpcs`` (RPC00B fields as text) locate scenes that have no affine.
+    ``gcp_crs``) and ``rpcs`` (RPC00B fields as text) locate scenes that have no affine; ``planes``, one per
+    frame, those that lie in a patient or a volume, in mm.
     """
 
     shape: tuple[int, int]
@@ -102,6 +152,7 @@ class Grid:
     gcps: tuple[ControlPoint, ...] = ()
     gcp_crs: str | None = None
     rpcs: Mapping[str, str] | None = None
+    planes: tuple[Plane, ...] = ()
 
     def scaled(self, factor: int) -> Grid:
         """The grid ``factor`` times finer over the same ground."""
@@ -118,6 +169,7 @@ class Grid:
             affine=None if self.affine is None else self.affine @ Affine.scale(1 / factor),
             gcps=tuple(replace(p, row=finer_corner(p.row, factor), col=finer_corner(p.col, factor)) for p in self.gcps),
             rpcs=rpcs,
+            planes=tuple(p.scaled(factor) for p in self.planes),
         )
 
     def cropped(self, window: Window) -> Grid:
@@ -134,6 +186,7 @@ class Grid:
             affine=None if self.affine is None else self.affine @ Affine.translation(window.col, window.row),
             gcps=tuple(replace(p, row=p.row - window.row, col=p.col - window.col) for p in self.gcps),
             rpcs=rpcs,
+            planes=tuple(p.cropped(window) for p in self.planes),
         )
 
     @property

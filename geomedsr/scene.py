@@ -29,6 +29,7 @@ class Band:
     """One band: how it is called, what its stored values mean, and whether they may be interpolated.
 
     ``kind`` is ``"nearest"`` for classes, bit flags and alpha: they are carried over, never computed.
+    ``limits`` are the stored values that may be used, where they are fewer than the type has.
     ``palette`` gives the colour (R, G, B, A) of each stored value.
     Physical value = stored value × ``scale`` + ``offset``, in ``units``.
     """
@@ -42,6 +43,7 @@ class Band:
     description: str | None = None
     interpretation: str = "undefined"
     palette: Mapping[int, tuple[int, ...]] | None = None
+    limits: tuple[int, int] | None = None
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -53,7 +55,10 @@ class Scene:
     which are data, ``values`` is the scale on which the network sees them.
     ``files`` are those it reads from. ``masked`` tells that validity
     comes from a mask of the whole data set rather than from a nodata value. ``tags`` are the file's own, by
-    namespace; ``provenance`` is what geomedsr adds.
+    namespace; ``provenance`` is what geomedsr adds. ``domain`` is ``"satellite"``, ``"CT"``, ``"MR"`` or, where the
+    file does not say, empty. ``rescale`` holds slope and intercept of each frame where they differ between frames;
+    they then replace the bands' scale and offset. ``headers`` is the adapter's own record of where each frame came
+    from, for its sink.
     """
 
     source: Source
@@ -65,6 +70,9 @@ class Scene:
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     scale: ValueScale | None = None
+    domain: str = "satellite"
+    rescale: tuple[tuple[float, float], ...] = ()
+    headers: Any = None
 
     @classmethod
     def from_array(
@@ -119,10 +127,16 @@ class Scene:
 
     def physical(self) -> xr.DataArray:
         """Values in units (stored × scale + offset), float64, NaN where there is no data; lazy."""
-        shape = (1, len(self.bands), 1, 1)
-        scale = np.array([b.scale for b in self.bands]).reshape(shape)
-        offset = np.array([b.offset for b in self.bands]).reshape(shape)
-        return (self.data.astype(np.float64) * scale + offset).where(self.valid)
+        slope, offset = (table[..., None, None] for table in self.lines)
+        return (self.data.astype(np.float64) * slope + offset).where(self.valid)
+
+    @property
+    def lines(self) -> tuple[Array, Array]:
+        """Slope and offset, float64 ``(frame or 1, band)``: physical = stored × slope + offset."""
+        if self.rescale:
+            slopes, offsets = zip(*self.rescale, strict=True)
+            return np.array(slopes)[:, None], np.array(offsets)[:, None]
+        return np.array([[b.scale for b in self.bands]]), np.array([[b.offset for b in self.bands]])
 
     @cached_property
     def values(self) -> ValueScale:
@@ -132,6 +146,12 @@ class Scene:
     def with_range(self, low: float, high: float) -> Scene:
         """The scene with one given value range for all bands, in stored values."""
         return replace(self, scale=ValueScale.from_range(low, high, len(self.bands)))
+
+    def with_physical_range(self, low: float, high: float) -> Scene:
+        """The scene with one value range in physical units, such as HU, unless the user gave one."""
+        if self.scale is not None and self.scale.origin == "given":
+            return self
+        return replace(self, scale=ValueScale.from_physical(low, high, *self.lines))
 
     def tensor(self, window: Window | None = None, frames: slice = slice(None)) -> torch.Tensor:
         """The normalised float32 tensor ``(frame, band, y, x)`` of a window, about 0 … 1.
@@ -219,6 +239,13 @@ class Scene:
             coords["x"] = affine.c + affine.a * (np.arange(width) + 0.5)
             coords["y"] = affine.f + affine.e * (np.arange(height) + 0.5)
         attrs = {"crs": self.grid.crs} if self.grid.crs else {}
+        if self.grid.planes:  # in mm, along the first frame's axes
+            first = self.grid.planes[0]
+            between_rows, between_columns = first.spacing
+            coords["x"] = np.dot(first.position, first.along_row) + between_columns * np.arange(width)
+            coords["y"] = np.dot(first.position, first.along_column) + between_rows * np.arange(height)
+            coords["frame"] = [float(np.dot(p.position, first.normal)) for p in self.grid.planes]
+            attrs["units"] = "mm"
         return xr.DataArray(lazy, dims=("frame", "band", "y", "x"), coords=coords, attrs=attrs, name=self.name)
 
     def __repr__(self) -> str:

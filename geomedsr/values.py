@@ -2,15 +2,16 @@
 
 A scale is a line per frame and band: ``z = (v − low) / (high − low)``. It is invertible and never clamps:
 a value below ``low`` becomes negative, one above ``high`` exceeds 1, and both come back. ``low`` and
-``high`` come from the user or from robust percentiles of the scene's own valid pixels, so that any sensor
-in any unit meets the network alike.
+``high`` come from the user, from robust percentiles of the scene's own valid pixels, so that any sensor
+in any unit meets the network alike, or from a fixed range of physical units where a domain has one, as CT has
+Hounsfield units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,13 +21,21 @@ from geomedsr.errors import InputError
 #: The percentiles of a band's valid pixels that become 0 and 1.
 PERCENTILES = (1.0, 99.0)
 
+Array = np.ndarray[Any, Any]
+
+Origin = Literal["percentiles", "physical", "given"]
+
 
 @dataclass(frozen=True)
 class ValueScale:
-    """``low`` and ``high`` of shape ``(frame or 1, band)``, in stored values; see the module's text."""
+    """``low`` and ``high`` of shape ``(frame or 1, band)``, in stored values; see the module's text.
+
+    ``origin`` tells where they come from: ``"given"`` by the user, or as the module's text says.
+    """
 
     low: tuple[tuple[float, ...], ...]
     high: tuple[tuple[float, ...], ...]
+    origin: Origin = "percentiles"
 
     @classmethod
     def from_range(cls, low: float, high: float, bands: int) -> ValueScale:
@@ -40,10 +49,16 @@ class ValueScale:
             raise InputError(
                 f"the value range {low:g},{high:g}", "two numbers LO < HI within float32", "swap or correct them"
             )
-        return cls(((float(low),) * bands,), ((float(high),) * bands,))
+        return cls(((float(low),) * bands,), ((float(high),) * bands,), "given")
 
     @classmethod
-    def from_samples(cls, samples: Iterable[np.ndarray[Any, Any]]) -> ValueScale:
+    def from_physical(cls, low: float, high: float, slope: Array, offset: Array) -> ValueScale:
+        """One range in physical units, where physical = stored × slope + offset; those are ``(frame or 1, band)``."""
+        lows, highs = (low - offset) / slope, (high - offset) / slope
+        return cls(_nested(lows), _nested(highs), "physical")
+
+    @classmethod
+    def from_samples(cls, samples: Iterable[Array]) -> ValueScale:
         """Robust percentiles of each band's valid sample values (1-D arrays, one per band; may be empty)."""
         lows, highs = zip(*(_robust_range(sample) for sample in samples), strict=True)
         return cls((lows,), (highs,))
@@ -53,16 +68,17 @@ class ValueScale:
         return ValueScale(
             tuple(tuple(row[b] for b in bands) for row in self.low),
             tuple(tuple(row[b] for b in bands) for row in self.high),
+            self.origin,
         )
 
-    def bounds(self, frames: slice = slice(None)) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    def bounds(self, frames: slice = slice(None)) -> tuple[Array, Array]:
         """``low`` and ``high − low`` as float64 of shape ``(frame or 1, band, 1, 1)``."""
         low, high = np.asarray(self.low), np.asarray(self.high)
         if len(low) > 1:
             low, high = low[frames], high[frames]
         return low[..., None, None], (high - low)[..., None, None]
 
-    def normalise(self, stored: np.ndarray[Any, Any], frames: slice = slice(None)) -> torch.Tensor:
+    def normalise(self, stored: Array, frames: slice = slice(None)) -> torch.Tensor:
         """Stored values ``(frame, band, y, x)`` to a float32 tensor of the same axes, about 0 … 1."""
         low, span = self.bounds(frames)
         wide = np.float32 if stored.dtype.itemsize <= 2 else np.float64
@@ -70,14 +86,18 @@ class ValueScale:
             scaled = (stored.astype(wide) - low.astype(wide)) / span.astype(wide)
             return torch.from_numpy(scaled.astype(np.float32, copy=False))
 
-    def invert(self, tensor: torch.Tensor, frames: slice = slice(None)) -> np.ndarray[Any, Any]:
+    def invert(self, tensor: torch.Tensor, frames: slice = slice(None)) -> Array:
         """A tensor ``(frame, band, y, x)`` back to stored units, float64, neither rounded nor clipped."""
         low, span = self.bounds(frames)
-        restored: np.ndarray[Any, Any] = tensor.detach().cpu().numpy().astype(np.float64) * span + low
+        restored: Array = tensor.detach().cpu().numpy().astype(np.float64) * span + low
         return restored
 
 
-def _robust_range(sample: np.ndarray[Any, Any]) -> tuple[float, float]:
+def _nested(table: Array) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(v) for v in row) for row in table)
+
+
+def _robust_range(sample: Array) -> tuple[float, float]:
     if sample.size == 0:
         return 0.0, 1.0
     low, high = (float(v) for v in np.percentile(sample, PERCENTILES))

@@ -227,8 +227,8 @@ def test_bad_destinations(capsys: pytest.CaptureFixture[str], out: Path, tiny_pa
         (tmp_path / "missing" / "x.tif", "a folder that exists"),
         (tmp_path / "file" / "x.tif", "a folder that exists"),
         ("/proc/x.tif", "permission"),
-        (tmp_path / "x.xyz", "such as result.tif"),
-        (tmp_path / "none", "such as result.tif"),
+        (tmp_path / "x.xyz", "result.tif for a raster"),
+        (tmp_path / "none", "result.tif for a raster"),
         ("/vsimem/x.tif", "local disk"),
         (tmp_path / "x.png", None),
         (tmp_path / "x.jpg", "write a .tif"),
@@ -394,5 +394,5 @@ def test_stopping_leaves_nothing(tiny_path: Path, out: Path, raster: Raster, how
     process.send_signal(how)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "nothing was written" in err
+    assert "nothing is left half-written" in err
     assert list(out.parent.iterdir()) == []

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from geomedsr.errors import GeomedsrError, InputError
+from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.scene import Scene
 from geomedsr_geotiff.handles import can_open, gdal_error
 from geomedsr_geotiff.reader import open_raster
@@ -14,12 +15,17 @@ from geomedsr_geotiff.sink import FORMATS, RasterSink, create_sink
 class GeoTiffAdapter:
     """Reads whatever GDAL reads (``/vsi…`` paths and URLs too); writes GeoTIFF, PNG and JPEG."""
 
+    #: GDAL tries to read nearly anything: it is asked last.
+    priority = 100
+
     def can_open(self, path: str) -> bool:
         """Whether GDAL opens it."""
         return can_open(path)
 
-    def open(self, path: str) -> Scene:
+    def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
         """The scene of a raster."""
+        if series is not None:
+            raise InputError(f"--series {series} for the raster {path}", "a DICOM series", "leave it out")
         return open_raster(path)
 
     def explain(self, path: str) -> GeomedsrError:
@@ -40,10 +46,12 @@ class GeoTiffAdapter:
             return InputError(f"{path} ({gdal_error(path)})", "a path or address GDAL can read", "check it")
         return InputError(f"{path}, which does not exist", "a raster file", "check the path")
 
-    def can_write(self, path: str) -> bool:
+    def can_write(self, scene: Scene, path: str) -> bool:
         """Whether the suffix is one this adapter writes."""
         return os.path.splitext(path)[1].lower() in FORMATS
 
-    def sink(self, scene: Scene, path: str, overwrite: bool) -> RasterSink:
+    def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> RasterSink:
         """A sink that ends as the file ``path``."""
+        if options:
+            raise OutputError(f"the option {min(options)} for a raster", "none", "leave it out")
         return create_sink(scene, path, overwrite)

@@ -279,8 +279,12 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
 
 def _check_format(scene: Scene, driver: str) -> None:
     frames, count, _, _ = scene.shape
-    if frames > 1:
-        raise OutputError(f"a scene of {frames} frames", "one frame, as a raster has", "write a series instead")
+    if scene.grid.planes or frames > 1:
+        raise OutputError(
+            f"a series of {frames} slice{'s' * (frames != 1)} for a raster",
+            "a scene that lies on a map",
+            "name a folder for a DICOM series, or a volume such as result.nii.gz",
+        )
     if len({_comparable(b.nodata) for b in scene.bands}) > 1:
         raise OutputError("bands of different nodata values", "one for all, as GeoTIFF has it", "select bands")
     if driver in _IMAGES and _needs_mask(scene):

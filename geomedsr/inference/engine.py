@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from dask.base import compute
@@ -13,6 +15,7 @@ from tqdm import tqdm
 
 from geomedsr.adapters import Region, Sink, open_sink
 from geomedsr.grid import Window
+from geomedsr.inference.upscale import UpscaledSource
 from geomedsr.scene import Scene
 from geomedsr.sources import Source
 
@@ -24,8 +27,9 @@ def write(
     overwrite: bool = False,
     workers: int | None = None,
     progress: bool = False,
-) -> None:
-    """Write a scene to a file; the suffix chooses the format. Whole or not at all.
+    **options: Any,
+) -> Written:
+    """Write a scene to a file, or a series to a folder; the suffix chooses the format. Whole or not at all.
 
     Args:
         scene: any scene, such as :func:`geomedsr.upscale` gives.
@@ -33,12 +37,13 @@ def write(
         overwrite: replace a file that is there.
         workers: how many regions are computed at once; the machine's cores by default.
         progress: show a bar, if standard error is a terminal.
+        options: what the format's adapter takes besides, such as ``uid_seed`` for DICOM.
 
     Raises:
         OutputError: the path cannot be written, exists, or is the scene's own file.
         InputError: the source fails in some window.
     """
-    sink = open_sink(scene, path, overwrite)
+    sink = open_sink(scene, path, overwrite, **options)
     threads = torch.get_num_threads()
     try:
         regions = [r for r in plan(scene.source) if r.key not in sink.done()]
@@ -50,13 +55,25 @@ def write(
             # partial, since dask would compute a lazy array among its arguments, whole.
             store = delayed(partial(_store, scene.source, sink, max(1, cores // count), bar), pure=False)
             tasks = [store(region) for region in regions]
-            compute(tasks, scheduler="threads", num_workers=count)
+            deviations = compute(tasks, scheduler="threads", num_workers=count)[0] if tasks else []
         sink.finish()
+        known = [d for d in deviations if d is not None]
+        return Written(os.fspath(path), max(known) if known else None)
     except BaseException:
         sink.discard()
         raise
     finally:
         torch.set_num_threads(threads)  # threads started later would take over the workers' number
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written where. ``deviation`` is the largest absolute difference, in stored units, that rounding and
+    clipping left between the input and the result as the model's operator brings it down; None where there is none.
+    """
+
+    path: str
+    deviation: float | None
 
 
 def plan(source: Source) -> Iterator[Region]:
@@ -70,8 +87,14 @@ def plan(source: Source) -> Iterator[Region]:
                 yield Region(frame, frame + 1, window)
 
 
-def _store(source: Source, sink: Sink, threads: int, bar: tqdm, region: Region) -> None:  # type: ignore[type-arg]
+def _store(source: Source, sink: Sink, threads: int, bar: tqdm, region: Region) -> float | None:  # type: ignore[type-arg]
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)  # this worker's share of the cores
-    sink.put(region, source.read(region.frames, region.window), source.valid(region.frames, region.window))
+    deviation: float | None = None
+    if isinstance(source, UpscaledSource):
+        values, deviation = source.read_measured(region.frames, region.window)
+    else:
+        values = source.read(region.frames, region.window)
+    sink.put(region, values, source.valid(region.frames, region.window))
     bar.update(region.window.width * region.window.height)
+    return deviation

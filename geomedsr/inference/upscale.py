@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,9 @@ from geomedsr._version import __version__
 from geomedsr.devices import choose_device
 from geomedsr.errors import InputError, ModelError
 from geomedsr.grid import Window
-from geomedsr.models import Model, load_model
+from geomedsr.models import Model, default_model, load_model
 from geomedsr.operators.conserve import conserve, unconserved
+from geomedsr.operators.k_space import central
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.values import ValueScale
@@ -37,7 +39,7 @@ _SMALL = 1 << 15
 
 def upscale(
     scene: Scene,
-    model: str | os.PathLike[str] | Model = "satellite-x4",
+    model: str | os.PathLike[str] | Model | None = None,
     *,
     tile: int | None = None,
     device: str = "auto",
@@ -48,23 +50,29 @@ def upscale(
     Args:
         scene: any scene. Bands of kind ``"nearest"`` (classes, flags, alpha) are repeated; the others go
             through the model on the scene's own value scale.
-        model: a shipped model's name, a model file, or a loaded model.
+        model: a shipped model's name, a model file, or a loaded model; without one, the model shipped for such
+            scenes (rasters, CT, MR).
         tile: side of a tile in input pixels. It changes memory and speed, not the result.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        conserve: make the mean of each ``s × s`` block equal the input pixel, exactly. Applies to models
-            whose observation operator is the block mean.
+        conserve: make the result agree with the input: for models whose observation operator is the block mean,
+            the mean of each ``s × s`` block equals the input pixel, exactly; for the crop of k-space, the central
+            k-space of each frame is the input's before values are rounded.
 
     Raises:
-        InputError: a palette image, or bands the model does not fit.
+        InputError: a palette image, bands the model does not fit, or a scene of no known domain and no model.
         ModelError: no such model, or a broken file.
         DeviceError: no such device.
     """
+    if model is None:
+        model = load_model(default_model(scene.domain))
     model = model if isinstance(model, Model) else load_model(model)
     if tile is not None and tile < 1:
         raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
     choose_device(device)
     _check(scene, model)
     card = model.descriptor
+    if card.value_scale == "physical":
+        scene = scene.with_physical_range(*card.value_range)
     computed = tuple(i for i, b in enumerate(scene.bands) if b.kind == "continuous")
     source = UpscaledSource(
         scene=scene,
@@ -73,7 +81,7 @@ def upscale(
         nodata=output_nodata(scene),
         tile=tile or (TILE if len(scene.bands) <= 8 else TILE // 2),
         device=device,
-        conserve=conserve and card.operator == operators.BlockMean.name,
+        conserve=conserve,
         values=scene.values.select(computed),
     )
     return Scene(
@@ -86,6 +94,9 @@ def upscale(
         tags=scene.tags,
         provenance=_provenance(scene, model, source),
         scale=scene.values,
+        domain=scene.domain,
+        rescale=scene.rescale,
+        headers=scene.headers,
     )
 
 
@@ -130,25 +141,38 @@ class UpscaledSource:
 
     @property
     def block(self) -> tuple[int, int]:
-        """A tile."""
+        """A tile; a whole frame of a series, or where the operator needs it."""
+        if self.scene.grid.planes or self._operator.reach == "frame":
+            return self.shape[2:]
         return self.tile * self.scale, self.tile * self.scale
+
+    @property
+    def _operator(self) -> operators.Operator:
+        return operators.get(self.model.descriptor.operator)
 
     def read(self, frames: slice, window: Window) -> Array:
         """Super-resolved stored values of a window, in output pixels."""
+        return self.read_measured(frames, window)[0]
+
+    def read_measured(self, frames: slice, window: Window) -> tuple[Array, float | None]:
+        """The same, and how far rounding and clipping took the result from the input, in stored units.
+
+        That is the largest absolute difference that the operator sees; None where agreement is exact, or not asked for.
+        """
         coarse = window.coarser(self.scale)
         stored = self.scene.source.read(frames, coarse)
         valid = self.scene.source.valid(frames, coarse)
         out = self._repeat(stored)
         self._refuse_collision(stored, valid, coarse)
-        bands = list(self.computed)
+        bands, deviation = list(self.computed), None
         if valid[:, bands].any():
-            base, data = stored[:, bands], valid[:, bands]
-            fine = self._to_stored(base, self._network(frames, coarse), frames, self.nodata[bands[0]])
+            data = valid[:, bands]
+            fine, deviation = self._to_stored(stored[:, bands], frames, coarse)
             out[:, bands] = fine if data.all() else np.where(self._repeat(data), fine, out[:, bands])
         for band, nodata in enumerate(self.nodata):
             if nodata is not None and not valid[:, band].all():
                 out[:, band][~self._repeat(valid[:, band])] = nodata
-        return self._cut(out, window)
+        return self._cut(out, window), deviation
 
     def valid(self, frames: slice, window: Window) -> Array:
         """The input's validity, repeated."""
@@ -179,29 +203,50 @@ class UpscaledSource:
 
     def _network(self, frames: slice, coarse: Window) -> Array:
         """The generator's output over a window of input pixels: normalised float32, ``(f, b, s·h, s·w)``."""
-        radius, scale = self.model.radius, self.scale
-        part = self.scene.select([i + 1 for i in self.computed])
-        halo = replace(part, scale=self.values).tensor(coarse.grown(radius), frames)
-        edge = slice(radius * scale, -radius * scale or None)
-        if self.model.descriptor.channels == 1:
-            batch = halo.reshape(-1, 1, *halo.shape[2:])
-            # One band at a time: less memory, and faster, since it stays in the cache.
-            fine = torch.cat([run(self.model, one[None], self.device)[..., edge, edge] for one in batch])
-        else:
-            fine = torch.cat([run(self.model, one[None], self.device)[..., edge, edge] for one in halo])
-        if not fine.isfinite().all():
+        count = len(range(*frames.indices(self.shape[0])))
+        scale = self.scale
+        fine = np.empty((count, len(self.computed), coarse.height * scale, coarse.width * scale), np.float32)
+        for tile in _tiles(coarse, self.tile):
+            row, col = (tile.row - coarse.row) * scale, (tile.col - coarse.col) * scale
+            part = fine[..., row : row + tile.height * scale, col : col + tile.width * scale]
+            part[...] = self._network_tile(frames, tile)
+        if not np.isfinite(fine).all():
             raise ModelError(
                 f"output of the model {self.model.descriptor.name} that is not finite",
                 "numbers",
                 "give a --range that fits the scene, or use another model",
             )
+        return fine
+
+    def _network_tile(self, frames: slice, coarse: Window) -> Array:
+        radius, scale = self.model.radius, self.scale
+        halo = self._seen.tensor(coarse.grown(radius), frames)
+        edge = slice(radius * scale, -radius * scale or None)
+        # One band at a time where they are independent: less memory, and faster, since it stays in the cache.
+        batch = halo.reshape(-1, 1, *halo.shape[2:]) if self.model.descriptor.channels == 1 else halo
+        fine = torch.cat([run(self.model, one[None], self.device)[..., edge, edge] for one in batch])
         return fine.reshape(*halo.shape[:2], *fine.shape[2:]).numpy()
 
-    def _to_stored(self, base: Array, fine: Array, frames: slice, nodata: float | int | None) -> Array:
+    @property
+    def _seen(self) -> Scene:
+        """The bands that the network sees, on the scale on which it sees them."""
+        return replace(self.scene.select([i + 1 for i in self.computed]), scale=self.values)
+
+    def _to_stored(self, base: Array, frames: slice, coarse: Window) -> tuple[Array, float | None]:
         low, span = self.values.bounds(frames)
+        nodata, limits = self.nodata[self.computed[0]], self.scene.bands[self.computed[0]].limits
+        if self._operator.reach == "frame" and self.conserve:
+            whole = Window(0, 0, self.scene.shape[3], self.scene.shape[2])
+            guess = torch.from_numpy(self._network(frames, whole)).double()
+            exact = self._operator.project(guess, self._seen.tensor(whole, frames).double(), self.scale).numpy()
+            rounded = unconserved(exact, low, span, self.dtype, nodata, limits)
+            error = torch.from_numpy(rounded - (exact * span + low))
+            deviation = float(central(self._operator.down(error, self.scale)).abs().max())
+            return _cut_window(rounded, coarse.scaled(self.scale)), deviation
+        fine = self._network(frames, coarse)
         if not self.conserve:
-            return unconserved(fine, low, span, self.dtype, nodata)
-        return conserve(base, fine, span, self.scale, nodata)
+            return unconserved(fine, low, span, self.dtype, nodata, limits), None
+        return conserve(base, fine, span, self.scale, nodata, limits), None
 
     def _refuse_collision(self, stored: Array, valid: Array, coarse: Window) -> None:
         """Bands with nodata values of their own become one; a valid pixel may not already have that value."""
@@ -224,6 +269,24 @@ class UpscaledSource:
     def _cut(self, fine: Array, window: Window) -> Array:
         row, col = window.row % self.scale, window.col % self.scale
         return fine[..., row : row + window.height, col : col + window.width]
+
+
+def _tiles(window: Window, side: int) -> Iterator[Window]:
+    """The window in pieces of at most ``side × side``, cut along lines that are the same for every window."""
+    end_row, end_col = window.stop
+    for row in _cuts(window.row, end_row, side):
+        for col in _cuts(window.col, end_col, side):
+            yield Window(col[0], row[0], col[1] - col[0], row[1] - row[0])
+
+
+def _cuts(start: int, stop: int, side: int) -> list[tuple[int, int]]:
+    edges = [start, *range((start // side + 1) * side, stop, side), stop]
+    return list(pairwise(edges))
+
+
+def _cut_window(array: Array, window: Window) -> Array:
+    end_row, end_col = window.stop
+    return array[..., window.row : end_row, window.col : end_col]
 
 
 def run(model: Model, batch: torch.Tensor, device: str = "cpu") -> torch.Tensor:
@@ -276,6 +339,8 @@ def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str,
     card = model.descriptor
     lines = zip(scene.values.low[0], scene.values.high[0], strict=True)
     ranges = [list(line) if i in source.computed else None for i, line in enumerate(lines)]
+    if scene.values.origin == "physical":
+        ranges = [list(card.value_range) if i in source.computed else None for i in range(len(scene.bands))]
     return {
         **scene.provenance,
         "GEOMEDSR_VERSION": __version__,
@@ -284,6 +349,7 @@ def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str,
         "GEOMEDSR_MODEL_VERSION": card.version,
         "GEOMEDSR_MODEL_SHA256": model.sha256,
         "GEOMEDSR_FACTOR": str(card.scale),
+        "GEOMEDSR_OPERATOR": card.operator,
         "GEOMEDSR_CONSERVED": "yes" if source.conserve else "no",
         "GEOMEDSR_VALUE_RANGE": json.dumps(ranges),
         "GEOMEDSR_NOTE": f"Detail finer than {card.scale} pixels of this image is a model's guess, not a measurement",

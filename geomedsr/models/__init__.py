@@ -1,6 +1,6 @@
 """Models: architectures, their descriptor, their file, and the models shipped with the package."""
 
 from geomedsr.models.descriptor import Descriptor
-from geomedsr.models.store import Model, available, load_model, save_model
+from geomedsr.models.store import Model, available, default_model, load_model, save_model
 
-__all__ = ["Descriptor", "Model", "available", "load_model", "save_model"]
+__all__ = ["Descriptor", "Model", "available", "default_model", "load_model", "save_model"]

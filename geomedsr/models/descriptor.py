@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,8 +12,10 @@ class Descriptor(BaseModel):
 
     ``channels`` is the number of input (and output) channels. A model with one channel is band-agnostic:
     it runs on each band by itself, so it serves any number of them. ``value_range`` tells how stored values
-    become the network's numbers (the percentiles that meet 0 and 1); ``operator`` names the observation
-    operator it was trained under. ``metrics`` are those of its own validation, by scene.
+    become the network's numbers: what meets 0 and 1, which are percentiles of the scene or, where
+    ``value_scale`` is ``"physical"``, values in its units (HU). ``operator`` names the observation
+    operator it was trained under. ``domain`` is what it was trained for: it is the default for such scenes.
+    ``metrics`` are those of its own validation, by scene.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,6 +27,8 @@ class Descriptor(BaseModel):
     options: dict[str, int] = {}
     scale: int = Field(ge=2, le=16)
     channels: int = Field(default=1, ge=1)
+    domain: str = "satellite"
+    value_scale: Literal["percentiles", "physical"] = "percentiles"
     value_range: tuple[float, float]
     operator: str = "block-mean"
     description: str = ""

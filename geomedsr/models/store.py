@@ -84,6 +84,20 @@ def available() -> dict[str, Path]:
     return {p.name.removesuffix(_SUFFIX): Path(str(p)) for p in folder.iterdir() if p.name.endswith(_SUFFIX)}
 
 
+def default_model(domain: str) -> str:
+    """The name of the model shipped for a domain.
+
+    Raises:
+        ModelError: the domain is not known, or no model is shipped for it.
+    """
+    for name, path in sorted(available().items()):
+        with safe_open(path, framework="pt") as file:
+            if Descriptor.model_validate_json(file.metadata()[_BLOB]).domain == domain:
+                return name
+    what = f"a scene of the domain {domain}" if domain else "a file that does not say what it shows"
+    raise ModelError(what, "a model", f"name one with --model: {', '.join(sorted(available()))}, or a file")
+
+
 def load_model(name_or_file: str | os.PathLike[str]) -> Model:
     """Load a shipped model by name, or any geomedsr model file by path.
 
@@ -121,8 +135,10 @@ def _load(path: str, mtime_ns: int, size: int) -> Model:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         raise broken(f"description: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    if descriptor.value_range != PERCENTILES:
+    if descriptor.value_scale == "percentiles" and descriptor.value_range != PERCENTILES:
         raise broken(f"a value range of percentiles {descriptor.value_range}, where {PERCENTILES} is known")
+    if not descriptor.value_range[0] < descriptor.value_range[1]:
+        raise broken(f"a value range {descriptor.value_range} whose ends are not in order")
     with torch.device("meta"):  # shapes only: a wrong description must not take the memory it asks for
         expected = {key: tensor.shape for key, tensor in build(descriptor).state_dict().items()}
     if expected != {key: tensor.shape for key, tensor in state.items()}:

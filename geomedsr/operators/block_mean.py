@@ -6,15 +6,17 @@ For the float images of training, ``down`` and ``project`` act on tensors. For t
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 
 
 class BlockMean:
-    """``down(x)[i, j]`` = mean of the block; a block reaches no other, so ``reach`` is 0."""
+    """``down(x)[i, j]`` = mean of the block."""
 
     name = "block-mean"
-    reach = 0
+    reach: Literal["block", "frame"] = "block"
 
     def down(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
         """Float tensor ``(B, C, s·H, s·W)`` to ``(B, C, H, W)``."""

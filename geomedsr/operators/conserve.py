@@ -20,7 +20,14 @@ import numpy as np
 from geomedsr.sources import Array
 
 
-def conserve(base: Array, fine: Array, span: Array, scale: int, nodata: float | int | None = None) -> Array:
+def conserve(
+    base: Array,
+    fine: Array,
+    span: Array,
+    scale: int,
+    nodata: float | int | None = None,
+    limits: tuple[int, int] | None = None,
+) -> Array:
     """Stored values on the fine grid whose block means are ``base``.
 
     Args:
@@ -30,29 +37,33 @@ def conserve(base: Array, fine: Array, span: Array, scale: int, nodata: float | 
         span: stored units per normalised unit, broadcastable over ``base``.
         scale: ``s``.
         nodata: a stored value that no output pixel may take.
+        limits: for integers, the values that may be used, where they are fewer than the type has. A block whose
+            own value lies outside may reach that value.
 
     Returns:
         An array ``(…, s·H, s·W)`` of ``base``'s type. Integers: every block sums to exactly ``s² · base``
-        and stays within the type. Floats: block means are ``base`` within one ulp of the block's largest
+        and stays within the type and the limits. Floats: block means are ``base`` within one ulp of the block's largest
         magnitude.
     """
     if base.dtype.kind == "f":
         return _conserve_float(base, fine, span, scale, nodata)
-    info = np.iinfo(base.dtype)
-    low, high = info.min, info.max
+    low, high = limits or (int(np.iinfo(base.dtype).min), int(np.iinfo(base.dtype).max))
     if nodata is not None and int(nodata) == low:
         low += 1
     elif nodata is not None and int(nodata) == high:
         high -= 1
-    out = _conserve_int(base, fine, span, scale, np.asarray(low, base.dtype), np.asarray(high, base.dtype))
+    least, most = np.asarray(low, base.dtype), np.asarray(high, base.dtype)
+    if limits is not None:
+        least, most = np.minimum(least, base), np.maximum(most, base)
+    out = _conserve_int(base, fine, span, scale, least, most)
     if nodata is None or not low <= int(nodata) <= high:
         return out
     hit = out == np.asarray(nodata, base.dtype)
     if hit.any():
         # These blocks keep to their own side of the nodata value; the others stay as they are.
         below = base < nodata
-        side_low = np.where(below, low, min(int(nodata) + 1, high)).astype(base.dtype)
-        side_high = np.where(below, max(int(nodata) - 1, low), high).astype(base.dtype)
+        side_low = np.where(below, least, np.asarray(min(int(nodata) + 1, high), base.dtype))
+        side_high = np.where(below, np.asarray(max(int(nodata) - 1, low), base.dtype), most)
         sided = _conserve_int(base, fine, span, scale, side_low, side_high)
         blocks = np.logical_or.reduce([hit[phase] for phase in _phases(scale)])
         for phase in _phases(scale):
@@ -60,8 +71,15 @@ def conserve(base: Array, fine: Array, span: Array, scale: int, nodata: float | 
     return out
 
 
-def unconserved(fine: Array, low: Array, span: Array, dtype: np.dtype[Any], nodata: float | int | None = None) -> Array:
-    """The network's output in stored units, rounded to nearest and clipped to the type, never wrapped."""
+def unconserved(
+    fine: Array,
+    low: Array,
+    span: Array,
+    dtype: np.dtype[Any],
+    nodata: float | int | None = None,
+    limits: tuple[int, int] | None = None,
+) -> Array:
+    """The network's output in stored units, rounded to nearest, clipped to type and limits, never wrapped."""
     values = fine.astype(np.float64) * span + low
     if dtype.kind == "f":
         out = values.astype(dtype)
@@ -70,9 +88,10 @@ def unconserved(fine: Array, low: Array, span: Array, dtype: np.dtype[Any], noda
         return out
     info = np.iinfo(dtype)
     values = np.rint(values)
-    out = np.clip(values, info.min, info.max - (dtype.itemsize > 4) * 2048.0).astype(dtype)
+    least, most = limits or (info.min, info.max)
+    out = np.clip(values, least, most - (dtype.itemsize > 4) * 2048.0).astype(dtype)
     if nodata is not None:
-        beside = int(nodata) + (1 if int(nodata) < info.max else -1)
+        beside = int(nodata) + (1 if int(nodata) < most else -1)
         out[out == dtype.type(nodata)] = beside
     return out
 

@@ -34,7 +34,6 @@ from geomedsr.scene import Scene
 from geomedsr.training.patches import Patches
 from geomedsr.training.recipe import OptimiserPart, Recipe, SceneEntry
 from geomedsr.training.validation import Validation
-from geomedsr.values import PERCENTILES
 
 _COLUMNS = ("step", "content", "consistency", "learning_rate", "patches_per_second", "psnr", "psnr_bicubic")
 
@@ -67,20 +66,24 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
     if run.step >= recipe.steps and (folder / "model.safetensors").exists():
         return folder / "model.safetensors"
     patches = Patches(
-        [_scene(recipe, e) for e in recipe.data.train], recipe.patch, recipe.augment.gain, recipe.augment.offset
+        [_scene(recipe, e) for e in recipe.data.train],
+        recipe.patch,
+        scale,
+        operator,
+        recipe.augment,
+        recipe.foreground,
     )
-    validation = Validation([_scene(recipe, e) for e in recipe.data.validation], scale, operator)
+    held_out = [_scene(recipe, e) for e in recipe.data.validation]
+    validation = Validation(held_out, scale, operator, recipe.foreground)
 
     log = Log(folder / "log.csv", run.step)
     bar = tqdm(total=recipe.steps, initial=run.step, unit="step", disable=True if quiet else None)
-    for fine in _batches(patches, recipe, run.step):
-        fine = fine.to(device, memory_format=torch.channels_last)
-        coarse = operator.down(fine, scale)
+    for fine, coarse in _batches(patches, recipe, run.step):
+        fine, coarse = (part.to(device, memory_format=torch.channels_last) for part in (fine, coarse))
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
             guess = generator(coarse)
         guess = guess.float()
-        content = F.l1_loss(operator.project(guess, coarse, scale), fine)
-        consistency = F.mse_loss(operator.down(guess, scale), coarse)
+        content, consistency = losses(operator, guess, fine, coarse, scale)
         norm = run.update(content + recipe.consistency * consistency)
         log.add(content.item(), consistency.item(), len(fine))
         bar.update()
@@ -107,6 +110,20 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
     return path
 
 
+def losses(
+    operator: operators.Operator, guess: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor, scale: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Content loss and consistency loss of a batch ``(B, C, s·H, s·W)``, normalised values.
+
+    Under an operator of blocks, content is what is left after projection, and consistency is what projection hides
+    (docs/decisions/0006). One that acts on whole frames cannot be applied to patches: content is all there is.
+    """
+    if operator.reach == "frame":
+        return F.l1_loss(guess, fine), guess.new_zeros(())
+    content = F.l1_loss(operator.project(guess, coarse, scale), fine)
+    return content, F.mse_loss(operator.down(guess, scale), coarse)
+
+
 def describe(recipe: Recipe) -> Descriptor:
     """The descriptor of the model a recipe makes, without its metrics."""
     part = recipe.generator
@@ -117,7 +134,9 @@ def describe(recipe: Recipe) -> Descriptor:
         options=part.options,
         scale=part.scale,
         channels=part.channels,
-        value_range=PERCENTILES,
+        domain=recipe.domain,
+        value_scale=recipe.values.scale,
+        value_range=recipe.values.range,
         operator=recipe.operator,
         description=recipe.description,
         training_data=tuple(dict.fromkeys(Path(e.path).name for e in recipe.data.train)),
@@ -138,13 +157,13 @@ def describe(recipe: Recipe) -> Descriptor:
 
 def _scene(recipe: Recipe, entry: SceneEntry) -> Scene:
     scene = open_scene(os.path.join(recipe.data.root, entry.path))
-    if entry.window is None:
-        return scene
-    # A training window is a scene of its own: its value scale comes from it alone.
-    return replace(scene.crop(Window(*entry.window)), scale=None)
+    if entry.window is not None:
+        # A training window is a scene of its own: its value scale comes from it alone.
+        scene = replace(scene.crop(Window(*entry.window)), scale=None)
+    return scene.with_physical_range(*recipe.values.range) if recipe.values.scale == "physical" else scene
 
 
-def _batches(patches: Patches, recipe: Recipe, start: int) -> Iterator[torch.Tensor]:
+def _batches(patches: Patches, recipe: Recipe, start: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """The batches of the steps to come, each prepared while the one before is used."""
     with ThreadPoolExecutor(1) as worker:
         upcoming = worker.submit(patches.batch, recipe.batch, recipe.seed, start)

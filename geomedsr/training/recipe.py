@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from geomedsr.errors import RecipeError
+from geomedsr.values import PERCENTILES
 
 
 class _Part(BaseModel):
@@ -44,11 +45,42 @@ class DataPart(_Part):
     licence: str = ""
 
 
+class ForegroundPart(_Part):
+    """What of a scene is looked at: pixels above ``above`` on the value scale (0 … 1).
+
+    Patches with less than a ``share`` of them are not drawn; validation counts no other pixel.
+    """
+
+    above: float = 0.0
+    share: float = Field(default=0.0, ge=0, le=1)
+
+
+class ValuesPart(_Part):
+    """How stored values become the network's: what meets 0 and 1, in physical units or as percentiles of the scene."""
+
+    scale: Literal["percentiles", "physical"] = "percentiles"
+    range: tuple[float, float] = PERCENTILES
+
+    @model_validator(mode="after")
+    def _known(self) -> ValuesPart:
+        if self.scale == "percentiles" and self.range != PERCENTILES:
+            raise ValueError(f"percentiles are always {PERCENTILES}")
+        if not self.range[0] < self.range[1]:
+            raise ValueError("range needs two numbers low < high")
+        return self
+
+
 class AugmentPart(_Part):
-    """Besides flips and turns: a random line ``gain · z + offset`` on half of the patches."""
+    """Besides flips and turns: a random line ``gain · z + offset`` on half of the patches.
+
+    ``sharpness`` lists amounts ``a``, one drawn for each patch: the high-resolution image becomes
+    ``z + a · (z − blur(z))``, with a 3 × 3 binomial blur, so that −1 is that blur itself, 0 changes nothing and
+    positive ones sharpen. It stands for the kernels and scanners that the training data do not hold.
+    """
 
     gain: tuple[float, float] = (1.0, 1.0)
     offset: float = Field(default=0.0, ge=0)
+    sharpness: tuple[float, ...] = Field(default=(), max_length=8)
 
     @model_validator(mode="after")
     def _ordered(self) -> AugmentPart:
@@ -80,6 +112,9 @@ class Recipe(_Part):
     seed: int = Field(default=0, ge=0, lt=2**63)
     generator: GeneratorPart = GeneratorPart()
     operator: str = "block-mean"
+    domain: str = "satellite"
+    values: ValuesPart = ValuesPart()
+    foreground: ForegroundPart | None = None
     data: DataPart
     augment: AugmentPart = AugmentPart()
     patch: int = Field(default=192, ge=8)

@@ -17,8 +17,10 @@ from geomedsr.errors import OutputError, RecipeError
 from geomedsr.training import load_recipe, train
 from geomedsr.training.loop import learning_rate
 from geomedsr.training.patches import Draw, Patches
-from geomedsr.training.recipe import OptimiserPart
+from geomedsr.training.recipe import AugmentPart, OptimiserPart
 from geomedsr.training.validation import Validation
+
+BLOCK = operators.get("block-mean")
 
 SCENE = {"path": "reference.tif", "attribution": "Contains modified Copernicus Sentinel data"}
 SMALL = {
@@ -159,20 +161,30 @@ def test_the_rate_warms_up_and_decays() -> None:
 
 
 def test_patches_are_a_function_of_seed_and_step() -> None:
-    patches = Patches([Scene.from_array(texture(2, 80, 90))], 32, (0.5, 2.0), 0.3)
-    assert torch.equal(patches.batch(5, 1, 7), patches.batch(5, 1, 7))
-    assert not torch.equal(patches.batch(5, 1, 7), patches.batch(5, 1, 8))
-    assert patches.batch(5, 1, 7).shape == (5, 1, 32, 32)
+    patches = Patches([Scene.from_array(texture(2, 80, 90))], 32, 4, BLOCK, AugmentPart(gain=(0.5, 2.0), offset=0.3))
+    fine, coarse = patches.batch(5, 1, 7)
+    again = patches.batch(5, 1, 7)
+    assert torch.equal(fine, again[0])
+    assert torch.equal(coarse, again[1])
+    assert not torch.equal(fine, patches.batch(5, 1, 8)[0])
+    assert fine.shape == (5, 1, 32, 32)
+    torch.testing.assert_close(coarse, BLOCK.down(fine, 4))
+
+
+def cut(patches: Patches, draw: Draw) -> np.ndarray:
+    pair = patches.cut(draw)
+    assert pair is not None
+    return pair[0][0].numpy()
 
 
 def test_a_cut_is_the_window_turned_and_moved() -> None:
     scene = Scene.from_array(texture(2, 40, 50)).with_range(0, 1000)
-    patches = Patches([scene], 16)
+    patches = Patches([scene], 16, 4, BLOCK, AugmentPart())
     window = geomedsr.Window(7, 9, 16, 16)
     plain = scene.data.values[0, 1, 9:25, 7:23] / 1000
-    got = patches.cut(Draw(0, 1, window, 0, False, 1.0, 0.0))[0].numpy()
+    got = cut(patches, Draw(0, 0, 1, window, 0, False, 1.0, 0.0))
     np.testing.assert_allclose(got, plain, rtol=1e-6)
-    moved = patches.cut(Draw(0, 1, window, 1, True, 2.0, 0.5))[0].numpy()
+    moved = cut(patches, Draw(0, 0, 1, window, 1, True, 2.0, 0.5))
     np.testing.assert_allclose(moved, np.rot90(plain)[:, ::-1] * 2 + 0.5, rtol=1e-5)
 
 
@@ -182,13 +194,13 @@ def test_windows_without_data_are_skipped() -> None:
     valid[:, :, 30:] = False
     array[~valid] = 60_000
     scene = Scene.from_array(array, valid=valid)
-    batch = Patches([scene], 24).batch(16, 0, 0)
+    batch = Patches([scene], 24, 4, BLOCK, AugmentPart()).batch(16, 0, 0)[0]
     assert batch.max() < 1.5
     nothing = Scene.from_array(array, valid=np.zeros_like(valid))
     with pytest.raises(RecipeError, match="nearly all nodata"):
-        Patches([nothing], 24).batch(1, 0, 0)
+        Patches([nothing], 24, 4, BLOCK, AugmentPart()).batch(1, 0, 0)
     with pytest.raises(RecipeError, match="at least 64 × 64"):
-        Patches([scene], 64)
+        Patches([scene], 64, 4, BLOCK, AugmentPart())
 
 
 def test_bad_input_to_train_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

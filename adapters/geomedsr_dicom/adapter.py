@@ -1,0 +1,87 @@
+"""The adapter's face to the registry."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from geomedsr.adapters import Contents
+from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.scene import Scene
+from geomedsr.verify import Check
+from geomedsr_dicom.checks import checks
+from geomedsr_dicom.contents import contents
+from geomedsr_dicom.headers import Frame, looks_like_dicom, read_header
+from geomedsr_dicom.index import Series, index, walk
+from geomedsr_dicom.series import open_series, title
+from geomedsr_dicom.sink import SeriesSink, create_sink
+
+
+class DicomAdapter:
+    """Reads CT and MR series, classic and enhanced; writes derived series."""
+
+    def can_open(self, path: str) -> bool:
+        """Whether the path is a DICOM image, or a folder with a DICOM file in it."""
+        if os.path.isdir(path):
+            return any(looks_like_dicom(file) for file in walk(path))
+        return os.path.isfile(path) and looks_like_dicom(path) and read_header(path) is not None
+
+    def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
+        """The scene of the one usable series under a path, or of the one chosen by UID or number."""
+        return open_series(choose(path, index(path).series, series, force), force)
+
+    def explain(self, path: str) -> GeomedsrError | None:
+        """Why a DICOM file, or a folder, is no image."""
+        if os.path.isfile(path) and looks_like_dicom(path):
+            return InputError(f"{path}, a DICOM file without an image", "CT or MR images", "name another file")
+        if os.path.isdir(path):
+            return InputError(
+                f"the directory {path}, without a DICOM file in it",
+                "a raster file or a folder of DICOM files",
+                "name one",
+            )
+        return None
+
+    def contents(self, path: str) -> Contents:
+        """The series under a path."""
+        return contents(path)
+
+    def checks(self, source: Scene, result: Scene) -> list[Check]:
+        """Promises about a derived series' headers."""
+        return checks(source, result)
+
+    def can_write(self, scene: Scene, path: str) -> bool:
+        """A series goes into a folder; one that is a single file may go into a ``.dcm``."""
+        ours = isinstance(scene.headers, tuple) and bool(scene.headers) and isinstance(scene.headers[0], Frame)
+        suffix = os.path.splitext(path)[1].lower()
+        return ours and (os.path.isdir(path) or suffix == ".dcm" or not re.fullmatch(r"\.[a-z][a-z0-9]{0,4}", suffix))
+
+    def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> SeriesSink:
+        """A sink that ends as the folder, or the file, ``path``; ``uid_seed`` makes the same UIDs again."""
+        seed = options.pop("uid_seed", None)
+        if options:
+            raise OutputError(f"the option {min(options)} for DICOM", "uid_seed", "leave it out")
+        return create_sink(scene, path, overwrite, seed)
+
+
+def choose(path: str, found: tuple[Series, ...], wanted: str | None, force: bool = False) -> Series:
+    """One series of those found.
+
+    Raises:
+        InputError: none, or several and no choice, or a choice that fits none or several.
+    """
+    if wanted is not None:
+        chosen = [s for s in found if wanted == s.uid or (s.number is not None and wanted == str(s.number))]
+    else:
+        chosen = [s for s in found if s.refusal is None and (force or not any(h.derived for h in s.headers))] or list(
+            found
+        )
+    if len(chosen) == 1:
+        return chosen[0]
+    if not found:
+        raise InputError(f"{path} with no image series", "CT or MR images", "check the folder")
+    names = "; ".join(f"{title(s)} ({len(s.headers)} files, UID {s.uid})" for s in (chosen or found)[:12])
+    more = f"; … {len(chosen or found)} in all" if len(chosen or found) > 12 else ""
+    what = f"{len(chosen)} series in {path}" if chosen else f"no series {wanted!r} in {path}"
+    raise InputError(f"{what}: {names}{more}", "one", "choose with --series UID or NUMBER, or take --all")

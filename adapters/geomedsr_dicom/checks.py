@@ -1,0 +1,164 @@
+"""What a derived series must say and keep, checked header by header; no value of a patient's is ever told."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from geomedsr.scene import Scene
+from geomedsr.verify import Check
+from geomedsr_dicom.headers import Frame, quiet
+
+#: Attributes that must be what they were (PS3.3 C.7.1 to C.7.4, C.7.5.1, C.8.2.1, C.8.3.1, C.11.1, C.11.2).
+_KEPT = (
+    *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "SOPClassUID", "Modality"),
+    *("FrameOfReferenceUID", "ImageOrientationPatient", "Manufacturer", "ManufacturerModelName", "InstanceNumber"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "WindowCenter", "WindowWidth", "PixelPaddingValue"),
+    *("PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("KVP", "Exposure", "XRayTubeCurrent", "CTDIvol", "EchoTime", "RepetitionTime", "SliceThickness"),
+    *("AcquisitionDate", "AcquisitionTime", "BurnedInAnnotation", "PatientIdentityRemoved", "DeidentificationMethod"),
+)
+
+#: Slices that the validator looks at, at most; it takes a fraction of a second for each.
+_MOST = 24
+
+
+def checks(source: Scene, result: Scene) -> list[Check]:
+    """Promises about a derived series' headers; both scenes are opened from DICOM files."""
+    if not (_ours(source) and _ours(result)):
+        return []
+    pairs = list(zip(_headers(source), _headers(result), strict=False))
+    return [
+        _all("UIDs new: SOP instance (and file meta), series", pairs, _new_uids),
+        _unique(result),
+        _all("patient unchanged", pairs, _same_patient),
+        _all("study, frame of reference, rescale, window, acquisition unchanged", pairs, _same_rest),
+        _all("marked DERIVED, research, not for diagnostic use", pairs, _marked),
+        _all("derivation: description, code, source image, contributing equipment", pairs, _derivation),
+        _all("nothing left that describes the old pixels", pairs, _clean),
+        *_validators(source, result),
+    ]
+
+
+def _ours(scene: Scene) -> bool:
+    return isinstance(scene.headers, tuple) and bool(scene.headers) and isinstance(scene.headers[0], Frame)
+
+
+def _headers(scene: Scene) -> list[Dataset]:
+    """One header per file, in the order of the slices."""
+    with quiet():
+        return [pydicom.dcmread(path, stop_before_pixels=True, force=True) for path in scene.files]
+
+
+def _all(promise: str, pairs: list[tuple[Dataset, Dataset]], wrong: Callable[[Dataset, Dataset], list[str]]) -> Check:
+    faults: dict[str, int] = {}
+    with quiet():
+        for before, after in pairs:
+            for fault in wrong(before, after):
+                faults[fault] = faults.get(fault, 0) + 1
+    detail = "; ".join(f"{fault} ({count} files)" for fault, count in faults.items())
+    return Check(promise, not faults, detail)
+
+
+def _new_uids(before: Dataset, after: Dataset) -> list[str]:
+    faults = [
+        f"{k} as it was" for k in ("SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber") if _same(before, after, k)
+    ]
+    if after.file_meta.get("MediaStorageSOPInstanceUID") != after.SOPInstanceUID:
+        faults.append("file meta names another SOPInstanceUID")
+    return faults
+
+
+def _unique(result: Scene) -> Check:
+    headers = _headers(result)
+    instances, series = {str(h.SOPInstanceUID) for h in headers}, {str(h.SeriesInstanceUID) for h in headers}
+    kept = len(instances) == len(headers) and len(series) == 1
+    return Check("one series, every instance its own", kept, f"{len(instances)} instances in {len(series)} series")
+
+
+def _same_patient(before: Dataset, after: Dataset) -> list[str]:
+    tags = {t for ds in (before, after) for t in ds.keys() if t.group == 0x0010 and not t.is_private and t.element}  # noqa: SIM118
+    return [
+        f"{pydicom.datadict.keyword_for_tag(t) or t} differs" for t in sorted(tags) if before.get(t) != after.get(t)
+    ]
+
+
+def _same_rest(before: Dataset, after: Dataset) -> list[str]:
+    return [f"{k} differs" for k in _KEPT if not _same(before, after, k)]
+
+
+def _same(before: Dataset, after: Dataset, keyword: str) -> bool:
+    one, other = before.get(keyword), after.get(keyword)
+    return bool(one == other)
+
+
+def _marked(before: Dataset, after: Dataset) -> list[str]:
+    faults = []
+    image_type = list(after.get("ImageType") or [])
+    if image_type[:1] != ["DERIVED"] or len(image_type) < 3:
+        faults.append("ImageType")
+    if after.get("ContentQualification") != "RESEARCH":
+        faults.append("ContentQualification")
+    if "not for diagnostic use" not in str(after.get("SeriesDescription")) + str(after.get("ImageComments")):
+        faults.append("no label")
+    if before.get("LossyImageCompression") == "01" and after.get("LossyImageCompression") != "01":
+        faults.append("LossyImageCompression")
+    return faults
+
+
+def _derivation(before: Dataset, after: Dataset) -> list[str]:
+    groups = after.get("PerFrameFunctionalGroupsSequence")
+    items = [g.get("DerivationImageSequence", [Dataset()])[0] for g in groups] if groups else [after]
+    faults = set()
+    for item in items:
+        if "geomedsr" not in str(item.get("DerivationDescription")):
+            faults.add("DerivationDescription")
+        if [c.CodeValue for c in item.get("DerivationCodeSequence") or []] != ["113085"]:
+            faults.add("DerivationCodeSequence")
+        sources = item.get("SourceImageSequence") or [Dataset()]
+        if sources[0].get("ReferencedSOPInstanceUID") != before.SOPInstanceUID:
+            faults.add("SourceImageSequence does not name the source")
+        if [c.CodeValue for c in sources[0].get("PurposeOfReferenceCodeSequence") or []] != ["121322"]:
+            faults.add("SourceImageSequence has no purpose")
+    makers = [str(i.get("Manufacturer")) for i in after.get("ContributingEquipmentSequence") or []]
+    if "geomedsr" not in makers:
+        faults.add("ContributingEquipmentSequence")
+    return sorted(faults)
+
+
+def _clean(before: Dataset, after: Dataset) -> list[str]:
+    faults = [k for k in ("IconImageSequence", "PixelAspectRatio", "DigitalSignaturesSequence") if k in after]
+    if any(0x6000 <= t.group <= 0x60FF for t in after.keys()):  # noqa: SIM118
+        faults.append("overlays")
+    return faults
+
+
+def _validators(source: Scene, result: Scene) -> list[Check]:
+    found = []
+    promise = "dciodvfy finds no error that it does not find in the source"
+    if shutil.which("dciodvfy") is None:
+        found.append(Check(promise, None, "dciodvfy is not installed"))
+    else:
+        step = -(-len(result.files) // _MOST)
+        new: dict[str, int] = {}
+        for before, after in list(zip(source.files, result.files, strict=False))[::step]:
+            for line in _errors(["dciodvfy", "-new", after]) - _errors(["dciodvfy", "-new", before]):
+                new[line] = new.get(line, 0) + 1
+        found.append(Check(promise, not new, "; ".join(list(new)[:3])))
+    promise = "dcentvfy finds source and result consistent"
+    if shutil.which("dcentvfy") is None:
+        return [*found, Check(promise, None, "dcentvfy is not installed")]
+    own = _errors(["dcentvfy", *source.files])
+    lines = _errors(["dcentvfy", *source.files, *result.files]) - own
+    return [*found, Check(promise, not lines, f"{len(lines)} lines" if lines else "")]
+
+
+def _errors(command: list[str]) -> set[str]:
+    """The lines that tell of errors, without the values they quote."""
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    lines = (done.stdout + done.stderr).splitlines()
+    return {line.split(" = <")[0] for line in lines if "Error" in line}

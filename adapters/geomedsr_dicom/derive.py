@@ -1,0 +1,271 @@
+"""What changes in a DICOM header when its image is made finer, and what must go; all else is kept.
+
+Sections are those of DICOM PS3.3. The pixels themselves are added by the sink.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.valuerep import DS
+
+from geomedsr._version import __version__
+from geomedsr.grid import Plane
+from geomedsr.sources import Array
+from geomedsr_dicom.headers import IMPLEMENTATION_UID, Frame
+from geomedsr_dicom.uids import Uids
+
+NOT_DIAGNOSTIC = "not for diagnostic use"
+
+#: What describes the old pixels, or the old file, and cannot be brought along.
+_DROPPED = (
+    "SmallestPixelValueInSeries",
+    "LargestPixelValueInSeries",
+    "SmallestImagePixelValueInPlane",
+    "LargestImagePixelValueInPlane",
+    "IconImageSequence",
+    "PixelAspectRatio",
+    "DigitalSignaturesSequence",
+    "MACParametersSequence",
+    "ReferencedDigitalSignatureSequence",
+    "DataSetTrailingPadding",
+    "PixelDataProviderURL",
+    "InstanceCreatorUID",
+    "ExtendedOffsetTable",
+    "ExtendedOffsetTableLengths",
+)
+
+#: Private blocks known to hold no geometry: what de-identification left on record.
+_KEPT_PRIVATE = ("CTP",)
+
+#: Transfer syntaxes that lose, and what PS3.3 C.7.6.1.1.5.1 calls their methods.
+_LOSSY = {
+    "1.2.840.10008.1.2.4.50": "ISO_10918_1",
+    "1.2.840.10008.1.2.4.51": "ISO_10918_1",
+    "1.2.840.10008.1.2.4.81": "ISO_14495_1",
+    "1.2.840.10008.1.2.4.91": "ISO_15444_1",
+    "1.2.840.10008.1.2.4.203": "ISO_15444_15",
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What holds for all images of one derived series. ``when`` is the time of making; None leaves it out."""
+
+    uids: Uids
+    number: int
+    series_description: str
+    description: str
+    model: str
+    factor: int
+    when: datetime | None
+
+
+def describe(provenance: Mapping[str, str]) -> tuple[str, str]:
+    """DerivationDescription, and the model's name and version."""
+    p = {key.removeprefix("GEOMEDSR_"): value for key, value in provenance.items()}
+    conserved = {"block-mean": "block means", "k-space-crop": "central k-space"}.get(p["OPERATOR"], p["OPERATOR"])
+    kept = f"{conserved} conserved" if p["CONSERVED"] == "yes" else f"{conserved} not conserved"
+    model = f"{p['MODEL']} {p['MODEL_VERSION']}"
+    text = (
+        f"Super-resolved x{p['FACTOR']} in plane by geomedsr {p['VERSION']}, model {model}, "
+        f"sha256 {p['MODEL_SHA256']}, operator {p['OPERATOR']}, {kept}. Detail finer than the source's pixels is a "
+        f"model's guess, not a measurement; {NOT_DIAGNOSTIC}."
+    )
+    return text, model
+
+
+def stated(description: str) -> dict[str, str]:
+    """The provenance that :func:`describe` put into a text; empty where there is none."""
+    found = re.search(
+        r"Super-resolved x(?P<FACTOR>\d+) in plane by geomedsr (?P<VERSION>\S+), model (?P<MODEL>\S+) "
+        r"(?P<MODEL_VERSION>\S+), sha256 (?P<MODEL_SHA256>[0-9a-f]{64}), operator (?P<OPERATOR>\S+), "
+        r".*?(?P<NOT>not )?conserved\.",
+        description,
+    )
+    if not found:
+        return {}
+    facts = {f"GEOMEDSR_{key}": value for key, value in found.groupdict().items() if key != "NOT"}
+    return {**facts, "GEOMEDSR_CONSERVED": "no" if found["NOT"] else "yes"}
+
+
+def derived(source: Dataset, job: Job) -> Dataset:
+    """A copy of a header for a derived image, without what depends on the slice: geometry and pixels."""
+    ds = copy.deepcopy(source)
+    _drop(ds)
+    ds.SOPInstanceUID = job.uids.instance(str(source.SOPInstanceUID))
+    ds.SeriesInstanceUID = job.uids.series(str(source.SeriesInstanceUID))
+    ds.SeriesNumber = job.number
+    ds.SeriesDescription = job.series_description
+    ds.ContentQualification = "RESEARCH"
+    comments = str(ds.get("ImageComments") or "")
+    ds.ImageComments = f"{comments}; {NOT_DIAGNOSTIC}" if comments else NOT_DIAGNOSTIC
+    _date(ds, job.when)
+    _lossy(ds, source)
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = _code("109102", "Processing Equipment")
+    item.Manufacturer = "geomedsr"
+    item.ManufacturerModelName = "geomedsr"
+    item.SoftwareVersions = [__version__, f"model {job.model}"]
+    if job.when is not None:
+        item.ContributionDateTime = job.when.strftime("%Y%m%d%H%M%S.%f%z")
+    item.ContributionDescription = f"Super-resolution x{job.factor}"
+    ds.ContributingEquipmentSequence = Sequence([*(ds.get("ContributingEquipmentSequence") or []), item])
+    ds.file_meta = _meta(ds)
+    return ds
+
+
+def derive_classic(source: Dataset, job: Job, plane: Plane, stored: Array, frame: Frame) -> Dataset:
+    """The header of a derived single-frame image; its pixels are ``stored``, ``(y, x)``."""
+    ds = derived(source, job)
+    ds.ImageType = _image_type(source.get("ImageType"), str(source.get("Modality")))
+    measures(ds, plane)
+    position(ds, plane)
+    if "SmallestImagePixelValue" in ds or "LargestImagePixelValue" in ds:
+        kind = "SS" if stored.dtype.kind == "i" else "US"  # the VR depends on the pixels: never left to chance
+        ds.add_new("SmallestImagePixelValue", kind, int(stored.min()))
+        ds.add_new("LargestImagePixelValue", kind, int(stored.max()))
+    before = str(ds.get("DerivationDescription") or "")
+    ds.DerivationDescription = f"{before}; {job.description}"[-1024:] if before else job.description
+    ds.DerivationCodeSequence = _code("113085", "Spatial resampling")
+    ds.SourceImageSequence = Sequence([_reference(source, None)])
+    ds.Rows, ds.Columns = stored.shape
+    return ds
+
+
+def derive_enhanced(source: Dataset, job: Job, planes: Mapping[int, Plane], size: tuple[int, int]) -> Dataset:
+    """The header of a derived multi-frame image (C.7.6.16); ``planes`` by frame index."""
+    ds = derived(source, job)
+    ds.ImageType = _enhanced_type(source.get("ImageType"))
+    shared = ds.SharedFunctionalGroupsSequence[0] if ds.get("SharedFunctionalGroupsSequence") else Dataset()
+    if "DerivationImageSequence" in shared:  # a group is shared or per frame, never both
+        del shared["DerivationImageSequence"]
+    for index, item in [(0, shared), *enumerate(ds.PerFrameFunctionalGroupsSequence)]:
+        if "PixelMeasuresSequence" in item:
+            measures(item.PixelMeasuresSequence[0], planes[index])
+        if "PlanePositionSequence" in item:
+            position(item.PlanePositionSequence[0], planes[index])
+    for index, item in enumerate(ds.PerFrameFunctionalGroupsSequence):
+        made = Dataset()
+        made.DerivationDescription = job.description
+        made.DerivationCodeSequence = _code("113085", "Spatial resampling")
+        made.SourceImageSequence = Sequence([_reference(source, index + 1)])
+        item.DerivationImageSequence = Sequence([made])
+    for group in (shared, *ds.PerFrameFunctionalGroupsSequence):
+        for name in ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence"):
+            for kind in group.get(name) or []:
+                kind.FrameType = _enhanced_type(kind.get("FrameType"))
+    ds.Rows, ds.Columns = size
+    return ds
+
+
+def measures(ds: Dataset, plane: Plane) -> None:
+    """PixelSpacing (C.7.6.2.1.1)."""
+    ds.PixelSpacing = [_decimal(v) for v in plane.spacing]
+
+
+def position(ds: Dataset, plane: Plane) -> None:
+    """ImagePositionPatient: the centre of the first pixel."""
+    ds.ImagePositionPatient = [_decimal(v) for v in plane.position]
+
+
+def walk(ds: Dataset) -> Iterator[Dataset]:
+    """A data set and those in its sequences."""
+    yield ds
+    for element in ds:
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from walk(item)
+
+
+def _drop(ds: Dataset) -> None:
+    for keyword in _DROPPED:
+        if keyword in ds:
+            del ds[keyword]
+    kept = [
+        block
+        for element in ds
+        if element.tag.is_private_creator and str(element.value).strip() in _KEPT_PRIVATE
+        for block in [(element.tag.group, element.tag.element)]
+    ]
+    for tag in list(ds.keys()):
+        repeating = 0x6000 <= tag.group <= 0x60FF or 0x5000 <= tag.group <= 0x50FF  # overlays, curves
+        shutter = tag.group == 0x0018 and 0x1600 <= tag.element <= 0x1624  # in pixels of the old grid
+        block = (tag.group, tag.element if tag.element < 0x100 else tag.element >> 8)
+        if repeating or shutter or (tag.is_private and block not in kept):
+            del ds[tag]
+    for item in list(walk(ds))[1:]:
+        item.remove_private_tags()
+
+
+def _date(ds: Dataset, when: datetime | None) -> None:
+    if when is None:
+        for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
+            if keyword in ds:
+                del ds[keyword]
+        return
+    day, time = when.strftime("%Y%m%d"), when.strftime("%H%M%S.%f")
+    ds.InstanceCreationDate = ds.ContentDate = day
+    ds.InstanceCreationTime = ds.ContentTime = time
+
+
+def _lossy(ds: Dataset, source: Dataset) -> None:
+    """Once lossy, always lossy (C.7.6.1.1.5)."""
+    syntax = str(source.file_meta.TransferSyntaxUID)
+    if syntax in _LOSSY and str(ds.get("LossyImageCompression")) != "01":
+        ds.LossyImageCompression = "01"
+        ds.LossyImageCompressionMethod = _LOSSY[syntax]
+
+
+def _meta(ds: Dataset) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
+    meta.ImplementationVersionName = f"GEOMEDSR_{__version__}"[:16]
+    return meta
+
+
+def _image_type(value: Any, modality: str) -> list[str]:
+    """C.7.6.1.1.2: derived, secondary; CT and MR need a third value."""
+    rest = [str(v) for v in value or []][2:]
+    return ["DERIVED", "SECONDARY", *(rest or ["AXIAL" if modality == "CT" else "OTHER"])]
+
+
+def _enhanced_type(value: Any) -> list[str]:
+    """C.8.16.1: a derived image stays PRIMARY, and its fourth value says how its pixels were made."""
+    old = [str(v) for v in value or []]
+    third = old[2] if len(old) > 2 else "UNSPECIFIED"
+    contrast = old[3] if len(old) > 3 and old[3] not in ("", "NONE") else "RESAMPLED"
+    return ["DERIVED", "PRIMARY", third, contrast]
+
+
+def _reference(source: Dataset, frame: int | None) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = source.SOPClassUID
+    item.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    if frame is not None:
+        item.ReferencedFrameNumber = frame
+    item.PurposeOfReferenceCodeSequence = _code("121322", "Source image for image processing operation")
+    return item
+
+
+def _code(value: str, meaning: str) -> Sequence:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return Sequence([item])
+
+
+def _decimal(value: float) -> Any:
+    """A decimal string of at most 16 characters."""
+    return DS(float(np.round(value, 12)) + 0.0, auto_format=True)

@@ -1,0 +1,75 @@
+"""A series as a scene."""
+
+from __future__ import annotations
+
+import warnings
+
+from geomedsr.errors import InputError, SceneWarning
+from geomedsr.grid import Grid
+from geomedsr.scene import Band, Scene
+from geomedsr_dicom.derive import stated
+from geomedsr_dicom.headers import Frame
+from geomedsr_dicom.index import Series
+from geomedsr_dicom.source import SeriesSource
+
+
+def open_series(series: Series, force: bool = False) -> Scene:
+    """The scene of a series: a frame per slice, one band.
+
+    Raises:
+        InputError: it cannot be used, or geomedsr made it and ``force`` is not set.
+    """
+    refuse(series, force)
+    for fault in series.faults:
+        warnings.warn(f"{title(series)} has {fault}; slices are made finer one by one", SceneWarning, stacklevel=2)
+    frames, header = series.frames, series.first
+    lines = [(f.slope, f.intercept) for f in frames]
+    paddings = {f.padding for f in frames}
+    padding = next(iter(paddings)) if len(paddings) == 1 else None
+    one_line, one_value = len(set(lines)) == 1, padding is not None and padding[0] == padding[1]
+    band = Band(
+        name=series.modality,
+        nodata=padding[0] if padding and one_value else None,
+        scale=lines[0][0] if one_line else 1.0,
+        offset=lines[0][1] if one_line else 0.0,
+        units=units(series, frames),
+        interpretation="gray",
+        limits=header.limits,
+    )
+    return Scene(
+        source=SeriesSource(frames, header.size, header.dtype),
+        grid=Grid(header.size, planes=tuple(f.plane for f in frames)),
+        bands=(band,),
+        name=title(series),
+        files=tuple(dict.fromkeys(f.path for f in frames)),
+        masked=paddings != {None} and not one_value,
+        domain=series.modality,
+        rescale=() if one_line else tuple(lines),
+        headers=frames,
+        provenance=stated(header.derivation),
+    )
+
+
+def refuse(series: Series, force: bool) -> None:
+    """Raise an InputError where a series cannot be used."""
+    if series.refusal is not None:
+        got, expected, remedy = series.refusal
+        raise InputError(f"{title(series)}: {got}", expected, remedy)
+    if not force and any(h.derived for h in series.headers):
+        raise InputError(
+            f"{title(series)}, which geomedsr made", "a series from a scanner", "add --force to go on all the same"
+        )
+
+
+def title(series: Series) -> str:
+    """How messages name a series: without a word of the patient's."""
+    return f"{series.modality} series" + (f" {series.number}" if series.number is not None else "")
+
+
+def units(series: Series, frames: tuple[Frame, ...]) -> str | None:
+    """The unit of rescaled values: HU for CT unless the file says otherwise (PS3.3 C.11.1.1.2)."""
+    kinds = {f.units.upper() for f in frames}
+    if series.modality == "CT" and kinds <= {"", "HU"}:
+        return "HU"
+    kind = next(iter(kinds)) if len(kinds) == 1 else ""
+    return kind if kind not in ("", "US") else None

@@ -1,0 +1,271 @@
+"""Where the slices of a derived series gather, and how they become a folder of DICOM files.
+
+Everything is made in a hidden folder beside the destination and moved there at the end, in one step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+
+from geomedsr.adapters import Region
+from geomedsr.errors import InputError, OutputError
+from geomedsr.grid import Plane
+from geomedsr.scene import Scene
+from geomedsr.sources import Array
+from geomedsr_dicom.derive import NOT_DIAGNOSTIC, Job, derive_classic, derive_enhanced, describe, walk
+from geomedsr_dicom.headers import CLASSIC, Frame, quiet, read_header
+from geomedsr_dicom.source import SeriesSource
+from geomedsr_dicom.uids import Uids
+
+
+@dataclass(frozen=True)
+class SeriesSink:
+    """See :class:`geomedsr.adapters.Sink`; a region is a whole slice. ``single`` makes one file, not a folder."""
+
+    target: Path
+    scratch: Path
+    single: bool
+    overwrite: bool
+    multiframe: bool
+    frames: tuple[Frame, ...]
+    planes: tuple[Plane, ...]
+    size: tuple[int, int]
+    dtype: str
+    job: Job
+
+    @property
+    def _files(self) -> list[str]:
+        return list(dict.fromkeys(f.path for f in self.frames))
+
+    def put(self, region: Region, values: Array, valid: Array) -> None:
+        """Store slices, ``(frame, 1, y, x)``."""
+        with self._io():
+            for number, stored in zip(range(region.start, region.stop), values[:, 0], strict=True):
+                if stored.shape != self.size:
+                    raise ValueError(f"a region of {stored.shape} pixels, not a slice of {self.size}")
+                frame = self.frames[number]
+                if self.multiframe:
+                    self._put_frame(frame, stored)
+                else:
+                    with quiet():
+                        ds = _read(frame.path)
+                        ds = derive_classic(ds, self.job, self.planes[number], stored, frame)
+                        _set_pixels(ds, np.ascontiguousarray(stored).tobytes())
+                        self._save(ds, f"{number + 1:04d}.dcm")
+            (self.scratch / f"{region.key}.done").touch()
+
+    def done(self) -> set[str]:
+        """Keys of the regions that are stored."""
+        return {p.name.removesuffix(".done") for p in self.scratch.glob("*.done")}
+
+    def finish(self) -> None:
+        """Write the multi-frame files, check that all is there, and move it to its final name."""
+        with self._io():
+            if self.multiframe:
+                for number, path in enumerate(self._files):
+                    self._assemble(number, path)
+            folder = self.scratch / "series"
+            made = sorted(folder.glob("*.dcm"))
+            if len(made) != (len(self._files) if self.multiframe else len(self.frames)):
+                raise OSError("not every slice was stored")
+            self._move(made[0] if self.single else folder)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the hidden folder."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _put_frame(self, frame: Frame, stored: Array) -> None:
+        """A frame of a multi-frame file, at its place among the raw pixels."""
+        raw = self.scratch / f"{self._files.index(frame.path)}.raw"
+        handle = os.open(raw, os.O_CREAT | os.O_WRONLY)
+        try:
+            data = np.ascontiguousarray(stored).tobytes()
+            os.lseek(handle, frame.index * len(data), os.SEEK_SET)
+            written = 0
+            while written < len(data):
+                written += os.write(handle, data[written:])
+        finally:
+            os.close(handle)
+
+    def _assemble(self, number: int, path: str) -> None:
+        planes = {f.index: p for f, p in zip(self.frames, self.planes, strict=True) if f.path == path}
+        raw = self.scratch / f"{number}.raw"
+        if os.path.getsize(raw) % 2:
+            with open(raw, "ab") as file:
+                file.write(b"\0")
+        with quiet(), open(raw, "rb") as pixels:
+            ds = derive_enhanced(_read(path), self.job, planes, self.size)
+            _set_pixels(ds, pixels)
+            self._save(ds, f"{number + 1:04d}.dcm")
+        os.remove(raw)
+
+    def _save(self, ds: Dataset, name: str) -> None:
+        partial = self.scratch / f".{name}.part"
+        ds.save_as(partial, enforce_file_format=True)
+        os.replace(partial, self.scratch / "series" / name)
+
+    def _move(self, made: Path) -> None:
+        if self.target.is_dir():
+            if any(self.target.iterdir()):  # asked for, and checked before the work began
+                os.replace(self.target, self.scratch / "old")
+            else:
+                self.target.rmdir()
+        elif self.target.exists() and not self.overwrite:
+            raise _exists(self.target)
+        os.replace(made, self.target)
+
+    @contextmanager
+    def _io(self) -> Iterator[None]:
+        try:
+            yield
+        except (InputError, OutputError):
+            raise
+        except OSError as error:
+            raise _unwritable(self.target, error.strerror or str(error)) from error
+        except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
+            # pydicom's texts may quote a header's values
+            raise InputError(
+                f"a header that cannot be rewritten ({type(error).__name__})", "valid values", "see `dciodvfy`"
+            ) from error
+
+
+def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None = None) -> SeriesSink:
+    """Check everything that can be checked before the work begins, and make the hidden folder.
+
+    Raises:
+        OutputError: nothing was done to the scene; the path is taken, or the source's; or it cannot be written.
+    """
+    if isinstance(scene.source, SeriesSource) or "GEOMEDSR_MODEL" not in scene.provenance:
+        raise OutputError(
+            "a series as it was read", "one that a model made finer", "upscale it first, or copy the files"
+        )
+    frames: tuple[Frame, ...] = scene.headers
+    target = Path(os.path.realpath(path))
+    single = target.suffix.lower() == ".dcm" and not target.is_dir()
+    if single and len({f.path for f in frames}) > 1:
+        raise OutputError(f"the file {path} for {len(frames)} slices", "a folder", "leave the suffix out")
+    _check_target(scene, path, target, overwrite)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
+        os.mkdir(Path(scratch) / "series")
+    except OSError as error:
+        raise _unwritable(target, error.strerror or str(error)) from error
+    header = read_header(frames[0].path)
+    if header is None:
+        shutil.rmtree(scratch)
+        raise InputError("a series whose files are gone", "the files it was opened from", "put them back")
+    description, model = describe(scene.provenance)
+    return SeriesSink(
+        target=target,
+        scratch=Path(scratch),
+        single=single,
+        overwrite=overwrite,
+        multiframe=header.sop_class not in CLASSIC,
+        frames=frames,
+        planes=scene.grid.planes,
+        size=scene.grid.shape,
+        dtype=str(scene.dtype),
+        job=Job(
+            uids=Uids(uid_seed or secrets.token_hex(16), _work(scene)),
+            number=_number(header.number),
+            series_description=_series_description(frames[0].path, scene.provenance),
+            description=description,
+            model=model,
+            factor=int(scene.provenance["GEOMEDSR_FACTOR"]),
+            when=_when(uid_seed),
+        ),
+    )
+
+
+def _check_target(scene: Scene, path: str, target: Path, overwrite: bool) -> None:
+    sources = {os.path.realpath(f) for f in scene.files}
+    folders = {os.path.dirname(f) for f in sources}
+    if str(target) in sources or str(target) in folders or any(f.startswith(f"{target}{os.sep}") for f in folders):
+        raise OutputError(f"the output {path}, which holds the input", "another folder", "choose another name")
+    if target.is_dir() and any(target.iterdir()):
+        if not overwrite:
+            raise _exists(target)
+        strangers = [p for p in target.rglob("*") if p.is_file() and not _ours(p)]
+        if strangers:
+            raise OutputError(
+                f"the output {path}, a folder with {len(strangers)} files that geomedsr did not make",
+                "an empty folder, or an earlier result",
+                "choose another name",
+            )
+    elif target.exists() and not target.is_dir() and not overwrite:
+        raise _exists(target)
+
+
+def _ours(path: Path) -> bool:
+    header = read_header(str(path))
+    return header is not None and header.derived
+
+
+def _work(scene: Scene) -> str:
+    first = scene.grid.planes[0]
+    return json.dumps([dict(sorted(scene.provenance.items())), scene.grid.shape, first.position, first.spacing])
+
+
+def _when(seed: str | None) -> datetime | None:
+    """Now; with a seed the time that SOURCE_DATE_EPOCH says, or none, so that the same files come out."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if seed is None:
+        return datetime.now().astimezone()
+    return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else None
+
+
+def _number(source: int | None) -> int:
+    """A series number that is not the source's: 1000 more, as an IS holds it."""
+    number = (source or 0) + 1000
+    return number if number < 2**31 else 1000
+
+
+def _series_description(path: str, provenance: dict[str, str] | object) -> str:
+    assert isinstance(provenance, dict)
+    with quiet():
+        ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesDescription"])
+        old = re.sub(r"\s+", " ", str(ds.get("SeriesDescription") or ""))
+    added = f"{provenance['GEOMEDSR_MODEL'][:20]} {NOT_DIAGNOSTIC}"
+    return f"{old[: 64 - len(added) - 1]} {added}".strip()
+
+
+def _read(path: str) -> Dataset:
+    """A whole header, decoded, so that it can be written in another encoding."""
+    ds = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    big = not ds.original_encoding[1]
+    for part in walk(ds):
+        for element in part:
+            if big and element.VR == "OW" and isinstance(element.value, bytes):
+                element.value = np.frombuffer(element.value, ">u2").astype("<u2").tobytes()
+    return ds
+
+
+def _set_pixels(ds: Dataset, pixels: object) -> None:
+    """Native pixels, little-endian; PS3.5 A.2 wants OW for more than 8 bits and allows it for all."""
+    if isinstance(pixels, bytes) and len(pixels) % 2:
+        pixels += b"\0"
+    ds.add_new("PixelData", "OW", pixels)
+
+
+def _exists(target: Path) -> OutputError:
+    return OutputError(f"the output {target}, which exists", "a new name", "add --overwrite to replace it")
+
+
+def _unwritable(target: Path, why: str) -> OutputError:
+    return OutputError(f"the output {target} ({why})", "room and permission to write there", "choose another place")

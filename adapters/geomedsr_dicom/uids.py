@@ -1,0 +1,30 @@
+"""UIDs of derived objects: fresh for each run, or the same again for the same seed and the same work."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Uids:
+    """Each UID is a hash, in the form of a UUID (PS3.5 B.2), of ``seed``, ``work`` and the source's own UID.
+
+    ``work`` is all that makes the result what it is besides its source: model, factor, window, software.
+    """
+
+    seed: str
+    work: str
+
+    def series(self, source: str) -> str:
+        """The new series' UID."""
+        return self._uid("series", source)
+
+    def instance(self, source: str) -> str:
+        """A new instance's UID."""
+        return self._uid("instance", source)
+
+    def _uid(self, kind: str, source: str) -> str:
+        digest = hashlib.sha256("\0".join((self.seed, self.work, kind, source)).encode()).digest()
+        return f"2.25.{uuid.UUID(bytes=digest[:16], version=5).int}"

@@ -1,0 +1,60 @@
+"""The command line: ``geomedsr upscale | info | verify | models | train``.
+
+Exit 0: done. 2: bad usage or input, with one ``error: …`` line on standard error. 1: an internal fault, or a
+promise that `verify` found broken.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from geomedsr.cli.parser import UsageError, parse
+from geomedsr.errors import GeomedsrError, SceneWarning
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    logging.getLogger("rasterio").addHandler(logging.NullHandler())  # GDAL's words are in our errors
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no ×
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        options = parse(words)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return int(options.run(options) or 0)
+    except (GeomedsrError, UsageError) as error:
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing is left half-written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        traceback.print_exc()
+        print(f"internal fault: {type(error).__name__}; please report it with the lines above", file=sys.stderr)
+        return 1
+
+
+def _warn(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Our own warnings in one line; those of libraries, which may quote a file's contents, not at all."""
+    if issubclass(category, SceneWarning):
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def _terminated(number: int, frame: Any) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,7 @@
+"""``python -m geomedsr.cli``."""
+
+import sys
+
+from geomedsr.cli import main
+
+sys.exit(main())

@@ -1,0 +1,126 @@
+"""``geomedsr info``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from geomedsr.adapters import Contents, contents_of
+from geomedsr.cli.output import print_json
+
+
+def run(options: argparse.Namespace) -> None:
+    """What a path holds."""
+    contents = contents_of(options.path)
+    if contents is not None:
+        _list(options.path, contents, options.json)
+    else:
+        _describe(options)
+
+
+def _list(path: str, contents: Contents, as_json: bool) -> None:
+    """Each series: what it is, or why it cannot be processed."""
+    if as_json:
+        items = [
+            {"key": i.key, "number": i.number, "folder": i.folder, "usable": i.refusal is None, "why_not": i.refusal}
+            | dict(i.facts)
+            for i in contents.items
+        ]
+        print_json({"path": path, "series": items, "notes": list(contents.notes)})
+        return
+    print(f"{path}: {len(contents.items)} series")
+    for item in contents.items:
+        f = item.facts
+        print(f"{item.title}: {f['columns']} × {f['rows']} pixels, {f['files']} file{'s' * (f['files'] != 1)}")
+        print(f"  UID     {item.key}")
+        if item.folder != ".":
+            print(f"  folder  {item.folder}")
+        if "spacing_mm" in f:
+            _print_geometry(f)
+        print(f"  syntax  {f['transfer_syntax']}")
+        for warning in f.get("warnings", []):
+            print(f"  warning {warning}")
+        print("  usable" if item.refusal is None else f"  cannot be processed: {item.refusal}")
+    for note in contents.notes:
+        print(note)
+
+
+def _print_geometry(f: Mapping[str, Any]) -> None:
+    rows, columns = f["spacing_mm"]
+    count = f"{f['slices']} slice{'s' * (f['slices'] != 1)}"
+    if f["phases"] > 1:
+        count += f" × {f['phases']} phases ({f['kind']}, by {f['phase'] or 'instance number'})"
+    step = f", {f['slice_step_mm']:.4g} mm apart" if f["slices"] > 1 else ""
+    gaps = f", {f['missing_slices']} missing" if f["missing_slices"] else ""
+    print(f"  slices  {count}{step}{gaps}; pixels {rows:.4g} × {columns:.4g} mm (between rows × columns)")
+    low, high = f["range_1_99"]
+    units = f" {f['units']}" if f["units"] else ""
+    print(f"  values  {f['dtype']}, {f['bits_stored']} bits stored; 1–99 %: {low:.5g} … {high:.5g}{units}")
+
+
+def _describe(options: argparse.Namespace) -> None:
+    from geomedsr import open as open_scene
+
+    scene = open_scene(options.path)
+    frames, _, height, width = scene.shape
+    grid = scene.grid
+    facts: dict[str, Any] = {
+        "path": options.path,
+        "width": width,
+        "height": height,
+        "frames": frames,
+        "dtype": str(scene.dtype),
+        "crs": _crs_name(grid.crs or grid.gcp_crs),
+        "affine": None if grid.affine is None else list(grid.affine[:6]),
+        "bounds": None if grid.affine is None else list(grid.bounds),
+        "gcps": len(grid.gcps),
+        "rpcs": grid.rpcs is not None,
+        "mask": scene.masked,
+        "bands": [
+            {
+                "number": i,
+                "name": b.name,
+                "kind": b.kind,
+                "nodata": b.nodata,
+                "scale": b.scale,
+                "offset": b.offset,
+                "units": b.units,
+                "interpretation": b.interpretation,
+            }
+            for i, b in enumerate(scene.bands, 1)
+        ],
+        "tags": {ns or "default": dict(tags) for ns, tags in scene.tags.items()},
+    }
+    if options.json:
+        print_json(facts)
+        return
+    print(f"{options.path}: {width} × {height} pixels, {len(scene.bands)} × {scene.dtype}")
+    if grid.affine is not None:
+        west, south, east, north = grid.bounds
+        size_x, size_y = (grid.affine.a**2 + grid.affine.d**2) ** 0.5, (grid.affine.b**2 + grid.affine.e**2) ** 0.5
+        print(f"  CRS    {facts['crs'] or 'none'}; pixel {size_x:.10g} × {size_y:.10g}")
+        print(f"  bounds {west:.10g}, {south:.10g}, {east:.10g}, {north:.10g} (W, S, E, N)")
+    else:
+        place = [f"{len(grid.gcps)} GCPs"] * bool(grid.gcps) + ["RPCs"] * facts["rpcs"]
+        print(f"  placed by {' and '.join(place)}" if place else "  not georeferenced")
+    print(f"  mask   {'of the whole data set' if scene.masked else 'none, or by nodata value'}")
+    for band in facts["bands"]:
+        extras = [f"nodata {band['nodata']}"] * (band["nodata"] is not None)
+        extras += [f"× {band['scale']:g} + {band['offset']:g}"] * ((band["scale"], band["offset"]) != (1.0, 0.0))
+        extras += [str(band["units"])] * bool(band["units"]) + ["nearest"] * (band["kind"] == "nearest")
+        print(
+            f"  band {band['number']:>3} {band['name']:<12} {band['interpretation']:<10} {', '.join(extras)}".rstrip()
+        )
+    for namespace, tags in facts["tags"].items():
+        for key, value in tags.items():
+            print(f"  tag    {'' if namespace == 'default' else namespace + ':'}{key} = {value}"[:160])
+
+
+def _crs_name(wkt: str | None) -> str | None:
+    if wkt is None:
+        return None
+    name = wkt.split('"')[1] if '"' in wkt else wkt
+    code = re.search(r'(?:AUTHORITY|ID)\["(\w+)",\s*"?(\w+)"?\]\s*\]$', wkt.strip())
+    return f"{code[1]}:{code[2]} ({name})" if code else name

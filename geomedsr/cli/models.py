@@ -1,0 +1,27 @@
+"""``geomedsr models``."""
+
+from __future__ import annotations
+
+import argparse
+
+from geomedsr.cli.output import print_json
+
+
+def run(options: argparse.Namespace) -> None:
+    """The models shipped."""
+    from geomedsr.models import available, load_model
+
+    models = [load_model(name) for name in sorted(available())]
+    if options.json:
+        print_json([{**m.descriptor.model_dump(mode="json"), "sha256": m.sha256} for m in models])
+        return
+    for model in models:
+        card = model.descriptor
+        bands = "any bands" if card.channels == 1 else f"{card.channels} bands"
+        gain = ""
+        if card.metrics:
+            gain = f", {card.metrics['psnr'] - card.metrics['psnr_bicubic']:+.2f} dB over bicubic in validation"
+        print(f"{card.name} {card.version}: ×{card.scale}, {bands}, {card.architecture}{gain}")
+        print(f"  {card.description}")
+        print(f"  {card.licence}")
+        print(f"  sha256 {model.sha256}")

@@ -1,0 +1,139 @@
+"""What the command line takes, and which function each command runs."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from geomedsr._version import __version__
+from geomedsr.cli import info, models, train, upscale, verify
+from geomedsr.grid import Window
+
+# Options whose value may begin with a minus sign, which argparse takes for another option.
+_SIGNED = ("--bbox", "--range", "--window")
+
+
+class UsageError(Exception):
+    """A command line that makes no sense."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def _join_signed(words: list[str]) -> list[str]:
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in _SIGNED:
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def parse(words: list[str]) -> argparse.Namespace:
+    """The options of a command line; ``run`` is the function to call with them.
+
+    Raises:
+        UsageError: it makes no sense.
+    """
+    parser = _parser()
+    options, rest = parser.parse_known_args(_join_signed(words))
+    if options.command == "train":  # argparse takes a list of words in one place only: gather the others
+        options.overrides += [word for word in rest if not word.startswith("-")]
+        rest = [word for word in rest if word.startswith("-")]
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="geomedsr", description="Super-resolution of satellite scenes and CT/MR series.")
+    parser.add_argument("--version", action="version", version=f"geomedsr {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    sub = commands.add_parser("upscale", help="make a scene finer", description="Make a scene finer with a model.")
+    sub.add_argument("src", metavar="SRC", help="a raster (any that GDAL reads), a folder of DICOM slices, or a volume")
+    sub.add_argument(
+        "dst", metavar="DST", help="result: .tif (Cloud-Optimized GeoTIFF), .png or .jpg; a folder for a series"
+    )
+    sub.add_argument("--model", metavar="NAME_OR_FILE", help="default: the one shipped for such scenes")
+    many = sub.add_mutually_exclusive_group()
+    many.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series of several")
+    many.add_argument("--all", action="store_true", help="every usable DICOM series under SRC, into a matching tree")
+    sub.add_argument("--force", action="store_true", help="take series that geomedsr made itself, too")
+    sub.add_argument("--uid-seed", metavar="TEXT", help="make the same DICOM UIDs again for the same seed and work")
+    sub.add_argument("--bands", type=_names, metavar="B04,B03,…", help="bands by name or number from 1, in this order")
+    place = sub.add_mutually_exclusive_group()
+    place.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="only this window, in input pixels")
+    place.add_argument("--bbox", type=_bbox, metavar="W,S,E,N", help="only this box, in units of the scene's CRS")
+    sub.add_argument("--tile", type=int, metavar="N", help="tile side in input pixels (memory, not result)")
+    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="default: %(default)s")
+    sub.add_argument("--range", type=_range, metavar="LO,HI", help="stored values that the model sees as 0 and 1")
+    sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
+    sub.add_argument("--no-conserve", action="store_true", help="do not make the result agree with the input")
+    sub.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    sub.add_argument("--json", action="store_true", help="print what was done as JSON")
+    sub.set_defaults(run=upscale.run)
+
+    sub = commands.add_parser("info", help="what a file holds", description="What a file holds; headers only.")
+    sub.add_argument("path", metavar="PATH")
+    sub.add_argument("--json", action="store_true", help="as JSON")
+    sub.set_defaults(run=info.run)
+
+    sub = commands.add_parser(
+        "verify",
+        help="check a result against its source",
+        description="Check a result against its source, promise by promise; exit 1 if one is broken.",
+    )
+    sub.add_argument("src", metavar="SRC", help="what was upscaled")
+    sub.add_argument("dst", metavar="DST", help="what came out")
+    sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series of SRC")
+    sub.add_argument("--json", action="store_true", help="as JSON")
+    sub.set_defaults(run=verify.run)
+
+    sub = commands.add_parser("models", help="the models shipped", description="The models shipped.")
+    sub.add_argument("--json", action="store_true", help="their whole cards, as JSON")
+    sub.set_defaults(run=models.run)
+
+    sub = commands.add_parser(
+        "train", help="make a model from a recipe", description="Train a model; the same command goes on after a stop."
+    )
+    sub.add_argument("config", metavar="CONFIG", help="a YAML recipe, such as configs/satellite-x4.yaml")
+    sub.add_argument("overrides", nargs="*", metavar="key=value", help="dotted overrides, such as data.root=FOLDER")
+    sub.add_argument("--out", metavar="DIR", help="default: runs/NAME")
+    sub.add_argument("--quiet", action="store_true", help="no progress bar")
+    sub.set_defaults(run=train.run)
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return [part for part in (p.strip() for p in text.split(",")) if part]
+
+
+def _numbers(text: str, count: int, kind: type, form: str) -> list[Any]:
+    parts = text.split(",")
+    try:
+        numbers = [kind(p) for p in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected {count} numbers {form}")
+    return numbers
+
+
+def _window(text: str) -> Window:
+    return Window(*_numbers(text, 4, int, "COL,ROW,W,H"))
+
+
+def _bbox(text: str) -> list[float]:
+    return _numbers(text, 4, float, "W,S,E,N")
+
+
+def _range(text: str) -> list[float]:
+    low, high = _numbers(text, 2, float, "LO,HI")
+    if not low < high:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected LO below HI")
+    return [low, high]

@@ -1,0 +1,15 @@
+"""``geomedsr train``."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make a model from a recipe."""
+    from geomedsr.training import load_recipe, train
+
+    recipe = load_recipe(options.config, options.overrides)
+    path = train(recipe, options.out or f"runs/{recipe.name}", quiet=options.quiet)
+    if not options.quiet:
+        print(path)

@@ -1,0 +1,126 @@
+"""``geomedsr upscale``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from geomedsr.adapters import Item, contents_of
+from geomedsr.cli.output import print_json
+from geomedsr.errors import GeomedsrError, InputError, OutputError
+
+
+def run(options: argparse.Namespace) -> int | None:
+    """One source, or every series under it."""
+    if options.all:
+        return _upscale_all(options)
+    started = time.perf_counter()
+    facts = _upscale_one(options, options.src, options.dst, options.series)
+    seconds = time.perf_counter() - started
+    if options.json:
+        print_json({**facts, "seconds": round(seconds, 3)})
+    elif not options.quiet:
+        print(f"{options.dst}: {facts['what']}, {seconds:.1f} s")
+        if facts["nearest"]:
+            print(f"carried over nearest-neighbour: {', '.join(facts['nearest'])}")
+        if facts["deviation"] is not None:
+            print(f"rounding and clipping moved the result's k-space image by at most {facts['deviation']:.2g} counts")
+    if options.dst.lower().endswith((".jpg", ".jpeg")) and not options.quiet:
+        print("note: JPEG is lossy, so block means hold only roughly; write .tif or .png", file=sys.stderr)
+    return None
+
+
+def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | None) -> dict[str, Any]:
+    """Open, upscale, write; what was done."""
+    from geomedsr import open as open_scene
+    from geomedsr import upscale, write
+
+    scene = open_scene(src, series=series, force=options.force)
+    if options.nearest is not None:
+        scene = scene.with_nearest(options.nearest)
+    if options.bands is not None:
+        scene = scene.select(options.bands)
+    if options.range is not None:
+        scene = scene.with_range(*options.range)
+    window = options.window
+    if options.bbox:
+        window = scene.grid.window_of(*options.bbox)
+    if window:
+        scene.check(window)  # before any work
+    sr = upscale(scene, options.model, tile=options.tile, device=options.device, conserve=not options.no_conserve)
+    factor = int(sr.provenance["GEOMEDSR_FACTOR"])
+    if window:  # a part of the whole result: the model sees what lies around it
+        sr = sr.crop(window.scaled(factor))
+    more = {} if options.uid_seed is None else {"uid_seed": options.uid_seed}
+    written = write(sr, dst, overwrite=options.overwrite, progress=not options.quiet, **more)
+    frames, bands, height, width = sr.shape
+    model = f"{sr.provenance['GEOMEDSR_MODEL']} {sr.provenance['GEOMEDSR_MODEL_VERSION']}"
+    slices = f"{frames} slice{'s' * (frames != 1)} of " if sr.grid.planes else ""
+    return {
+        "output": dst,
+        "what": f"{slices}{width} × {height} pixels, {bands} × {sr.dtype}, ×{factor} by {model}",
+        "width": width,
+        "height": height,
+        "frames": frames,
+        "bands": [b.name for b in sr.bands],
+        "nearest": [b.name for b in sr.bands if b.kind == "nearest"],
+        "dtype": str(sr.dtype),
+        "deviation": written.deviation,
+        "provenance": dict(sr.provenance),
+    }
+
+
+def _upscale_all(options: argparse.Namespace) -> int:
+    """Every usable series under a root; a summary of what was done, what was skipped, and why."""
+    contents = contents_of(options.src)
+    if contents is None:
+        raise InputError(f"--all for {options.src}", "a folder of DICOM series", "leave it out")
+    if os.path.realpath(options.dst) == os.path.realpath(options.src):
+        raise OutputError(f"the output {options.dst}, which holds the input", "another folder", "choose another name")
+    done: list[dict[str, Any]] = []
+    skipped: list[dict[str, Any]] = []
+    for item, dst in zip(contents.items, places(contents.items, options.dst), strict=True):
+        started = time.perf_counter()
+        about = {"title": item.title, "key": item.key, "folder": item.folder}
+        if item.refusal is not None and not (options.force and "made by geomedsr" in item.refusal):
+            skipped.append({**about, "why": item.refusal})
+            continue
+        try:
+            facts = _upscale_one(options, options.src, dst, item.key)
+        except GeomedsrError as error:
+            skipped.append({**about, "why": str(error)})
+            continue
+        done.append({**about, **facts, "seconds": round(time.perf_counter() - started, 3)})
+        if not options.quiet and not options.json:
+            print(f"{dst}: {item.title}, {facts['what']}, {done[-1]['seconds']:.1f} s")
+    if options.json:
+        print_json({"done": done, "skipped": skipped, "notes": list(contents.notes)})
+    elif not options.quiet:
+        for entry in skipped:
+            print(f"skipped {entry['title']}: {entry['why']}")
+        for note in contents.notes:
+            print(note)
+        print(f"{len(done)} series done, {len(skipped)} skipped")
+    if not done:
+        raise InputError(f"{options.src} with no usable series", "at least one", "see `geomedsr info`")
+    return 0
+
+
+def places(items: Sequence[Item], root: str) -> list[str]:
+    """Where each series goes: a tree like the source's, with a folder per series where several lie in one."""
+    crowds = Counter(item.folder for item in items)
+    taken: Counter[str] = Counter()
+    targets = []
+    for item in items:
+        path = os.path.join(root, item.folder)
+        if crowds[item.folder] > 1:
+            path = os.path.join(path, f"series-{item.number if item.number is not None else 'unnumbered'}")
+        path = os.path.normpath(path)
+        taken[path] += 1
+        targets.append(path if taken[path] == 1 else f"{path}-{taken[path]}")
+    return targets

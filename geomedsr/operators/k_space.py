@@ -1,0 +1,84 @@
+"""The central k-space crop: a coarse MR image holds the low spatial frequencies of the fine one.
+
+MR samples k-space, the image's Fourier transform, out to a limit that sets the pixel size. So a coarse
+acquisition is the centre of a fine one. Two details decide whether image and k-space stay in register:
+
+- The centre of ``n`` samples lies at index ``n // 2``, so the crop to ``m`` begins at ``n // 2 − m // 2``: the
+  constant part stays the constant part, whether a size is even, odd, or 2 modulo 4.
+- A coarse pixel's centre lies ``(s − 1) / 2`` fine pixels from the first fine pixel's centre. The crop alone would
+  put the first centres on top of each other; a linear phase in k-space moves them, exactly.
+
+For an even size the outermost frequency, −m/2, has no mirror image: it cannot be told apart from +m/2 and is
+left out of ``project`` and of every comparison (:func:`central`). ``down`` keeps its real part.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+
+class KSpaceCrop:
+    """``down(x)`` = the image of the central ``1/s × 1/s`` of k-space; every pixel depends on the whole frame.
+
+    Both functions take float tensors of axes ``(B, C, H, W)`` and compute in their precision. Images are continued
+    periodically, as the discrete Fourier transform has it.
+    """
+
+    name = "k-space-crop"
+    reach: Literal["block", "frame"] = "frame"
+
+    def down(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
+        """``(B, C, s·H, s·W)`` to ``(B, C, H, W)``; means are kept."""
+        height, width = fine.shape[-2] // scale, fine.shape[-1] // scale
+        spectrum = torch.fft.fftshift(torch.fft.fft2(fine), dim=(-2, -1))
+        top, left = fine.shape[-2] // 2 - height // 2, fine.shape[-1] // 2 - width // 2
+        crop = spectrum[..., top : top + height, left : left + width] * _shift(fine, height, width, scale)
+        coarse: torch.Tensor = torch.fft.ifft2(torch.fft.ifftshift(crop, dim=(-2, -1))).real / scale**2
+        return coarse
+
+    def project(self, fine: torch.Tensor, coarse: torch.Tensor, scale: int) -> torch.Tensor:
+        """``fine`` with its central k-space replaced by that of ``coarse``, the Nyquist lines of even sizes excepted.
+
+        ``central(down(result)) = central(coarse)``, up to float rounding.
+        """
+        return fine + _up(central(coarse - self.down(fine, scale)), scale)
+
+
+def central(coarse: torch.Tensor) -> torch.Tensor:
+    """An image without the Nyquist lines of its even axes: the part that a crop of k-space determines.
+
+    ``(…, H, W)`` float to the same.
+    """
+    height, width = coarse.shape[-2:]
+    spectrum = torch.fft.fft2(coarse)
+    if height % 2 == 0:
+        spectrum[..., height // 2, :] = 0
+    if width % 2 == 0:
+        spectrum[..., :, width // 2] = 0
+    determined: torch.Tensor = torch.fft.ifft2(spectrum).real
+    return determined
+
+
+def _up(coarse: torch.Tensor, scale: int) -> torch.Tensor:
+    """Zero-filling: the fine image whose k-space is that of ``coarse`` in the centre and 0 elsewhere."""
+    height, width = coarse.shape[-2:]
+    fine = torch.zeros(
+        *coarse.shape[:-2], height * scale, width * scale, dtype=torch.complex64, device=coarse.device
+    ).to(torch.promote_types(coarse.dtype, torch.complex64))
+    top, left = fine.shape[-2] // 2 - height // 2, fine.shape[-1] // 2 - width // 2
+    spectrum = torch.fft.fftshift(torch.fft.fft2(coarse), dim=(-2, -1))
+    fine[..., top : top + height, left : left + width] = spectrum * _shift(fine.real, height, width, scale).conj()
+    image: torch.Tensor = torch.fft.ifft2(torch.fft.ifftshift(fine, dim=(-2, -1))).real * scale**2
+    return image
+
+
+def _shift(fine: torch.Tensor, height: int, width: int, scale: int) -> torch.Tensor:
+    """The phase that moves the first coarse pixel's centre onto the middle of the first block; centred k-space."""
+    move = (scale - 1) / 2  # fine pixels
+    options = {"dtype": torch.float64, "device": fine.device}
+    rows = torch.arange(-(height // 2), height - height // 2, **options) * (move / fine.shape[-2])  # type: ignore[call-overload]
+    cols = torch.arange(-(width // 2), width - width // 2, **options) * (move / fine.shape[-1])  # type: ignore[call-overload]
+    angle = 2 * torch.pi * (rows[:, None] + cols[None, :])
+    return torch.polar(torch.ones_like(angle), angle).to(torch.promote_types(fine.dtype, torch.complex64))

@@ -1,0 +1,72 @@
+"""How a series of planes lies in space: the order of its slices, and whether they are evenly stacked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from geomedsr.grid import Plane
+
+#: A stack whose steps differ from their median by more than this share, or that leans by more than this angle,
+#: is not the regular grid that a volume file describes.
+UNEVEN, TILT_DEGREES = 0.05, 1.0
+
+#: Positions nearer than this are the same (mm).
+_SAME = 1e-3
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A series of parallel planes, in their order.
+
+    ``step`` is the median distance between neighbours along the normal, in mm (0 for a single position); ``uneven``
+    the largest relative deviation from it; ``missing`` how many slices fit in the gaps; ``duplicates`` how many
+    slices lie where the one before lies; ``tilt`` the angle in degrees between the normal and the way from the
+    first slice to the last, or between the normals of two slices, whichever is larger.
+    """
+
+    step: float
+    uneven: float
+    missing: int
+    duplicates: int
+    tilt: float
+
+    @classmethod
+    def of(cls, planes: Sequence[Plane]) -> Stack:
+        """The stack of some planes, sorted already."""
+        normal = np.array(planes[0].normal)
+        first, last = (np.array(p.position) for p in (planes[0], planes[-1]))
+        depths = [float(np.dot(p.position, normal)) for p in planes]
+        steps = np.array([b - a for a, b in pairwise(depths)])
+        moving = steps[np.abs(steps) > _SAME]
+        step = float(np.median(moving)) if moving.size else 0.0
+        tilt = max(_angle(normal, np.array(p.normal)) for p in planes)
+        if abs(depths[-1] - depths[0]) > _SAME:
+            tilt = max(tilt, _angle(normal, last - first))
+        missing = int(np.maximum(np.rint(moving / step) - 1, 0).sum()) if step else 0
+        uneven = float(np.abs(moving / step - 1).max()) if step else 0.0
+        return cls(step, uneven, missing, len(steps) - len(moving), tilt)
+
+    @property
+    def faults(self) -> list[str]:
+        """What keeps the stack from being a regular grid, in words."""
+        found = []
+        if self.missing:
+            found.append(f"gaps where {self.missing} slice{'s' * (self.missing != 1)} would fit")
+        elif self.uneven > UNEVEN:
+            found.append(f"slice spacing that differs by up to {self.uneven:.0%} from {abs(self.step):.4g} mm")
+        if self.duplicates:
+            found.append(f"{self.duplicates} slice{'s' * (self.duplicates != 1)} at the position of another")
+        if self.tilt > TILT_DEGREES:
+            found.append(f"slices stacked {self.tilt:.1f}° off their normal")
+        return found
+
+
+def _angle(one: np.ndarray, other: np.ndarray) -> float:
+    """Between two directions, sign left out; in degrees."""
+    cosine = abs(float(np.dot(one, other))) / float(np.linalg.norm(one) * np.linalg.norm(other))
+    return math.degrees(math.acos(min(1.0, cosine)))

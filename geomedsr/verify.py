@@ -1,0 +1,231 @@
+"""``verify``: check a result against its source, promise by promise, from the two files alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from geomedsr import operators
+from geomedsr.adapters import adapter_for, open_scene
+from geomedsr.grid import Window
+from geomedsr.operators.k_space import central
+from geomedsr.scene import Scene
+from geomedsr.sources import Array
+
+#: How far an outer corner may move, in source pixels.
+CORNER = 0.01
+
+#: Rounding moves a k-space image by less than this, in counts; clipping may move it further, by at most this share
+#: of the source's range.
+ROUNDING, CLIPPING = 1.0, 0.02
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise, whether it was kept (None: it does not apply, or could not be checked), and the figures."""
+
+    promise: str
+    kept: bool | None
+    detail: str = ""
+
+
+def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: str | None = None) -> list[Check]:
+    """Each promise about a result, as kept or broken.
+
+    Args:
+        src: what was upscaled.
+        dst: what came out.
+        series: which DICOM series of ``src``.
+
+    Raises:
+        InputError: one of them cannot be opened, or they are not of one kind.
+    """
+    source = open_scene(src, series=series, force=True)
+    result = open_scene(dst, force=True)
+    size = _size(source, result)
+    checks = [size]
+    if size.kept:
+        factor = result.shape[2] // source.shape[2]
+        provenance = _provenance(result)
+        checks += [
+            _field_of_view(source, result),
+            _type(source, result),
+            *_bands(source, result),
+            _valid(source, result, factor),
+            _conserved(source, result, factor, provenance),
+            _limits(source, result),
+            _stated(provenance, factor),
+        ]
+    more: Callable[[Scene, Scene], list[Check]] | None = getattr(adapter_for(os.fspath(dst)), "checks", None)
+    if more is not None and size.kept:
+        checks += more(source, result)
+    return checks
+
+
+def _size(source: Scene, result: Scene) -> Check:
+    (frames, bands, height, width), (frames2, bands2, height2, width2) = source.shape, result.shape
+    factor = height2 // height
+    kept = factor >= 2 and (frames2, bands2, height2, width2) == (frames, bands, height * factor, width * factor)
+    detail = f"{width} × {height} to {width2} × {height2}"
+    if frames > 1 or frames2 > 1:
+        detail += f", {frames} to {frames2} slices"
+    return Check("every frame and band there, a whole factor finer", kept, detail)
+
+
+def _field_of_view(source: Scene, result: Scene) -> Check:
+    promise = f"same field of view: outer corners within {CORNER} source pixel"
+    if source.grid.planes:
+        shifts = []
+        for old, new in zip(source.grid.planes, result.grid.planes, strict=True):
+            pairs = zip(old.corners(source.grid.shape), new.corners(result.grid.shape), strict=True)
+            apart = max(float(np.linalg.norm(np.subtract(a, b))) for a, b in pairs)
+            shifts.append(apart / min(old.spacing))
+        return Check(promise, max(shifts) <= CORNER, f"largest shift {max(shifts):.2g} pixel")
+    before, after = source.grid, result.grid
+    if before.affine is not None and after.affine is not None:
+        moved = ~before.affine @ after.affine
+        factor = after.shape[0] / before.shape[0]
+        height, width = after.shape
+        corners = [(0, 0), (width, 0), (0, height), (width, height)]
+        shift = max(float(np.hypot(*np.subtract(moved @ c, np.array(c) / factor))) for c in corners)
+        same = before.crs == after.crs
+        return Check(
+            promise, shift <= CORNER and same, f"largest shift {shift:.2g} pixel" + ("" if same else ", CRS differs")
+        )
+    scaled = before.scaled(after.shape[0] // before.shape[0])
+    if before.gcps or before.rpcs:
+        near = len(scaled.gcps) == len(after.gcps) and all(
+            abs(a.row - b.row) + abs(a.col - b.col) < CORNER and (a.x, a.y) == (b.x, b.y)
+            for a, b in zip(scaled.gcps, after.gcps, strict=True)
+        )
+        return Check(promise, near and (before.rpcs is None) == (after.rpcs is None), "by GCPs or RPCs")
+    return Check(promise, None if after.affine is None else False, "not georeferenced")
+
+
+def _type(source: Scene, result: Scene) -> Check:
+    return Check("same storage type", source.dtype == result.dtype, f"{source.dtype} to {result.dtype}")
+
+
+def _bands(source: Scene, result: Scene) -> list[Check]:
+    def same(what: str, before: object, after: object) -> Check:
+        return Check(f"same {what}", repr(before) == repr(after))
+
+    checks = [
+        same("band names", [b.name for b in source.bands], [b.name for b in result.bands]),
+        same("no-data value", [b.nodata for b in source.bands], [b.nodata for b in result.bands]),
+        same(
+            "scale, offset and unit",
+            ([(b.scale, b.offset, b.units) for b in source.bands], source.rescale),
+            ([(b.scale, b.offset, b.units) for b in result.bands], result.rescale),
+        ),
+    ]
+    lost = [
+        f"{ns}:{key}"
+        for ns, tags in source.tags.items()
+        for key, text in tags.items()
+        if result.tags.get(ns, {}).get(key) != text
+    ]
+    if source.tags:
+        checks.append(Check("tags kept", not lost, ", ".join(lost[:5])))
+    return checks
+
+
+def _pieces(source: Scene) -> Iterator[tuple[slice, Window]]:
+    """The source in pieces: whole slices of a series, else windows of at most 1024 × 1024."""
+    frames, _, height, width = source.shape
+    side_y, side_x = (height, width) if source.grid.planes else (1024, 1024)
+    for frame in range(frames):
+        for row in range(0, height, side_y):
+            for col in range(0, width, side_x):
+                yield slice(frame, frame + 1), Window(col, row, min(side_x, width - col), min(side_y, height - row))
+
+
+def _valid(source: Scene, result: Scene, factor: int) -> Check:
+    wrong = 0
+    for frames, window in _pieces(source):
+        before = source.source.valid(frames, window).repeat(factor, axis=-2).repeat(factor, axis=-1)
+        wrong += int((before != result.source.valid(frames, window.scaled(factor))).sum())
+    return Check(
+        "data where the source has data, and nowhere else", wrong == 0, f"{wrong} pixels differ" if wrong else ""
+    )
+
+
+def _conserved(source: Scene, result: Scene, factor: int, provenance: Mapping[str, str]) -> Check:
+    name = provenance.get("GEOMEDSR_OPERATOR", operators.BlockMean.name)
+    asked = provenance.get("GEOMEDSR_CONSERVED", "yes") == "yes"
+    if name == operators.KSpaceCrop.name:
+        return _k_space(source, result, factor, asked)
+    worst = 0.0
+    for frames, window in _pieces(source):
+        before, valid = source.source.read(frames, window), source.source.valid(frames, window)
+        after = result.source.read(frames, window.scaled(factor))
+        if valid.any():
+            worst = max(worst, float(_block_error(before, after, factor)[valid].max()))
+    promise = f"the mean of each {factor} × {factor} block is the source's pixel"
+    if not asked:
+        return Check(promise, None, f"not asked for; largest difference {worst:.3g}")
+    return Check(promise, worst == 0, "bit for bit" if worst == 0 else f"largest difference {worst:.3g}")
+
+
+def _block_error(before: Array, after: Array, factor: int) -> Array:
+    """How far block means are from the input, in stored units; 0 within one ulp for floats."""
+    *lead, height, width = before.shape
+    blocks = after.reshape(*lead, height, factor, width, factor)
+    if before.dtype.kind == "f":
+        mean = blocks.mean((-3, -1), dtype=np.float64)
+        ulp = np.spacing(np.abs(blocks).max((-3, -1)))
+        error = np.abs(mean - before.astype(np.float64))
+        return np.where(error <= ulp, 0.0, error)
+    wide: Any = np.int64 if before.dtype.itemsize < 8 else object
+    total = blocks.astype(wide).sum((-3, -1)) - before.astype(wide) * factor**2
+    return np.asarray(np.abs(total) / factor**2, np.float64)
+
+
+def _k_space(source: Scene, result: Scene, factor: int, asked: bool) -> Check:
+    operator = operators.get(operators.KSpaceCrop.name)
+    worst, span = 0.0, 0.0
+    for frames, window in _pieces(source):
+        if not source.source.valid(frames, window).all():
+            continue  # padding has no k-space
+        before = torch.from_numpy(source.source.read(frames, window).astype(np.float64))
+        after = torch.from_numpy(result.source.read(frames, window.scaled(factor)).astype(np.float64))
+        worst = max(worst, float(central(operator.down(after, factor) - before).abs().max()))
+        span = max(span, float(before.max() - before.min()))
+    promise = "the central k-space is the source's, up to rounding and clipping"
+    detail = f"largest deviation {worst:.2g} counts, {worst / max(span, 1):.2%} of the range"
+    return Check(promise, (worst <= ROUNDING + CLIPPING * span) if asked else None, detail)
+
+
+def _limits(source: Scene, result: Scene) -> Check:
+    """Stored values within the bits that the header declares."""
+    promise = "values within the bits stored"
+    limits = source.bands[0].limits
+    if limits is None:
+        return Check("values within the type", True)
+    low, high = float("inf"), -float("inf")
+    for frame in range(result.shape[0]):
+        whole = Window(0, 0, result.shape[3], result.shape[2])
+        values = result.source.read(slice(frame, frame + 1), whole)
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    kept = limits[0] <= low and high <= limits[1]
+    return Check(promise, kept, f"{low:g} … {high:g} in {limits[0]} … {limits[1]}")
+
+
+def _provenance(result: Scene) -> Mapping[str, str]:
+    return result.provenance or result.tags.get("", {})
+
+
+def _stated(provenance: Mapping[str, str], factor: int) -> Check:
+    model = provenance.get("GEOMEDSR_MODEL")
+    kept = (
+        bool(model)
+        and bool(provenance.get("GEOMEDSR_MODEL_SHA256"))
+        and provenance.get("GEOMEDSR_FACTOR") == str(factor)
+    )
+    version = provenance.get("GEOMEDSR_MODEL_VERSION", "")
+    return Check("it says which model made it", kept, f"{model} {version}" if model else "")
