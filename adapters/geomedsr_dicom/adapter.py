@@ -55,7 +55,7 @@ class DicomAdapter:
         """A series goes into a folder; one that is a single file may go into a ``.dcm``."""
         ours = isinstance(scene.headers, tuple) and bool(scene.headers) and isinstance(scene.headers[0], Frame)
         suffix = os.path.splitext(path)[1].lower()
-        return ours and (os.path.isdir(path) or suffix == ".dcm" or not re.fullmatch(r"\.[a-z][a-z0-9]{0,4}", suffix))
+        return ours and (os.path.isdir(path) or suffix == ".dcm" or not re.fullmatch(r"\.[a-z]{1,5}", suffix))
 
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> SeriesSink:
         """A sink that ends as the folder, or the file, ``path``; ``uid_seed`` makes the same UIDs again."""

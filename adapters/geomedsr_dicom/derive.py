@@ -160,6 +160,7 @@ def derive_enhanced(source: Dataset, job: Job, planes: Mapping[int, Plane], size
         made.DerivationCodeSequence = _code("113085", "Spatial resampling")
         made.SourceImageSequence = Sequence([_reference(source, index + 1)])
         item.DerivationImageSequence = Sequence([made])
+    ds.SourceImageEvidenceSequence = Sequence([_evidence(source)])
     for group in (shared, *ds.PerFrameFunctionalGroupsSequence):
         for name in ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence"):
             for kind in group.get(name) or []:
@@ -258,6 +259,20 @@ def _reference(source: Dataset, frame: int | None) -> Dataset:
         item.ReferencedFrameNumber = frame
     item.PurposeOfReferenceCodeSequence = _code("121322", "Source image for image processing operation")
     return item
+
+
+def _evidence(source: Dataset) -> Dataset:
+    """Where the source lies among studies and series (C.8.13.2.1, Type 1C for a derived image)."""
+    instance = Dataset()
+    instance.ReferencedSOPClassUID = source.SOPClassUID
+    instance.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    series = Dataset()
+    series.SeriesInstanceUID = source.SeriesInstanceUID
+    series.ReferencedSOPSequence = Sequence([instance])
+    study = Dataset()
+    study.StudyInstanceUID = source.StudyInstanceUID
+    study.ReferencedSeriesSequence = Sequence([series])
+    return study
 
 
 def _code(value: str, meaning: str) -> Sequence:

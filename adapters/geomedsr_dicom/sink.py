@@ -31,6 +31,9 @@ from geomedsr_dicom.headers import CLASSIC, Frame, quiet, read_header
 from geomedsr_dicom.source import SeriesSource
 from geomedsr_dicom.uids import Uids
 
+#: Bytes per word of the value representations that hold words as bytes.
+_WORDS = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
+
 
 @dataclass(frozen=True)
 class SeriesSink:
@@ -250,10 +253,12 @@ def _read(path: str) -> Dataset:
     ds = pydicom.dcmread(path, stop_before_pixels=True, force=True)
     big = not ds.original_encoding[1]
     for part in walk(ds):
-        for element in part:
-            if big and element.VR == "OW" and isinstance(element.value, bytes):
-                element.value = np.frombuffer(element.value, ">u2").astype("<u2").tobytes()
-    return ds
+        for element in part:  # pydicom turns numbers round, not the bytes of these
+            if big and element.VR in _WORDS and isinstance(element.value, bytes):
+                element.value = np.frombuffer(element.value, f"u{_WORDS[element.VR]}").byteswap().tobytes()
+    plain = Dataset(ds)  # forgets how it was encoded
+    plain.file_meta = ds.file_meta
+    return plain
 
 
 def _set_pixels(ds: Dataset, pixels: object) -> None:

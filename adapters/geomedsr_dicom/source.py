@@ -82,7 +82,10 @@ class SeriesSource:
             try:
                 values: Array = pixel_array(frame.path, index=frame.index, raw=True)
             except Exception as error:  # decoders raise whatever they like; some texts quote header values
-                raise _unreadable(number, f"pixel data that cannot be decoded: {type(error).__name__}") from error
+                short = any(hint in str(error) for hint in ("less than expected", "cannot reshape"))
+                why = "truncated pixel data" if short else f"pixel data that cannot be decoded: {type(error).__name__}"
+                raise _unreadable(number, why) from error
+            values = values.astype(values.dtype.newbyteorder("="), copy=False)
             if values.shape != self.size or values.dtype != self.dtype:
                 raise _unreadable(number, f"{values.shape} pixels of {values.dtype}, not as its header said")
             values = np.ascontiguousarray(values)

@@ -1,0 +1,173 @@
+"""Volumes as scenes. SimpleITK gives world positions as DICOM does: in mm, towards left, posterior and superior."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 (its own examples' name)
+
+from geomedsr.errors import InputError
+from geomedsr.grid import Grid, Plane, Window
+from geomedsr.scene import Band, Scene
+from geomedsr.sources import Array
+
+SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
+
+_TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
+
+
+@dataclass(frozen=True)
+class VolumeHeaders:
+    """What the sink needs of the file that a scene came from: its number of axes, third axis and metadata."""
+
+    axes: int
+    along_stack: tuple[float, float, float]
+    step: float
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class VolumeSource:
+    """Windows of a volume's slices. The file is read whole, once per process: most are compressed as one stream."""
+
+    path: str
+    stamp: tuple[int, int]
+    shape: tuple[int, int, int, int]
+    kind: str
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """The storage type."""
+        return np.dtype(self.kind)
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """A whole slice."""
+        return self.shape[2:]
+
+    def read(self, frames: slice, window: Window) -> Array:
+        """Stored values of a window."""
+        end_row, end_col = window.stop
+        return _load(self.path, self.stamp)[frames, None, window.row : end_row, window.col : end_col]
+
+    def valid(self, frames: slice, window: Window) -> Array:
+        """True where a value is finite."""
+        if self.dtype.kind != "f":
+            count = len(range(*frames.indices(self.shape[0])))
+            return np.broadcast_to(np.True_, (count, 1, window.height, window.width))
+        return np.isfinite(self.read(frames, window))
+
+    def select(self, bands: Sequence[int]) -> VolumeSource:
+        """The volume itself: it has one band."""
+        return self
+
+
+def suffix_of(path: str) -> str | None:
+    """The volume suffix of a path, if it has one."""
+    name = os.path.basename(path).lower()
+    return next((s for s in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(s)), None)
+
+
+def stamp_of(path: str) -> tuple[int, int]:
+    """Time and size of a file."""
+    stat = os.stat(path)
+    return stat.st_mtime_ns, stat.st_size
+
+
+def open_volume(path: str) -> Scene:
+    """The scene of a volume; only its header is read.
+
+    Raises:
+        InputError: it cannot be read, has more than 3 axes, several components per voxel, or complex ones.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(path)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    axes, kind = reader.GetDimension(), _type_name(reader.GetPixelID())
+    if axes not in (2, 3):
+        raise InputError(f"{path} of {axes} axes", "2 or 3", "split it into volumes")
+    if reader.GetNumberOfComponents() != 1 or kind not in _TYPES:
+        what = sitk.GetPixelIDValueAsString(reader.GetPixelID())
+        raise InputError(f"{path} of {what}", "one real number per voxel", "split or convert it")
+    size = [*reader.GetSize(), 1][:3]
+    spacing = [*reader.GetSpacing(), 1.0][:3]
+    origin = [*reader.GetOrigin(), 0.0][:3]
+    matrix = np.eye(3)
+    matrix[:axes, :axes] = np.reshape(reader.GetDirection(), (axes, axes))
+    along_row, along_column, along_stack = (tuple(float(v) for v in column) for column in matrix.T)
+    width, height, depth = size
+    planes = tuple(
+        Plane(
+            position=_triple(np.array(origin) + k * spacing[2] * matrix[:, 2]),
+            along_row=_triple(along_row),
+            along_column=_triple(along_column),
+            spacing=(spacing[1], spacing[0]),
+        )
+        for k in range(depth)
+    )
+    metadata = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    return Scene(
+        source=VolumeSource(path, stamp_of(path), (depth, 1, height, width), kind),
+        grid=Grid((height, width), planes=planes),
+        bands=(Band("1", interpretation="gray"),),
+        name=Path(path).name,
+        files=(path,),
+        domain="",
+        headers=VolumeHeaders(axes, _triple(along_stack), spacing[2], metadata),
+        provenance=stated(metadata),
+    )
+
+
+def stated(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The provenance that geomedsr wrote: in fields of its own, or in NIfTI's 80 characters."""
+    own = {key: text for key, text in metadata.items() if key.startswith("GEOMEDSR_")}
+    found = re.match(r"geomedsr (\S+) (\S+) (\S+) x(\d+) (\S+) (kept|free) ([0-9a-f]{8,})", metadata.get("descrip", ""))
+    if own or not found:
+        return own
+    names = ("VERSION", "MODEL", "MODEL_VERSION", "FACTOR", "OPERATOR", "CONSERVED", "MODEL_SHA256")
+    facts = dict(zip((f"GEOMEDSR_{n}" for n in names), found.groups(), strict=True))
+    return {**facts, "GEOMEDSR_CONSERVED": "yes" if found[6] == "kept" else "no"}
+
+
+@lru_cache(maxsize=1)
+def _load(path: str, stamp: tuple[int, int]) -> Array:
+    try:
+        array: Array = sitk.GetArrayFromImage(sitk.ReadImage(path))
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    return array if array.ndim == 3 else array[None]
+
+
+def _unreadable(path: str, error: RuntimeError) -> InputError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return InputError(f"{path}, which SimpleITK cannot read ({lines[-1][:200]})", "a whole volume", "copy it again")
+
+
+def _type_name(pixel: int) -> str:
+    names = {
+        sitk.sitkUInt8: "uint8",
+        sitk.sitkInt8: "int8",
+        sitk.sitkUInt16: "uint16",
+        sitk.sitkInt16: "int16",
+        sitk.sitkUInt32: "uint32",
+        sitk.sitkInt32: "int32",
+        sitk.sitkUInt64: "uint64",
+        sitk.sitkInt64: "int64",
+        sitk.sitkFloat32: "float32",
+        sitk.sitkFloat64: "float64",
+    }
+    return names.get(pixel, "")
+
+
+def _triple(values: Sequence[float] | Array) -> tuple[float, float, float]:
+    x, y, z = (float(v) for v in values)
+    return x, y, z

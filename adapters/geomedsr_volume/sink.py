@@ -1,0 +1,237 @@
+"""Where the slices of an output volume gather, and how they become one file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813
+
+from geomedsr.adapters import Region
+from geomedsr.errors import OutputError, SceneWarning
+from geomedsr.grid import Plane
+from geomedsr.scene import Scene
+from geomedsr.sources import Array
+from geomedsr.stack import Stack
+from geomedsr_volume.reader import VolumeHeaders, suffix_of
+
+#: NIfTI header fields that say what a volume is, not how it lies; the others follow from the image.
+_NIFTI_KEPT = ("aux_file", "intent_code", "intent_name", "intent_p1", "intent_p2", "intent_p3", "cal_max", "cal_min")
+
+
+@dataclass(frozen=True)
+class VolumeSink:
+    """See :class:`geomedsr.adapters.Sink`; a region is a whole slice.
+
+    ``lines`` turn stored values into physical ones, slice by slice, where the source had such and a volume has not;
+    ``kind`` is the type they are written in.
+    """
+
+    target: Path
+    scratch: Path
+    overwrite: bool
+    suffix: str
+    shape: tuple[int, int, int]
+    kind: str
+    lines: tuple[tuple[float, float], ...] | None
+    axes: int
+    spacing: tuple[float, float, float]
+    origin: tuple[float, float, float]
+    direction: tuple[float, ...]
+    metadata: Mapping[str, str]
+
+    def put(self, region: Region, values: Array, valid: Array) -> None:
+        """Store slices, ``(frame, 1, y, x)``."""
+        with self._io():
+            for number, stored in zip(range(region.start, region.stop), values[:, 0], strict=True):
+                if self.lines is not None:
+                    slope, intercept = self.lines[number]
+                    stored = stored.astype(np.float64) * slope + intercept
+                partial = self.scratch / f".{number}.part"
+                partial.write_bytes(np.ascontiguousarray(stored.astype(self.kind)).tobytes())
+                os.replace(partial, self.scratch / f"{number}.raw")
+            (self.scratch / f"{region.key}.done").touch()
+
+    def done(self) -> set[str]:
+        """Keys of the regions that are stored."""
+        return {p.name.removesuffix(".done") for p in self.scratch.glob("*.done")}
+
+    def finish(self) -> None:
+        """Assemble, write, read back, rename."""
+        with self._io():
+            volume = np.empty(self.shape, self.kind)
+            for number in range(self.shape[0]):
+                volume[number] = np.fromfile(self.scratch / f"{number}.raw", self.kind).reshape(self.shape[1:])
+            image = sitk.GetImageFromArray(volume if self.axes == 3 else volume[0])
+            image.SetSpacing(self.spacing[: self.axes])
+            image.SetOrigin(self.origin[: self.axes])
+            matrix = np.reshape(self.direction, (3, 3))[: self.axes, : self.axes]
+            image.SetDirection([float(v) for v in matrix.ravel()])
+            for key, text in self.metadata.items():
+                image.SetMetaData(key, text)
+            result = self.scratch / f"result{self.suffix}"
+            sitk.WriteImage(image, str(result), useCompression=self.suffix != ".nii")
+            written = sitk.GetArrayFromImage(sitk.ReadImage(str(result)))
+            if written.tobytes() != sitk.GetArrayViewFromImage(image).tobytes():
+                raise OSError("what was written does not read back the same: is the disk full?")
+            self._move(result)
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the hidden folder."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _move(self, result: Path) -> None:
+        if self.target.exists() and not self.overwrite:
+            raise _exists(self.target)
+        if self.suffix == ".mhd":  # its pixels lie beside it, and it names them
+            data = next(p for p in self.scratch.iterdir() if p.stem == "result" and p.suffix in (".raw", ".zraw"))
+            final = self.target.with_suffix(data.suffix)
+            text = result.read_text().replace(data.name, final.name)
+            result.write_text(text)
+            os.replace(data, final)
+        os.replace(result, self.target)
+
+    @contextmanager
+    def _io(self) -> Iterator[None]:
+        try:
+            yield
+        except OutputError:
+            raise
+        except (OSError, RuntimeError) as error:
+            raise _unwritable(self.target, " ".join(str(error).split())[-200:]) from error
+
+
+def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
+    """Check everything that can be checked before the work begins, and make the hidden folder.
+
+    Raises:
+        OutputError: the slices are no regular stack; the path is taken, or the source's; or it cannot be written.
+    """
+    suffix = suffix_of(path)
+    assert suffix is not None
+    target = Path(os.path.realpath(path))
+    if any(os.path.exists(f) and target.exists() and os.path.samefile(f, target) for f in scene.files):
+        raise OutputError(f"the output {path}, which is the input itself", "another file", "choose another name")
+    if target.is_dir():
+        raise OutputError(f"the output {path}, a directory", "a file name", "add one to it")
+    if target.exists() and not overwrite:
+        raise _exists(target)
+    spacing, origin, direction = _place(scene)
+    kind, lines = _values(scene)
+    try:
+        scratch = tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
+    except OSError as error:
+        raise _unwritable(target, error.strerror or str(error)) from error
+    headers = scene.headers
+    frames, _, height, width = scene.shape
+    return VolumeSink(
+        target=target,
+        scratch=Path(scratch),
+        overwrite=overwrite,
+        suffix=suffix,
+        shape=(frames, height, width),
+        kind=kind,
+        lines=lines,
+        axes=headers.axes if isinstance(headers, VolumeHeaders) else 3,
+        spacing=spacing,
+        origin=origin,
+        direction=direction,
+        metadata=_metadata(scene, suffix),
+    )
+
+
+def _place(scene: Scene) -> tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, ...]]:
+    """Spacing, origin and direction (SimpleITK's row-major matrix, a column per axis)."""
+    planes = scene.grid.planes
+    first = planes[0]
+    headers = scene.headers
+    if isinstance(headers, VolumeHeaders):
+        along, step = headers.along_stack, headers.step
+        origin = first.position
+    else:
+        along, step, origin = _stacked(scene.name, planes)
+    matrix = np.column_stack([first.along_row, first.along_column, along])
+    between_rows, between_columns = first.spacing
+    return (between_columns, between_rows, step), origin, tuple(float(v) for v in matrix.ravel())
+
+
+def _stacked(
+    name: str, planes: tuple[Plane, ...]
+) -> tuple[tuple[float, float, float], float, tuple[float, float, float]]:
+    """The regular stack nearest to a series of slices: its direction, step and origin."""
+    stack = Stack.of(planes)
+    faults = stack.faults
+    if any(p.spacing != planes[0].spacing for p in planes):
+        faults.append("pixels of several sizes")
+    if faults:
+        raise OutputError(
+            f"{name} with {' and '.join(faults)}, for a volume",
+            "an even stack of slices",
+            "write a DICOM series: name a folder",
+        )
+    normal = np.array(planes[0].normal)
+    step = stack.step or 1.0
+    places = np.array([p.position for p in planes])
+    ideal = np.arange(len(planes))[:, None] * step * normal
+    origin = (places - ideal).mean(0) if len(planes) > 1 else places[0]
+    off = float(np.linalg.norm(places - ideal - origin, axis=1).max())
+    if off > 0.01 * min(*planes[0].spacing, abs(step)):
+        warnings.warn(
+            f"{name} is no exact grid: in a volume its slices lie up to {off:.2g} mm off", SceneWarning, stacklevel=2
+        )
+    if step < 0:
+        normal, step = -normal, -step
+    x, y, z = (float(v) for v in normal)
+    ox, oy, oz = (float(v) for v in origin)
+    return (x, y, z), step, (ox, oy, oz)
+
+
+def _values(scene: Scene) -> tuple[str, tuple[tuple[float, float], ...] | None]:
+    """The type of the volume's values, and the lines that make physical values of stored ones."""
+    slopes, offsets = scene.lines
+    lines = tuple((float(s), float(o)) for s, o in zip(slopes[:, 0], offsets[:, 0], strict=True))
+    lines = lines * (scene.shape[0] if len(lines) == 1 else 1)
+    if set(lines) == {(1.0, 0.0)}:
+        return str(scene.dtype), None
+    whole = scene.dtype.kind in "iu" and all(s == 1 and o == int(o) for s, o in lines)
+    if not whole:
+        return "float32", lines
+    low, high = scene.bands[0].limits or (int(np.iinfo(scene.dtype).min), int(np.iinfo(scene.dtype).max))
+    ends = [low + min(o for _, o in lines), high + max(o for _, o in lines)]
+    fits = np.iinfo(np.int16).min <= ends[0] and ends[1] <= np.iinfo(np.int16).max
+    return ("int16" if fits else "int32"), lines
+
+
+def _metadata(scene: Scene, suffix: str) -> dict[str, str]:
+    """What the source said of itself, and what made this: NIfTI has 80 characters for it."""
+    before = scene.headers.metadata if isinstance(scene.headers, VolumeHeaders) else {}
+    p = {key.removeprefix("GEOMEDSR_"): text for key, text in scene.provenance.items()}
+    if suffix in (".nii", ".nii.gz"):
+        kept = {key: text for key, text in before.items() if key in _NIFTI_KEPT}
+        if "MODEL" in p:
+            agreed = "kept" if p["CONSERVED"] == "yes" else "free"
+            start = (
+                f"geomedsr {p['VERSION']} {p['MODEL']} {p['MODEL_VERSION']} x{p['FACTOR']} {p['OPERATOR']} {agreed} "
+            )
+            kept["descrip"] = kept["ITK_FileNotes"] = (start + p["MODEL_SHA256"])[:79]
+        return kept
+    kept = {
+        key: text for key, text in before.items() if not key.startswith(("ITK_", "NRRD_", "qform", "sform", "dim["))
+    }
+    return {**kept, **scene.provenance}
+
+
+def _exists(target: Path) -> OutputError:
+    return OutputError(f"the output {target}, which exists", "a new name", "add --overwrite to replace it")
+
+
+def _unwritable(target: Path, why: str) -> OutputError:
+    return OutputError(f"the output {target} ({why})", "room and permission to write there", "choose another place")
