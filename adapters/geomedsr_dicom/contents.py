@@ -17,11 +17,8 @@ def contents(path: str) -> Contents:
     """The series under a path, usable or not, and how many other files there are."""
     found = index(path)
     root = os.path.abspath(path)
-    notes = []
-    if found.others:
-        notes.append(f"{found.others} DICOM file{'s' * (found.others != 1)} without an image, skipped")
-    if found.foreign:
-        notes.append(f"{found.foreign} file{'s' * (found.foreign != 1)} that are no DICOM, skipped")
+    counts = {"of DICOM without an image": found.others, "of another kind": found.foreign}
+    notes = [f"{count} file{'s' * (count != 1)} {what}, skipped" for what, count in counts.items() if count]
     return Contents(tuple(_item(s, root) for s in found.series), tuple(notes))
 
 

@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parse(words)
         with warnings.catch_warnings():
+            warnings.filterwarnings("always", category=SceneWarning)
             warnings.showwarning = _warn
             return int(options.run(options) or 0)
     except (GeomedsrError, UsageError) as error:

@@ -1,0 +1,149 @@
+"""Each promise that verify tells of can be broken, and is then told as broken."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import rasterio
+from pydicom.dataset import Dataset
+
+import geomedsr
+from dicom.conftest import SECRETS, files
+from geomedsr.cli import main
+from geomedsr.models import Model
+from geomedsr.verify import Check, verify
+
+Series = Callable[..., Path]
+
+
+@pytest.fixture
+def result(series: Series, tmp_path: Path, ct_model: Model) -> tuple[Path, Path]:
+    source = series(2, WindowCenter=40)
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), ct_model), tmp_path / "out")
+    return source, tmp_path / "out"
+
+
+def broken(checks: list[Check]) -> str:
+    return "\n".join(f"{c.promise}: {c.detail}" for c in checks if c.kept is False)
+
+
+def one_count(ds: Dataset) -> None:
+    values = ds.pixel_array.copy()
+    values[7, 9] += 1
+    ds.PixelData = values.tobytes()
+
+
+def half_a_pixel(ds: Dataset) -> None:
+    ds.ImagePositionPatient = [float(v) + d for v, d in zip(ds.ImagePositionPatient, (0.175, 0.2, 0), strict=True)]
+
+
+TAMPERED = {
+    "a count": (one_count, "the mean of each 2 × 2 block"),
+    "position as it was": (half_a_pixel, "same field of view"),
+    "spacing as it was": (lambda ds: setattr(ds, "PixelSpacing", [0.8, 0.7]), "same field of view"),
+    "rescale": (lambda ds: setattr(ds, "RescaleIntercept", -1000), "same scale, offset and unit"),
+    "patient": (lambda ds: setattr(ds, "PatientID", "other"), "patient unchanged: PatientID differs"),
+    "patient gone": (lambda ds: ds.__delattr__("PatientSex"), "patient unchanged: PatientSex differs"),
+    "study": (lambda ds: setattr(ds, "StudyInstanceUID", "2.25.9"), "StudyInstanceUID differs"),
+    "frame of reference": (lambda ds: setattr(ds, "FrameOfReferenceUID", "2.25.9"), "FrameOfReferenceUID differs"),
+    "window": (lambda ds: setattr(ds, "WindowCenter", 50), "WindowCenter differs"),
+    "series UID reused": (lambda ds: setattr(ds, "SeriesInstanceUID", "2.25.2"), "SeriesInstanceUID as it was"),
+    "instance UID": (lambda ds: setattr(ds, "SOPInstanceUID", "2.25.5"), "file meta names another"),
+    "original": (lambda ds: setattr(ds, "ImageType", ["ORIGINAL", "PRIMARY", "AXIAL"]), "ImageType"),
+    "no description": (lambda ds: setattr(ds, "DerivationDescription", "x"), "DerivationDescription"),
+    "no code": (lambda ds: ds.__delattr__("DerivationCodeSequence"), "DerivationCodeSequence"),
+    "no source": (lambda ds: ds.__delattr__("SourceImageSequence"), "does not name the source"),
+    "no equipment": (lambda ds: ds.__delattr__("ContributingEquipmentSequence"), "ContributingEquipmentSequence"),
+    "no label": (lambda ds: ds.__delattr__("ContentQualification"), "ContentQualification"),
+    "icon": (lambda ds: setattr(ds, "IconImageSequence", [Dataset()]), "IconImageSequence"),
+    "overlay": (lambda ds: ds.add_new(0x60000010, "US", 20), "overlays"),
+    "model": (lambda ds: setattr(ds, "DerivationDescription", "geomedsr"), "it says which model made it"),
+}
+
+
+def save(ds: Dataset, path: Path) -> None:
+    ds.save_as(path, enforce_file_format=False)
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+def test_what_was_tampered_with_is_told(result: tuple[Path, Path], case: str) -> None:
+    source, out = result
+    assert broken(verify(source, out)) == ""
+    edit, said = TAMPERED[case]
+    for path in files(out):  # whole: a series of two kinds would not open
+        ds = pydicom.dcmread(path)
+        edit(ds)
+        save(ds, path)
+    assert said in broken(verify(source, out))
+
+
+def test_a_slice_too_few_is_told(result: tuple[Path, Path]) -> None:
+    source, out = result
+    files(out)[1].unlink()
+    assert "every frame and band there" in broken(verify(source, out))
+
+
+def test_the_validators_run_and_their_words_count(result: tuple[Path, Path]) -> None:
+    if shutil.which("dciodvfy") is None or shutil.which("dcentvfy") is None:
+        pytest.skip("dciodvfy and dcentvfy (Debian's dicom3tools) are not installed")
+    source, out = result
+    checks = {c.promise.split()[0]: c for c in verify(source, out)}
+    assert (checks["dciodvfy"].kept, checks["dcentvfy"].kept) == (True, True)
+    ds = pydicom.dcmread(out / "0001.dcm")
+    del ds.PatientPosition
+    ds.PatientSex = "M"
+    save(ds, out / "0001.dcm")
+    checks = {c.promise.split()[0]: c for c in verify(source, out)}
+    assert "PatientPosition" in checks["dciodvfy"].detail
+    assert (checks["dciodvfy"].kept, checks["dcentvfy"].kept) == (False, False)
+
+
+def test_on_the_command_line(result: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = map(str, result)
+    assert main(["verify", source, out]) == 0
+    text = capsys.readouterr().out
+    assert "kept    the mean of each 2 × 2 block is the source's pixel: bit for bit" in text
+    assert "BROKEN" not in text
+    ds = pydicom.dcmread(result[1] / "0001.dcm")
+    ds.PatientName = "Grace^Hopper^Other"
+    save(ds, result[1] / "0001.dcm")
+    assert main(["verify", source, out, "--json"]) == 1
+    text = capsys.readouterr().out
+    assert [c["promise"] for c in json.loads(text) if c["kept"] is False and "entvfy" not in c["promise"]] == [
+        "patient unchanged"
+    ]
+    assert not any(secret in text for secret in SECRETS)
+
+
+def test_rasters_too(tmp_path: Path, tiny_path: Path, raster: Callable[..., Path]) -> None:
+    values = np.random.default_rng(0).integers(0, 5000, (2, 30, 40)).astype("uint16")
+    values[:, :5] = 0
+    source, out = raster(values, nodata=0), tmp_path / "out.tif"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), tiny_path), out)
+    checks = verify(source, out)
+    assert broken(checks) == ""
+    assert len(checks) >= 9
+    with rasterio.open(out) as dataset:
+        profile, data = dataset.profile, dataset.read()
+    for name, change, said in (
+        ("shift.tif", {"transform": profile["transform"] @ profile["transform"].translation(0.5, 0)}, "field of view"),
+        ("crs.tif", {"crs": "EPSG:32619"}, "CRS differs"),
+        ("nodata.tif", {"nodata": 7}, "no-data value"),
+        ("type.tif", {"dtype": "int32"}, "storage type"),
+    ):
+        plain = {
+            k: v for k, v in profile.items() if k in ("count", "width", "height", "crs", "transform", "nodata", "dtype")
+        }
+        with rasterio.open(tmp_path / name, "w", driver="GTiff", **{**plain, **change}) as dataset:
+            dataset.write(data.astype(change.get("dtype", data.dtype)))
+        text = broken(verify(source, tmp_path / name))
+        assert said in text
+        assert "it says which model made it" in text
+    data[0, 50, 50] += 1
+    with rasterio.open(tmp_path / "count.tif", "w", driver="GTiff", **plain) as dataset:
+        dataset.write(data)
+    assert "the mean of each 4 × 4 block" in broken(verify(source, tmp_path / "count.tif"))

@@ -1,0 +1,221 @@
+"""NIfTI, NRRD and MetaImage: values, world positions, metadata; and what DICOM series become in them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from conftest import block_sums
+from dicom.conftest import pixels, save_medical
+from pydicom.dataset import Dataset
+
+import geomedsr
+from geomedsr.cli import main
+from geomedsr.errors import InputError, OutputError, SceneWarning
+from geomedsr.models import Model, load_model
+from geomedsr.verify import verify
+
+FORMATS = [".nii", ".nii.gz", ".nrrd", ".mha", ".mhd"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    return load_model(save_medical(tmp_path_factory.mktemp("models") / "ct.safetensors"))
+
+
+def oblique(dtype: str = "int16", depth: int = 4, planar: bool = False) -> sitk.Image:
+    values = np.stack([pixels(seed=i) for i in range(depth)]).astype(dtype) - (500 if dtype[0] != "u" else 0)
+    image = sitk.GetImageFromArray(values[0] if planar else values)
+    if planar:
+        image.SetSpacing((0.7, 0.8))
+        image.SetOrigin((-10, 20.5))
+        return image
+    image.SetSpacing((0.7, 0.8, 3.0))
+    image.SetOrigin((-10.25, 20.5, 30.125))
+    turn = sitk.Euler3DTransform()
+    turn.SetRotation(0.3, -0.2, 0.4)
+    image.SetDirection(turn.GetMatrix())
+    return image
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Callable[..., Path]:
+    def make(suffix: str = ".nii.gz", image: sitk.Image | None = None) -> Path:
+        path = tmp_path / f"in{suffix}"
+        sitk.WriteImage(image or oblique(), str(path))
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_landmark_keeps_its_place_and_blocks_their_mean(
+    volume: Callable[..., Path], tmp_path: Path, model: Model, suffix: str
+) -> None:
+    source, out = volume(suffix), tmp_path / f"out{suffix}"
+    scene = geomedsr.open(source)
+    assert scene.shape == (4, 1, 20, 24)
+    geomedsr.write(geomedsr.upscale(scene, model), out)
+    before, after = sitk.ReadImage(str(source)), sitk.ReadImage(str(out))
+    assert after.GetSize() == (48, 40, 4)
+    assert after.GetPixelID() == before.GetPixelID()
+    for point in ((0, 0, 0), (23, 19, 3), (7.25, 3.5, 1.5)):
+        world = before.TransformContinuousIndexToPhysicalPoint(point)
+        expected = ((point[0] + 0.5) * 2 - 0.5, (point[1] + 0.5) * 2 - 0.5, point[2])
+        np.testing.assert_allclose(after.TransformPhysicalPointToContinuousIndex(world), expected, atol=0.01)
+    values = sitk.GetArrayFromImage(after)
+    assert (block_sums(values, 2) == 4 * sitk.GetArrayFromImage(before).astype(object)).all()
+    checks = verify(source, out)
+    assert [c for c in checks if c.kept is False] == []
+    assert len(checks) >= 9
+
+
+def test_nibabel_finds_the_same_places(volume: Callable[..., Path], tmp_path: Path, model: Model) -> None:
+    source, out = volume(), tmp_path / "out.nii.gz"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), model), out)
+    before, after = nibabel.load(source), nibabel.load(out)
+    assert before.header.get_xyzt_units()[0] == after.header.get_xyzt_units()[0] == "mm"
+    np.testing.assert_allclose(
+        after.affine @ [2 * 7.25 + 0.5, 2 * 3.5 + 0.5, 2, 1], before.affine @ [7.25, 3.5, 2, 1], atol=1e-4
+    )
+    assert after.affine[:3, :3] == pytest.approx(before.affine[:3, :3] @ np.diag([0.5, 0.5, 1]), abs=1e-6)
+    assert after.get_data_dtype() == before.get_data_dtype()
+    text = bytes(after.header["descrip"]).decode()
+    assert text.startswith(f"geomedsr {geomedsr.__version__} tiny-ct 0.0.1 x2 block-mean kept {model.sha256[:8]}")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32", "float64"])
+def test_every_type_comes_out_as_it_went_in(
+    volume: Callable[..., Path], tmp_path: Path, model: Model, dtype: str
+) -> None:
+    source, out = volume(".nrrd", oblique(dtype)), tmp_path / "out.nrrd"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), model), out)
+    assert geomedsr.open(out).dtype == dtype
+    assert [c for c in verify(source, out) if c.kept is False] == []
+
+
+def test_a_single_slice_stays_one(volume: Callable[..., Path], tmp_path: Path, model: Model) -> None:
+    source, out = volume(".mha", oblique(planar=True)), tmp_path / "out.mha"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), model), out)
+    image = sitk.ReadImage(str(out))
+    assert image.GetSize() == (48, 40)
+    assert image.GetSpacing() == pytest.approx((0.35, 0.4))
+    assert image.GetOrigin() == pytest.approx((-10 - 0.175, 20.5 - 0.2))
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_metadata_and_provenance(volume: Callable[..., Path], tmp_path: Path, model: Model, suffix: str) -> None:
+    image = oblique()
+    image.SetMetaData("Scanner", "A")
+    out = tmp_path / f"out{suffix}"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(volume(suffix, image)), model), out)
+    written = sitk.ReadImage(str(out))
+    assert written.GetMetaData("Scanner") == "A"
+    assert written.GetMetaData("GEOMEDSR_MODEL_SHA256") == model.sha256
+
+
+def test_a_volume_needs_a_model(
+    volume: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["upscale", str(volume()), str(tmp_path / "out.nii.gz")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "does not say what it shows" in error
+    assert "--model" in error
+
+
+def test_refused(volume: Callable[..., Path], tmp_path: Path, model: Model) -> None:
+    vector = sitk.GetImageFromArray(np.zeros((3, 4, 5, 3), "uint8"), isVector=True)
+    four = sitk.JoinSeries([oblique(), oblique()])
+    broken = volume(".nrrd")
+    broken.write_bytes(broken.read_bytes()[:-500])
+    with pytest.raises(InputError, match="SimpleITK cannot read"):
+        geomedsr.open(broken).data.compute()
+    for image, said in ((vector, "one real number per voxel"), (four, "of 4 axes")):
+        with pytest.raises(InputError, match=said):
+            geomedsr.open(volume(".nii", image))
+    with pytest.raises(InputError, match="does not exist"):
+        geomedsr.open(tmp_path / "missing.nii.gz")
+    (tmp_path / "empty.nii").touch()
+    with pytest.raises(InputError, match="SimpleITK cannot read"):
+        geomedsr.open(tmp_path / "empty.nii")
+    source = volume(".mha")
+    sr = geomedsr.upscale(geomedsr.open(source), model)
+    (tmp_path / "there.mha").write_text("precious")
+    for target, options, said in (
+        (source, {"overwrite": True}, "the input itself"),
+        (tmp_path / "there.mha", {}, "which exists"),
+        (tmp_path / "folder", {}, "one that an adapter writes"),
+        (tmp_path / "missing" / "a.mha", {}, "permission to write"),
+    ):
+        with pytest.raises(OutputError, match=said):
+            geomedsr.write(sr, target, **options)
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> Callable[..., Path]:
+    from dicom.conftest import save, slice_of
+
+    def make(edit: Callable[[Dataset, int], None]) -> Path:
+        for index in range(4):
+            ds = slice_of(pixels(seed=index), index)
+            edit(ds, index)
+            save(ds, tmp_path / "in" / f"{index}.dcm")
+        return tmp_path / "in"
+
+    return make
+
+
+def test_a_dicom_series_becomes_a_volume_of_hu(series: Callable[..., Path], tmp_path: Path, model: Model) -> None:
+    source, out = series(lambda ds, i: None), tmp_path / "out.nii.gz"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), model), out)
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(source)))
+    before, after = reader.Execute(), sitk.ReadImage(str(out))
+    assert after.GetPixelIDTypeAsString() == "16-bit signed integer" or after.GetPixelIDTypeAsString().startswith("32")
+    hu = sitk.GetArrayFromImage(after).astype(int)
+    np.testing.assert_array_equal(
+        hu.reshape(4, 20, 2, 24, 2).sum((2, 4)), 4 * sitk.GetArrayFromImage(before).astype(int)
+    )
+    world = before.TransformContinuousIndexToPhysicalPoint((7.25, 3.5, 2))
+    np.testing.assert_allclose(after.TransformPhysicalPointToContinuousIndex(world), (15, 7.5, 2), atol=0.01)
+
+
+def test_slopes_become_floats(series: Callable[..., Path], tmp_path: Path, model: Model) -> None:
+    source = series(lambda ds, i: setattr(ds, "RescaleSlope", 0.5 + i))
+    scene = geomedsr.upscale(geomedsr.open(source), model)
+    geomedsr.write(scene, tmp_path / "out.nrrd")
+    image = sitk.ReadImage(str(tmp_path / "out.nrrd"))
+    np.testing.assert_allclose(sitk.GetArrayFromImage(image), scene.physical().values[:, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("depths", "lean", "said"),
+    [
+        ([0, 4, 12, 16], 0, "gaps where 1 slice would fit"),
+        ([0, 4, 8.3, 12], 0, "differs by up to 8%"),
+        ([0, 4, 4, 8], 0, "position of another"),
+        ([0, 4, 8, 12], 0.03, "1.7° off"),
+    ],
+)
+def test_only_a_volume_refuses_an_uneven_stack(
+    series: Callable[..., Path], tmp_path: Path, model: Model, depths: list[float], lean: float, said: str
+) -> None:
+    def place(ds: Dataset, i: int) -> None:
+        ds.ImagePositionPatient = [lean * depths[i], 0, depths[i]]
+
+    with pytest.warns(SceneWarning, match=said):
+        scene = geomedsr.upscale(geomedsr.open(series(place)), model)
+    with pytest.raises(OutputError, match=said):
+        geomedsr.write(scene, tmp_path / "out.nii.gz")
+    geomedsr.write(scene, tmp_path / "out")
+
+
+def test_a_small_wander_is_told_not_refused(series: Callable[..., Path], tmp_path: Path, model: Model) -> None:
+    source = series(lambda ds, i: setattr(ds, "ImagePositionPatient", [0.02 * i, 0, [0, 6.96, 14.0, 21.0][i]]))
+    scene = geomedsr.upscale(geomedsr.open(source), model)
+    with pytest.warns(SceneWarning, match=r"slices lie up to 0\.\d+ mm off"):
+        geomedsr.write(scene, tmp_path / "out.nii.gz")
