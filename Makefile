@@ -2,8 +2,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: demo test test-slow lint bench clean
-demo: .venv/demo       ## Upscale the shipped sample into demo/
+demo: .venv/demo       ## Upscale the shipped samples into demo/
 	$(BIN)/python examples/demo.py
+	$(BIN)/python examples/demo_medical.py
 
 test: .venv/test       ## Install the test tools and run the suite
 	$(BIN)/python -m pytest -m "not slow"
@@ -17,8 +18,10 @@ lint: .venv/lint       ## ruff, mypy
 	$(BIN)/mypy
 
 bench: .venv/demo      ## Quality and speed tables; on the sample, or with DATA=FOLDER on the validation scenes
-	$(BIN)/python benchmarks/quality.py $(DATA)
+	$(BIN)/python benchmarks/quality.py $(if $(DATA),$(DATA)/satellite)
+	$(BIN)/python benchmarks/quality_medical.py $(DATA)
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/speed_series.py
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"error: got Python {v[0]}.{v[1]}, expected 3.11 or later: run make PYTHON=python3.11")'

@@ -13,10 +13,12 @@ from geomedsr.errors import GeomedsrError
 from geomedsr.grid import Grid, Window
 from geomedsr.inference import upscale, write
 from geomedsr.models import Model, load_model
+from geomedsr.promises import Check, verify
 from geomedsr.scene import Band, Scene
 
 __all__ = [
     "Band",
+    "Check",
     "GeomedsrError",
     "Grid",
     "Model",
@@ -26,5 +28,6 @@ __all__ = [
     "load_model",
     "open",
     "upscale",
+    "verify",
     "write",
 ]

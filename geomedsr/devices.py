@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import re
+from functools import lru_cache
 
 import torch
 
@@ -24,3 +27,23 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= count:
         raise DeviceError(f"the device {name}", f"one of {count} CUDA devices, or cpu", "use --device cpu")
     return device
+
+
+@lru_cache(maxsize=1)
+def keep_memory() -> bool:
+    """Let the C library keep the memory that a network's activations free, for the next ones; whether it does.
+
+    glibc gives large blocks back to the system at once and asks for them again, zeroed page by page, at the next
+    layer: on CPUs that took up to half of the time of inference (docs/decisions/0008). What is kept is at most
+    what was in use at once. It is left alone where the user has set one of glibc's ``MALLOC_`` variables.
+    """
+    if any(name.startswith("MALLOC_") for name in os.environ):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False  # another C library
+    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
+    return bool(mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)) and bool(
+        mallopt(trim_threshold, most)
+    )

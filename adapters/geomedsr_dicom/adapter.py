@@ -8,8 +8,8 @@ from typing import Any
 
 from geomedsr.adapters import Contents
 from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.promises import Check
 from geomedsr.scene import Scene
-from geomedsr.verify import Check
 from geomedsr_dicom.checks import checks
 from geomedsr_dicom.contents import contents
 from geomedsr_dicom.headers import Frame, looks_like_dicom, read_header

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pydicom
 from pydicom.dataset import Dataset
 
+from geomedsr.promises import Check
 from geomedsr.scene import Scene
-from geomedsr.verify import Check
 from geomedsr_dicom.headers import Frame, quiet
 
 #: Attributes that must be what they were (PS3.3 C.7.1 to C.7.4, C.7.5.1, C.8.2.1, C.8.3.1, C.11.1, C.11.2).

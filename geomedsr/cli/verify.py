@@ -9,7 +9,7 @@ from geomedsr.cli.output import print_json
 
 def run(options: argparse.Namespace) -> int:
     """Print each promise as kept or broken; 1 if one is broken."""
-    from geomedsr.verify import verify
+    from geomedsr.promises import verify
 
     checks = verify(options.src, options.dst, series=options.series)
     if options.json:

@@ -14,6 +14,7 @@ from dask.delayed import delayed
 from tqdm import tqdm
 
 from geomedsr.adapters import Region, Sink, open_sink
+from geomedsr.devices import keep_memory
 from geomedsr.grid import Window
 from geomedsr.inference.upscale import UpscaledSource
 from geomedsr.scene import Scene
@@ -44,6 +45,7 @@ def write(
         InputError: the source fails in some window.
     """
     sink = open_sink(scene, path, overwrite, **options)
+    keep_memory()
     threads = torch.get_num_threads()
     try:
         regions = [r for r in plan(scene.source) if r.key not in sink.done()]

@@ -33,6 +33,9 @@ from geomedsr.values import ValueScale
 #: Side of a tile in input pixels when the user names none.
 TILE = 256
 
+#: The most for slices of a series, which are regions of their own: most are one tile then, with the least halo.
+SLICE_TILE = 512
+
 #: torch gives a single image of up to 20 480 numbers to a kernel other than oneDNN's.
 _SMALL = 1 << 15
 
@@ -79,7 +82,7 @@ def upscale(
         model=model,
         computed=computed,
         nodata=output_nodata(scene),
-        tile=tile or (TILE if len(scene.bands) <= 8 else TILE // 2),
+        tile=tile or _tile(scene),
         device=device,
         conserve=conserve,
         values=scene.values.select(computed),
@@ -98,6 +101,14 @@ def upscale(
         rescale=scene.rescale,
         headers=scene.headers,
     )
+
+
+def _tile(scene: Scene) -> int:
+    """A tile that keeps memory bounded and its halo small beside it."""
+    if scene.grid.planes:  # each slice in equal parts
+        side = max(scene.shape[2:])
+        return -(-side // -(-side // SLICE_TILE))
+    return TILE if len(scene.bands) <= 8 else TILE // 2
 
 
 def output_nodata(scene: Scene) -> tuple[float | int | None, ...]:

@@ -15,7 +15,7 @@ import geomedsr
 from dicom.conftest import SECRETS, files
 from geomedsr.cli import main
 from geomedsr.models import Model
-from geomedsr.verify import Check, verify
+from geomedsr.promises import Check, verify
 
 Series = Callable[..., Path]
 

@@ -23,7 +23,7 @@ import geomedsr
 from dicom.conftest import SECRETS, TILTED, enhanced, errors, files, pixels, save, slice_of, stored
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.models import Model
-from geomedsr.verify import verify
+from geomedsr.promises import verify
 
 Series = Callable[..., Path]
 

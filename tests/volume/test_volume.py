@@ -15,7 +15,7 @@ import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.models import Model, load_model
-from geomedsr.verify import verify
+from geomedsr.promises import verify
 
 FORMATS = [".nii", ".nii.gz", ".nrrd", ".mha", ".mhd"]
 
