@@ -26,22 +26,21 @@ CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 SAMPLE = Path(__file__).parents[1] / "examples" / "sentinel2_coast"
 
 
-def save_tiny(path: Path, scale: int = 4, channels: int = 1, seed: int = 0) -> Path:
-    """A small network whose random weights move every pixel, as a model file."""
-    descriptor = Descriptor(
-        name="tiny",
-        version="0.0.1",
-        architecture="compact",
-        options={"width": 8, "blocks": 2},
-        scale=scale,
-        channels=channels,
-        value_range=(1, 99),
-    )
+def save_tiny(path: Path, scale: int = 4, channels: int = 1, seed: int = 0, size: float = 0.15, **card: Any) -> Path:
+    """A small network whose random weights move every pixel, as a model file; ``card`` changes its descriptor."""
+    facts = {
+        "name": "tiny",
+        "version": "0.0.1",
+        "architecture": "compact",
+        "options": {"width": 8, "blocks": 2},
+        "value_range": (1, 99),
+    }
+    descriptor = Descriptor(scale=scale, channels=channels, **(facts | card))
     torch.manual_seed(seed)
     module = build(descriptor)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter.copy_(torch.randn(parameter.shape) * 0.15)
+            parameter.copy_(torch.randn(parameter.shape) * size)
     save_model(module, descriptor, path)
     return path
 

@@ -10,7 +10,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pydicom.dataset import Dataset
 from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
 from geomedsr.grid import Plane
+from geomedsr.outputs import exists, scratch_folder, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr_dicom.derive import NOT_DIAGNOSTIC, Job, derive_classic, derive_enhanced, describe, walk
@@ -129,7 +129,7 @@ class SeriesSink:
             else:
                 self.target.rmdir()
         elif self.target.exists() and not self.overwrite:
-            raise _exists(self.target)
+            raise exists(self.target)
         os.replace(made, self.target)
 
     @contextmanager
@@ -139,7 +139,7 @@ class SeriesSink:
         except (InputError, OutputError):
             raise
         except OSError as error:
-            raise _unwritable(self.target, error.strerror or str(error)) from error
+            raise unwritable(self.target, error.strerror or str(error)) from error
         except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
             # pydicom's texts may quote a header's values
             raise InputError(
@@ -165,10 +165,10 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     _check_target(scene, path, target, overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
-        os.mkdir(Path(scratch) / "series")
     except OSError as error:
-        raise _unwritable(target, error.strerror or str(error)) from error
+        raise unwritable(target, error.strerror or str(error)) from error
+    scratch = scratch_folder(target)
+    (scratch / "series").mkdir()
     header = read_header(frames[0].path)
     if header is None:
         shutil.rmtree(scratch)
@@ -176,7 +176,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     description, model = describe(scene.provenance)
     return SeriesSink(
         target=target,
-        scratch=Path(scratch),
+        scratch=scratch,
         single=single,
         overwrite=overwrite,
         multiframe=header.sop_class not in CLASSIC,
@@ -203,7 +203,7 @@ def _check_target(scene: Scene, path: str, target: Path, overwrite: bool) -> Non
         raise OutputError(f"the output {path}, which holds the input", "another folder", "choose another name")
     if target.is_dir() and any(target.iterdir()):
         if not overwrite:
-            raise _exists(target)
+            raise exists(target)
         strangers = [p for p in target.rglob("*") if p.is_file() and not _ours(p)]
         if strangers:
             raise OutputError(
@@ -212,7 +212,7 @@ def _check_target(scene: Scene, path: str, target: Path, overwrite: bool) -> Non
                 "choose another name",
             )
     elif target.exists() and not target.is_dir() and not overwrite:
-        raise _exists(target)
+        raise exists(target)
 
 
 def _ours(path: Path) -> bool:
@@ -266,11 +266,3 @@ def _set_pixels(ds: Dataset, pixels: object) -> None:
     if isinstance(pixels, bytes) and len(pixels) % 2:
         pixels += b"\0"
     ds.add_new("PixelData", "OW", pixels)
-
-
-def _exists(target: Path) -> OutputError:
-    return OutputError(f"the output {target}, which exists", "a new name", "add --overwrite to replace it")
-
-
-def _unwritable(target: Path, why: str) -> OutputError:
-    return OutputError(f"the output {target} ({why})", "room and permission to write there", "choose another place")

@@ -11,7 +11,6 @@ import errno
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from rasterio.windows import Window as RasterWindow
 from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
 from geomedsr.grid import Grid
+from geomedsr.outputs import exists, file_target, publish, scratch_folder, unwritable
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
 from geomedsr_geotiff import namespaces
@@ -110,7 +110,7 @@ class RasterSink:
             self._check(result)
             replaced = self.target.exists()
             if replaced and not self.overwrite:
-                raise _exists(self.target)
+                raise exists(self.target)
             for suffix in _SIDECARS:
                 beside = Path(f"{self.target}{suffix}")
                 made = Path(f"{result}{suffix}")
@@ -118,20 +118,8 @@ class RasterSink:
                     os.replace(made, beside)
                 elif replaced:
                     beside.unlink(missing_ok=True)
-            if self.overwrite:
-                os.replace(result, self.target)
-            else:
-                self._publish(result)
+            publish(result, self.target, self.overwrite)
         self.discard()
-
-    def _publish(self, result: Path) -> None:
-        """Give the result its name, unless somebody else took it in the meantime."""
-        try:
-            os.link(result, self.target)
-        except FileExistsError as error:
-            raise _exists(self.target) from error
-        except OSError:  # a file system without links
-            os.replace(result, self.target)
 
     def discard(self) -> None:
         """Remove the scratch folder."""
@@ -225,7 +213,7 @@ class RasterSink:
         except (InputError, OutputError):
             raise
         except (OSError, RasterioError, CPLE_BaseError) as error:
-            raise _unwritable(self.target, one_line(error)) from error
+            raise unwritable(self.target, one_line(error)) from error
 
 
 def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
@@ -237,21 +225,10 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
     """
     if "://" in path or path.startswith("/vsi"):
         raise OutputError(f"the output {path}", "a path on a local disk", "write there, then copy it")
-    target = Path(os.path.realpath(path))
-    if target.exists() and any(os.path.exists(f) and os.path.samefile(f, target) for f in scene.files):
-        raise OutputError(f"the output {path}, which is the input itself", "another file", "choose another name")
-    if target.is_dir():
-        raise OutputError(f"the output {path}, a directory", "a file name", "add one to it")
-    if target.exists() and not overwrite:
-        raise _exists(target)
+    target = file_target(scene, path, overwrite)
     driver = FORMATS[target.suffix.lower()]
     _check_format(scene, driver)
-    if not target.parent.is_dir():
-        raise OutputError(f"the output {path}", "a folder that exists", f"make {target.parent} first")
-    try:
-        scratch = tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
-    except OSError as error:
-        raise _unwritable(target, one_line(error)) from error
+    scratch = scratch_folder(target)
     need, free = 2 * math.prod(scene.shape) * scene.dtype.itemsize, shutil.disk_usage(target.parent).free
     if free < need:
         os.rmdir(scratch)
@@ -265,7 +242,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
     merged.setdefault("", {}).update(scene.provenance)
     return RasterSink(
         target=target,
-        scratch=Path(scratch),
+        scratch=scratch,
         driver=driver,
         overwrite=overwrite,
         shape=(count, height, width),
@@ -307,13 +284,3 @@ def _needs_mask(scene: Scene) -> bool:
 
 def _comparable(nodata: float | int | None) -> float | int | str | None:
     return "nan" if isinstance(nodata, float) and math.isnan(nodata) else nodata
-
-
-def _exists(target: Path) -> OutputError:
-    return OutputError(f"the output {target}, which exists", "a new name", "add --overwrite to replace it")
-
-
-def _unwritable(target: Path, why: str) -> OutputError:
-    return OutputError(
-        f"the output {target} ({why})", "room and permission to write there", "free space, or choose another place"
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import SimpleITK as sitk  # noqa: N813
 from geomedsr.adapters import Region
 from geomedsr.errors import OutputError, SceneWarning
 from geomedsr.grid import Plane
+from geomedsr.outputs import exists, file_target, publish, scratch_folder, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.stack import Stack
@@ -90,14 +90,14 @@ class VolumeSink:
 
     def _move(self, result: Path) -> None:
         if self.target.exists() and not self.overwrite:
-            raise _exists(self.target)
+            raise exists(self.target)
         if self.suffix == ".mhd":  # its pixels lie beside it, and it names them
             data = next(p for p in self.scratch.iterdir() if p.stem == "result" and p.suffix in (".raw", ".zraw"))
             final = self.target.with_suffix(data.suffix)
             text = result.read_text().replace(data.name, final.name)
             result.write_text(text)
             os.replace(data, final)
-        os.replace(result, self.target)
+        publish(result, self.target, self.overwrite)
 
     @contextmanager
     def _io(self) -> Iterator[None]:
@@ -106,7 +106,7 @@ class VolumeSink:
         except OutputError:
             raise
         except (OSError, RuntimeError) as error:
-            raise _unwritable(self.target, " ".join(str(error).split())[-200:]) from error
+            raise unwritable(self.target, " ".join(str(error).split())[-200:]) from error
 
 
 def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
@@ -117,24 +117,15 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     """
     suffix = suffix_of(path)
     assert suffix is not None
-    target = Path(os.path.realpath(path))
-    if any(os.path.exists(f) and target.exists() and os.path.samefile(f, target) for f in scene.files):
-        raise OutputError(f"the output {path}, which is the input itself", "another file", "choose another name")
-    if target.is_dir():
-        raise OutputError(f"the output {path}, a directory", "a file name", "add one to it")
-    if target.exists() and not overwrite:
-        raise _exists(target)
+    target = file_target(scene, path, overwrite)
     spacing, origin, direction = _place(scene)
     kind, lines = _values(scene)
-    try:
-        scratch = tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
-    except OSError as error:
-        raise _unwritable(target, error.strerror or str(error)) from error
+    scratch = scratch_folder(target)
     headers = scene.headers
     frames, _, height, width = scene.shape
     return VolumeSink(
         target=target,
-        scratch=Path(scratch),
+        scratch=scratch,
         overwrite=overwrite,
         suffix=suffix,
         shape=(frames, height, width),
@@ -227,11 +218,3 @@ def _metadata(scene: Scene, suffix: str) -> dict[str, str]:
         key: text for key, text in before.items() if not key.startswith(("ITK_", "NRRD_", "qform", "sform", "dim["))
     }
     return {**kept, **scene.provenance}
-
-
-def _exists(target: Path) -> OutputError:
-    return OutputError(f"the output {target}, which exists", "a new name", "add --overwrite to replace it")
-
-
-def _unwritable(target: Path, why: str) -> OutputError:
-    return OutputError(f"the output {target} ({why})", "room and permission to write there", "choose another place")

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
-import torch
+from conftest import save_tiny
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from geomedsr.models import Descriptor, Model, load_model, save_model
-from geomedsr.models.store import build
+from geomedsr.models import Model, load_model
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 ENHANCED = {"CT": "1.2.840.10008.5.1.4.1.1.2.1", "MR": "1.2.840.10008.5.1.4.1.1.4.1"}
@@ -29,26 +28,10 @@ SECRETS = ("Grace^Hopper", "Hopper", "PID-7734", "19061209")
 TILTED = (0.8, 0.6, 0.0, -0.48, 0.64, 0.6)
 
 
-def save_medical(path: Path, operator: str = "block-mean", domain: str = "CT", seed: int = 0) -> Path:
+def save_medical(path: Path, operator: str = "block-mean", domain: str = "CT") -> Path:
     """A small ×2 network whose random weights move every pixel, as a model file."""
-    descriptor = Descriptor(
-        name=f"tiny-{domain.lower()}",
-        version="0.0.1",
-        architecture="compact",
-        options={"width": 8, "blocks": 2},
-        scale=2,
-        domain=domain,
-        value_scale="physical" if domain == "CT" else "percentiles",
-        value_range=(-1000, 400) if domain == "CT" else (1, 99),
-        operator=operator,
-    )
-    torch.manual_seed(seed)
-    module = build(descriptor)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(torch.randn(parameter.shape) * 0.1)
-    save_model(module, descriptor, path)
-    return path
+    hu = {"value_scale": "physical", "value_range": (-1000, 400)} if domain == "CT" else {}
+    return save_tiny(path, 2, size=0.1, name=f"tiny-{domain.lower()}", domain=domain, operator=operator, **hu)
 
 
 @pytest.fixture(scope="session")

@@ -148,7 +148,7 @@ def test_refused(volume: Callable[..., Path], tmp_path: Path, model: Model) -> N
         (source, {"overwrite": True}, "the input itself"),
         (tmp_path / "there.mha", {}, "which exists"),
         (tmp_path / "folder", {}, "one that an adapter writes"),
-        (tmp_path / "missing" / "a.mha", {}, "permission to write"),
+        (tmp_path / "missing" / "a.mha", {}, "a folder that exists"),
     ):
         with pytest.raises(OutputError, match=said):
             geomedsr.write(sr, target, **options)
