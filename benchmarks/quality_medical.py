@@ -22,6 +22,7 @@ from rasterio.io import MemoryFile
 
 import geomedsr
 from geomedsr import Grid, Model, Scene, Window, operators
+from geomedsr.devices import keep_memory
 from geomedsr.metrics import psnr, ssim
 from geomedsr.models.interpolation import BicubicSkip
 from geomedsr.training import load_recipe
@@ -86,12 +87,12 @@ def lanczos(plane: np.ndarray) -> np.ndarray:
             return dataset.read(1, out_shape=(height * FACTOR, width * FACTOR), resampling=Resampling.lanczos)
 
 
-def table(name: str, scene: Scene, model: Model, operator: str) -> None:
-    """Print the rows of one series: the mean over its slices."""
+def scores(scene: Scene, model: Model, operator: str) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Method, and its PSNR and SSIM: means over the slices of a series."""
     protocol = Protocol.of(scene)
     slopes, offsets = scene.lines
     peak = protocol.window[1] - protocol.window[0] if scene.domain == "CT" else protocol.above / 0.08
-    scores: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     for frame in range(scene.shape[0]):
         coarse, fine = coarse_of(scene, slice(frame, frame + 1), operator)
         coarse = replace(coarse, scale=None if scene.domain == "CT" else scene.values)
@@ -101,16 +102,15 @@ def table(name: str, scene: Scene, model: Model, operator: str) -> None:
             continue
         for method, guess in guesses(coarse, model):
             physical = np.rint(guess[0, 0]) * slopes[line] + offsets[line]
-            scores.setdefault(method, []).append(protocol.score(physical, truth, peak))
-    baseline = None
-    for method, values in scores.items():
+            found.setdefault(method, []).append(protocol.score(physical, truth, peak))
+    for method, values in found.items():
         decibels, similar = np.mean(values, axis=0)
-        baseline = decibels if baseline is None else baseline
-        print(f"| {name} | {method} | {decibels:.2f} | {similar:.4f} | {decibels - baseline:+.2f} |")
+        yield method, (float(decibels), float(similar))
 
 
 def main() -> None:
     """Print a Markdown table."""
+    keep_memory()
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--model", help="a model instead of the shipped ones")
@@ -128,7 +128,10 @@ def main() -> None:
         )
         for folder in folders:
             with rasterio.Env():
-                table(f"{card.domain} {folder.name}", geomedsr.open(folder), model, options.operator or card.operator)
+                rows = list(scores(geomedsr.open(folder), model, options.operator or card.operator))
+            for method, (decibels, similar) in rows:
+                gain = decibels - rows[0][1][0]
+                print(f"| {card.domain} {folder.name} | {method} | {decibels:.2f} | {similar:.4f} | {gain:+.2f} |")
 
 
 if __name__ == "__main__":

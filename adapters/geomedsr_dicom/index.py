@@ -17,7 +17,8 @@ from geomedsr_dicom.headers import CLASSES, PHASES, Frame, Header, looks_like_di
 class Series:
     """The image files of one series. ``frames`` are in their order; ``refusal`` says why it cannot be used.
 
-    ``phases`` is how many times, echoes or directions each position has, ``phase`` what tells them apart.
+    ``phases`` is how many times, echoes or directions each position has, ``phase`` what tells them apart; ``copies``
+    is how many slices were left out since another has their SOP Instance UID.
     """
 
     uid: str
@@ -28,6 +29,7 @@ class Series:
     frames: tuple[Frame, ...] = ()
     phases: int = 1
     phase: str = ""
+    copies: int = 0
     refusal: tuple[str, str, str] | None = None
 
     @property
@@ -43,7 +45,9 @@ class Series:
     @property
     def faults(self) -> list[str]:
         """What a user should know of its geometry; none of it stops slice-by-slice work."""
-        return Stack.of([f.plane for f in self.frames[: len(self.frames) // self.phases]]).faults
+        stack = Stack.of([f.plane for f in self.frames[: len(self.frames) // self.phases]])
+        copies = f"{self.copies} slice{'s' * (self.copies != 1)} with the UID of another, left out"
+        return stack.faults + [copies] * bool(self.copies)
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,10 @@ def _series(uid: str, headers: list[Header]) -> Series:
     refusal = _disagreement(headers) or next((h.refusal for h in headers if h.refusal), None)
     if refusal is not None:
         return replace(series, refusal=refusal)
-    frames, phases, phase = in_order([f for h in headers for f in h.frames])
-    return replace(series, frames=frames, phases=phases, phase=phase)
+    unique = {(f.uid, f.index): f for h in reversed(headers) for f in h.frames}  # of copies, the first
+    frames, phases, phase = in_order(list(unique.values()))
+    copies = sum(len(h.frames) for h in headers) - len(frames)
+    return replace(series, frames=frames, phases=phases, phase=phase, copies=copies)
 
 
 def _disagreement(headers: list[Header]) -> tuple[str, str, str] | None:

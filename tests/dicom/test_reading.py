@@ -214,6 +214,14 @@ def test_uneven_stacks_are_warned_of_and_opened(series: Series, depths: list[flo
     assert scene.shape[0] == 4
 
 
+def test_a_copy_of_a_slice_is_left_out_and_told(series: Series) -> None:
+    folder = series(3)
+    shutil.copy(folder / "001.dcm", folder / "copy.dcm")
+    with pytest.warns(SceneWarning, match="1 slice with the UID of another, left out"):
+        scene = geomedsr.open(folder)
+    assert [Path(f).name for f in scene.files] == ["000.dcm", "001.dcm", "002.dcm"]
+
+
 def colour(ds: Dataset, i: int) -> None:
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
