@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import rasterio
 import torch
+from affine import Affine
 from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 
@@ -79,7 +79,8 @@ def guesses(coarse: Scene, model: Model) -> Iterator[tuple[str, np.ndarray]]:
 
 def lanczos(plane: np.ndarray) -> np.ndarray:
     height, width = plane.shape
-    profile = {"driver": "GTiff", "count": 1, "height": height, "width": width, "dtype": "float64"}
+    size = {"count": 1, "height": height, "width": width, "dtype": "float64"}
+    profile = {"driver": "GTiff", "transform": Affine(2, 0, 0, 0, -2, 0), **size}
     with MemoryFile() as memory:
         with memory.open(**profile) as dataset:
             dataset.write(plane, 1)
@@ -127,8 +128,7 @@ def main() -> None:
             [Path(options.folder) / p for p in paths] if options.folder else [ROOT / "examples" / SAMPLES[recipe.name]]
         )
         for folder in folders:
-            with rasterio.Env():
-                rows = list(scores(geomedsr.open(folder), model, options.operator or card.operator))
+            rows = list(scores(geomedsr.open(folder), model, options.operator or card.operator))
             for method, (decibels, similar) in rows:
                 gain = decibels - rows[0][1][0]
                 print(f"| {card.domain} {folder.name} | {method} | {decibels:.2f} | {similar:.4f} | {gain:+.2f} |")

@@ -52,7 +52,7 @@ TAMPERED = {
     "frame of reference": (lambda ds: setattr(ds, "FrameOfReferenceUID", "2.25.9"), "FrameOfReferenceUID differs"),
     "window": (lambda ds: setattr(ds, "WindowCenter", 50), "WindowCenter differs"),
     "series UID reused": (lambda ds: setattr(ds, "SeriesInstanceUID", "2.25.2"), "SeriesInstanceUID as it was"),
-    "instance UID": (lambda ds: setattr(ds, "SOPInstanceUID", "2.25.5"), "file meta names another"),
+    "instance UID": (lambda ds: setattr(ds, "SOPInstanceUID", f"2.25.5{ds.InstanceNumber}"), "file meta names another"),
     "original": (lambda ds: setattr(ds, "ImageType", ["ORIGINAL", "PRIMARY", "AXIAL"]), "ImageType"),
     "no description": (lambda ds: setattr(ds, "DerivationDescription", "x"), "DerivationDescription"),
     "no code": (lambda ds: ds.__delattr__("DerivationCodeSequence"), "DerivationCodeSequence"),

@@ -106,3 +106,15 @@ def test_a_pickle_is_never_run(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         load_model(path)
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", sorted(available()))
+def test_every_shipped_model_is_small_and_has_its_card(name: str) -> None:
+    model, path = load_model(name), available()[name]
+    card = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert path.stat().st_size <= 2 * 2**20
+    assert model.descriptor.name == name
+    assert model.sha256 in card
+    assert f"# {name} {model.descriptor.version}" in card
+    assert f"{sum(p.numel() for p in model.module.parameters()):,}".replace(",", " ") in card.replace("\u202f", " ")
+    assert f"receptive radius {model.radius} pixels" in card
