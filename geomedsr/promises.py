@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from geomedsr.adapters import adapter_for, open_scene
 from geomedsr.grid import Window
 from geomedsr.operators.k_space import central
 from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.sources import Array, ArraySource
 
 #: How far an outer corner may move, in source pixels.
 CORNER = 0.01
@@ -47,6 +47,8 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
     """
     source = open_scene(src, series=series, force=True)
     result = open_scene(dst, force=True)
+    if source.grid.planes and not _identity(source) and _identity(result):
+        source = _rescaled(source, result)  # a series written as a volume, which has no slope and intercept
     size = _size(source, result)
     checks = [size]
     if size.kept:
@@ -65,6 +67,20 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
     if more is not None and size.kept:
         checks += more(source, result)
     return checks
+
+
+def _identity(scene: Scene) -> bool:
+    """Whether stored values are physical ones."""
+    slope, offset = scene.lines
+    return bool((slope == 1).all() and (offset == 0).all())
+
+
+def _rescaled(source: Scene, result: Scene) -> Scene:
+    """The source in physical values, of the result's type."""
+    slope, offset = (table[..., None, None] for table in source.lines)
+    stored = source.data.data.astype(np.float64) * slope + offset
+    values = ArraySource(stored.astype(result.dtype), source.valid.data)
+    return replace(source, source=values, bands=result.bands, rescale=())
 
 
 def _size(source: Scene, result: Scene) -> Check:

@@ -136,7 +136,8 @@ def looks_like_dicom(path: str) -> bool:
             head = file.read(132)
     except OSError:
         return False
-    return head[128:] == b"DICM" or head[:4] in (b"\x08\x00\x05\x00", b"\x08\x00\x08\x00", b"\x08\x00\x00\x00")
+    bare = (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")
+    return head[128:] == b"DICM" or head[:4] in bare
 
 
 def read_header(path: str) -> Header | None:

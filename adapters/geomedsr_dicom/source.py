@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pydicom
 from pydicom.pixels.utils import pixel_array
 
 from geomedsr.errors import InputError
@@ -80,7 +81,7 @@ class SeriesSource:
                 _decoded.move_to_end(key)
                 return _decoded[key]
             try:
-                values: Array = pixel_array(frame.path, index=frame.index, raw=True)
+                values = _decode(frame)
             except Exception as error:  # decoders raise whatever they like; some texts quote header values
                 short = any(hint in str(error) for hint in ("less than expected", "cannot reshape"))
                 why = "truncated pixel data" if short else f"pixel data that cannot be decoded: {type(error).__name__}"
@@ -94,6 +95,13 @@ class SeriesSource:
             while len(_decoded) > _KEPT:
                 _decoded.popitem(last=False)
             return values
+
+
+def _decode(frame: Frame) -> Array:
+    try:
+        return pixel_array(frame.path, index=frame.index, raw=True)
+    except AttributeError:  # a deflated data set cannot be read in part
+        return pixel_array(pydicom.dcmread(frame.path), index=frame.index, raw=True)
 
 
 def _unreadable(number: int, why: str) -> InputError:

@@ -153,6 +153,14 @@ def test_what_dcmtk_compressed_is_read(tmp_path: Path, command: str, options: li
     np.testing.assert_array_equal(geomedsr.open(coded).data.values[0, 0], values)
 
 
+def test_deflated_and_without_a_preamble(tmp_path: Path) -> None:
+    deflated = save(slice_of(pixels()), tmp_path / "a.dcm", "1.2.840.10008.1.2.1.99")
+    np.testing.assert_array_equal(geomedsr.open(deflated).data.values[0, 0], pixels())
+    plain = save(slice_of(pixels()), tmp_path / "b.dcm")
+    plain.write_bytes(plain.read_bytes()[132:])
+    np.testing.assert_array_equal(geomedsr.open(plain).data.values[0, 0], pixels())
+
+
 def test_a_missing_decoder_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     class Missing:
         is_available = False

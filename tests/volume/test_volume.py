@@ -180,6 +180,7 @@ def test_a_dicom_series_becomes_a_volume_of_hu(series: Callable[..., Path], tmp_
     np.testing.assert_array_equal(
         hu.reshape(4, 20, 2, 24, 2).sum((2, 4)), 4 * sitk.GetArrayFromImage(before).astype(int)
     )
+    assert [c for c in verify(source, out) if c.kept is False] == []
     world = before.TransformContinuousIndexToPhysicalPoint((7.25, 3.5, 2))
     np.testing.assert_allclose(after.TransformPhysicalPointToContinuousIndex(world), (15, 7.5, 2), atol=0.01)
 
@@ -188,6 +189,7 @@ def test_slopes_become_floats(series: Callable[..., Path], tmp_path: Path, model
     source = series(lambda ds, i: setattr(ds, "RescaleSlope", 0.5 + i))
     scene = geomedsr.upscale(geomedsr.open(source), model)
     geomedsr.write(scene, tmp_path / "out.nrrd")
+    assert [c for c in verify(source, tmp_path / "out.nrrd") if c.kept is False] == []
     image = sitk.ReadImage(str(tmp_path / "out.nrrd"))
     np.testing.assert_allclose(sitk.GetArrayFromImage(image), scene.physical().values[:, 0], rtol=1e-6)
 
