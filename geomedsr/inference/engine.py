@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -45,6 +46,7 @@ def write(
         InputError: the source fails in some window.
     """
     sink = open_sink(scene, path, overwrite, **options)
+    flight = _Flight()
     keep_memory()
     threads = torch.get_num_threads()
     try:
@@ -55,13 +57,14 @@ def write(
         with tqdm(total=pixels, unit="px", unit_scale=True, desc=scene.name, disable=None if progress else True) as bar:
             # Regions are independent: each worker reads, computes and stores its own. The source travels in a
             # partial, since dask would compute a lazy array among its arguments, whole.
-            store = delayed(partial(_store, scene.source, sink, max(1, cores // count), bar), pure=False)
+            store = delayed(partial(_store, scene.source, sink, max(1, cores // count), bar, flight), pure=False)
             tasks = [store(region) for region in regions]
             deviations = compute(tasks, scheduler="threads", num_workers=count)[0] if tasks else []
         sink.finish()
         known = [d for d in deviations if d is not None]
         return Written(os.fspath(path), max(known) if known else None)
     except BaseException:
+        flight.stop()  # other workers may still be storing a region
         sink.discard()
         raise
     finally:
@@ -89,14 +92,42 @@ def plan(source: Source) -> Iterator[Region]:
                 yield Region(frame, frame + 1, window)
 
 
-def _store(source: Source, sink: Sink, threads: int, bar: tqdm, region: Region) -> float | None:  # type: ignore[type-arg]
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)  # this worker's share of the cores
-    deviation: float | None = None
-    if isinstance(source, UpscaledSource):
-        values, deviation = source.read_measured(region.frames, region.window)
-    else:
-        values = source.read(region.frames, region.window)
-    sink.put(region, values, source.valid(region.frames, region.window))
-    bar.update(region.window.width * region.window.height)
-    return deviation
+class _Flight:
+    """The regions that are being computed at this moment."""
+
+    def __init__(self) -> None:
+        self._change = threading.Condition()
+        self._count, self._stopped = 0, False
+
+    def __enter__(self) -> bool:
+        """Take off; False where none should any more."""
+        with self._change:
+            self._count += 1
+            return not self._stopped
+
+    def __exit__(self, *error: object) -> None:
+        with self._change:
+            self._count -= 1
+            self._change.notify_all()
+
+    def stop(self) -> None:
+        """Let none take off, and wait for those that have."""
+        with self._change:
+            self._stopped = True
+            self._change.wait_for(lambda: self._count == 0)
+
+
+def _store(source: Source, sink: Sink, threads: int, bar: tqdm, flight: _Flight, region: Region) -> float | None:  # type: ignore[type-arg]
+    with flight as wanted:
+        if not wanted:
+            return None
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)  # this worker's share of the cores
+        deviation: float | None = None
+        if isinstance(source, UpscaledSource):
+            values, deviation = source.read_measured(region.frames, region.window)
+        else:
+            values = source.read(region.frames, region.window)
+        sink.put(region, values, source.valid(region.frames, region.window))
+        bar.update(region.window.width * region.window.height)
+        return deviation

@@ -81,6 +81,18 @@ def test_what_was_tampered_with_is_told(result: tuple[Path, Path], case: str) ->
     assert said in broken(verify(source, out))
 
 
+def test_a_k_space_that_is_not_the_sources_is_told(series: Series, tmp_path: Path, mr_model: Model) -> None:
+    source = series(2, modality="MR", size=(64, 64))
+    scene = geomedsr.open(source)
+    geomedsr.write(geomedsr.upscale(scene, mr_model, conserve=False), tmp_path / "out")
+    assert broken(verify(source, tmp_path / "out")) == ""  # it says that it was not asked for
+    for path in files(tmp_path / "out"):
+        ds = pydicom.dcmread(path)
+        ds.DerivationDescription = ds.DerivationDescription.replace("not conserved", "conserved")
+        save(ds, path)
+    assert "the central k-space is the source's" in broken(verify(source, tmp_path / "out"))
+
+
 def test_a_slice_too_few_is_told(result: tuple[Path, Path]) -> None:
     source, out = result
     files(out)[1].unlink()
