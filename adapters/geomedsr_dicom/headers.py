@@ -131,6 +131,8 @@ class Refused(Exception):
 
 def looks_like_dicom(path: str) -> bool:
     """Whether a file has the DICOM preamble, or begins as a data set without one does."""
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return False
     try:
         with open(path, "rb") as file:
             head = file.read(132)

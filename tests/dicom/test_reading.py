@@ -1,6 +1,7 @@
 """What comes in: values, order, units, padding, codecs; and what is refused, with its reason."""
 
 import logging
+import os
 import pickle
 import shutil
 import subprocess
@@ -310,8 +311,9 @@ def test_objects_without_an_image_are_skipped_and_counted(series: Series, tmp_pa
     del report.PixelData
     save(report, folder / "report.dcm")
     (folder / "readme.txt").write_text("hello")
+    os.mkfifo(folder / "pipe")
     found = index(str(folder))
-    assert (len(found.series), found.others, found.foreign) == (1, 1, 1)
+    assert (len(found.series), found.others, found.foreign) == (1, 1, 2)
     assert geomedsr.open(folder).shape[0] == 2
 
 
