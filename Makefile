@@ -29,7 +29,7 @@ bench: .venv/demo      ## Quality and speed tables; on the sample, or with DATA=
 
 # One stamp per set of tools: the project is installed in place, its extras by need.
 .venv/demo .venv/test .venv/lint: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs,$(@F))]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)vgg,$(@F))]"
 	touch $@
 
 comma := ,

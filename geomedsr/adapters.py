@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.grid import Window
+from geomedsr.outputs import reason, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 
@@ -173,8 +174,13 @@ def open_sink(scene: Scene, path: str | os.PathLike[str], overwrite: bool = Fals
     text = os.fspath(path)
     working, failed = installed()
     for adapter in working.values():
-        if adapter.can_write(scene, text):
-            return adapter.sink(scene, text, overwrite, **options)
+        try:
+            if adapter.can_write(scene, text):
+                return adapter.sink(scene, text, overwrite, **options)
+        except GeomedsrError:
+            raise
+        except (OSError, ValueError) as error:  # a name that the system does not take
+            raise unwritable(text, reason(error)) from error
     raise OutputError(
         f"the output name {text} for {scene.name}",
         f"one that an adapter writes ({_names(working, failed)}): result.tif for a raster, a folder for a DICOM series",

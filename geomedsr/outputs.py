@@ -53,12 +53,22 @@ def publish(result: Path, target: Path, overwrite: bool) -> None:
         os.replace(result, target)
 
 
+def reason(error: Exception) -> str:
+    """Why a system or a library failed, in a few words; some put a whole traceback into their text."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error.__cause__, OSError) and error.__cause__.strerror:
+        return error.__cause__.strerror
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:200] if lines else type(error).__name__
+
+
 def exists(target: Path) -> OutputError:
     """The error for a destination that is taken."""
     return OutputError(f"the output {target}, which exists", "a new name", "add --overwrite to replace it")
 
 
-def unwritable(target: Path, why: str) -> OutputError:
+def unwritable(target: Path | str, why: str) -> OutputError:
     """The error for a destination that cannot be written."""
     return OutputError(
         f"the output {target} ({why})", "room and permission to write there", "free space, or choose another place"

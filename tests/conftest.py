@@ -116,7 +116,7 @@ def recipe_file(folder: Path, **changes: object) -> Path:
         "version": "0.0.1",
         "generator": {"options": {"width": 8, "blocks": 1}},
         "data": {"train": [{"path": "a.tif", "attribution": "none"}]},
-        "steps": 3,
+        "content": {"steps": 3},
         **changes,
     }
     path = folder / "recipe.yaml"

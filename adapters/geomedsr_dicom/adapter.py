@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from typing import Any
 
 from geomedsr.adapters import Contents
-from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
 from geomedsr.promises import Check
 from geomedsr.scene import Scene
 from geomedsr_dicom.checks import checks
@@ -29,7 +30,12 @@ class DicomAdapter:
 
     def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
         """The scene of the one usable series under a path, or of the one chosen by UID or number."""
-        return open_series(choose(path, index(path).series, series, force), force)
+        found = index(path)
+        chosen = choose(path, found.series, series, force)
+        if found.damaged:
+            files = f"{found.damaged} file{'s' * (found.damaged != 1)}"
+            warnings.warn(f"{path} holds {files} that cannot be read, left out", SceneWarning, stacklevel=3)
+        return open_series(chosen, force)
 
     def explain(self, path: str) -> GeomedsrError | None:
         """Why a DICOM file, or a folder, is no image."""
@@ -72,7 +78,7 @@ def choose(path: str, found: tuple[Series, ...], wanted: str | None, force: bool
         InputError: none, or several and no choice, or a choice that fits none or several.
     """
     if wanted is not None:
-        chosen = [s for s in found if wanted == s.uid or (s.number is not None and wanted == str(s.number))]
+        chosen = [s for s in found if wanted == s.uid or (wanted.isdecimal() and s.number == int(wanted))]
     else:
         chosen = [s for s in found if s.refusal is None and (force or not any(h.derived for h in s.headers))] or list(
             found

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
+from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
+from geomedsr.grid import Window
 from geomedsr.promises import Check
 from geomedsr.scene import Scene
-from geomedsr_dicom.headers import Frame, quiet
+from geomedsr_dicom.derive import DROPPED, DROPPED_IF_DERIVED, KEPT_PRIVATE, of_old_grid, stated
+from geomedsr_dicom.headers import Frame, quiet, values
 
-#: Attributes that must be what they were (PS3.3 C.7.1 to C.7.4, C.7.5.1, C.8.2.1, C.8.3.1, C.11.1, C.11.2).
-_KEPT = (
-    *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "SOPClassUID", "Modality"),
-    *("FrameOfReferenceUID", "ImageOrientationPatient", "Manufacturer", "ManufacturerModelName", "InstanceNumber"),
-    *("RescaleSlope", "RescaleIntercept", "RescaleType", "WindowCenter", "WindowWidth", "PixelPaddingValue"),
-    *("PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
-    *("KVP", "Exposure", "XRayTubeCurrent", "CTDIvol", "EchoTime", "RepetitionTime", "SliceThickness"),
-    *("AcquisitionDate", "AcquisitionTime", "BurnedInAnnotation", "PatientIdentityRemoved", "DeidentificationMethod"),
+#: What a derived image has of its own (docs/medical.md); all else must be what it was.
+_OWN = (
+    *("SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "InstanceCreationDate"),
+    *("InstanceCreationTime", "ContentDate", "ContentTime", "ImageType", "Rows", "Columns", "PixelSpacing"),
+    *("ImagePositionPatient", "DerivationDescription", "DerivationCodeSequence", "SourceImageSequence"),
+    *("SourceImageEvidenceSequence", "ContributingEquipmentSequence", "ContentQualification", "ImageComments"),
+    *("SmallestImagePixelValue", "LargestImagePixelValue", "LossyImageCompression", "LossyImageCompressionMethod"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "PixelData"),
 )
 
 #: Slices that the validator looks at, at most; it takes a fraction of a second for each.
@@ -36,10 +40,12 @@ def checks(source: Scene, result: Scene) -> list[Check]:
         _all("UIDs new: SOP instance (and file meta), series", pairs, _new_uids),
         _unique(result),
         _all("patient unchanged", pairs, _same_patient),
-        _all("study, frame of reference, rescale, window, acquisition unchanged", pairs, _same_rest),
+        _all("study, frame of reference, rescale, window, acquisition, all else unchanged", pairs, _same_rest),
         _all("marked DERIVED, research, not for diagnostic use", pairs, _marked),
         _all("derivation: description, code, source image, contributing equipment", pairs, _derivation),
         _all("nothing left that describes the old pixels", pairs, _clean),
+        _one_maker(pairs),
+        *_extremes(result, pairs),
         *_validators(source, result),
     ]
 
@@ -88,7 +94,28 @@ def _same_patient(before: Dataset, after: Dataset) -> list[str]:
 
 
 def _same_rest(before: Dataset, after: Dataset) -> list[str]:
-    return [f"{k} differs" for k in _KEPT if not _same(before, after, k)]
+    tags = {t for ds in (before, after) for t in ds.keys() if t.element and t.group != 0x0010}  # noqa: SIM118
+    dropped = (*DROPPED_IF_DERIVED, *DROPPED)
+    faults = []
+    for tag in sorted(tags):
+        name = pydicom.datadict.keyword_for_tag(tag) or str(tag)
+        gone = name in dropped or of_old_grid(tag) or tag.is_private
+        if name in _OWN or (gone and tag not in after):
+            continue
+        old, new = (_plain(ds[tag].value) if tag in ds else None for ds in (before, after))
+        swapped = isinstance(old, bytes) and not before.original_encoding[1]
+        if old != new and not swapped and not (tag.is_private and tag in before):
+            faults.append(f"{name} differs")
+    return faults
+
+
+def _plain(value: Any) -> Any:
+    """An element's value without how it was encoded, and without private parts, which are not brought along."""
+    if isinstance(value, Dataset):
+        return {e.tag: _plain(e.value) for e in value if not e.tag.is_private}
+    if isinstance(value, list | MutableSequence):
+        return [_plain(v) for v in value]
+    return value or None if isinstance(value, str | bytes) else value
 
 
 def _same(before: Dataset, after: Dataset, keyword: str) -> bool:
@@ -98,7 +125,7 @@ def _same(before: Dataset, after: Dataset, keyword: str) -> bool:
 
 def _marked(before: Dataset, after: Dataset) -> list[str]:
     faults = []
-    image_type = list(after.get("ImageType") or [])
+    image_type = values(after.get("ImageType"))
     if image_type[:1] != ["DERIVED"] or len(image_type) < 3:
         faults.append("ImageType")
     if after.get("ContentQualification") != "RESEARCH":
@@ -117,12 +144,12 @@ def _derivation(before: Dataset, after: Dataset) -> list[str]:
     for item in items:
         if "geomedsr" not in str(item.get("DerivationDescription")):
             faults.add("DerivationDescription")
-        if [c.CodeValue for c in item.get("DerivationCodeSequence") or []] != ["113085"]:
+        if [c.get("CodeValue") for c in item.get("DerivationCodeSequence") or []] != ["113085"]:
             faults.add("DerivationCodeSequence")
         sources = item.get("SourceImageSequence") or [Dataset()]
         if sources[0].get("ReferencedSOPInstanceUID") != before.SOPInstanceUID:
             faults.add("SourceImageSequence does not name the source")
-        if [c.CodeValue for c in sources[0].get("PurposeOfReferenceCodeSequence") or []] != ["121322"]:
+        if [c.get("CodeValue") for c in sources[0].get("PurposeOfReferenceCodeSequence") or []] != ["121322"]:
             faults.add("SourceImageSequence has no purpose")
     makers = [str(i.get("Manufacturer")) for i in after.get("ContributingEquipmentSequence") or []]
     if "geomedsr" not in makers:
@@ -131,10 +158,33 @@ def _derivation(before: Dataset, after: Dataset) -> list[str]:
 
 
 def _clean(before: Dataset, after: Dataset) -> list[str]:
-    faults = [k for k in ("IconImageSequence", "PixelAspectRatio", "DigitalSignaturesSequence") if k in after]
-    if any(0x6000 <= t.group <= 0x60FF for t in after.keys()):  # noqa: SIM118
-        faults.append("overlays")
-    return faults
+    kept = {t.group << 16 | t.element for t in after.keys()}  # noqa: SIM118
+    faults = [k for k in DROPPED if k in after]
+    faults += ["overlays, curves or a shutter"] * any(of_old_grid(BaseTag(t)) for t in kept)
+    creators = [str(e.value).strip() for e in after if e.tag.is_private_creator]
+    return faults + ["private blocks"] * any(c not in KEPT_PRIVATE for c in creators)
+
+
+def _one_maker(pairs: list[tuple[Dataset, Dataset]]) -> Check:
+    """Every image tells of the same model, whose hash is there, and of the same work."""
+    told = set()
+    for _, after in pairs:
+        groups = after.get("PerFrameFunctionalGroupsSequence")
+        items = [g.get("DerivationImageSequence", [Dataset()])[0] for g in groups] if groups else [after]
+        told |= {tuple(stated(str(item.get("DerivationDescription"))).items()) for item in items}
+    return Check("every image says the same of what made it", len(told) == 1 and () not in told)
+
+
+def _extremes(result: Scene, pairs: list[tuple[Dataset, Dataset]]) -> list[Check]:
+    """Smallest and largest pixel values, where they are stated, are those of the new pixels."""
+    if len(pairs) != result.shape[0] or not any("SmallestImagePixelValue" in after for _, after in pairs):
+        return []
+    whole, wrong = Window(0, 0, result.shape[3], result.shape[2]), 0
+    for frame, (_, after) in enumerate(pairs):
+        stored = result.source.read(slice(frame, frame + 1), whole)
+        ends = (after.get("SmallestImagePixelValue"), after.get("LargestImagePixelValue"))
+        wrong += ends != (int(stored.min()), int(stored.max())) and ends != (None, None)
+    return [Check("smallest and largest pixel value as stated", wrong == 0, f"{wrong} files" if wrong else "")]
 
 
 def _validators(source: Scene, result: Scene) -> list[Check]:

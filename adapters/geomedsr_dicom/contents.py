@@ -17,7 +17,11 @@ def contents(path: str) -> Contents:
     """The series under a path, usable or not, and how many other files there are."""
     found = index(path)
     root = os.path.abspath(path)
-    counts = {"of DICOM without an image": found.others, "of another kind": found.foreign}
+    counts = {
+        "that cannot be read": found.damaged,
+        "of DICOM without an image": found.others,
+        "of another kind": found.foreign,
+    }
     notes = [f"{count} file{'s' * (count != 1)} {what}, skipped" for what, count in counts.items() if count]
     return Contents(tuple(_item(s, root) for s in found.series), tuple(notes))
 

@@ -15,19 +15,20 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import DS
 
 from geomedsr._version import __version__
 from geomedsr.grid import Plane
 from geomedsr.sources import Array
-from geomedsr_dicom.headers import IMPLEMENTATION_UID, Frame
+from geomedsr_dicom.headers import IMPLEMENTATION_UID, Frame, values
 from geomedsr_dicom.uids import Uids
 
 NOT_DIAGNOSTIC = "not for diagnostic use"
 
 #: What describes the old pixels, or the old file, and cannot be brought along.
-_DROPPED = (
+DROPPED = (
     "SmallestPixelValueInSeries",
     "LargestPixelValueInSeries",
     "SmallestImagePixelValueInPlane",
@@ -44,8 +45,11 @@ _DROPPED = (
     "ExtendedOffsetTableLengths",
 )
 
+#: What an enhanced image holds only while it is an original or mixed (C.8.13.4).
+DROPPED_IF_DERIVED = ("MRAcquisitionType",)
+
 #: Private blocks known to hold no geometry: what de-identification left on record.
-_KEPT_PRIVATE = ("CTP",)
+KEPT_PRIVATE = ("CTP",)
 
 #: Transfer syntaxes that lose, and what PS3.3 C.7.6.1.1.5.1 calls their methods.
 _LOSSY = {
@@ -75,11 +79,12 @@ def describe(provenance: Mapping[str, str]) -> tuple[str, str]:
     p = {key.removeprefix("GEOMEDSR_"): value for key, value in provenance.items()}
     conserved = {"block-mean": "block means", "k-space-crop": "central k-space"}.get(p["OPERATOR"], p["OPERATOR"])
     kept = f"{conserved} conserved" if p["CONSERVED"] == "yes" else f"{conserved} not conserved"
+    realism = f", realism {p['REALISM']}" if "REALISM" in p else ""
     model = f"{p['MODEL']} {p['MODEL_VERSION']}"
     text = (
         f"Super-resolved x{p['FACTOR']} in plane by geomedsr {p['VERSION']}, model {model}, "
-        f"sha256 {p['MODEL_SHA256']}, operator {p['OPERATOR']}, {kept}. Detail finer than the source's pixels is a "
-        f"model's guess, not a measurement; {NOT_DIAGNOSTIC}."
+        f"sha256 {p['MODEL_SHA256']}{realism}, operator {p['OPERATOR']}, {kept}. "
+        f"Detail finer than the source's pixels is a model's guess, not a measurement; {NOT_DIAGNOSTIC}."
     )
     return text, model
 
@@ -88,13 +93,14 @@ def stated(description: str) -> dict[str, str]:
     """The provenance that :func:`describe` put into a text; empty where there is none."""
     found = re.search(
         r"Super-resolved x(?P<FACTOR>\d+) in plane by geomedsr (?P<VERSION>\S+), model (?P<MODEL>\S+) "
-        r"(?P<MODEL_VERSION>\S+), sha256 (?P<MODEL_SHA256>[0-9a-f]{64}), operator (?P<OPERATOR>\S+), "
+        r"(?P<MODEL_VERSION>\S+), sha256 (?P<MODEL_SHA256>[0-9a-f]{64})(, realism (?P<REALISM>[\d.e-]+))?, "
+        r"operator (?P<OPERATOR>\S+), "
         r".*?(?P<NOT>not )?conserved\.",
         description,
     )
     if not found:
         return {}
-    facts = {f"GEOMEDSR_{key}": value for key, value in found.groupdict().items() if key != "NOT"}
+    facts = {f"GEOMEDSR_{key}": value for key, value in found.groupdict().items() if value and key != "NOT"}
     return {**facts, "GEOMEDSR_CONSERVED": "no" if found["NOT"] else "yes"}
 
 
@@ -107,7 +113,7 @@ def derived(source: Dataset, job: Job) -> Dataset:
     ds.SeriesNumber = job.number
     ds.SeriesDescription = job.series_description
     ds.ContentQualification = "RESEARCH"
-    comments = str(ds.get("ImageComments") or "")
+    comments = str(ds.get("ImageComments") or "")[: 10240 - len(NOT_DIAGNOSTIC) - 2]  # what LT holds
     ds.ImageComments = f"{comments}; {NOT_DIAGNOSTIC}" if comments else NOT_DIAGNOSTIC
     _date(ds, job.when)
     _lossy(ds, source)
@@ -146,6 +152,9 @@ def derive_enhanced(source: Dataset, job: Job, planes: Mapping[int, Plane], size
     """The header of a derived multi-frame image (C.7.6.16); ``planes`` by frame index."""
     ds = derived(source, job)
     ds.ImageType = _enhanced_type(source.get("ImageType"))
+    for keyword in DROPPED_IF_DERIVED:
+        if keyword in ds:
+            del ds[keyword]
     shared = ds.SharedFunctionalGroupsSequence[0] if ds.get("SharedFunctionalGroupsSequence") else Dataset()
     if "DerivationImageSequence" in shared:  # a group is shared or per frame, never both
         del shared["DerivationImageSequence"]
@@ -189,23 +198,27 @@ def walk(ds: Dataset) -> Iterator[Dataset]:
 
 
 def _drop(ds: Dataset) -> None:
-    for keyword in _DROPPED:
+    for keyword in DROPPED:
         if keyword in ds:
             del ds[keyword]
     kept = [
         block
         for element in ds
-        if element.tag.is_private_creator and str(element.value).strip() in _KEPT_PRIVATE
+        if element.tag.is_private_creator and str(element.value).strip() in KEPT_PRIVATE
         for block in [(element.tag.group, element.tag.element)]
     ]
     for tag in list(ds.keys()):
-        repeating = 0x6000 <= tag.group <= 0x60FF or 0x5000 <= tag.group <= 0x50FF  # overlays, curves
-        shutter = tag.group == 0x0018 and 0x1600 <= tag.element <= 0x1624  # in pixels of the old grid
         block = (tag.group, tag.element if tag.element < 0x100 else tag.element >> 8)
-        if repeating or shutter or (tag.is_private and block not in kept):
+        if of_old_grid(tag) or (tag.is_private and block not in kept):
             del ds[tag]
     for item in list(walk(ds))[1:]:
         item.remove_private_tags()
+
+
+def of_old_grid(tag: BaseTag) -> bool:
+    """Overlays, curves and shutters, which count in pixels."""
+    repeating = 0x6000 <= tag.group <= 0x60FF or 0x5000 <= tag.group <= 0x50FF
+    return repeating or (tag.group == 0x0018 and 0x1600 <= tag.element <= 0x1624)
 
 
 def _date(ds: Dataset, when: datetime | None) -> None:
@@ -239,13 +252,13 @@ def _meta(ds: Dataset) -> FileMetaDataset:
 
 def _image_type(value: Any, modality: str) -> list[str]:
     """C.7.6.1.1.2: derived, secondary; CT and MR need a third value."""
-    rest = [str(v) for v in value or []][2:]
+    rest = [str(v) for v in values(value)][2:]
     return ["DERIVED", "SECONDARY", *(rest or ["AXIAL" if modality == "CT" else "OTHER"])]
 
 
 def _enhanced_type(value: Any) -> list[str]:
     """C.8.16.1: a derived image stays PRIMARY, and its fourth value says how its pixels were made."""
-    old = [str(v) for v in value or []]
+    old = [str(v) for v in values(value)]
     third = old[2] if len(old) > 2 else "UNSPECIFIED"
     contrast = old[3] if len(old) > 3 and old[3] not in ("", "NONE") else "RESAMPLED"
     return ["DERIVED", "PRIMARY", third, contrast]
@@ -283,4 +296,4 @@ def _code(value: str, meaning: str) -> Sequence:
 
 def _decimal(value: float) -> Any:
     """A decimal string of at most 16 characters."""
-    return DS(float(np.round(value, 12)) + 0.0, auto_format=True)
+    return DS(float(value if abs(value) < 1e-6 else np.round(value, 12)) + 0.0, auto_format=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import math
 import os
 import threading
 import warnings
@@ -14,7 +16,6 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
@@ -43,13 +44,13 @@ PHASES = (
     "DiffusionBValue",
     "AcquisitionNumber",
     "AcquisitionTime",
-    "ContentTime",
 )
 
 _TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesNumber"),
     *("ImageType", "InstanceNumber", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
-    *("BitsAllocated", "BitsStored", "PixelRepresentation", "PixelSpacing", "ImageOrientationPatient"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "ImageOrientationPatient"),
+    *("PatientID", "PatientName", "FrameOfReferenceUID"),
     *("ImagePositionPatient", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence"),
     *("PixelPaddingValue", "PixelPaddingRangeLimit", "NumberOfFrames", "ContributingEquipmentSequence"),
     *(
@@ -98,7 +99,10 @@ class Frame:
 
 @dataclass(frozen=True)
 class Header:
-    """A file of an image series. ``refusal`` is why it cannot be used: what was got, expected, and the remedy."""
+    """A file of an image series. ``refusal`` is why it cannot be used: what was got, expected, and the remedy.
+
+    ``whose`` tells patients and studies apart, and nothing of who they are: it is a hash.
+    """
 
     path: str
     series: str
@@ -110,6 +114,8 @@ class Header:
     dtype: str
     bits: int
     derivation: str
+    whose: str = ""
+    reference: str = ""
     frames: tuple[Frame, ...] = ()
     refusal: tuple[str, str, str] | None = None
 
@@ -131,27 +137,51 @@ class Refused(Exception):
 
 def looks_like_dicom(path: str) -> bool:
     """Whether a file has the DICOM preamble, or begins as a data set without one does."""
+    bare = (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")
+    return begins_as_dicom(path) or _head(path)[:4] in bare
+
+
+def begins_as_dicom(path: str) -> bool:
+    """Whether a file has the DICOM preamble."""
+    return _head(path)[128:] == b"DICM"
+
+
+def _head(path: str) -> bytes:
     if not os.path.isfile(path):  # a pipe would be waited for
-        return False
+        return b""
     try:
         with open(path, "rb") as file:
-            head = file.read(132)
+            return file.read(132)
     except OSError:
-        return False
-    bare = (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")
-    return head[128:] == b"DICM" or head[:4] in bare
+        return b""
+
+
+class Damaged(Exception):
+    """A file that is, or was, DICOM, and cannot be read."""
 
 
 def read_header(path: str) -> Header | None:
-    """The header of a file; None if it is no DICOM image (a report, a directory, an image without pixels)."""
+    """The header of a file; None if it is no DICOM image (a report, a directory), or damaged."""
     try:
-        with quiet():
+        return read_image_header(path)
+    except Damaged:
+        return None
+
+
+def read_image_header(path: str) -> Header | None:
+    """The same, but raises Damaged where a file can be no more than a part of a DICOM image, or garbage."""
+    with quiet():
+        try:
             ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
-            if "SOPClassUID" not in ds or not ds.get("Rows"):
+            kind = str(ds.get("SOPClassUID") or "")
+            if not kind or not ds.get("Rows"):
+                declared = kind or str(getattr(ds, "file_meta", Dataset()).get("MediaStorageSOPClassUID") or "")
+                if declared in CLASSES or not declared:
+                    raise Damaged
                 return None
             return _header(path, ds)
-    except (InvalidDicomError, OSError, EOFError):
-        return None
+        except Exception as error:  # parsers of hostile bytes raise whatever they like
+            raise Damaged from error
 
 
 def _header(path: str, ds: Dataset) -> Header:
@@ -161,14 +191,16 @@ def _header(path: str, ds: Dataset) -> Header:
     header = Header(
         path=path,
         series=str(ds.get("SeriesInstanceUID") or ""),
-        number=_whole(ds.get("SeriesNumber")),
+        number=_series_number(ds),
         modality=CLASSES.get(str(ds.SOPClassUID), str(ds.get("Modality") or "?")),
         sop_class=str(ds.SOPClassUID),
         syntax=str(meta.get("TransferSyntaxUID") or ""),
         size=(int(ds.Rows), int(ds.get("Columns") or 0)),
         dtype=f"{'int' if signed else 'uint'}{allocated}" if allocated in (8, 16, 32) else "none",
-        bits=int(ds.get("BitsStored") or allocated),
+        bits=int(ds.get("BitsStored", allocated) or 0),
         derivation=_derivation(ds, meta),
+        whose=_whose(ds),
+        reference=str(ds.get("FrameOfReferenceUID") or ""),
     )
     try:
         _check(path, ds, header)
@@ -177,7 +209,7 @@ def _header(path: str, ds: Dataset) -> Header:
         return replace(header, frames=_enhanced(path, ds))
     except Refused as reason:
         return replace(header, refusal=reason.args)
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError):  # texts of pydicom's may quote values
+    except Exception:  # as above; pydicom's texts may quote values
         return replace(header, refusal=("a header with values that cannot be read", "a valid one", "see `dciodvfy`"))
 
 
@@ -188,7 +220,7 @@ def _check(path: str, ds: Dataset, header: Header) -> None:
         raise Refused(f"{name} ({header.modality})", "CT or MR images", "take another series")
     if int(ds.get("SamplesPerPixel") or 1) != 1 or not str(ds.get("PhotometricInterpretation")).startswith("MONO"):
         raise Refused("a colour image", "MONOCHROME1 or MONOCHROME2", "take the series it was made from")
-    image_type = [str(v).upper() for v in _list(ds.get("ImageType"))]
+    image_type = [str(v).upper() for v in values(ds.get("ImageType"))]
     if "LOCALIZER" in image_type[2:]:
         raise Refused("a localizer (scout)", "a series of slices", "take another series")
     if header.dtype == "none" or not 1 <= header.bits <= np.dtype(header.dtype).itemsize * 8 or not header.size[1]:
@@ -196,6 +228,13 @@ def _check(path: str, ds: Dataset, header: Header) -> None:
             f"{ds.get('Columns')} columns of {ds.get('BitsAllocated')} bits, {ds.get('BitsStored')} stored",
             "pixels of 8, 16 or 32 bits",
             "see `dciodvfy`",
+        )
+    for name in ("SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation"):
+        if ds.get(name) is None:
+            raise Refused(f"an image without {name}", "a whole description of its pixels", "see `dciodvfy`")
+    if int(ds.get("HighBit", header.bits - 1)) != header.bits - 1:
+        raise Refused(
+            f"HighBit {int(ds.HighBit)} with {header.bits} bits stored", f"{header.bits - 1}", "see `dciodvfy`"
         )
     if "ModalityLUTSequence" in ds:
         raise Refused("values behind a modality lookup table", "a rescale slope and intercept", "apply it first")
@@ -224,7 +263,15 @@ def _check_pixels(path: str, ds: Dataset, header: Header) -> None:
             raise Refused(f"truncated pixel data (fewer than {need} bytes)", "a whole file", "copy it again")
 
 
+def _whose(ds: Dataset) -> str:
+    keys = ("PatientID", "PatientName", "StudyInstanceUID")
+    text = "\0".join(str(ds.get(key) or "") for key in keys)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
 def _classic(path: str, ds: Dataset) -> Frame:
+    if not ds.get("SOPInstanceUID"):
+        raise Refused("a slice without a SOPInstanceUID", "one", "correct it with `dcmodify`")
     if int(ds.get("NumberOfFrames") or 1) != 1:
         raise Refused("several frames in a single-frame image", "one slice per file", "see `dciodvfy`")
     return Frame(
@@ -251,7 +298,7 @@ def _enhanced(path: str, ds: Dataset) -> tuple[Frame, ...]:
             return _first(item, name) or _first(shared, name) or Dataset()
 
         for kind in ("CT", "MR"):
-            frame_type = [str(v).upper() for v in _list(group(f"{kind}ImageFrameTypeSequence").get("FrameType"))]
+            frame_type = [str(v).upper() for v in values(group(f"{kind}ImageFrameTypeSequence").get("FrameType"))]
             if "LOCALIZER" in frame_type[2:]:
                 raise Refused("a localizer (scout)", "a series of slices", "take another series")
         value = group("PixelValueTransformationSequence")
@@ -336,16 +383,17 @@ def _derivation(ds: Dataset, meta: Dataset) -> str:
 
 
 def _numbers(ds: Dataset, keyword: str, count: int, what: str) -> list[float]:
-    values = _list(ds.get(keyword))
-    if len(values) != count:
+    found = values(ds.get(keyword))
+    if len(found) != count:
         raise Refused(f"{what} ({keyword})", f"{count} numbers", "take a series that says where its pixels lie")
-    numbers = [float(v) for v in values]
+    numbers = [float(v) for v in found]
     if not np.isfinite(numbers).all():
         raise Refused(f"{keyword} that is not finite", f"{count} numbers", "correct it")
     return numbers
 
 
-def _list(value: Any) -> list[Any]:
+def values(value: Any) -> list[Any]:
+    """The values of an element, however many there are."""
     if value is None or isinstance(value, str):
         return [] if not value else [value]
     return list(value) if hasattr(value, "__iter__") else [value]
@@ -359,11 +407,18 @@ def _first(ds: Dataset, keyword: str) -> Dataset | None:
 def _number(value: Any) -> float | None:
     """A number, or a time of day (HHMMSS.F, which sorts as a number), or a date-time; None for anything else."""
     try:
-        return float(_list(value)[0])
+        return float(values(value)[0])
     except (ValueError, TypeError, IndexError):
+        return None
+
+
+def _series_number(ds: Dataset) -> int | None:
+    try:
+        return _whole(ds.get("SeriesNumber"))
+    except Exception:  # an IS that is no integer: a name, no more
         return None
 
 
 def _whole(value: Any) -> int | None:
     number = _number(value)
-    return None if number is None else int(number)
+    return int(number) if number is not None and math.isfinite(number) else None

@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from pydicom.uid import UID
 
 from geomedsr.stack import Stack
-from geomedsr_dicom.headers import CLASSES, PHASES, Frame, Header, looks_like_dicom, read_header
+from geomedsr_dicom.headers import (
+    CLASSES,
+    PHASES,
+    Damaged,
+    Frame,
+    Header,
+    begins_as_dicom,
+    looks_like_dicom,
+    read_image_header,
+)
 
 
 @dataclass(frozen=True)
@@ -47,34 +56,44 @@ class Series:
         """What a user should know of its geometry; none of it stops slice-by-slice work."""
         stack = Stack.of([f.plane for f in self.frames[: len(self.frames) // self.phases]])
         copies = f"{self.copies} slice{'s' * (self.copies != 1)} with the UID of another, left out"
-        return stack.faults + [copies] * bool(self.copies)
+        spaces = len({h.reference for h in self.headers})
+        apart = f"slices in {spaces} frames of reference, whose positions cannot be compared"
+        return stack.faults + [copies] * bool(self.copies) + [apart] * (spaces > 1)
 
 
 @dataclass(frozen=True)
 class Index:
-    """What was found: the series, sorted, and how many files were no images, or no DICOM."""
+    """What was found: the series, sorted, and how many files were no images, no DICOM, or damaged."""
 
     series: tuple[Series, ...]
     others: int = 0
     foreign: int = 0
-    _paths: tuple[str, ...] = field(default=(), repr=False)
+    damaged: int = 0
 
 
 def index(path: str) -> Index:
     """The series under a path."""
     groups: dict[str, list[Header]] = {}
-    others = foreign = 0
+    others = foreign = damaged = 0
     for file in walk(path):
-        header = read_header(file) if looks_like_dicom(file) else None
+        named = file.lower().endswith((".dcm", ".ima"))
+        try:
+            header = read_image_header(file) if looks_like_dicom(file) else None
+        except Damaged:
+            damaged += named or begins_as_dicom(file)
+            foreign += not (named or begins_as_dicom(file))
+            continue
         if header is not None:
             groups.setdefault(header.series, []).append(header)
         elif looks_like_dicom(file):
             others += 1
+        elif named:
+            damaged += 1
         else:
             foreign += 1
     series = [_series(uid, headers) for uid, headers in groups.items()]
     series.sort(key=lambda s: (s.folder, s.number if s.number is not None else 1 << 40, s.uid))
-    return Index(tuple(series), others, foreign)
+    return Index(tuple(series), others, foreign, damaged)
 
 
 def walk(path: str) -> Iterator[str]:
@@ -96,7 +115,12 @@ def _series(uid: str, headers: list[Header]) -> Series:
     refusal = _disagreement(headers) or next((h.refusal for h in headers if h.refusal), None)
     if refusal is not None:
         return replace(series, refusal=refusal)
-    unique = {(f.uid, f.index): f for h in reversed(headers) for f in h.frames}  # of copies, the first
+    unique: dict[tuple[str, int], Frame] = {}  # of copies, the first
+    for frame in (f for h in headers for f in h.frames):
+        known = unique.setdefault((frame.uid, frame.index), frame)
+        if (known.plane, known.phases) != (frame.plane, frame.phases):
+            why = "two different slices with one SOPInstanceUID", "a UID for each", "correct them with `dcmodify`"
+            return replace(series, refusal=why)
     frames, phases, phase = in_order(list(unique.values()))
     copies = sum(len(h.frames) for h in headers) - len(frames)
     return replace(series, frames=frames, phases=phases, phase=phase, copies=copies)
@@ -115,6 +139,8 @@ def _disagreement(headers: list[Header]) -> tuple[str, str, str] | None:
         "sizes": {f"{h.size[1]} × {h.size[0]}" for h in headers},
         "pixel types": {f"{h.dtype}, {h.bits} bits stored" for h in headers},
     }
+    if len({h.whose for h in headers}) > 1:
+        return "one SeriesInstanceUID for several patients or studies", "a UID for each", "put them apart"
     for what, values in kinds.items():
         if len(values) > 1:
             return f"mixed {what} in one series ({'; '.join(sorted(values))})", "one", "put them apart"
@@ -149,7 +175,7 @@ def in_order(frames: list[Frame]) -> tuple[tuple[Frame, ...], int, str]:
 
 def _instance(frame: Frame) -> tuple[float, str, int]:
     number = frame.phases[-1]
-    return (float("inf") if number is None else number, frame.uid, frame.index)
+    return (float("inf") if number is None else number, frame.path, frame.index)
 
 
 def _place(frame: Frame) -> tuple[float, ...]:

@@ -11,19 +11,21 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pydicom
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 
 from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
 from geomedsr.grid import Plane
-from geomedsr.outputs import exists, scratch_folder, unwritable
+from geomedsr.outputs import exists, reason, scratch_folder, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr_dicom.derive import NOT_DIAGNOSTIC, Job, derive_classic, derive_enhanced, describe, walk
@@ -49,6 +51,7 @@ class SeriesSink:
     size: tuple[int, int]
     dtype: str
     job: Job
+    made: tuple[Path, ...] = ()
 
     @property
     def _files(self) -> list[str]:
@@ -89,8 +92,11 @@ class SeriesSink:
         self.discard()
 
     def discard(self) -> None:
-        """Remove the hidden folder."""
+        """Remove the hidden folder, and the folders above it that were made for it, if nothing came into them."""
         shutil.rmtree(self.scratch, ignore_errors=True)
+        for folder in self.made:
+            with suppress(OSError):
+                folder.rmdir()
 
     def _put_frame(self, frame: Frame, stored: Array) -> None:
         """A frame of a multi-frame file, at its place among the raw pixels."""
@@ -124,7 +130,8 @@ class SeriesSink:
 
     def _move(self, made: Path) -> None:
         if self.target.is_dir():
-            if any(self.target.iterdir()):  # asked for, and checked before the work began
+            if any(self.target.iterdir()):
+                _check_folder(self.target, self.overwrite)  # again: the work took its time
                 os.replace(self.target, self.scratch / "old")
             else:
                 self.target.rmdir()
@@ -139,7 +146,7 @@ class SeriesSink:
         except (InputError, OutputError):
             raise
         except OSError as error:
-            raise unwritable(self.target, error.strerror or str(error)) from error
+            raise unwritable(self.target, reason(error)) from error
         except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
             # pydicom's texts may quote a header's values
             raise InputError(
@@ -162,17 +169,18 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     single = target.suffix.lower() == ".dcm" and not target.is_dir()
     if single and len({f.path for f in frames}) > 1:
         raise OutputError(f"the file {path} for {len(frames)} slices", "a folder", "leave the suffix out")
-    _check_target(scene, path, target, overwrite)
+    _check_target(scene, path, target, single, overwrite)
+    when = _when(uid_seed)
+    header = read_header(frames[0].path)
+    if header is None:
+        raise InputError("a series whose files are gone", "the files it was opened from", "put them back")
+    made = tuple(folder for folder in target.parents if not folder.exists())
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unwritable(target, error.strerror or str(error)) from error
+        raise unwritable(target, reason(error)) from error
     scratch = scratch_folder(target)
     (scratch / "series").mkdir()
-    header = read_header(frames[0].path)
-    if header is None:
-        shutil.rmtree(scratch)
-        raise InputError("a series whose files are gone", "the files it was opened from", "put them back")
     description, model = describe(scene.provenance)
     return SeriesSink(
         target=target,
@@ -185,34 +193,50 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         size=scene.grid.shape,
         dtype=str(scene.dtype),
         job=Job(
-            uids=Uids(uid_seed or secrets.token_hex(16), _work(scene)),
+            uids=Uids(secrets.token_hex(16) if uid_seed is None else uid_seed, _work(scene)),
             number=_number(header.number),
             series_description=_series_description(frames[0].path, scene.provenance),
             description=description,
             model=model,
             factor=int(scene.provenance["GEOMEDSR_FACTOR"]),
-            when=_when(uid_seed),
+            when=when,
         ),
+        made=made,
     )
 
 
-def _check_target(scene: Scene, path: str, target: Path, overwrite: bool) -> None:
+def _check_target(scene: Scene, path: str, target: Path, single: bool, overwrite: bool) -> None:
     sources = {os.path.realpath(f) for f in scene.files}
     folders = {os.path.dirname(f) for f in sources}
     if str(target) in sources or str(target) in folders or any(f.startswith(f"{target}{os.sep}") for f in folders):
         raise OutputError(f"the output {path}, which holds the input", "another folder", "choose another name")
-    if target.is_dir() and any(target.iterdir()):
+    if target.is_dir():
+        _check_folder(target, overwrite)
+    elif target.exists():
         if not overwrite:
             raise exists(target)
-        strangers = [p for p in target.rglob("*") if p.is_file() and not _ours(p)]
-        if strangers:
+        if not single or not _ours(target):
             raise OutputError(
-                f"the output {path}, a folder with {len(strangers)} files that geomedsr did not make",
-                "an empty folder, or an earlier result",
+                f"the output {path}, a file that geomedsr did not make" if single else f"the output {path}, a file",
+                "an earlier result" if single else "a folder",
                 "choose another name",
             )
-    elif target.exists() and not target.is_dir() and not overwrite:
-        raise exists(target)
+
+
+def _check_folder(target: Path, overwrite: bool) -> None:
+    """Raise an OutputError unless a folder is empty, or is to be overwritten and holds slices of ours alone."""
+    strangers = []
+    for entry in target.iterdir():
+        if not overwrite:
+            raise exists(target)
+        if entry.is_symlink() or not entry.is_file() or not _ours(entry):
+            strangers.append(entry)
+    if strangers:
+        raise OutputError(
+            f"the output {target}, a folder with {len(strangers)} files or folders that geomedsr did not make there",
+            "an empty folder, or an earlier result",
+            "choose another name",
+        )
 
 
 def _ours(path: Path) -> bool:
@@ -230,7 +254,10 @@ def _when(seed: str | None) -> datetime | None:
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     if seed is None:
         return datetime.now().astimezone()
-    return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else None
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else None
+    except (ValueError, OverflowError, OSError) as error:
+        raise OutputError(f"SOURCE_DATE_EPOCH={epoch[:20]}", "seconds since 1970, up to 9999", "correct it") from error
 
 
 def _number(source: int | None) -> int:
@@ -254,11 +281,25 @@ def _read(path: str) -> Dataset:
     big = not ds.original_encoding[1]
     for part in walk(ds):
         for element in part:  # pydicom turns numbers round, not the bytes of these
+            if "\ufffd" in _text(element):
+                raise InputError(
+                    f"text in {element.keyword or element.tag} that is not in the file's own character set",
+                    "text that can be written as it was read",
+                    "correct SpecificCharacterSet with `dcmodify`",
+                )
             if big and element.VR in _WORDS and isinstance(element.value, bytes):
                 element.value = np.frombuffer(element.value, f"u{_WORDS[element.VR]}").byteswap().tobytes()
     plain = Dataset(ds)  # forgets how it was encoded
     plain.file_meta = ds.file_meta
     return plain
+
+
+def _text(element: DataElement) -> str:
+    """The text of an element of a textual kind; empty for others."""
+    if element.VR not in CUSTOMIZABLE_CHARSET_VR:
+        return ""
+    values = element.value if element.VM > 1 else [element.value]
+    return "".join(str(value) for value in values if value is not None)
 
 
 def _set_pixels(ds: Dataset, pixels: object) -> None:

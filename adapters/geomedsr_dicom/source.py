@@ -67,6 +67,8 @@ class SeriesSource:
 
     def select(self, bands: Sequence[int]) -> SeriesSource:
         """The series itself: it has one band."""
+        if len(bands) != 1:
+            raise InputError(f"{len(bands)} bands of a series", "the one that it has", "leave --bands out")
         return self
 
     def _slice(self, number: int) -> Array:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+import struct
+import sys
+import threading
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +27,9 @@ from geomedsr.sources import Array
 SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
 
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
+
+
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,8 @@ class VolumeSource:
 
     def select(self, bands: Sequence[int]) -> VolumeSource:
         """The volume itself: it has one band."""
+        if len(bands) != 1:
+            raise InputError(f"{len(bands)} bands of a volume", "the one that it has", "leave --bands out")
         return self
 
 
@@ -89,9 +101,10 @@ def open_volume(path: str) -> Scene:
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
     try:
-        reader.ReadImageInformation()
+        with _silent():
+            reader.ReadImageInformation()
     except RuntimeError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path) from error
     axes, kind = reader.GetDimension(), _type_name(reader.GetPixelID())
     if axes not in (2, 3):
         raise InputError(f"{path} of {axes} axes", "2 or 3", "split it into volumes")
@@ -140,16 +153,71 @@ def stated(metadata: Mapping[str, str]) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _load(path: str, stamp: tuple[int, int]) -> Array:
+    _check_length(path)
     try:
-        array: Array = sitk.GetArrayFromImage(sitk.ReadImage(path))
+        with _silent():
+            array: Array = sitk.GetArrayFromImage(sitk.ReadImage(path))
     except RuntimeError as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path) from error
     return array if array.ndim == 3 else array[None]
 
 
-def _unreadable(path: str, error: RuntimeError) -> InputError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return InputError(f"{path}, which SimpleITK cannot read ({lines[-1][:200]})", "a whole volume", "copy it again")
+def _check_length(path: str) -> None:
+    """Raise an InputError where a NIfTI file is cut short: ITK takes what is missing for zeros."""
+    if not path.lower().endswith((".nii", ".nii.gz")):
+        return
+    try:
+        with open(path, "rb") as raw:
+            packed = raw.read(2) == b"\x1f\x8b"
+        with gzip.open(path, "rb") if packed else open(path, "rb") as file:
+            head = file.read(540)
+            length = len(head)
+            while part := file.read(1 << 22):
+                length += len(part)
+        need = _nifti_length(head)
+    except (EOFError, zlib.error, gzip.BadGzipFile, struct.error, OSError) as error:
+        raise InputError(f"{path}, a volume that is cut short or damaged", "a whole volume", "copy it again") from error
+    if length < need:
+        raise InputError(f"{path}, a volume of {length} bytes", f"{need}, as its header says", "copy it again")
+
+
+def _nifti_length(head: bytes) -> int:
+    """How many bytes a NIfTI-1 or -2 file has, by its header (nifti1.h, nifti2.h)."""
+    order = next((o for o in "<>" if struct.unpack(f"{o}i", head[:4])[0] in (348, 540)), "<")
+    if struct.unpack(f"{order}i", head[:4])[0] == 540:
+        bits = struct.unpack_from(f"{order}h", head, 14)[0]
+        count, *sizes = struct.unpack_from(f"{order}8q", head, 16)
+        offset = struct.unpack_from(f"{order}q", head, 168)[0]
+    else:
+        count, *sizes = struct.unpack_from(f"{order}8h", head, 40)
+        bits = struct.unpack_from(f"{order}h", head, 72)[0]
+        offset = int(struct.unpack_from(f"{order}f", head, 108)[0])
+    voxels: int = math.prod(sizes[: max(0, min(count, 7))])
+    return int(offset) + voxels * int(bits) // 8
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what ITK's C libraries print beside their errors off the screen."""
+    sys.stderr.flush()
+    with _lock:
+        try:
+            kept = os.dup(2)
+        except OSError:  # there is no such stream
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
+
+
+def _unreadable(path: str) -> InputError:
+    return InputError(f"{path}, which SimpleITK cannot read", "a whole volume", "copy it again")
 
 
 def _type_name(pixel: int) -> str:

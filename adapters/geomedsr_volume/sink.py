@@ -96,7 +96,7 @@ class VolumeSink:
             final = self.target.with_suffix(data.suffix)
             text = result.read_text().replace(data.name, final.name)
             result.write_text(text)
-            os.replace(data, final)
+            publish(data, final, self.overwrite)
         publish(result, self.target, self.overwrite)
 
     @contextmanager
@@ -118,6 +118,9 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     suffix = suffix_of(path)
     assert suffix is not None
     target = file_target(scene, path, overwrite)
+    pixels = target.with_suffix(".zraw")
+    if suffix == ".mhd" and pixels.exists() and not overwrite:  # its pixels lie beside it
+        raise exists(pixels)
     spacing, origin, direction = _place(scene)
     kind, lines = _values(scene)
     scratch = scratch_folder(target)

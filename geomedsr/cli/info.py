@@ -55,6 +55,8 @@ def _print_geometry(f: Mapping[str, Any]) -> None:
     step = f", {f['slice_step_mm']:.4g} mm apart" if f["slices"] > 1 else ""
     gaps = f", {f['missing_slices']} missing" if f["missing_slices"] else ""
     print(f"  slices  {count}{step}{gaps}; pixels {rows:.4g} × {columns:.4g} mm (between rows × columns)")
+    if "range_1_99" not in f:  # its pixels cannot be read
+        return
     low, high = f["range_1_99"]
     units = f" {f['units']}" if f["units"] else ""
     print(f"  values  {f['dtype']}, {f['bits_stored']} bits stored; 1–99 %: {low:.5g} … {high:.5g}{units}")

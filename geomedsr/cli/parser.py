@@ -6,11 +6,11 @@ import argparse
 from typing import Any, NoReturn
 
 from geomedsr._version import __version__
-from geomedsr.cli import info, models, train, upscale, verify
+from geomedsr.cli import evaluate, info, models, train, upscale, verify
 from geomedsr.grid import Window
 
 # Options whose value may begin with a minus sign, which argparse takes for another option.
-_SIGNED = ("--bbox", "--range", "--window")
+_SIGNED = ("--above", "--bbox", "--range", "--window")
 
 
 class UsageError(Exception):
@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     place = sub.add_mutually_exclusive_group()
     place.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="only this window, in input pixels")
     place.add_argument("--bbox", type=_bbox, metavar="W,S,E,N", help="only this box, in units of the scene's CRS")
+    sub.add_argument(
+        "--realism", type=float, metavar="0…1", help="0 most faithful, 1 most lifelike; default: the model's"
+    )
     sub.add_argument("--tile", type=int, metavar="N", help="tile side in input pixels (memory, not result)")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="default: %(default)s")
     sub.add_argument("--range", type=_range, metavar="LO,HI", help="stored values that the model sees as 0 and 1")
@@ -99,14 +102,41 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(run=models.run)
 
     sub = commands.add_parser(
+        "evaluate",
+        help="measure a model on references",
+        description="Bring references down, make them fine again, and compare, beside bicubic and Lanczos.",
+    )
+    sub.add_argument("--model", required=True, metavar="NAME_OR_FILE")
+    sub.add_argument(
+        "data",
+        nargs="+",
+        metavar="DATA",
+        help="references, or a recipe (its validation scenes) and key=value overrides",
+    )
+    sub.add_argument("--realism", type=_amounts, metavar="R,…", help="default: 0, and 1 where the model has it")
+    sub.add_argument("--operator", metavar="NAME", help="how references are brought down; default: the model's")
+    sub.add_argument("--range", type=_range, metavar="LO,HI", help="clip physical values to it; it is PSNR's peak")
+    sub.add_argument("--above", type=float, metavar="VALUE", help="only pixels above that physical value count")
+    sub.add_argument("--vgg", metavar="FILE", help="a torchvision state dict of VGG-19, instead of the extra `vgg`")
+    sub.add_argument("--csv", metavar="FILE", help="write the scores there")
+    sub.add_argument("--markdown", metavar="FILE", help="write the table there")
+    sub.add_argument("--json", action="store_true", help="as JSON")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    sub.set_defaults(run=evaluate.run)
+
+    sub = commands.add_parser(
         "train", help="make a model from a recipe", description="Train a model; the same command goes on after a stop."
     )
-    sub.add_argument("config", metavar="CONFIG", help="a YAML recipe, such as configs/satellite-x4.yaml")
-    sub.add_argument("overrides", nargs="*", metavar="key=value", help="dotted overrides, such as data.root=FOLDER")
+    sub.add_argument("config", metavar="CONFIG", help="a YAML recipe, or a shipped one's name, such as satellite-x4")
+    sub.add_argument("overrides", nargs="*", metavar="key=value", help="dotted overrides, such as data=FOLDER")
     sub.add_argument("--out", metavar="DIR", help="default: runs/NAME")
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
     sub.set_defaults(run=train.run)
     return parser
+
+
+def _amounts(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
 
 
 def _names(text: str) -> list[str]:

@@ -52,7 +52,14 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         window = scene.grid.window_of(*options.bbox)
     if window:
         scene.check(window)  # before any work
-    sr = upscale(scene, options.model, tile=options.tile, device=options.device, conserve=not options.no_conserve)
+    sr = upscale(
+        scene,
+        options.model,
+        realism=options.realism,
+        tile=options.tile,
+        device=options.device,
+        conserve=not options.no_conserve,
+    )
     factor = int(sr.provenance["GEOMEDSR_FACTOR"])
     if window:  # a part of the whole result: the model sees what lies around it
         sr = sr.crop(window.scaled(factor))
@@ -60,6 +67,8 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     written = write(sr, dst, overwrite=options.overwrite, progress=not options.quiet, **more)
     frames, bands, height, width = sr.shape
     model = f"{sr.provenance['GEOMEDSR_MODEL']} {sr.provenance['GEOMEDSR_MODEL_VERSION']}"
+    if float(sr.provenance["GEOMEDSR_REALISM"]):
+        model += f", realism {sr.provenance['GEOMEDSR_REALISM']}"
     slices = f"{frames} slice{'s' * (frames != 1)} of " if sr.grid.planes else ""
     return {
         "output": dst,
@@ -107,8 +116,15 @@ def _upscale_all(options: argparse.Namespace) -> int:
             print(note)
         print(f"{len(done)} series done, {len(skipped)} skipped")
     if not done:
-        raise InputError(f"{options.src} with no usable series", "at least one", "see `geomedsr info`")
+        first = f": {skipped[0]['why']}" if skipped else ""
+        raise InputError(
+            f"{options.src}, of whose {len(skipped)} series none was done{first}", "at least one", "see above"
+        )
     return 0
+
+
+def _inside(folder: str, outer: str) -> bool:
+    return outer == os.curdir or folder.startswith(outer + os.sep)
 
 
 def places(items: Sequence[Item], root: str) -> list[str]:
@@ -118,7 +134,8 @@ def places(items: Sequence[Item], root: str) -> list[str]:
     targets = []
     for item in items:
         path = os.path.join(root, item.folder)
-        if crowds[item.folder] > 1:
+        holds = any(other.folder != item.folder and _inside(other.folder, item.folder) for other in items)
+        if crowds[item.folder] > 1 or holds:  # a result's folder holds nothing but itself
             path = os.path.join(path, f"series-{item.number if item.number is not None else 'unnumbered'}")
         path = os.path.normpath(path)
         taken[path] += 1

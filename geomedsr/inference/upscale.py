@@ -44,6 +44,7 @@ def upscale(
     scene: Scene,
     model: str | os.PathLike[str] | Model | None = None,
     *,
+    realism: float | None = None,
     tile: int | None = None,
     device: str = "auto",
     conserve: bool = True,
@@ -55,6 +56,8 @@ def upscale(
             through the model on the scene's own value scale.
         model: a shipped model's name, a model file, or a loaded model; without one, the model shipped for such
             scenes (rasters, CT, MR).
+        realism: 0, the most faithful, … 1, the most lifelike, for models that have adversarial weights; by default, as
+            the model's card says.
         tile: side of a tile in input pixels. It changes memory and speed, not the result.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         conserve: make the result agree with the input: for models whose observation operator is the block mean,
@@ -67,8 +70,11 @@ def upscale(
         DeviceError: no such device.
     """
     if model is None:
-        model = load_model(default_model(scene.domain))
-    model = model if isinstance(model, Model) else load_model(model)
+        model = default_model(scene.domain)
+    if not isinstance(model, Model):
+        model = load_model(model, realism)
+    elif realism is not None:
+        model = load_model(model.path, realism)
     if tile is not None and tile < 1:
         raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
     choose_device(device)
@@ -84,7 +90,7 @@ def upscale(
         nodata=output_nodata(scene),
         tile=tile or _tile(scene),
         device=device,
-        conserve=conserve,
+        conserve=conserve and card.operator != operators.Unconstrained.name,
         values=scene.values.select(computed),
     )
     return Scene(
@@ -316,12 +322,12 @@ def run(model: Model, batch: torch.Tensor, device: str = "cpu") -> torch.Tensor:
             return on_device(model, place)(batch.to(place)).cpu()  # type: ignore[no-any-return]
 
 
-_moved: dict[tuple[str, str], torch.nn.Module] = {}
+_moved: dict[tuple[str, float, str], torch.nn.Module] = {}
 
 
 def on_device(model: Model, place: torch.device) -> torch.nn.Module:
     """The model's module on a device, moved there once."""
-    key = (model.sha256, str(place))
+    key = (model.sha256, model.realism, str(place))
     if key not in _moved:
         _moved[key] = copy.deepcopy(model.module).to(place)
     return _moved[key]
@@ -359,6 +365,7 @@ def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str,
         "GEOMEDSR_MODEL": card.name,
         "GEOMEDSR_MODEL_VERSION": card.version,
         "GEOMEDSR_MODEL_SHA256": model.sha256,
+        "GEOMEDSR_REALISM": f"{model.realism:g}",
         "GEOMEDSR_FACTOR": str(card.scale),
         "GEOMEDSR_OPERATOR": card.operator,
         "GEOMEDSR_CONSERVED": "yes" if source.conserve else "no",

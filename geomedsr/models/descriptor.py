@@ -13,9 +13,10 @@ class Descriptor(BaseModel):
     ``channels`` is the number of input (and output) channels. A model with one channel is band-agnostic:
     it runs on each band by itself, so it serves any number of them. ``value_range`` tells how stored values
     become the network's numbers: what meets 0 and 1, which are percentiles of the scene or, where
-    ``value_scale`` is ``"physical"``, values in its units (HU). ``operator`` names the observation
-    operator it was trained under. ``domain`` is what it was trained for: it is the default for such scenes.
-    ``metrics`` are those of its own validation, by scene.
+    ``value_scale`` is ``"physical"``, values in its units (HU). ``operator`` names the observation operator it was
+    trained under. ``adversarial`` says that the file holds a second set of weights, from adversarial training, and
+    ``realism`` how much of it is used by default (0: none). ``domain`` is what it was trained for: it is the default
+    for such scenes. ``metrics`` are those of its own validation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +32,8 @@ class Descriptor(BaseModel):
     value_scale: Literal["percentiles", "physical"] = "percentiles"
     value_range: tuple[float, float]
     operator: str = "block-mean"
+    adversarial: bool = False
+    realism: float = Field(default=0.0, ge=0, le=1)
     description: str = ""
     training_data: tuple[str, ...] = ()
     licence: str = ""

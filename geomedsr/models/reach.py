@@ -8,14 +8,32 @@ from torch import nn
 
 
 def radius(layers: Iterable[nn.Module]) -> int:
-    """Receptive radius, in input pixels, of convolutions applied one after the other at input resolution.
+    """Receptive radius, in input pixels, of layers applied one after the other: how far from an input pixel another
+    can lie and still change the output pixels that the first one covers.
 
-    Each adds ``dilation · (kernel − 1) / 2``; other layers here act on a pixel alone and add nothing.
-    Containers are followed in order, so parallel branches must be given apart.
+    Followed from the output back to the input. A convolution reaches ``dilation · (kernel − 1) / 2`` pixels of the grid
+    it acts on; ``PixelShuffle`` and nearest-neighbour ``Upsample`` take a fine pixel to the coarse one that covers it;
+    other layers here act on a pixel alone. Containers are followed in order, so parallel branches must be given apart.
     """
-    total = 0
-    for layer in layers:
-        for module in layer.modules():
-            if isinstance(module, nn.Conv2d):
-                total += max(d * (k - 1) // 2 for d, k in zip(module.dilation, module.kernel_size, strict=True))
-    return total
+    chain = [module for layer in layers for module in layer.modules()]
+    factors = [factor for module in chain if (factor := _factor(module)) > 1]
+    first, last = 0, 1  # the pixels that one input pixel covers, the end left out
+    for factor in factors:
+        last *= factor
+    for module in reversed(chain):
+        if isinstance(module, nn.Conv2d):
+            reach = max(d * (k - 1) // 2 for d, k in zip(module.dilation, module.kernel_size, strict=True))
+            first, last = first - reach, last + reach
+        elif (factor := _factor(module)) > 1:
+            first, last = first // factor, -(-last // factor)
+    return max(-first, last - 1)
+
+
+def _factor(module: nn.Module) -> int:
+    if isinstance(module, nn.PixelShuffle):
+        return module.upscale_factor
+    if isinstance(module, nn.Upsample):
+        assert module.mode == "nearest"
+        assert isinstance(module.scale_factor, float)
+        return int(module.scale_factor)
+    return 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -18,15 +18,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from geomedsr.errors import ModelError
+from geomedsr.errors import ModelError, OutputError
 from geomedsr.models.compact import Compact
 from geomedsr.models.descriptor import Descriptor
+from geomedsr.models.rrdb import RRDBNet
+from geomedsr.models.srresnet import SRResNet
 from geomedsr.values import PERCENTILES
 
 #: Architectures by the name a descriptor gives them.
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"compact": Compact}
+ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"compact": Compact, "rrdb": RRDBNet, "srresnet": SRResNet}
 
 _BLOB = "geomedsr"
+_ADVERSARIAL = "adversarial."
 _SUFFIX = ".safetensors"
 
 
@@ -34,13 +37,15 @@ _SUFFIX = ".safetensors"
 class Model:
     """A loaded model: its ``descriptor``, its ``module`` (a plain ``nn.Module`` in eval mode), its file's hash.
 
-    Pickled as a reference to its file, so that each worker process loads the weights once, itself.
+    ``realism`` says how much of its adversarial weights it uses. Pickled as a reference to its file, so that each
+    worker process loads the weights once, itself.
     """
 
     descriptor: Descriptor
     module: nn.Module
     sha256: str
     path: str
+    realism: float = 0.0
 
     @property
     def radius(self) -> int:
@@ -48,7 +53,7 @@ class Model:
         return int(self.module.receptive_radius)  # type: ignore[arg-type]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load_model, (self.path,)
+        return load_model, (self.path, self.realism if self.descriptor.adversarial else None)
 
     def __repr__(self) -> str:
         d = self.descriptor
@@ -98,24 +103,30 @@ def default_model(domain: str) -> str:
     raise ModelError(what, "a model", f"name one with --model: {', '.join(sorted(available()))}, or a file")
 
 
-def load_model(name_or_file: str | os.PathLike[str]) -> Model:
+def load_model(name_or_file: str | os.PathLike[str], realism: float | None = None) -> Model:
     """Load a shipped model by name, or any geomedsr model file by path.
+
+    ``realism`` interpolates between the network trained for content (0, the most faithful) and the one trained on
+    adversarially (1), weight by weight (ESRGAN, arXiv:1809.00219, section 3.4); by default, as the card says.
 
     Raises:
         ModelError: no such model or file, or the file is truncated, not safetensors, without geomedsr's
-            description, or its weights do not fit its architecture.
+            description, or its weights do not fit its architecture; ``realism`` for a model that has content weights
+            alone, or outside 0 … 1.
     """
+    if realism is not None and not 0 <= realism <= 1:
+        raise ModelError(f"a realism of {realism:g}", "0 (most faithful) … 1", "choose a number between them")
     text = os.fspath(name_or_file)
     path = available().get(text, Path(text))
     if not path.is_file():
         what = f"the model {text!r}" + (" (a directory)" if path.is_dir() else ", which is no file")
         raise ModelError(what, f"one of {sorted(available())} or a {_SUFFIX} file", "see `geomedsr models`")
     stat = path.stat()
-    return _load(str(path.resolve()), stat.st_mtime_ns, stat.st_size)
+    return _load(str(path.resolve()), realism, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=8)
-def _load(path: str, mtime_ns: int, size: int) -> Model:
+def _load(path: str, realism: float | None, mtime_ns: int, size: int) -> Model:
     # The stamp is part of the cache's key only: a file that changed is loaded again.
     def broken(why: str) -> ModelError:
         return ModelError(f"the model file {path} ({why})", "a whole geomedsr model file", "copy or train it again")
@@ -141,21 +152,55 @@ def _load(path: str, mtime_ns: int, size: int) -> Model:
         raise broken(f"a value range {descriptor.value_range} whose ends are not in order")
     with torch.device("meta"):  # shapes only: a wrong description must not take the memory it asks for
         expected = {key: tensor.shape for key, tensor in build(descriptor).state_dict().items()}
-    if expected != {key: tensor.shape for key, tensor in state.items()}:
+    sets = ("", _ADVERSARIAL) if descriptor.adversarial else ("",)
+    shapes = {prefix + key: shape for prefix in sets for key, shape in expected.items()}
+    if shapes != {key: tensor.shape for key, tensor in state.items()}:
         raise broken(f"weights do not fit {descriptor.architecture} {descriptor.options}")
+    if realism is not None and not descriptor.adversarial:
+        raise ModelError(
+            f"a realism of {realism:g} for {descriptor.name} {descriptor.version}, which has content weights alone",
+            "a model with adversarial weights",
+            "leave it out, or choose another model",
+        )
+    amount = descriptor.realism if realism is None and descriptor.adversarial else realism or 0.0
     module = build(descriptor)
-    module.load_state_dict(state)
-    return Model(descriptor, module.eval().requires_grad_(False), sha256, path)
+    module.load_state_dict({key: _between(state, key, amount) for key in expected})
+    return Model(descriptor, module.eval().requires_grad_(False), sha256, path, amount)
 
 
-def save_model(module: nn.Module, descriptor: Descriptor, path: str | os.PathLike[str]) -> None:
-    """Write a model file, whole or not at all. Tensors are stored as they are (float32)."""
+def _between(state: Mapping[str, torch.Tensor], key: str, realism: float) -> torch.Tensor:
+    """A weight so far on the way from content to adversarial; the ends exactly."""
+    return state[key] if realism == 0 else state[key].lerp(state[_ADVERSARIAL + key], realism)
+
+
+def save_model(
+    module: nn.Module,
+    descriptor: Descriptor,
+    path: str | os.PathLike[str],
+    adversarial: Mapping[str, torch.Tensor] | None = None,
+) -> None:
+    """Write a model file, whole or not at all. Tensors are stored as they are (float32).
+
+    ``module`` holds the content weights; ``adversarial`` is a state dict of the same architecture, which a descriptor
+    with ``adversarial`` asks for.
+
+    Raises:
+        OutputError: it cannot be written; a file that was there is as it was.
+    """
+    assert descriptor.adversarial == (adversarial is not None)
     target = Path(path)
-    state = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+    both = {**module.state_dict(), **{_ADVERSARIAL + key: value for key, value in (adversarial or {}).items()}}
+    state = {key: value.detach().cpu().contiguous() for key, value in both.items()}
     blob = save(state, {_BLOB: json.dumps(descriptor.model_dump(mode="json"), sort_keys=True)})
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
-    partial.write_bytes(blob)
-    os.replace(partial, target)
+    try:
+        partial.write_bytes(blob)
+        os.replace(partial, target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"{target}, which cannot be written ({error.strerror})", "space for a model", "make room and run it again"
+        ) from error
 
 
 def count_parameters(module: torch.nn.Module) -> int:

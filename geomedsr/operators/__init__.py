@@ -11,8 +11,9 @@ import torch
 from geomedsr.errors import ModelError
 from geomedsr.operators.block_mean import BlockMean
 from geomedsr.operators.k_space import KSpaceCrop
+from geomedsr.operators.unconstrained import Unconstrained
 
-__all__ = ["BlockMean", "KSpaceCrop", "Operator", "get"]
+__all__ = ["NAMES", "BlockMean", "KSpaceCrop", "Operator", "Unconstrained", "get"]
 
 
 class Operator(Protocol):
@@ -32,7 +33,10 @@ class Operator(Protocol):
         """The image nearest to ``fine`` (least squares) that ``down`` makes ``coarse``."""
 
 
-_OPERATORS: dict[str, Operator] = {o.name: o for o in (BlockMean(), KSpaceCrop())}
+_OPERATORS: dict[str, Operator] = {o.name: o for o in (BlockMean(), KSpaceCrop(), Unconstrained())}
+
+#: Their names.
+NAMES = tuple(_OPERATORS)
 
 
 def get(name: str) -> Operator:

@@ -1,6 +1,8 @@
-"""Training: a recipe file, patches drawn from scenes, a degradation, a plain loop, a model file."""
+"""Training: a recipe file, patches drawn from scenes, degradations, losses, a loop, a model file."""
 
+from geomedsr.training.augment import Augment
 from geomedsr.training.loop import train
+from geomedsr.training.patches import Patches
 from geomedsr.training.recipe import Recipe, load_recipe
 
-__all__ = ["Recipe", "load_recipe", "train"]
+__all__ = ["Augment", "Patches", "Recipe", "load_recipe", "train"]

@@ -1,4 +1,4 @@
-"""Pairs of patches drawn from high-resolution scenes: the draw is random, the cut is pure."""
+"""Pairs of patches from high-resolution scenes, as a torch ``Dataset``: the draw is random, the cut is pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import Dataset
 
+from geomedsr.degradations import AnyDegradation, BlockMean, chain
 from geomedsr.errors import RecipeError
 from geomedsr.grid import Window
-from geomedsr.operators import Operator
 from geomedsr.padding import read_reflected
 from geomedsr.scene import Scene
-from geomedsr.training.recipe import AugmentPart, ForegroundPart
+from geomedsr.training.augment import Augment, Change, sharpen
 
-#: How often to look for a window that is all data before giving up.
+Pair = tuple[torch.Tensor, torch.Tensor]
+
+#: How often to look for a window that is all data before giving up on a scene.
 _TRIES = 1000
 
 #: Whole frames brought down once and kept (a few hundred KB each).
@@ -26,140 +29,147 @@ _FRAMES = 1024
 
 @dataclass(frozen=True)
 class Draw:
-    """One random choice: scene, frame and band by position, a window, a turn and flip, a line, a sharpness."""
+    """One random choice: scene and frame by position, the bands, a window, a change, the degradation's parameters."""
 
     scene: int
     frame: int
-    band: int
+    bands: slice
     window: Window
-    turn: int
-    flip: bool
-    gain: float
-    offset: float
-    sharpness: float = 0.0
+    change: Change = field(default_factory=Change)
+    degradation: tuple[Any, ...] = (None,)
 
 
-@dataclass(frozen=True)
-class Patches:
-    """Square patches of ``size`` pixels from the continuous bands of some scenes, each with its coarse image.
+class Patches(Dataset[Pair]):
+    """Square patches of ``size`` pixels of some scenes, each with the coarse image made from it.
 
-    A scene is chosen with a weight that grows as the root of its number of values, so that large scenes
-    lead without drowning small ones.
+    Item ``i`` is ``(fine, coarse)``, normalised float32 ``(C, size, size)`` and ``(C, size / s, size / s)``: a pure
+    function of ``seed`` and ``i``. A scene is chosen with a weight that grows as the root of its number of values, so
+    that large scenes lead without drowning small ones. Usable alone, in a ``DataLoader`` too.
+
+    Args:
+        scenes: rasters, series or volumes; bands of kind ``"nearest"`` are left out.
+        size: the side of a patch in high-resolution pixels.
+        scale: how many times coarser the coarse image is.
+        degradation: a reduction, and disturbances after it.
+        channels: 1 draws single bands; otherwise each scene must have so many, and they stay together.
+        augment: what is changed at random.
+        above, share: patches of which less than a ``share`` lies above that normalised value are not drawn.
+        seed, length: the random seed, and how many items there are.
+
+    Raises:
+        RecipeError: a scene is smaller than a patch or has another number of bands; when an item is asked for, a scene
+            holds hardly a window of data, or of foreground.
     """
 
-    scenes: Sequence[Scene]
-    size: int
-    scale: int
-    operator: Operator
-    augment: AugmentPart
-    foreground: ForegroundPart | None = None
-    _coarse: Any = field(init=False, repr=False, compare=False, default=None)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_coarse", lru_cache(_FRAMES)(self._bring_down))
+    def __init__(
+        self,
+        scenes: Sequence[Scene],
+        size: int,
+        scale: int,
+        degradation: Sequence[AnyDegradation] = (BlockMean(),),
+        *,
+        channels: int = 1,
+        augment: Augment | None = None,
+        above: float = 0.0,
+        share: float = 0.0,
+        seed: int = 0,
+        length: int = 1_000_000,
+    ) -> None:
+        self.scenes = [continuous(scene, channels) for scene in scenes]
+        self.size, self.scale, self.channels = size, scale, channels
+        self.chain = chain(degradation, scale)
+        self.augment = augment or Augment()
+        self.above, self.share, self.seed, self.length = above, share, seed, length
         for scene in self.scenes:
-            if min(_whole(scene, self.scale).height, _whole(scene, self.scale).width) < self.size:
+            if min(whole(scene, scale).height, whole(scene, scale).width) < size:
                 raise RecipeError(
                     f"{scene.name} of {scene.shape[3]} × {scene.shape[2]} pixels",
-                    f"scenes of at least {self.size} × {self.size}",
+                    f"scenes of at least {size} × {size}",
                     "leave it out, or make `patch` smaller",
                 )
+        weights = np.sqrt([float(np.prod(scene.shape)) for scene in self.scenes])
+        self.weights = weights / weights.sum()
+        self._bring_down = lru_cache(_FRAMES)(self._reduced_frame)
 
-    def draw(self, rng: np.random.Generator) -> Draw:
-        """A random choice; the window may hold pixels without data."""
-        weights = np.sqrt([float(np.prod(s.shape)) for s in self.scenes])
-        index = int(rng.choice(len(self.scenes), p=weights / weights.sum()))
-        frames, bands, height, width = self.scenes[index].shape
-        col, row = int(rng.integers(width - self.size + 1)), int(rng.integers(height - self.size + 1))
-        if self.operator.reach == "frame":  # its coarse pixels lie where they lie
-            col, row = col // self.scale * self.scale, row // self.scale * self.scale
-        moved = bool(rng.integers(2))
-        most = self.augment.offset
-        gain = float(np.exp(rng.uniform(*np.log(self.augment.gain)))) if moved else 1.0
-        offset = float(rng.uniform(-most, most)) if moved else 0.0
-        levels = self.augment.sharpness
-        return Draw(
-            index,
-            int(rng.integers(frames)) if frames > 1 else 0,
-            int(rng.integers(bands)),
-            Window(col, row, self.size, self.size),
-            int(rng.integers(4)),
-            bool(rng.integers(2)),
-            gain,
-            offset,
-            levels[int(rng.integers(len(levels)))] if levels else 0.0,
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Pair:
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        rng = np.random.default_rng((self.seed, index))
+        scene = int(rng.choice(len(self.scenes), p=self.weights))
+        for _ in range(_TRIES):
+            pair = self.cut(self.draw(rng, scene))
+            if pair is not None:
+                return pair
+        raise RecipeError(
+            f"the scene {self.scenes[scene].name}, which is nearly all nodata or background",
+            "windows of data",
+            "leave it out, or choose another window of it",
         )
 
-    def cut(self, draw: Draw) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """The patch of a draw and its coarse image, normalised float32 ``(1, size, size)`` and ``(1, size/s, size/s)``.
+    def draw(self, rng: np.random.Generator, scene: int) -> Draw:
+        """A random choice in a scene; the window may hold pixels without data."""
+        frames, bands, height, width = self.scenes[scene].shape
+        col, row = int(rng.integers(width - self.size + 1)), int(rng.integers(height - self.size + 1))
+        if self.chain.reduction.whole:  # its coarse pixels lie where they lie
+            col, row = col // self.scale * self.scale, row // self.scale * self.scale
+        band = int(rng.integers(bands))
+        return Draw(
+            scene,
+            int(rng.integers(frames)),
+            slice(band, band + 1) if self.channels == 1 else slice(0, bands),
+            Window(col, row, self.size, self.size),
+            self.augment.draw(rng),
+            self.chain.draw(rng),
+        )
 
-        None where a pixel is no data, or too few are foreground.
-        """
+    def cut(self, draw: Draw) -> Pair | None:
+        """The patch of a draw and its coarse image; None where a pixel is no data, or too few are foreground."""
         scene, frames = self.scenes[draw.scene], slice(draw.frame, draw.frame + 1)
-        band = slice(draw.band, draw.band + 1)
-        margin = 1 if draw.sharpness else 0
-        stored, valid = read_reflected(scene.source, frames, draw.window.grown(margin))
-        if not valid[:, band].all():
+        margin, change = self.chain.margin, draw.change
+        blur = 1 if change.sharpness else 0
+        stored, valid = read_reflected(scene.source, frames, draw.window.grown(margin + blur))
+        if not valid[:, draw.bands].all():
             return None
-        fine = scene.values.normalise(stored, frames)[0, band]
-        if margin:
-            fine = sharpen(fine, draw.sharpness)[..., 1:-1, 1:-1]
-        part = self.foreground
-        if part is not None and float((fine > part.above).float().mean()) < part.share:
+        around = scene.values.normalise(stored, frames)[:, draw.bands]
+        if blur:
+            around = sharpen(around, change.sharpness)[..., 1:-1, 1:-1]
+        fine = around[..., margin:-margin, margin:-margin] if margin else around
+        if self.share and float((fine > self.above).float().mean()) < self.share:
             return None
-        if self.operator.reach == "frame":
-            coarse = self._coarse(draw.scene, draw.frame, draw.band, draw.sharpness)
+        if self.chain.reduction.whole:
+            coarse = self._bring_down(draw.scene, draw.frame, draw.bands.start, draw.bands.stop, change.sharpness)
             row, col, side = (n // self.scale for n in (draw.window.row, draw.window.col, self.size))
             coarse = coarse[..., row : row + side, col : col + side]
         else:
-            coarse = self.operator.down(fine[None], self.scale)[0]
-        return self._moved(fine, draw), self._moved(coarse, draw)
+            coarse = self.chain.reduce(around, draw.degradation)
+        return change.move(fine[0]), change.move(self.chain.disturb(coarse, draw.degradation)[0])
 
-    def batch(self, count: int, seed: int, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The batch of a step, ``(count, 1, size, size)`` and its coarse images: a pure function of seed and step.
+    def _reduced_frame(self, scene: int, frame: int, first: int, stop: int, sharpness: float) -> torch.Tensor:
+        """The coarse image of a whole frame, ``(1, C, H, W)``."""
+        source = self.scenes[scene]
+        fine = source.tensor(whole(source, self.scale).grown(1), slice(frame, frame + 1))[:, first:stop]
+        return self.chain.reduce(sharpen(fine, sharpness)[..., 1:-1, 1:-1], (None,))
 
-        Raises:
-            RecipeError: hardly a window of data, or of foreground, in the scenes.
-        """
-        rng = np.random.default_rng((seed, step))
-        chosen: list[tuple[torch.Tensor, torch.Tensor]] = []
-        for _ in range(_TRIES * count):
-            pair = self.cut(self.draw(rng))
-            if pair is not None:
-                chosen.append(pair)
-                if len(chosen) == count:
-                    fine, coarse = zip(*chosen, strict=True)
-                    return torch.stack(fine), torch.stack(coarse)
+
+def continuous(scene: Scene, channels: int) -> Scene:
+    """The scene's bands that are not classes or flags.
+
+    Raises:
+        RecipeError: there are none, or not as many as a network of several channels wants.
+    """
+    picks = [i for i, band in enumerate(scene.bands, 1) if band.kind == "continuous"]
+    if not picks or (channels > 1 and len(picks) != channels):
         raise RecipeError(
-            "scenes that are nearly all nodata or background", "windows of data", "choose other scenes or windows"
+            f"{scene.name} of {len(picks)} band{'s' * (len(picks) != 1)} (classes and flags not counted)",
+            f"{channels} in every scene" if channels > 1 else "at least one",
+            "name them with `bands`, leave the scene out, or set generator.channels to 1 (band by band)",
         )
-
-    @staticmethod
-    def _moved(patch: torch.Tensor, draw: Draw) -> torch.Tensor:
-        patch = torch.rot90(patch, draw.turn, (1, 2))
-        if draw.flip:
-            patch = patch.flip(2)
-        return (patch * draw.gain + draw.offset).contiguous()
-
-    def _bring_down(self, scene: int, frame: int, band: int, sharpness: float) -> torch.Tensor:
-        """The coarse image of a whole frame, ``(1, H, W)``."""
-        whole = self.scenes[scene]
-        fine = whole.tensor(_whole(whole, self.scale).grown(1), slice(frame, frame + 1))[:, band : band + 1]
-        return self.operator.down(sharpen(fine, sharpness)[..., 1:-1, 1:-1], self.scale)[0]
+    return scene if len(picks) == len(scene.bands) else scene.select(picks)
 
 
-def sharpen(fine: torch.Tensor, amount: float) -> torch.Tensor:
-    """``z + amount · (z − blur(z))`` with a 3 × 3 binomial blur; ``(…, H, W)``, the outermost pixels as they are."""
-    if not amount:
-        return fine
-    rows = (fine[..., :-2, :] + 2 * fine[..., 1:-1, :] + fine[..., 2:, :]) / 4
-    blur = (rows[..., :-2] + 2 * rows[..., 1:-1] + rows[..., 2:]) / 4
-    out = fine.clone()
-    inner = out[..., 1:-1, 1:-1]
-    inner += amount * (inner - blur)
-    return out
-
-
-def _whole(scene: Scene, scale: int) -> Window:
+def whole(scene: Scene, scale: int) -> Window:
     """The largest window of a scene, from its first pixel, that divides by the scale."""
     return Window(0, 0, scene.shape[3] // scale * scale, scene.shape[2] // scale * scale)

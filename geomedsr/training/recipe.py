@@ -9,34 +9,44 @@ from typing import Any, Literal
 
 import pydantic
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from geomedsr import operators
+from geomedsr.degradations import AnyDegradation, BlockMean, KSpaceCrop, chain
 from geomedsr.errors import RecipeError
+from geomedsr.losses import L1, AdversarialLoss, AnyLoss, Consistency
+from geomedsr.parts import Part
+from geomedsr.training.augment import Augment
 from geomedsr.values import PERCENTILES
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class GeneratorPart(Part):
+    """Which network: see :data:`geomedsr.models.store.ARCHITECTURES`.
 
-
-class GeneratorPart(_Part):
-    """Which network: see :data:`geomedsr.models.store.ARCHITECTURES`."""
+    ``channels`` 1 is band-agnostic: patches are of one band, and the model serves any number of them. ``start`` is a
+    model, by name or file, whose weights to begin with: of the same architecture, options, scale and channels.
+    """
 
     architecture: str = "compact"
     scale: int = Field(default=4, ge=2, le=16)
-    channels: Literal[1] = 1  # band-agnostic: patches are of one band
-    options: dict[str, int] = {}
+    channels: int = Field(default=1, ge=1)
+    options: dict[str, int] = Field(default={})
+    start: str | None = None
 
 
-class SceneEntry(_Part):
-    """A scene, or a window ``[col, row, width, height]`` of one, with the notice to keep with what it makes."""
+class SceneEntry(Part):
+    """A scene, or a window ``[col, row, width, height]`` of one, with the notice to keep with what it makes.
+
+    ``path`` may hold ``*``, ``?`` and ``[…]``, and stands for every match then. ``bands`` names those to use.
+    """
 
     path: str
     window: tuple[int, int, int, int] | None = None
+    bands: tuple[str | int, ...] | None = None
     attribution: str
 
 
-class DataPart(_Part):
+class DataPart(Part):
     """High-resolution scenes; relative paths are under ``root``. Split by scene, never by patch."""
 
     root: str = "."
@@ -45,7 +55,7 @@ class DataPart(_Part):
     licence: str = ""
 
 
-class ForegroundPart(_Part):
+class ForegroundPart(Part):
     """What of a scene is looked at: pixels above ``above`` on the value scale (0 … 1).
 
     Patches with less than a ``share`` of them are not drawn; validation counts no other pixel.
@@ -55,7 +65,7 @@ class ForegroundPart(_Part):
     share: float = Field(default=0.0, ge=0, le=1)
 
 
-class ValuesPart(_Part):
+class ValuesPart(Part):
     """How stored values become the network's: what meets 0 and 1, in physical units or as percentiles of the scene."""
 
     scale: Literal["percentiles", "physical"] = "percentiles"
@@ -70,26 +80,7 @@ class ValuesPart(_Part):
         return self
 
 
-class AugmentPart(_Part):
-    """Besides flips and turns: a random line ``gain · z + offset`` on half of the patches.
-
-    ``sharpness`` lists amounts ``a``, one drawn for each patch: the high-resolution image becomes
-    ``z + a · (z − blur(z))``, with a 3 × 3 binomial blur, so that −1 is that blur itself, 0 changes nothing and
-    positive ones sharpen. It stands for the kernels and scanners that the training data do not hold.
-    """
-
-    gain: tuple[float, float] = (1.0, 1.0)
-    offset: float = Field(default=0.0, ge=0)
-    sharpness: tuple[float, ...] = Field(default=(), max_length=8)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> AugmentPart:
-        if not 0 < self.gain[0] <= self.gain[1]:
-            raise ValueError("gain needs two numbers 0 < low <= high")
-        return self
-
-
-class OptimiserPart(_Part):
+class OptimiserPart(Part):
     """AdamW with linear warm-up and cosine decay to ``final_learning_rate``."""
 
     learning_rate: float = Field(default=5e-4, gt=0)
@@ -97,13 +88,83 @@ class OptimiserPart(_Part):
     warmup_steps: int = Field(default=200, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
+    betas: tuple[float, float] = (0.9, 0.99)
 
 
-class Recipe(_Part):
-    """A whole training run. ``patch`` is the side of high-resolution patches in pixels.
+class StagePart(Part):
+    """One stage: ``steps`` of ``batch`` patches of ``patch`` × ``patch`` high-resolution pixels.
 
-    ``consistency`` weighs the mean squared difference between the input and the network's own output brought
-    down. The content loss is taken after projection and does not see it; without it those means drift.
+    ``accumulate`` divides a batch into so many parts, one after the other, whose gradients are added: less memory.
+    ``losses``: the terms of the weighted sum, each kind once.
+    """
+
+    steps: int = Field(ge=0)
+    batch: int = Field(default=16, ge=1)
+    patch: int = Field(default=192, ge=8)
+    accumulate: int = Field(default=1, ge=1)
+    losses: tuple[AnyLoss, ...] = Field(min_length=1)
+    optimiser: OptimiserPart = OptimiserPart()
+
+    @model_validator(mode="after")
+    def _whole(self) -> StagePart:
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch {self.batch} does not divide by accumulate {self.accumulate}")
+        kinds = [loss.kind for loss in self.losses]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"losses {', '.join(kinds)}: each kind once")
+        return self
+
+    @property
+    def adversarial_loss(self) -> AdversarialLoss | None:
+        """The one that needs a discriminator."""
+        return next((loss for loss in self.losses if isinstance(loss, AdversarialLoss)), None)
+
+
+class ContentPart(StagePart):
+    """The first stage: what the input tells, nothing else."""
+
+    losses: tuple[AnyLoss, ...] = Field(default=(L1(), Consistency()), min_length=1)
+
+    @model_validator(mode="after")
+    def _no_opponent(self) -> ContentPart:
+        if self.adversarial_loss:
+            raise ValueError(f"the loss {self.adversarial_loss.kind} belongs to the stage `adversarial`")
+        return self
+
+
+class DiscriminatorPart(Part):
+    """Which network judges, and how fast it learns; see :data:`geomedsr.discriminators.DISCRIMINATORS`."""
+
+    architecture: str = "unet"
+    options: dict[str, int] = Field(default={})
+    learning_rate: float = Field(default=1e-4, gt=0)
+
+
+class AdversarialPart(StagePart):
+    """The second stage, from the content weights on. Over the first ``ramp`` steps the adversarial loss grows to its
+    weight, while the discriminator learns from the first.
+    """
+
+    batch: int = Field(default=8, ge=1)
+    patch: int = Field(default=96, ge=8)
+    ramp: int = Field(default=0, ge=0)
+    discriminator: DiscriminatorPart = DiscriminatorPart()
+    optimiser: OptimiserPart = OptimiserPart(learning_rate=1e-4)
+
+    @model_validator(mode="after")
+    def _one_opponent(self) -> AdversarialPart:
+        count = sum(isinstance(loss, AdversarialLoss) for loss in self.losses)
+        if count != 1:
+            raise ValueError(f"losses hold {count} adversarial ones (vanilla, relativistic): expected 1")
+        return self
+
+
+class Recipe(Part):
+    """A whole training run: a content stage, and an adversarial one if ``adversarial`` is given.
+
+    ``operator`` is the observation operator under which outputs agree with inputs; ``degradation`` how low resolution
+    is made, which is by that operator alone unless it says more. ``realism`` is the default of the finished model,
+    where it has adversarial weights.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -112,41 +173,80 @@ class Recipe(_Part):
     seed: int = Field(default=0, ge=0, lt=2**63)
     generator: GeneratorPart = GeneratorPart()
     operator: str = "block-mean"
+    degradation: tuple[AnyDegradation, ...] = ()
     domain: str = "satellite"
     values: ValuesPart = ValuesPart()
     foreground: ForegroundPart | None = None
     data: DataPart
-    augment: AugmentPart = AugmentPart()
-    patch: int = Field(default=192, ge=8)
-    batch: int = Field(default=16, ge=1)
-    steps: int = Field(ge=1)
-    optimiser: OptimiserPart = OptimiserPart()
-    consistency: float = Field(default=1.0, ge=0)
+    augment: Augment = Augment()
+    content: ContentPart
+    adversarial: AdversarialPart | None = None
+    realism: float = Field(default=0.0, ge=0, le=1)
     ema: float = Field(default=0.999, ge=0, lt=1)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     device: str = "auto"
     log_every: int = Field(default=50, ge=1)
     validate_every: int = Field(default=1000, ge=1)
     checkpoint_every: int = Field(default=250, ge=1)
+    tensorboard: bool = False
 
     @model_validator(mode="after")
-    def _divides(self) -> Recipe:
-        if self.patch % self.generator.scale:
-            raise ValueError(f"patch {self.patch} is not a multiple of the scale {self.generator.scale}")
+    def _fits(self) -> Recipe:
+        for name, stage in self.stages:
+            if stage.patch % self.generator.scale:
+                raise ValueError(f"{name}.patch {stage.patch} is not a multiple of the scale {self.generator.scale}")
+        if self.steps < 1:
+            raise ValueError("no steps: content.steps and adversarial.steps are 0")
+        if self.operator not in operators.NAMES:
+            raise ValueError(f"operator {self.operator!r} is none of {', '.join(operators.NAMES)}")
+        chain(self.chain, self.generator.scale)
+        if self.operator not in (self.chain[0].kind, "none"):
+            raise ValueError(
+                f"degradation {self.chain[0].kind} with operator {self.operator}: what reduces and what outputs agree "
+                f"with must be the same, or operator none"
+            )
         return self
+
+    @property
+    def stages(self) -> tuple[tuple[str, StagePart], ...]:
+        """The stages by name, in order."""
+        adversarial = (("adversarial", self.adversarial),) if self.adversarial else ()
+        return (("content", self.content), *adversarial)
+
+    @property
+    def steps(self) -> int:
+        """Steps of all stages together."""
+        return sum(stage.steps for _, stage in self.stages)
+
+    @property
+    def chain(self) -> tuple[AnyDegradation, ...]:
+        """The degradations, a reduction first."""
+        return self.degradation or (KSpaceCrop() if self.operator == "k-space-crop" else BlockMean(),)
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with the package, by name; in a checkout they lie beside it."""
+    package = Path(__file__).parents[1]
+    folder = package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe; ``overrides`` are dotted ``key=value`` texts, values in YAML.
+    """Read a recipe, a file or the name of a shipped one.
+
+    ``overrides`` are dotted ``key=value`` texts, values in YAML; ``data=FOLDER`` is short for ``data.root=FOLDER``.
 
     Raises:
         RecipeError: no such file, not YAML, or a key or value that the recipe does not know.
     """
-    file = Path(path)
+    file = shipped_recipes().get(os.fspath(path), Path(path))
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"the recipe {file} ({error})", "a readable YAML file", "check the path") from error
+        names = ", ".join(sorted(shipped_recipes()))
+        raise RecipeError(
+            f"the recipe {file} ({error})", f"a readable YAML file, or one of {names}", "check it"
+        ) from error
     except yaml.YAMLError as error:
         raise RecipeError(f"{file}, which is not YAML ({error})", "a YAML recipe", "mend that line") from error
     if not isinstance(content, dict):
@@ -170,7 +270,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"the override {override!r}", "a value in YAML", "quote it") from error
-    *path, last = key.split(".")
+    *path, last = key.split(".") if key != "data" or not isinstance(value, str) else ("data", "root")
     place: Any = content
     for part in path:
         place = place.setdefault(part, {}) if isinstance(place, dict) else None

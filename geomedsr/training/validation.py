@@ -1,67 +1,148 @@
-"""Validation during training: PSNR of the whole guess, degradation to projection, on scenes kept out."""
+"""Validation during training, on scenes kept out: PSNR, VGG-19 distance, pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from geomedsr.errors import RecipeError
+from geomedsr import operators
+from geomedsr.degradations import Chain, chain
+from geomedsr.errors import ModelError, RecipeError
 from geomedsr.grid import Window
-from geomedsr.models.interpolation import BicubicSkip
-from geomedsr.operators import Operator
+from geomedsr.inference.engine import write
+from geomedsr.losses import Perceptual
+from geomedsr.metrics.features import FeatureDistance
 from geomedsr.scene import Scene
-from geomedsr.training.recipe import ForegroundPart
+from geomedsr.training.recipe import Recipe
 
 #: Windows (or frames) per scene, and the side of windows, in high-resolution pixels.
 _MOST, _SIDE = 12, 192
+
+Upscale = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Some windows or frames of one scene, ``(n, C, H, W)``, fine and coarse."""
+
+    fine: torch.Tensor
+    coarse: torch.Tensor
 
 
 class Validation:
     """Fixed windows of some scenes, or frames of some series.
 
-    PSNR in dB against the value scale's range, mean over bands and scenes.
+    PSNR in dB against the value scale's range, of what is foreground, mean over bands, windows and scenes; VGG-19
+    distance (:class:`geomedsr.metrics.features.FeatureDistance`), mean over scenes, where a recipe has an adversarial
+    stage and the weights are there.
     """
 
-    def __init__(
-        self, scenes: Sequence[Scene], scale: int, operator: Operator, foreground: ForegroundPart | None = None
-    ) -> None:
-        self.scale = scale
-        self.operator = operator
-        self.above = -float("inf") if foreground is None else foreground.above
-        samples = (
-            _frames(s, scale) if s.shape[0] > 1 or operator.reach == "frame" else _windows(s, scale) for s in scenes
+    def __init__(self, recipe: Recipe, scenes: Sequence[Scene], device: torch.device) -> None:
+        self.scale, self.device = recipe.generator.scale, device
+        self.channels = recipe.generator.channels
+        self.operator = operators.get(recipe.operator)
+        self.above = recipe.foreground.above if recipe.foreground else -float("inf")
+        links = chain(recipe.chain, self.scale)
+        found = [_frames(s, links) if s.shape[0] > 1 or links.reduction.whole else _windows(s, links) for s in scenes]
+        self.scenes = [windows for windows in found if len(windows.fine)]
+        self.sees = _sees(recipe)
+        self.bicubic = self._scores(
+            lambda x: F.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
         )
-        self.scenes = [found for found in samples if len(found)]
-        self.psnr_bicubic = self.psnr(BicubicSkip(scale))
+
+    def scores(self, network: nn.Module) -> dict[str, float]:
+        """``psnr`` and ``vgg`` of a network after projection; empty without validation scenes."""
+        return self._scores(lambda x: self._guess(network, x))
+
+    def is_best(self, stage: str, scores: dict[str, float], best: dict[str, float]) -> bool:
+        """Whether none before was better in that stage, by PSNR or, in the adversarial one, VGG-19 distance; noted."""
+        if not scores:
+            return False
+        name, sign = ("vgg", -1) if stage == "adversarial" and "vgg" in scores else ("psnr", 1)
+        if stage in best and sign * scores[name] <= sign * best[stage]:
+            return False
+        best[stage] = scores[name]
+        return True
+
+    def picture(self, network: nn.Module, path: Path) -> None:
+        """A PNG of a window of each scene: input, bicubic, network, reference, side by side."""
+        rows = []
+        for windows in self.scenes:
+            pick = len(windows.fine) // 2
+            fine, coarse = (part[pick : pick + 1, :1].to(self.device) for part in (windows.fine, windows.coarse))
+            every = windows.coarse[pick : pick + 1].to(self.device)
+            side = min(_SIDE, *fine.shape[-2:]) // self.scale * self.scale
+            images = [
+                F.interpolate(coarse, scale_factor=self.scale, mode="nearest"),
+                F.interpolate(coarse, scale_factor=self.scale, mode="bicubic"),
+                self._guess(network, every if self.channels > 1 else coarse)[:, :1],
+                fine,
+            ]
+            strip = torch.cat([image[..., :side, :side] for image in images], -1)
+            low, high = torch.quantile(fine[..., :side, :side], torch.tensor([0.005, 0.995]).to(fine))
+            shown = ((strip - low) / (high - low).clamp(min=1e-6) * 255).round().clamp(0, 255)
+            rows.append(shown[0].byte().cpu().numpy())
+        if not rows:
+            return
+        width = max(row.shape[2] for row in rows)
+        sheet = np.concatenate([np.pad(row, ((0, 0), (0, 0), (0, width - row.shape[2]))) for row in rows], 1)
+        path.parent.mkdir(exist_ok=True)
+        write(Scene.from_array(sheet), path, overwrite=True)
 
     @torch.inference_mode()
-    def psnr(self, network: nn.Module) -> float | None:
-        """PSNR of a network after projection (bicubic: before it); None without validation scenes."""
-        device = next(network.parameters(), torch.empty(0)).device
-        scores = []
-        for windows in self.scenes:  # (n, band, y, x)
+    def _scores(self, upscale: Upscale) -> dict[str, float]:
+        decibels, distances = [], []
+        for windows in self.scenes:
             errors, counts = [], []
-            for fine in windows:
-                fine = fine[:, None].to(device)
-                coarse = self.operator.down(fine, self.scale)
-                guess = network(coarse)
-                if not isinstance(network, BicubicSkip):
-                    guess = self.operator.project(guess, coarse, self.scale)
-                seen = fine > self.above
-                errors.append(((guess - fine).square() * seen).sum((1, 2, 3)))
-                counts.append(seen.sum((1, 2, 3)))
+            distance = FeatureDistance(self.sees.file) if self.sees else None
+            for fine, coarse in zip(windows.fine, windows.coarse, strict=True):
+                # Bands are a batch for a network of one channel.
+                hr, lr = (
+                    (part[:, None] if self.channels == 1 else part[None]).to(self.device) for part in (fine, coarse)
+                )
+                guess = upscale(lr)
+                seen = hr > self.above
+                errors.append(((guess - hr).square() * seen).sum((2, 3)).ravel())
+                counts.append(seen.sum((2, 3)).ravel())
+                if distance is not None:
+                    distance.add(guess, hr)
             mean = torch.stack(errors).sum(0) / torch.stack(counts).sum(0).clamp(min=1)
-            scores.append(float((-10 * mean.log10()).mean()))
-        return float(np.mean(scores)) if scores else None
+            decibels.append(float((-10 * mean.log10()).mean()))
+            if distance is not None:
+                distances.append(distance.value())
+        scores = {"psnr": float(np.mean(decibels))} if decibels else {}
+        return scores | ({"vgg": float(np.mean(distances))} if distances else {})
+
+    @torch.inference_mode()
+    def _guess(self, network: nn.Module, coarse: torch.Tensor) -> torch.Tensor:
+        guess: torch.Tensor = network(coarse)
+        return self.operator.project(guess, coarse, self.scale)
 
 
-def _windows(scene: Scene, scale: int) -> torch.Tensor:
+def _sees(recipe: Recipe) -> Perceptual | None:
+    """Whose weights of VGG-19 to use, if any are there."""
+    if recipe.adversarial is None:
+        return None
+    part = next((loss for loss in recipe.adversarial.losses if isinstance(loss, Perceptual)), None)
+    if part is not None:
+        return part
+    try:
+        FeatureDistance()
+    except ModelError:
+        return None
+    return Perceptual()
+
+
+def _windows(scene: Scene, links: Chain) -> _Windows:
     """Windows without nodata, spread over a scene."""
     _, _, height, width = scene.shape
-    side = _side(scene, scale, min(_SIDE, height, width))
+    side = _side(scene, links.scale, min(_SIDE, height, width))
     places = [
         Window(col, row, side, side)
         for row in range(0, height - side + 1, side)
@@ -69,14 +150,26 @@ def _windows(scene: Scene, scale: int) -> torch.Tensor:
     ]
     places = [w for w in places if scene.source.valid(slice(0, 1), w).all()]
     places = places[:: -(-len(places) // _MOST) or 1]
-    return torch.cat([scene.tensor(w) for w in places]) if places else torch.empty(0)
+    return _pairs([(scene, window, slice(0, 1)) for window in places], links)
 
 
-def _frames(scene: Scene, scale: int) -> torch.Tensor:
+def _frames(scene: Scene, links: Chain) -> _Windows:
     """Whole frames, spread over a series."""
     count, _, height, width = scene.shape
-    whole = Window(0, 0, _side(scene, scale, width), _side(scene, scale, height))
-    return torch.cat([scene.tensor(whole, slice(i, i + 1)) for i in range(0, count, -(-count // _MOST))])
+    whole = Window(0, 0, _side(scene, links.scale, width), _side(scene, links.scale, height))
+    return _pairs([(scene, whole, slice(i, i + 1)) for i in range(0, count, -(-count // _MOST))], links)
+
+
+def _pairs(places: list[tuple[Scene, Window, slice]], links: Chain) -> _Windows:
+    """Cut and degraded, with the same random parameters each time."""
+    fine, coarse = [], []
+    margin = links.margin
+    for index, (scene, window, frames) in enumerate(places):
+        around = scene.tensor(window.grown(margin), frames)
+        fine.append(around[..., margin:-margin, margin:-margin] if margin else around)
+        drawn = links.draw(np.random.default_rng(index))
+        coarse.append(links.disturb(links.reduce(around, drawn), drawn))
+    return _Windows(torch.cat(fine), torch.cat(coarse)) if places else _Windows(torch.empty(0), torch.empty(0))
 
 
 def _side(scene: Scene, scale: int, length: int) -> int:

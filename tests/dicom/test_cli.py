@@ -106,7 +106,7 @@ def test_all_goes_into_a_matching_tree(
 def test_all_of_nothing_is_an_error(series: Series, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = series(1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     assert main(["upscale", str(folder), str(tmp_path / "out"), "--all"]) == 2
-    assert "no usable series" in capsys.readouterr().err
+    assert "of whose 1 series none was done: a localizer" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main(["upscale", str(tmp_path / "empty"), str(tmp_path / "out")]) == 2
     assert "without a DICOM file" in capsys.readouterr().err

@@ -61,6 +61,15 @@ TAMPERED = {
     "no label": (lambda ds: ds.__delattr__("ContentQualification"), "ContentQualification"),
     "icon": (lambda ds: setattr(ds, "IconImageSequence", [Dataset()]), "IconImageSequence"),
     "overlay": (lambda ds: ds.add_new(0x60000010, "US", 20), "overlays"),
+    "institution": (lambda ds: setattr(ds, "InstitutionName", "x"), "InstitutionName differs"),
+    "kernel": (lambda ds: setattr(ds, "ConvolutionKernel", "sharp"), "ConvolutionKernel differs"),
+    "shutter": (lambda ds: setattr(ds, "ShutterShape", "CIRCULAR"), "shutter"),
+    "curve": (lambda ds: ds.add_new(0x50000005, "US", 2), "curves"),
+    "private block": (lambda ds: ds.private_block(0x0029, "SCANNER", create=True).add_new(1, "DS", "0.8"), "private"),
+    "code without a value": (
+        lambda ds: ds.DerivationCodeSequence[0].__delattr__("CodeValue"),
+        "DerivationCodeSequence",
+    ),
     "model": (lambda ds: setattr(ds, "DerivationDescription", "geomedsr"), "it says which model made it"),
 }
 
@@ -120,9 +129,10 @@ def test_on_the_command_line(result: tuple[Path, Path], capsys: pytest.CaptureFi
     text = capsys.readouterr().out
     assert "kept    the mean of each 2 × 2 block is the source's pixel: bit for bit" in text
     assert "BROKEN" not in text
-    ds = pydicom.dcmread(result[1] / "0001.dcm")
-    ds.PatientName = "Grace^Hopper^Other"
-    save(ds, result[1] / "0001.dcm")
+    for path in files(result[1]):
+        ds = pydicom.dcmread(path)
+        ds.PatientName = "Grace^Hopper^Other"
+        save(ds, path)
     assert main(["verify", source, out, "--json"]) == 1
     text = capsys.readouterr().out
     assert [c["promise"] for c in json.loads(text) if c["kept"] is False and "entvfy" not in c["promise"]] == [

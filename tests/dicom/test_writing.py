@@ -195,11 +195,15 @@ def test_dcmtks_viewer_shows_what_pydicom_reads(series: Series, tmp_path: Path, 
 
 @pytest.mark.parametrize("modality", ["CT", "MR"])
 def test_enhanced_in_enhanced_out(tmp_path: Path, modality: str, ct_model: Model) -> None:
-    source = save(enhanced([pixels(seed=i) for i in range(4)], modality), tmp_path / "e.dcm")
+    ds = enhanced([pixels(seed=i) for i in range(4)], modality)
+    if modality == "MR":
+        ds.MRAcquisitionType = "3D"  # which only originals may have
+    source = save(ds, tmp_path / "e.dcm")
     out = upscale(source, tmp_path / "out", ct_model)
     assert [c for c in broken(source, out) if "dciodvfy" not in c] == []
     before, after = pydicom.dcmread(source), pydicom.dcmread(out / "0001.dcm")
     assert (after.NumberOfFrames, after.Rows, after.Columns) == (4, 40, 48)
+    assert "MRAcquisitionType" not in after
     assert list(after.ImageType) == ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]
     shared = after.SharedFunctionalGroupsSequence[0]
     assert list(shared.PixelMeasuresSequence[0].PixelSpacing) == [0.4, 0.35]

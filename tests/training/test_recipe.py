@@ -10,12 +10,12 @@ from geomedsr.training import load_recipe
 def test_a_recipe_is_read_and_overridden(tmp_path: Path) -> None:
     path = recipe_file(tmp_path)
     recipe = load_recipe(
-        path, ["steps=7", "generator.options.width=16", "data.root=/x", "optimiser.learning_rate=1e-3"]
+        path, ["content.steps=7", "generator.options.width=16", "data.root=/x", "content.optimiser.learning_rate=1e-3"]
     )
-    assert recipe.steps == 7
+    assert recipe.content.steps == recipe.steps == 7
     assert recipe.generator.options == {"width": 16, "blocks": 1}
     assert recipe.data.root == "/x"
-    assert recipe.optimiser.learning_rate == 1e-3
+    assert recipe.content.optimiser.learning_rate == 1e-3
     assert load_recipe(path).steps == 3
 
 
@@ -23,9 +23,23 @@ def test_a_recipe_is_read_and_overridden(tmp_path: Path) -> None:
     ("override", "said"),
     [
         ("stepz=3", "stepz"),
-        ("steps=many", "steps"),
-        ("steps=0", "steps"),
-        ("generator.channels=2", "channels"),
+        ("content.steps=many", "steps"),
+        ("content.steps=0", "no steps"),
+        ("generator.channels=0", "channels"),
+        ("content.batch=3.5", "batch"),
+        ("content.accumulate=3", "does not divide"),
+        ("content.losses=[{kind: l1}, {kind: l1}]", "each kind once"),
+        ("content.losses=[{kind: lpips}]", "lpips"),
+        ("content.losses=[{kind: perceptual, layers: {VGG99: 1}}]", "no layer 'VGG99'"),
+        ("content.losses=[{kind: vanilla}]", "belongs to the stage"),
+        ("adversarial={steps: 1, losses: [{kind: l1}]}", "hold 0 adversarial"),
+        ("adversarial={steps: 1, losses: [{kind: vanilla}, {kind: relativistic}]}", "hold 2 adversarial"),
+        ("adversarial={steps: 1, patch: 30, losses: [{kind: vanilla}]}", "adversarial.patch 30"),
+        ("operator=cubic", "none of block-mean, k-space-crop, none"),
+        ("degradation=[{kind: poisson-gaussian}]", "expected one that reduces"),
+        ("degradation=[{kind: gaussian-psf}]", "must be the same"),
+        ("degradation=[{kind: gaussian-psf, mtf: [0.4, 0.2]}]", "0.01 <= low"),
+        ("realism=2", "realism"),
         ("seed=99999999999999999999999", "seed"),
         ("augment.offset=.inf", "offset"),
         ("augment.gain=[1, .inf]", "gain"),
@@ -33,8 +47,8 @@ def test_a_recipe_is_read_and_overridden(tmp_path: Path) -> None:
         ("steps", "key=value"),
         ("name.first=x", "dotted path"),
         ("augment.gain=[2, 1]", "0 < low <= high"),
-        ("precision=float16", "precision"),
-        ("steps=[", "YAML"),
+        ("precision=float8", "precision"),
+        ("content.steps=[", "YAML"),
     ],
 )
 def test_what_a_recipe_does_not_know_is_refused(tmp_path: Path, override: str, said: str) -> None:

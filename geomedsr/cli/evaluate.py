@@ -1,0 +1,58 @@
+"""``geomedsr evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from geomedsr.cli.output import print_json
+from geomedsr.errors import InputError, OutputError
+from geomedsr.scene import Scene
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure a model on references."""
+    from geomedsr.metrics.evaluate import evaluate
+    from geomedsr.models import load_model
+
+    model = load_model(options.model)
+    result = evaluate(
+        model,
+        _scenes(options.data),
+        realism=options.realism or (),
+        operator=options.operator,
+        value_range=tuple(options.range) if options.range else None,
+        above=options.above,
+        vgg_file=options.vgg,
+    )
+    for path, text in ((options.csv, result.csv()), (options.markdown, result.markdown())):
+        if path is not None:
+            try:
+                Path(path).write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise OutputError(
+                    f"{path} ({error.strerror})", "a file that can be written", "choose another"
+                ) from error
+    if options.json:
+        print_json({"scores": [dataclasses.asdict(s) for s in result.scores], "compared": list(result.words)})
+    elif not options.quiet:
+        print(result.markdown(), end="")
+
+
+def _scenes(words: list[str]) -> list[Scene]:
+    """Paths, and recipes' validation scenes with their overrides."""
+    from geomedsr import open as open_scene
+    from geomedsr.training import load_recipe
+    from geomedsr.training.data import validation_scenes
+
+    overrides = [word for word in words if "=" in word and not Path(word).exists()]
+    scenes: list[Scene] = []
+    for path in (word for word in words if word not in overrides):
+        if path.endswith((".yaml", ".yml")):
+            scenes += validation_scenes(load_recipe(path, overrides))
+        else:
+            scenes.append(open_scene(path, force=True))
+    if not scenes:
+        raise InputError("no reference", "rasters, series, volumes, or a recipe with validation scenes", "name some")
+    return scenes

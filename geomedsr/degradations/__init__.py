@@ -1,0 +1,77 @@
+"""Degradations: how training makes a low-resolution image from a high-resolution one. One file each.
+
+A chain begins with a reduction, which may be one of the observation operators, and goes on with disturbances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from geomedsr.degradations.block_mean import BlockMean
+from geomedsr.degradations.degradation import Disturbance, Reduction
+from geomedsr.degradations.gaussian_psf import GaussianPSF
+from geomedsr.degradations.k_space_crop import KSpaceCrop
+from geomedsr.degradations.poisson_gaussian import PoissonGaussian
+
+__all__ = [
+    "AnyDegradation",
+    "BlockMean",
+    "Chain",
+    "Disturbance",
+    "GaussianPSF",
+    "KSpaceCrop",
+    "PoissonGaussian",
+    "Reduction",
+    "chain",
+]
+
+#: Any degradation, told by its ``kind``.
+AnyDegradation = Annotated[BlockMean | KSpaceCrop | GaussianPSF | PoissonGaussian, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A reduction and the disturbances after it, for one scale."""
+
+    reduction: Reduction
+    disturbances: Sequence[Disturbance]
+    scale: int
+
+    @property
+    def margin(self) -> int:
+        """How many fine pixels around a patch its coarse image depends on."""
+        return self.reduction.margin(self.scale)
+
+    def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
+        """Random parameters for :meth:`reduce` and :meth:`disturb`."""
+        return self.reduction.draw(rng), *(part.draw(rng) for part in self.disturbances)
+
+    def reduce(self, fine: torch.Tensor, drawn: tuple[Any, ...]) -> torch.Tensor:
+        """``(B, C, s·H + 2·margin, s·W + 2·margin)``, or a whole frame, to ``(B, C, H, W)``."""
+        return self.reduction.apply(fine, self.scale, drawn[0])
+
+    def disturb(self, coarse: torch.Tensor, drawn: tuple[Any, ...]) -> torch.Tensor:
+        """``(B, C, H, W)`` to the same."""
+        for part, parameters in zip(self.disturbances, drawn[1:], strict=True):
+            coarse = part.apply(coarse, parameters)
+        return coarse
+
+
+def chain(parts: Sequence[AnyDegradation], scale: int) -> Chain:
+    """A reduction and the disturbances after it, as a chain.
+
+    Raises:
+        ValueError: the parts are not in that order.
+    """
+    first, *rest = parts
+    later = [part for part in rest if isinstance(part, Disturbance)]
+    if not isinstance(first, Reduction) or len(later) != len(rest):
+        kinds = ", ".join(part.kind for part in parts)
+        raise ValueError(f"degradations {kinds}: expected one that reduces, then what disturbs the coarse image")
+    return Chain(first, later, scale)

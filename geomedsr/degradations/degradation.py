@@ -1,0 +1,50 @@
+"""What a degradation is: a part of a recipe; the random draw is apart from the pure function that uses it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from geomedsr.parts import Part
+
+
+class Reduction(Part):
+    """The first of a chain: a fine image to a coarse one.
+
+    ``whole``: a coarse pixel depends on the whole frame, so that patches must be cut after reducing it.
+    """
+
+    kind: str
+
+    @property
+    def whole(self) -> bool:
+        """See above."""
+        return False
+
+    def margin(self, scale: int) -> int:
+        """How many fine pixels beyond a block its coarse pixel depends on."""
+        return 0
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """Random parameters."""
+        return None
+
+    def apply(self, fine: torch.Tensor, scale: int, drawn: Any) -> torch.Tensor:
+        """``(B, C, s·H + 2·margin, s·W + 2·margin)`` to ``(B, C, H, W)``."""
+        raise NotImplementedError
+
+
+class Disturbance(Part):
+    """What happens to a coarse image afterwards."""
+
+    kind: str
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """Random parameters."""
+        raise NotImplementedError
+
+    def apply(self, coarse: torch.Tensor, drawn: Any) -> torch.Tensor:
+        """``(B, C, H, W)`` to the same."""
+        raise NotImplementedError

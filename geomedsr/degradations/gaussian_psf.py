@@ -1,0 +1,53 @@
+"""A Gaussian point-spread function and decimation: a sensor's optics and detector in one."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import model_validator
+
+from geomedsr.degradations.degradation import Reduction
+
+
+class GaussianPSF(Reduction):
+    """Convolution with a Gaussian, then one sample at the centre of each ``s × s`` block.
+
+    ``mtf`` is the range from which the modulation transfer at the coarse grid's Nyquist frequency is drawn, as sensors
+    state it: 0.1 to 0.4 for most. A Gaussian of σ fine pixels has ``MTF(f) = exp(−2 π² σ² f²)``, so at
+    ``f = 1 / (2 s)``: ``σ = (s / π) √(2 ln (1 / MTF))``.
+    """
+
+    kind: Literal["gaussian-psf"] = "gaussian-psf"
+    mtf: tuple[float, float] = (0.15, 0.4)
+
+    @model_validator(mode="after")
+    def _between(self) -> GaussianPSF:
+        if not 0.01 <= self.mtf[0] <= self.mtf[1] < 1:
+            raise ValueError("mtf needs two numbers 0.01 <= low <= high < 1")
+        return self
+
+    def sigma(self, mtf: float, scale: int) -> float:
+        """The width, in fine pixels, of the Gaussian with that modulation transfer at the coarse Nyquist frequency."""
+        return scale / math.pi * math.sqrt(2 * math.log(1 / mtf))
+
+    def margin(self, scale: int) -> int:
+        """Four σ of the widest, less what the block itself holds."""
+        return max(0, math.ceil(4 * self.sigma(self.mtf[0], scale) - scale / 2))
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """A modulation transfer."""
+        return float(rng.uniform(*self.mtf))
+
+    def apply(self, fine: torch.Tensor, scale: int, drawn: float) -> torch.Tensor:
+        """The coarse image, whose centres lie where the blocks' centres do."""
+        length = scale + 2 * self.margin(scale)
+        places = torch.arange(length, dtype=torch.float64) - (length - 1) / 2
+        taps = torch.exp(-(places**2) / (2 * self.sigma(drawn, scale) ** 2))
+        taps = (taps / taps.sum()).to(fine)
+        channels = fine.shape[1]
+        rows = F.conv2d(fine, taps.reshape(1, 1, -1, 1).repeat(channels, 1, 1, 1), stride=(scale, 1), groups=channels)
+        return F.conv2d(rows, taps.reshape(1, 1, 1, -1).repeat(channels, 1, 1, 1), stride=(1, scale), groups=channels)

@@ -1,0 +1,34 @@
+"""Discriminators: networks that tell real high-resolution images from made ones. Used in training only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
+from geomedsr.discriminators.srgan import SRGANDiscriminator
+from geomedsr.discriminators.unet import UNetDiscriminator
+from geomedsr.errors import RecipeError
+
+__all__ = ["DISCRIMINATORS", "SRGANDiscriminator", "UNetDiscriminator", "build_discriminator"]
+
+#: Discriminators by the name a recipe gives them. Each gives logits: positive for real.
+DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {"srgan": SRGANDiscriminator, "unet": UNetDiscriminator}
+
+
+def build_discriminator(architecture: str, channels: int, options: Mapping[str, int]) -> nn.Module:
+    """A new discriminator for images of so many channels.
+
+    Raises:
+        RecipeError: unknown architecture, or options it does not take.
+    """
+    if architecture not in DISCRIMINATORS:
+        raise RecipeError(
+            f"the discriminator {architecture!r}", f"one of {', '.join(sorted(DISCRIMINATORS))}", "correct the recipe"
+        )
+    try:
+        return DISCRIMINATORS[architecture](channels=channels, **options)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise RecipeError(
+            f"options {dict(options)} for the discriminator {architecture}", "options it takes", str(error)
+        ) from error

@@ -1,0 +1,20 @@
+"""Mean absolute difference."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+
+from geomedsr.losses.loss import Loss, Sample
+
+
+class L1(Loss):
+    """``mean |SR − HR|``: content; its minimum is the median of what is likely."""
+
+    kind: Literal["l1"] = "l1"
+
+    def __call__(self, sample: Sample) -> torch.Tensor:
+        """The mean over all pixels."""
+        return F.l1_loss(sample.sr, sample.hr)

@@ -1,0 +1,57 @@
+"""What a loss is: a part of a recipe with a weight, called with what a step has made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+
+from geomedsr.operators import Operator
+from geomedsr.parts import Part
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a step has made, float32, normalised values.
+
+    ``guess`` is the network's own output and ``sr`` that after projection (the same where the operator acts on whole
+    frames, of which a patch is none), ``hr`` the real image, all ``(B, C, s·H, s·W)``; ``coarse`` the input
+    ``(B, C, H, W)``; ``real`` and ``fake`` the discriminator's logits of ``hr`` and ``sr``, in adversarial training.
+    """
+
+    guess: torch.Tensor
+    sr: torch.Tensor
+    hr: torch.Tensor
+    coarse: torch.Tensor
+    operator: Operator
+    scale: int
+    real: torch.Tensor | None = None
+    fake: torch.Tensor | None = None
+
+    @classmethod
+    def of(
+        cls, guess: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor, operator: Operator, scale: int
+    ) -> Sample:
+        """The sample of a guess, before any discriminator has seen it."""
+        projected = guess if operator.reach == "frame" else operator.project(guess, coarse, scale)
+        return cls(guess, projected, fine, coarse, operator, scale)
+
+
+class Loss(Part):
+    """One term of a weighted sum: its ``kind`` names it in recipes and logs. Called, it gives a scalar."""
+
+    kind: str
+    weight: float = Field(default=1.0, ge=0)
+
+    def __call__(self, sample: Sample) -> torch.Tensor:
+        """The term, without its weight."""
+        raise NotImplementedError
+
+
+class AdversarialLoss(Loss):
+    """A loss with two sides: called, it is the generator's."""
+
+    def discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        """The discriminator's loss, from its logits of real and of made images."""
+        raise NotImplementedError

@@ -1,0 +1,50 @@
+"""Distance between VGG-19's feature maps."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field, field_validator
+
+from geomedsr.losses.loss import Loss, Sample
+from geomedsr.models.vgg19 import LAYERS, as_rgb, load_vgg19
+
+
+class Perceptual(Loss):
+    """``Σ weight(layer) · mean (φ(SR) − φ(HR))²`` over VGG-19's feature maps φ (SRGAN, arXiv:1609.04802, eq. 5).
+
+    ``activated``: after the ReLU, as SRGAN has it; before it, as ESRGAN does (arXiv:1809.00219, section 3.2), by
+    default. ``relative`` divides each layer's term by the variance of φ(HR), so that layers count alike and weights do
+    not depend on how the network was scaled. ``file``: a torchvision state dict instead of the extra ``vgg``. How bands
+    become RGB: :func:`geomedsr.models.vgg19.as_rgb`.
+    """
+
+    kind: Literal["perceptual"] = "perceptual"
+    layers: dict[str, float] = Field(default={"VGG54": 1.0}, min_length=1)
+    activated: bool = False
+    relative: bool = True
+    file: str | None = None
+
+    @field_validator("layers")
+    @classmethod
+    def _known(cls, layers: dict[str, float]) -> dict[str, float]:
+        for name in layers:
+            if name not in LAYERS:
+                raise ValueError(f"no layer {name!r}; there are {', '.join(LAYERS)}")
+        return layers
+
+    def __call__(self, sample: Sample) -> torch.Tensor:
+        """The sum over layers, each a mean over its map."""
+        network = load_vgg19(self.file, sample.hr.device)
+        names = tuple(self.layers)
+        device = sample.hr.device.type
+        with torch.no_grad():
+            real = network(as_rgb(sample.hr, sample.hr), names, self.activated)
+        made = network(as_rgb(sample.sr, sample.hr), names, self.activated)
+        total = sample.hr.new_zeros(())
+        with torch.autocast(device, enabled=False):
+            for name, weight in self.layers.items():
+                term = (made[name].float() - real[name].float()).square().mean()
+                total = total + weight * (term / real[name].float().var() if self.relative else term)
+        return total

@@ -1,0 +1,340 @@
+"""``evaluate``: a model beside interpolation, on references made coarse."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from geomedsr.errors import InputError, ModelError
+from geomedsr.grid import Window
+from geomedsr.inference.upscale import upscale
+from geomedsr.metrics.features import FeatureDistance
+from geomedsr.metrics.interpolation import REACH, bicubic, lanczos
+from geomedsr.metrics.quality import ssim
+from geomedsr.metrics.reduced import reduced
+from geomedsr.models import Model, load_model
+from geomedsr.scene import Scene
+from geomedsr.sources import Array
+
+#: Side of the regions that rasters are compared in, and of the crops that VGG-19 sees, in reference pixels.
+REGION, CROP = 768, 192
+
+#: SSIM's window reaches so far; input pixels so near to missing ones do not count, for any method.
+_SSIM_REACH, _MARGIN = 8, 4
+
+#: VGG-19 sees at most so many crops of a scene; slices with less foreground than that are left out.
+_CROPS, _LEAST = 48, 0.02
+
+Method = Callable[[slice, Window], Array]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is compared: physical values above ``above``, clipped to ``window``; ``peak`` is PSNR's, band by band."""
+
+    above: float | None
+    window: tuple[float, float] | None
+    peak: tuple[float, ...]
+    words: str
+
+    @classmethod
+    def of(cls, scene: Scene, value_range: tuple[float, float] | None, above: float | None) -> Protocol:
+        """What is usual for a scene's domain, unless the user says otherwise.
+
+        CT: pixels above −900 HU, values clipped to −1000 … 400 HU, which is the peak. MR: pixels above 8 % of the
+        series' 99th percentile, which is the peak. Others: all pixels; each band's 1–99 % range is the peak.
+        """
+        bands = len(scene.bands)
+        if value_range is not None:
+            low, high = value_range
+            words = f"values clipped to {low:g} … {high:g}, which is the peak"
+            return cls(above, value_range, (high - low,) * bands, _above(above) + words)
+        if scene.domain == "CT":
+            above = -900.0 if above is None else above
+            return cls(
+                above, (-1000, 400), (1400.0,), f"{_above(above)}values clipped to −1000 … 400 HU, which is the peak"
+            )
+        slope, offset = scene.lines
+        start, span = scene.values.bounds()
+        if scene.domain == "MR":
+            peak = float((start + span)[0, 0, 0, 0] * slope[0, 0] + offset[0, 0])
+            above = 0.08 * peak if above is None else above
+            words = f"pixels above {above:.4g} (8 % of the 99th percentile); the 99th percentile is the peak"
+            return cls(above, None, (peak,), words)
+        peaks = tuple(float(v) for v in (span[0, :, 0, 0] * slope[0]))
+        return cls(above, None, peaks, f"{_above(above)}the reference's 1–99 % range is the peak, band by band")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One method on one scene: means over bands (and slices). ``vgg`` is None without weights of VGG-19."""
+
+    scene: str
+    method: str
+    psnr: float
+    ssim: float
+    vgg: float | None
+    gain: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores, and in words what was compared."""
+
+    scores: tuple[Score, ...]
+    words: tuple[str, ...] = field(default=())
+
+    def csv(self) -> str:
+        """Comma-separated values, full precision."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(("scene", "method", "psnr_db", "ssim", "vgg_distance", "gain_over_bicubic_db"))
+        for s in self.scores:
+            writer.writerow((s.scene, s.method, s.psnr, s.ssim, "" if s.vgg is None else s.vgg, s.gain))
+        return text.getvalue()
+
+    def markdown(self) -> str:
+        """A table, and what was compared."""
+        lines = [
+            "| scene | method | PSNR, dB | SSIM | VGG-19 distance (× bicubic's) | gain over bicubic, dB |",
+            "|---|---|---|---|---|---|",
+        ]
+        for s in self.scores:
+            base = next(b for b in self.scores if b.scene == s.scene)
+            vgg = "" if s.vgg is None or base.vgg is None else f"{s.vgg:.3f} ({s.vgg / base.vgg:.2f} ×)"
+            lines.append(f"| {s.scene} | {s.method} | {s.psnr:.2f} | {s.ssim:.4f} | {vgg} | {s.gain:+.2f} |")
+        return "\n".join([*lines, "", *self.words, ""])
+
+
+def evaluate(
+    model: Model,
+    scenes: Sequence[Scene],
+    *,
+    realism: Sequence[float] = (),
+    operator: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    above: float | None = None,
+    vgg_file: str | None = None,
+) -> Evaluation:
+    """Bring references down, make them fine again by each method, round to their type, and compare.
+
+    Args:
+        model: the model; beside it torch's bicubic (a = −0.75) and Lanczos (three lobes).
+        scenes: references, which the model was not trained on.
+        realism: where on the dial to measure; by default at 0, and at 1 too for models that have adversarial weights.
+        operator: how references are brought down, instead of the model's own way (for models of none, block means).
+        value_range: values are clipped to it, and it is PSNR's peak, in physical units; see :class:`Protocol`.
+        above: only pixels above this physical value count.
+        vgg_file: a torchvision state dict of VGG-19 instead of the extra ``vgg``.
+
+    Raises:
+        InputError: a scene smaller than the factor, or nothing to compare in it.
+        ModelError: the bands do not fit, or a realism that the model has not.
+    """
+    card = model.descriptor
+    amounts = list(realism) or ([0.0, 1.0] if card.adversarial else [])
+    models = [load_model(model.path, amount) for amount in amounts] or [model]
+    reduce_by = operator or ("block-mean" if card.operator == "none" else card.operator)
+    scores: list[Score] = []
+    words: dict[str, None] = {}
+    for scene in scenes:
+        fine = _divisible(scene, card.scale)
+        if card.value_scale == "physical":
+            fine = fine.with_physical_range(*card.value_range)
+        protocol = Protocol.of(fine, value_range, above)
+        found = list(_scores(fine, models, protocol, reduce_by, vgg_file))
+        scores += found
+        words[f"{scene.name}: reduced {card.scale} × by {reduce_by}, rounded to {fine.dtype}; {protocol.words}."] = None
+    return Evaluation(tuple(scores), tuple(words))
+
+
+def _scores(
+    fine: Scene, models: Sequence[Model], protocol: Protocol, operator: str, vgg_file: str | None
+) -> Iterator[Score]:
+    scale = models[0].descriptor.scale
+    coarse = reduced(fine, scale, operator)
+    methods: dict[str, Method] = {
+        "bicubic": lambda f, w: _interpolated(coarse, f, w, scale, bicubic),
+        "Lanczos": lambda f, w: _interpolated(coarse, f, w, scale, lanczos),
+    }
+    for model in models:
+        label = model.descriptor.name
+        if model.descriptor.adversarial:
+            label += f", realism {model.realism:g}"
+        methods[label] = upscale(coarse, model).source.read
+    tallies = {name: _Tally(protocol, len(fine.bands), vgg_file) for name in methods}
+    for frames, region, around in _regions(fine):
+        truth = _physical(fine, frames, fine.source.read(frames, around))
+        counted = _counted(fine, coarse, frames, around, scale)
+        if protocol.above is not None:
+            counted = counted & (truth > protocol.above)
+        inner = _inside(region, around)
+        if counted[(..., *inner)].mean() < (_LEAST if fine.shape[0] > 1 else 1e-9):
+            continue
+        for name, method in methods.items():
+            guess = _physical(fine, frames, _stored(fine, method(frames, around)))
+            tallies[name].add(frames.start, guess, truth, counted, inner)
+    baseline = None
+    for name, tally in tallies.items():
+        if not tally.errors:
+            raise InputError(f"{fine.name}, in which no pixel counts", "data, and foreground", "leave it out")
+        decibels, similar = tally.psnr(), tally.ssim()
+        baseline = decibels if baseline is None else baseline
+        yield Score(fine.name, name, decibels, similar, tally.vgg(), decibels - baseline)
+
+
+class _Tally:
+    """Sums over the regions of one scene, for one method."""
+
+    def __init__(self, protocol: Protocol, bands: int, vgg_file: str | None) -> None:
+        self.protocol, self.bands = protocol, bands
+        self.errors: dict[int, list[Array]] = {}
+        self.similar: list[tuple[float, float]] = []
+        self.crops = 0
+        try:
+            self.distance: FeatureDistance | None = FeatureDistance(vgg_file)
+        except ModelError:
+            if vgg_file is not None:
+                raise
+            self.distance = None
+
+    def add(self, frame: int, guess: Array, truth: Array, counted: Array, inner: tuple[slice, slice]) -> None:
+        """Physical values ``(1, band, y, x)`` of a region and its surroundings."""
+        if self.protocol.window is not None:
+            guess, truth = (np.clip(v, *self.protocol.window) for v in (guess, truth))
+        seen = counted[(..., *inner)]
+        squares = np.square(guess - truth)[(..., *inner)] * seen
+        self.errors.setdefault(frame, []).append(np.stack([squares.sum((0, 2, 3)), seen.sum((0, 2, 3))]))
+        peaks = np.asarray(self.protocol.peak)
+        for band in range(self.bands):
+            part = slice(band, band + 1)
+            inside = np.zeros(counted.shape[2:], bool)
+            inside[inner] = seen[0, band]
+            if inside.any():
+                score = ssim(guess[0, part], truth[0, part], peaks[part], inside)
+                self.similar.append((float(score[0]), float(inside.sum())))
+        self._look(guess[(..., *inner)], truth[(..., *inner)], seen)
+
+    def _look(self, guess: Array, truth: Array, seen: Array) -> None:
+        height, width = truth.shape[2:]
+        side = min(CROP, height, width)
+        for row in range(0, height - side + 1, side):
+            for col in range(0, width - side + 1, side):
+                place = (..., slice(row, row + side), slice(col, col + side))
+                if self.distance is None or self.crops >= _CROPS or seen[place].mean() < 0.5:
+                    continue
+                pair = (torch.from_numpy(np.ascontiguousarray(v[place])).float() for v in (guess, truth))
+                self.distance.add(*(image / max(self.protocol.peak) for image in pair))
+                self.crops += 1
+
+    def psnr(self) -> float:
+        """Mean over bands and frames, in dB."""
+        decibels = []
+        for parts in self.errors.values():
+            total, count = np.sum(parts, axis=0)
+            known = count > 0
+            peaks = np.asarray(self.protocol.peak)[known]
+            with np.errstate(divide="ignore"):
+                decibels.append((10 * np.log10(np.square(peaks) * count[known] / total[known])).mean())
+        return float(np.mean(decibels))
+
+    def ssim(self) -> float:
+        """Mean over windows, bands and frames."""
+        values, weights = zip(*self.similar, strict=True)
+        return float(np.average(values, weights=weights))
+
+    def vgg(self) -> float | None:
+        """The feature distance; None if there was nothing to look at, or with."""
+        return self.distance.value() if self.distance is not None and self.crops else None
+
+
+def _divisible(scene: Scene, scale: int) -> Scene:
+    _, _, height, width = scene.shape
+    if min(height, width) < scale * 16:
+        raise InputError(f"{scene.name} of {width} × {height} pixels", f"at least {16 * scale} a side", "leave it out")
+    picks = [i for i, band in enumerate(scene.bands, 1) if band.kind == "continuous"]
+    scene = scene if len(picks) == len(scene.bands) else scene.select(picks)
+    return replace(scene.crop(Window(0, 0, width // scale * scale, height // scale * scale)), scale=None)
+
+
+def _regions(fine: Scene) -> Iterator[tuple[slice, Window, Window]]:
+    """Frames and regions, and the windows that SSIM looks at around them."""
+    count, _, height, width = fine.shape
+    side = max(height, width) if fine.grid.planes else REGION
+    for frame in range(count):
+        for row in range(0, height, side):
+            for col in range(0, width, side):
+                region = Window(col, row, min(side, width - col), min(side, height - row))
+                first_row, first_col = max(row - _SSIM_REACH, 0), max(col - _SSIM_REACH, 0)
+                last_row, last_col = (
+                    min(stop + _SSIM_REACH, end) for stop, end in zip(region.stop, (height, width), strict=True)
+                )
+                around = Window(first_col, first_row, last_col - first_col, last_row - first_row)
+                yield slice(frame, frame + 1), region, around
+
+
+def _inside(region: Window, around: Window) -> tuple[slice, slice]:
+    row, col = region.row - around.row, region.col - around.col
+    return slice(row, row + region.height), slice(col, col + region.width)
+
+
+def _interpolated(
+    coarse: Scene, frames: slice, window: Window, scale: int, method: Callable[[torch.Tensor, int], torch.Tensor]
+) -> Array:
+    """An interpolation of a window of fine pixels; past the scene's edge the coarse image is continued by its value."""
+    inside = window.coarser(scale)
+    _, _, height, width = coarse.shape
+    grown = inside.grown(REACH)
+    end_row, end_col = grown.stop
+    kept = Window(
+        max(grown.col, 0),
+        max(grown.row, 0),
+        min(end_col, width) - max(grown.col, 0),
+        min(end_row, height) - max(grown.row, 0),
+    )
+    values = coarse.source.read(frames, kept).astype(np.float64)
+    fine = method(torch.from_numpy(values), scale).numpy()
+    row, col = window.row - kept.row * scale, window.col - kept.col * scale
+    return fine[..., row : row + window.height, col : col + window.width]
+
+
+def _stored(scene: Scene, values: Array) -> Array:
+    """As the scene's type would hold them."""
+    if scene.dtype.kind == "f":
+        return values.astype(scene.dtype)
+    info = np.iinfo(scene.dtype)
+    low, high = scene.bands[0].limits or (info.min, info.max)
+    return np.clip(np.rint(values), low, high).astype(scene.dtype)
+
+
+def _physical(scene: Scene, frames: slice, stored: Array) -> Array:
+    slope, offset = scene.lines
+    if len(slope) > 1:
+        slope, offset = slope[frames], offset[frames]
+    physical: Array = stored.astype(np.float64) * slope[..., None, None] + offset[..., None, None]
+    return physical
+
+
+def _counted(fine: Scene, coarse: Scene, frames: slice, window: Window, scale: int) -> Array:
+    """Which pixels are data, in every band, and not near missing ones."""
+    inside = window.coarser(scale)
+    _, _, height, width = coarse.shape
+    end_row, end_col = inside.grown(_MARGIN).stop
+    row, col = max(inside.row - _MARGIN, 0), max(inside.col - _MARGIN, 0)
+    kept = Window(col, row, min(end_col, width) - col, min(end_row, height) - row)
+    valid = coarse.source.valid(frames, kept)
+    missing = torch.from_numpy((~valid).any(1, keepdims=True).astype(np.float32))
+    near = torch.nn.functional.max_pool2d(missing, 2 * _MARGIN + 1, 1, _MARGIN) > 0
+    fine_near = near.numpy().repeat(scale, -2).repeat(scale, -1)
+    first_row, first_col = window.row - kept.row * scale, window.col - kept.col * scale
+    cut = fine_near[..., first_row : first_row + window.height, first_col : first_col + window.width]
+    return np.broadcast_to(~cut, (cut.shape[0], len(fine.bands), *cut.shape[2:]))
+
+
+def _above(above: float | None) -> str:
+    return "" if above is None else f"pixels above {above:g}; "

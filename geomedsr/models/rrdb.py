@@ -1,0 +1,91 @@
+"""``rrdb``: the generator of ESRGAN, residual-in-residual dense blocks.
+
+Wang et al. 2018, arXiv:1809.00219, section 3.1 and figure 4: in a dense block each convolution sees all that came
+before it; three dense blocks in a residual make one RRDB; every residual is scaled by β = 0.2. Convolutions start at a
+tenth of He's size, as the paper's supplement has it. A bicubic skip around the whole is ours.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from geomedsr.models.interpolation import BicubicSkip
+from geomedsr.models.reach import radius
+from geomedsr.models.upsampling import nearest
+
+#: β: how much of a residual is added.
+RESIDUAL = 0.2
+
+
+class DenseBlock(nn.Module):
+    """Five convolutions, each on the input and all results before it; ``(B, width, H, W)`` to the same."""
+
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        outputs = [growth] * 4 + [width]
+        self.layers = nn.ModuleList(nn.Conv2d(width + i * growth, out, 3, padding=1) for i, out in enumerate(outputs))
+        for layer in self.layers:
+            assert isinstance(layer, nn.Conv2d)
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            with torch.no_grad():
+                layer.weight.mul_(0.1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """One block."""
+        seen = x
+        for layer in self.layers[:-1]:
+            seen = torch.cat([seen, F.leaky_relu(layer(seen), 0.2)], 1)
+        change: torch.Tensor = self.layers[-1](seen)
+        return x + RESIDUAL * change
+
+
+class RRDB(nn.Module):
+    """Three dense blocks, and a residual around them."""
+
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(DenseBlock(width, growth) for _ in range(3)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """One block."""
+        change: torch.Tensor = self.blocks(x)
+        return x + RESIDUAL * change
+
+
+class RRDBNet(nn.Module):
+    """Generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values; s is 2, 3, 4 or 8.
+
+    The paper has ``width`` 64, ``growth`` 32 and ``blocks`` 23. A new one is exactly bicubic, since its last
+    convolution starts at zero.
+    """
+
+    def __init__(self, scale: int, channels: int = 1, width: int = 64, growth: int = 32, blocks: int = 23) -> None:
+        super().__init__()
+        if width < 1 or growth < 1 or blocks < 0:
+            raise ValueError(f"width {width} and growth {growth} must be at least 1, and blocks {blocks} at least 0")
+        self.scale = scale
+        self.head = nn.Conv2d(channels, width, 3, padding=1)
+        self.body = nn.Sequential(*(RRDB(width, growth) for _ in range(blocks)), nn.Conv2d(width, width, 3, padding=1))
+        self.up = nearest(width, scale)
+        self.tail = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(width, channels, 3, padding=1)
+        )
+        self.skip = BicubicSkip(scale)
+        last = self.tail[-1]
+        assert isinstance(last, nn.Conv2d)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+
+    @property
+    def receptive_radius(self) -> int:
+        """How many input pixels away a pixel can still change an output pixel's block."""
+        return max(radius([self.head, self.body, self.up, self.tail]), self.skip.reach)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Super-resolve a batch."""
+        shallow = self.head(x)
+        fine: torch.Tensor = self.tail(self.up(shallow + self.body(shallow))) + self.skip(x)
+        return fine

@@ -1,0 +1,45 @@
+"""The card of the model that a recipe makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from geomedsr._version import __version__
+from geomedsr.models.descriptor import Descriptor
+from geomedsr.models.store import build, count_parameters
+from geomedsr.training.recipe import Recipe
+
+
+def describe(recipe: Recipe) -> Descriptor:
+    """The descriptor of the model a recipe makes, without its metrics."""
+    part = recipe.generator
+    descriptor = Descriptor(
+        name=recipe.name,
+        version=recipe.version,
+        architecture=part.architecture,
+        options=part.options,
+        scale=part.scale,
+        channels=part.channels,
+        domain=recipe.domain,
+        value_scale=recipe.values.scale,
+        value_range=recipe.values.range,
+        operator=recipe.operator,
+        adversarial=bool(recipe.adversarial and recipe.adversarial.steps),
+        realism=recipe.realism,
+        description=recipe.description,
+        training_data=tuple(dict.fromkeys(Path(e.path).name for e in recipe.data.train)),
+        licence=recipe.data.licence,
+        attribution=tuple(dict.fromkeys(e.attribution for e in recipe.data.train)),
+    )
+    training = {
+        "seed": recipe.seed,
+        "stages": {
+            name: {"steps": stage.steps, "batch": stage.batch, "patch": stage.patch} for name, stage in recipe.stages
+        },
+        "precision": recipe.precision,
+        "parameters": count_parameters(build(descriptor)),
+        "software": f"geomedsr {__version__}, torch {torch.__version__}",
+    }
+    return descriptor.model_copy(update={"training": training})

@@ -1,0 +1,228 @@
+"""What a run carries from step to step, and how it survives being killed."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import nn
+
+from geomedsr.discriminators import build_discriminator
+from geomedsr.errors import OutputError, RecipeError, SceneWarning
+from geomedsr.models.store import build, load_model
+from geomedsr.training.describe import describe
+from geomedsr.training.recipe import AdversarialPart, OptimiserPart, Recipe, StagePart
+from geomedsr.training.schedule import learning_rate
+
+#: The newest state, and the one before it.
+CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+
+State = dict[str, Any]
+
+
+class Run:
+    """The generator, its moving average, the discriminator, their optimisers, and how many ``step``s are done.
+
+    ``content`` holds the weights that the content stage ended with, once it has. A stage begins with the average of the
+    one before, and with new optimisers.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.recipe, self.device, self.step = recipe, device, 0
+        torch.manual_seed(recipe.seed)
+        self.generator = self._new_generator()
+        if recipe.generator.start is not None:
+            self.generator.load_state_dict(_start(recipe))
+        self.average = self._new_generator()
+        self.average.load_state_dict(self.generator.state_dict())
+        self.content: State | None = None
+        self.discriminator: nn.Module | None = None
+        self.best: dict[str, float] = {}
+        self._begun: str | None = None
+        self.optimiser = self._new_optimiser(self.generator, recipe.content.optimiser.learning_rate)
+        self.opponent: torch.optim.Optimizer | None = None
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
+
+    @property
+    def stage_name(self) -> str:
+        """The stage of the coming step."""
+        return "content" if self.step < self.recipe.content.steps else "adversarial"
+
+    @property
+    def stage(self) -> StagePart:
+        """The same, as the recipe describes it."""
+        return dict(self.recipe.stages)[self.stage_name]
+
+    @property
+    def stage_step(self) -> int:
+        """How many steps of that stage are done."""
+        return self.step - (self.recipe.content.steps if self.stage_name == "adversarial" else 0)
+
+    @property
+    def learning_rate(self) -> float:
+        """The generator's rate in the coming step."""
+        return learning_rate(self.stage.optimiser, self.stage_step, self.stage.steps)
+
+    @property
+    def adversarial_ramp(self) -> float:
+        """The share of its weight that the adversarial loss has in the coming step."""
+        stage = self.stage
+        if not isinstance(stage, AdversarialPart) or stage.ramp == 0:
+            return 1.0
+        return min(1.0, self.stage_step / stage.ramp)
+
+    def begin_stage(self) -> None:
+        """Make what the stage at hand needs, unless it is there."""
+        if self._begun == self.stage_name:
+            return
+        stage = self.stage
+        torch.manual_seed(self.recipe.seed + (self.stage_name == "adversarial"))
+        if isinstance(stage, AdversarialPart):
+            self.content = {key: value.detach().clone() for key, value in self.average.state_dict().items()}
+            self.generator.load_state_dict(self.content)
+            part = stage.discriminator
+            judge = build_discriminator(part.architecture, self.recipe.generator.channels, part.options)
+            self.discriminator = judge.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.opponent = self._new_optimiser(judge, part.learning_rate)
+        self.optimiser = self._new_optimiser(self.generator, stage.optimiser.learning_rate)
+        self._begun = self.stage_name
+
+    def follow(self) -> None:
+        """Move the average towards the generator: called once a step. Young averages forget their start."""
+        done = self.stage_step + 1
+        keep = min(self.recipe.ema, done / (done + 10))
+        with torch.no_grad():
+            for slow, fast in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+                slow.lerp_(fast, 1 - keep)
+
+    def save(self, folder: Path) -> None:
+        """Write the checkpoint, whole or not at all; the one before stays beside it.
+
+        Raises:
+            OutputError: it cannot be written, for want of space or otherwise. The old ones are as they were.
+        """
+        partial = folder / "checkpoint.part"
+        try:
+            with open(partial, "wb") as file:
+                torch.save(self._state(), file)
+                file.flush()
+                os.fsync(file.fileno())
+            if (folder / CHECKPOINT).exists():
+                os.replace(folder / CHECKPOINT, folder / PREVIOUS)
+            os.replace(partial, folder / CHECKPOINT)
+        except (OSError, RuntimeError) as error:
+            partial.unlink(missing_ok=True)
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+            raise OutputError(
+                f"{folder / CHECKPOINT}, which cannot be written ({reason[:80]})",
+                "space for a checkpoint",
+                "make room and run the same command: it goes on from the last good checkpoint",
+            ) from error
+
+    def load(self, folder: Path) -> None:
+        """Go on from the newest checkpoint that is whole, if there is one.
+
+        Raises:
+            RecipeError: none is whole, or they are another recipe's.
+        """
+        broken: list[Path] = []
+        for path in (folder / CHECKPOINT, folder / PREVIOUS):
+            if not path.exists():
+                continue
+            try:
+                state = torch.load(path, weights_only=True, map_location="cpu")
+            except (OSError, RuntimeError, EOFError, UnpicklingError, ValueError):
+                broken.append(path)
+                continue
+            self._restore(state, path)
+            if broken:
+                warnings.warn(
+                    f"{broken[0]} cannot be read: going on from the one before it, step {self.step}",
+                    SceneWarning,
+                    stacklevel=2,
+                )
+            return
+        if broken:
+            raise RecipeError(f"{broken[0]}, which cannot be read", "a checkpoint", "delete it to start over")
+
+    def _state(self) -> State:
+        state: State = {
+            "recipe": self._identity(),
+            "step": self.step,
+            "begun": self._begun,
+            "best": self.best,
+            "generator": self.generator.state_dict(),
+            "average": self.average.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "random": torch.get_rng_state(),
+        }
+        if self.device.type == "cuda":
+            state["random_cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.discriminator is not None and self.opponent is not None:
+            state["content"] = self.content
+            state["discriminator"] = self.discriminator.state_dict()
+            state["opponent"] = self.opponent.state_dict()
+        return state
+
+    def _restore(self, state: State, path: Path) -> None:
+        if state["recipe"] != self._identity():
+            raise RecipeError(
+                f"{path} of another recipe or other overrides",
+                "the same recipe, or an empty folder",
+                "choose another --out, or delete that folder to start over",
+            )
+        self.step = int(state["step"])
+        self.average.load_state_dict(state["average"])
+        if "discriminator" in state:
+            self.begin_stage()
+            assert self.discriminator is not None
+            assert self.opponent is not None
+            self.content = {key: value.to(self.device) for key, value in state["content"].items()}
+            self.discriminator.load_state_dict(state["discriminator"])
+            self.opponent.load_state_dict(state["opponent"])
+        self._begun = state["begun"]
+        self.best = state["best"]
+        self.generator.load_state_dict(state["generator"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["random"])
+        if "random_cuda" in state and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random_cuda"], self.device)
+
+    def _identity(self) -> str:
+        # Where it runs and how often it reports do not change what comes out.
+        reporting = {"device", "log_every", "validate_every", "checkpoint_every", "tensorboard"}
+        return self.recipe.model_dump_json(exclude={*reporting, "data"}) + repr(self.recipe.data.train)
+
+    def _new_generator(self) -> nn.Module:
+        module = build(describe(self.recipe))
+        return module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _new_optimiser(self, network: nn.Module, rate: float) -> torch.optim.Optimizer:
+        part: OptimiserPart = self.stage.optimiser
+        return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=part.weight_decay, betas=part.betas)
+
+
+def _start(recipe: Recipe) -> State:
+    """The weights to begin with.
+
+    Raises:
+        RecipeError: they are of another architecture.
+    """
+    assert recipe.generator.start is not None
+    model = load_model(recipe.generator.start)
+    part, card = recipe.generator, model.descriptor
+    here = (part.architecture, part.scale, part.channels, part.options)
+    there = (card.architecture, card.scale, card.channels, card.options)
+    if here != there:
+        raise RecipeError(
+            f"generator.start {part.start} of {' '.join(map(str, there))}",
+            f"the recipe's {' '.join(map(str, here))} (architecture, scale, channels, options)",
+            "make the recipe's generator the same, or leave `start` out",
+        )
+    return model.module.state_dict()

@@ -1,0 +1,115 @@
+"""One step of training: the generator against all its losses, then, if there is one, the discriminator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from geomedsr import operators
+from geomedsr.errors import RecipeError
+from geomedsr.losses import AdversarialLoss, Sample
+from geomedsr.training.run import Run
+
+#: What autocast computes in.
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def step(run: Run, fine: torch.Tensor, coarse: torch.Tensor) -> dict[str, float]:
+    """Use a batch ``(B, C, s·H, s·W)`` and its coarse images ``(B, C, H, W)``; each loss by name, without its weight.
+
+    Raises:
+        RecipeError: a loss or a gradient is not finite; the weights are as they were before the step.
+    """
+    stage, parts = run.stage, run.stage.accumulate
+    terms: dict[str, float] = {}
+    samples = []
+    for hr, lr in zip(fine.chunk(parts), coarse.chunk(parts), strict=True):
+        sample = _look(run, hr, lr)
+        total = hr.new_zeros(())
+        for loss in stage.losses:
+            with _autocast(run):
+                term = loss(sample).float()
+            weight = loss.weight * (run.adversarial_ramp if isinstance(loss, AdversarialLoss) else 1.0)
+            total = total + weight * term
+            terms[loss.kind] = terms.get(loss.kind, 0.0) + term.item() / parts
+        run.scaler.scale(total / parts).backward()  # type: ignore[no-untyped-call]
+        samples.append(sample)
+    _check(run, terms)
+    _descend(run, run.generator, run.optimiser, run.learning_rate)
+    if run.discriminator is not None:
+        terms["discriminator"] = _teach_discriminator(run, samples)
+    run.scaler.update()
+    run.follow()
+    run.step += 1
+    return terms
+
+
+def _look(run: Run, hr: torch.Tensor, lr: torch.Tensor) -> Sample:
+    """The generator's guess, and what the discriminator, held still, says of it."""
+    with _autocast(run):
+        guess = run.generator(lr)
+    operator = operators.get(run.recipe.operator)
+    sample = Sample.of(guess.float(), hr, lr, operator, run.recipe.generator.scale)
+    if run.discriminator is None:
+        return sample
+    run.discriminator.requires_grad_(False)
+    with _autocast(run):
+        fake = run.discriminator(sample.sr)
+        with torch.no_grad():
+            real = run.discriminator(hr)
+    return replace(sample, real=real.float(), fake=fake.float())
+
+
+def _teach_discriminator(run: Run, samples: list[Sample]) -> float:
+    """Show it real images and made ones; its loss."""
+    judge, opponent, adversarial = run.discriminator, run.opponent, run.stage.adversarial_loss
+    assert judge is not None
+    assert opponent is not None
+    assert adversarial is not None
+    judge.requires_grad_(True)
+    value = 0.0
+    for sample in samples:
+        with _autocast(run):
+            real, fake = judge(sample.hr), judge(sample.sr.detach())
+        loss = adversarial.discriminator(real.float(), fake.float())
+        run.scaler.scale(loss / len(samples)).backward()  # type: ignore[no-untyped-call]
+        value += loss.item() / len(samples)
+    _check(run, {"discriminator": value})
+    _descend(run, judge, opponent, None)
+    return value
+
+
+def _descend(run: Run, network: nn.Module, optimiser: torch.optim.Optimizer, rate: float | None) -> None:
+    """One optimiser step down the gradient, clipped to the recipe's norm."""
+    if rate is not None:
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+    run.scaler.unscale_(optimiser)
+    norm = float(nn.utils.clip_grad_norm_(network.parameters(), run.stage.optimiser.clip_norm))
+    if not run.scaler.is_enabled():  # it skips such steps by itself
+        _check(run, {"gradient's norm": norm})
+    run.scaler.step(optimiser)
+    optimiser.zero_grad(set_to_none=True)
+
+
+def _check(run: Run, values: dict[str, float]) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            what = f"a {name} of {value:g}" if "norm" in name else f"a {name} loss of {value:g}"
+            raise RecipeError(
+                f"{what} at step {run.step + 1} ({run.stage_name})",
+                "finite numbers",
+                "lower that stage's learning rates or weights and start again; the last good checkpoint is kept",
+            )
+
+
+@contextmanager
+def _autocast(run: Run) -> Iterator[None]:
+    kind = PRECISIONS[run.recipe.precision]
+    with torch.autocast(run.device.type, kind, enabled=kind != torch.float32):
+        yield

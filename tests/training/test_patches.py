@@ -1,0 +1,149 @@
+"""Pairs are a function of seed and index; the cut is what the draw says."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import SAMPLE, recipe_file, texture
+from torch.utils.data import DataLoader
+
+import geomedsr
+from geomedsr import Scene, operators
+from geomedsr.degradations import BlockMean, GaussianPSF, PoissonGaussian
+from geomedsr.errors import RecipeError
+from geomedsr.scene import Band
+from geomedsr.training import Augment, Patches, load_recipe
+from geomedsr.training.augment import Change
+from geomedsr.training.data import batches, training_scenes
+from geomedsr.training.patches import Draw
+from geomedsr.training.validation import Validation
+
+BLOCK = operators.get("block-mean")
+FIRST, SECOND = slice(0, 1), slice(1, 2)
+
+
+def test_items_are_a_function_of_seed_and_index() -> None:
+    scene = Scene.from_array(texture(2, 80, 90))
+    lines = Augment(gain=(0.5, 2.0), offset=0.3)
+    patches = Patches([scene], 32, 4, augment=lines, seed=1, length=10)
+    fine, coarse = patches[7]
+    again = Patches([scene], 32, 4, augment=lines, seed=1)[7]
+    assert torch.equal(fine, again[0])
+    assert torch.equal(coarse, again[1])
+    assert not torch.equal(fine, patches[8][0])
+    assert not torch.equal(fine, Patches([scene], 32, 4, augment=lines, seed=2)[7][0])
+    assert fine.shape == (1, 32, 32)
+    torch.testing.assert_close(coarse, BLOCK.down(fine[None], 4)[0])
+    assert len(patches) == 10
+    with pytest.raises(IndexError):
+        patches[10]
+
+
+def test_a_data_loader_takes_them_and_batches_are_the_same_items() -> None:
+    patches = Patches([Scene.from_array(texture(1, 60, 60))], 16, 2, length=8)
+    fine, coarse = next(iter(DataLoader(patches, batch_size=4)))
+    assert (fine.shape, coarse.shape) == ((4, 1, 16, 16), (4, 1, 8, 8))
+    ours = list(batches(patches, 4, 0))
+    assert len(ours) == 2
+    assert torch.equal(ours[0][0], fine)
+    later = list(batches(patches, 4, 1))
+    assert len(later) == 1
+    assert torch.equal(later[0][0], ours[1][0])
+
+
+def cut(patches: Patches, draw: Draw) -> np.ndarray:
+    pair = patches.cut(draw)
+    assert pair is not None
+    return pair[0][0].numpy()
+
+
+def test_a_cut_is_the_window_turned_and_moved() -> None:
+    scene = Scene.from_array(texture(2, 40, 50)).with_range(0, 1000)
+    patches = Patches([scene], 16, 4)
+    window = geomedsr.Window(7, 9, 16, 16)
+    plain = scene.data.values[0, 1, 9:25, 7:23] / 1000
+    np.testing.assert_allclose(cut(patches, Draw(0, 0, SECOND, window)), plain, rtol=1e-6)
+    moved = cut(patches, Draw(0, 0, SECOND, window, Change(1, True, 2.0, 0.5)))
+    np.testing.assert_allclose(moved, np.rot90(plain)[:, ::-1] * 2 + 0.5, rtol=1e-5)
+
+
+def test_a_reduction_sees_what_lies_around_the_patch() -> None:
+    scene = Scene.from_array(texture(1, 64, 64)).with_range(0, 1000)
+    psf = GaussianPSF(mtf=(0.2, 0.2))
+    patches = Patches([scene], 16, 4, (psf,))
+    margin = psf.margin(4)
+    window = geomedsr.Window(24, 20, 16, 16)
+    pair = patches.cut(Draw(0, 0, FIRST, window, degradation=(0.2,)))
+    assert pair is not None
+    whole = psf.apply(scene.tensor(geomedsr.Window(0, 0, 64, 64).grown(margin)), 4, 0.2)
+    torch.testing.assert_close(pair[1], whole[0, :, 5:9, 6:10])
+    torch.testing.assert_close(pair[0], scene.tensor(window)[0])
+
+
+def test_disturbances_touch_the_coarse_image_alone() -> None:
+    scene = Scene.from_array(texture(1, 64, 64))
+    clean = Patches([scene], 16, 2)
+    noisy = Patches([scene], 16, 2, (BlockMean(), PoissonGaussian(gain=(0, 0), sigma=(0.1, 0.1))))
+    draw = noisy.draw(np.random.default_rng(0), 0)
+    plain, disturbed = clean.cut(replace(draw, degradation=(None,))), noisy.cut(draw)
+    assert plain is not None
+    assert disturbed is not None
+    assert torch.equal(plain[0], disturbed[0])
+    assert float((plain[1] - disturbed[1]).std()) == pytest.approx(0.1, rel=0.35)
+
+
+def test_windows_without_data_are_skipped_and_scenes_without_any_named() -> None:
+    array = texture(1, 60, 60)
+    valid = np.ones(array.shape, bool)
+    valid[:, :, 30:] = False
+    array[~valid] = 60_000
+    scene = Scene.from_array(array, valid=valid)
+    patches = Patches([scene], 24, 4)
+    assert max(float(patches[i][0].max()) for i in range(16)) < 1.5
+    nothing = Scene.from_array(array, valid=np.zeros_like(valid), name="empty.tif")
+    with pytest.raises(RecipeError, match=r"the scene empty.tif, which is nearly all nodata"):
+        Patches([nothing], 24, 4)[0]
+    with pytest.raises(RecipeError, match="at least 64 × 64"):
+        Patches([scene], 64, 4)
+
+
+def test_classes_are_not_drawn_and_bands_stay_together() -> None:
+    array = np.concatenate([np.full((1, 40, 40), 7, "uint16"), texture(2, 40, 40)])
+    bands = (Band("SCL", kind="nearest"), Band("a"), Band("b"))
+    scene = Scene.from_array(array, bands=bands)
+    assert all(float(Patches([scene], 16, 4)[i][0].std()) > 0.01 for i in range(20))
+    fine, coarse = Patches([scene], 16, 4, channels=2)[0]
+    assert (fine.shape, coarse.shape) == ((2, 16, 16), (2, 4, 4))
+    with pytest.raises(RecipeError, match=r"2 bands .*expected 3 in every scene"):
+        Patches([scene], 16, 4, channels=3)
+    with pytest.raises(RecipeError, match=r"0 bands .*expected at least one"):
+        Patches([scene.select([1])], 16, 4)
+
+
+def test_held_scenes_give_what_lazy_ones_give(tmp_path: Path) -> None:
+    entry = {"path": "reference.tif", "window": [10, 20, 100, 90], "attribution": ""}
+    recipe = load_recipe(recipe_file(tmp_path, data={"root": str(SAMPLE), "train": [entry]}))
+    (held,) = training_scenes(recipe)
+    lazy = geomedsr.open(SAMPLE / "reference.tif").crop(geomedsr.Window(10, 20, 100, 90))
+    lazy = geomedsr.Scene(lazy.source, lazy.grid, lazy.bands)
+    assert held.values == lazy.values
+    for index in range(5):
+        for one, other in zip(Patches([held], 32, 4)[index], Patches([lazy], 32, 4)[index], strict=True):
+            assert torch.equal(one, other)
+
+
+def test_a_pattern_stands_for_its_matches(raster: Callable[..., Path], tmp_path: Path) -> None:
+    for index in range(3):
+        raster(texture(1, 40, 40, seed=index), f"s{index}.tif")
+    data = {"root": str(tmp_path), "train": [{"path": "s[0-1].tif", "attribution": ""}]}
+    recipe = load_recipe(recipe_file(tmp_path, data=data))
+    assert [scene.name for scene in training_scenes(recipe)] == ["s0.tif", "s1.tif"]
+
+
+def test_a_validation_scene_smaller_than_the_scale_is_named(raster: Callable[..., Path], tmp_path: Path) -> None:
+    scene = geomedsr.open(raster(texture(1, 3, 64)))
+    with pytest.raises(RecipeError, match="at least 4 × 4"):
+        Validation(load_recipe(recipe_file(tmp_path)), [scene], torch.device("cpu"))
