@@ -10,7 +10,7 @@ from geomedsr.cli import evaluate, info, models, train, upscale, verify
 from geomedsr.grid import Window
 
 # Options whose value may begin with a minus sign, which argparse takes for another option.
-_SIGNED = ("--above", "--bbox", "--range", "--window")
+_SIGNED = ("--above", "--realism", "--bbox", "--range", "--window")
 
 
 class UsageError(Exception):

@@ -33,7 +33,7 @@ def ssim(result: Array, reference: Array, span: Array, valid: Array | None = Non
     try:
         from torchmetrics.functional.image import structural_similarity_index_measure as measure
     except ImportError as error:
-        raise GeomedsrError("no torchmetrics", "it for SSIM", "pip install 'geomedsr[demo]'") from error
+        raise GeomedsrError("no torchmetrics", "it for SSIM", "pip install 'geomedsr[evaluate]'") from error
     valid = np.ones(result.shape[1:], bool) if valid is None else valid
     scores = []
     for one, other, peak in zip(result, reference, span, strict=True):

@@ -28,6 +28,9 @@ from geomedsr.values import PERCENTILES
 #: Architectures by the name a descriptor gives them.
 ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"compact": Compact, "rrdb": RRDBNet, "srresnet": SRResNet}
 
+#: The model for a scene that comes without one, by domain.
+_DEFAULTS = {"satellite": "satellite-x4", "CT": "ct-x2", "MR": "mr-x2"}
+
 _BLOB = "geomedsr"
 _ADVERSARIAL = "adversarial."
 _SUFFIX = ".safetensors"
@@ -95,10 +98,8 @@ def default_model(domain: str) -> str:
     Raises:
         ModelError: the domain is not known, or no model is shipped for it.
     """
-    for name, path in sorted(available().items()):
-        with safe_open(path, framework="pt") as file:
-            if Descriptor.model_validate_json(file.metadata()[_BLOB]).domain == domain:
-                return name
+    if domain in _DEFAULTS:
+        return _DEFAULTS[domain]
     what = f"a scene of the domain {domain}" if domain else "a file that does not say what it shows"
     raise ModelError(what, "a model", f"name one with --model: {', '.join(sorted(available()))}, or a file")
 
@@ -115,7 +116,9 @@ def load_model(name_or_file: str | os.PathLike[str], realism: float | None = Non
             alone, or outside 0 … 1.
     """
     if realism is not None and not 0 <= realism <= 1:
-        raise ModelError(f"a realism of {realism:g}", "0 (most faithful) … 1", "choose a number between them")
+        raise ModelError(
+            f"a realism of {realism:g}", "0 (most faithful) … 1 (most lifelike)", "choose a number between them"
+        )
     text = os.fspath(name_or_file)
     path = available().get(text, Path(text))
     if not path.is_file():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from geomedsr.devices import choose_device
+from geomedsr.devices import choose_device, keep_memory
 from geomedsr.errors import DeviceError, OutputError
 from geomedsr.models import save_model
 from geomedsr.training.data import batches, stage_patches, training_scenes, validation_scenes
@@ -40,6 +40,7 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
         DeviceError: no such device, or its memory does not suffice.
     """
     folder = _made(Path(out))
+    keep_memory()
     run = Run(recipe, choose_device(recipe.device))
     run.load(folder)
     if run.step >= recipe.steps and (folder / MODEL).exists():

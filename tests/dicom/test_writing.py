@@ -228,6 +228,15 @@ def test_enhanced_in_enhanced_out(tmp_path: Path, modality: str, ct_model: Model
     assert errors(out / "0001.dcm") - errors(source) == set()
 
 
+def test_the_realism_is_in_the_derivation(tmp_path: Path, ct_model: Model) -> None:
+    source = save(slice_of(pixels()), tmp_path / "a.dcm")
+    out = upscale(source, tmp_path / "out", ct_model)
+    said = str(pydicom.dcmread(out / "0001.dcm").DerivationDescription)
+    assert f"sha256 {ct_model.sha256}, realism 0, operator block-mean" in said
+    provenance = geomedsr.open(out, force=True).provenance
+    assert (provenance["GEOMEDSR_REALISM"], provenance["GEOMEDSR_OPERATOR"]) == ("0", "block-mean")
+
+
 def test_a_single_file_may_become_a_file(tmp_path: Path, ct_model: Model) -> None:
     source = save(slice_of(pixels()), tmp_path / "a.dcm")
     out = upscale(source, tmp_path / "b.dcm", ct_model)
