@@ -60,21 +60,36 @@ def stage_patches(recipe: Recipe, stage: StagePart, scenes: Sequence[Scene], ord
     )
 
 
-def batches(patches: Patches, size: int, start: int) -> Iterator[Pair]:
-    """The batches from step ``start`` on, ``(B, C, H, W)`` fine and coarse, prepared while those before are used."""
+def batches(patches: Patches, size: int, start: int, ahead: bool = True) -> Iterator[Pair]:
+    """The batches from step ``start`` on, ``(B, C, H, W)`` fine and coarse.
+
+    ``ahead``: each is prepared by another thread while those before are used. See :func:`prepare_ahead`.
+    """
 
     def collect(step: int) -> Pair:
         fine, coarse = zip(*(patches[i] for i in range(step * size, (step + 1) * size)), strict=True)
         return torch.stack(fine), torch.stack(coarse)
 
-    stop = len(patches) // size
+    steps = range(start, len(patches) // size)
+    if not ahead:
+        yield from map(collect, steps)
+        return
     with ThreadPoolExecutor(1) as worker:
-        upcoming = [worker.submit(collect, step) for step in range(start, min(start + 2, stop))]
-        for step in range(start, stop):
+        upcoming = [worker.submit(collect, step) for step in steps[:2]]
+        for step in steps:
             batch = upcoming.pop(0).result()
-            if step + 2 < stop:
+            if step + 2 in steps:
                 upcoming.append(worker.submit(collect, step + 2))
             yield batch
+
+
+def prepare_ahead(patches: Patches, device: torch.device) -> bool:
+    """Whether another thread should prepare batches: where the step leaves the CPU free, or scenes are read from disk.
+
+    On a CPU the step keeps every core busy. A thread beside it, though it works for 4 % of the time, then stalls the
+    team of the others: the loop ran at 86 % of the bare step with it, at 96 % without.
+    """
+    return device.type != "cpu" or not all(isinstance(scene.source, ArraySource) for scene in patches.scenes)
 
 
 def _open(recipe: Recipe, entries: Sequence[SceneEntry]) -> list[Scene]:

@@ -14,7 +14,7 @@ import torch
 from geomedsr.devices import choose_device, keep_memory
 from geomedsr.errors import DeviceError, OutputError
 from geomedsr.models import save_model
-from geomedsr.training.data import batches, stage_patches, training_scenes, validation_scenes
+from geomedsr.training.data import batches, prepare_ahead, stage_patches, training_scenes, validation_scenes
 from geomedsr.training.describe import describe
 from geomedsr.training.journal import Journal
 from geomedsr.training.recipe import Recipe
@@ -52,7 +52,8 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
         while run.step < recipe.steps:
             run.begin_stage()
             stage, name = run.stage, run.stage_name
-            for batch in batches(drawn_from[name], stage.batch, run.stage_step):
+            patches = drawn_from[name]
+            for batch in batches(patches, stage.batch, run.stage_step, prepare_ahead(patches, run.device)):
                 fine, coarse = (part.to(run.device, memory_format=torch.channels_last) for part in batch)
                 rate = run.learning_rate
                 try:

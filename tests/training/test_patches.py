@@ -48,6 +48,8 @@ def test_a_data_loader_takes_them_and_batches_are_the_same_items() -> None:
     assert (fine.shape, coarse.shape) == ((4, 1, 16, 16), (4, 1, 8, 8))
     ours = list(batches(patches, 4, 0))
     assert len(ours) == 2
+    for one, other in zip(ours, batches(patches, 4, 0, ahead=False), strict=True):
+        assert torch.equal(one[1], other[1])
     assert torch.equal(ours[0][0], fine)
     later = list(batches(patches, 4, 1))
     assert len(later) == 1
