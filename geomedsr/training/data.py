@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import glob
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from geomedsr.adapters import open_scene
-from geomedsr.errors import RecipeError
+from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.grid import Window
 from geomedsr.scene import Scene
 from geomedsr.sources import ArraySource
@@ -29,7 +31,7 @@ def training_scenes(recipe: Recipe) -> list[Scene]:
         RecipeError: a path matches nothing, or bands do not fit.
         InputError: a scene cannot be read.
     """
-    scenes = _open(recipe, recipe.data.train)
+    scenes = [_scene(recipe, entry, path) for entry, path in split(recipe)[0]]
     left = _HELD
     for index in sorted(range(len(scenes)), key=lambda i: _bytes(scenes[i])):
         left -= _bytes(scenes[index])
@@ -40,7 +42,12 @@ def training_scenes(recipe: Recipe) -> list[Scene]:
 
 def validation_scenes(recipe: Recipe) -> list[Scene]:
     """The scenes kept out, band for band as the network wants them."""
-    return [continuous(scene, recipe.generator.channels) for scene in _open(recipe, recipe.data.validation)]
+    train, held = split(recipe)
+    for entry, path in held:
+        if any(path == other and _overlap(entry.window, its.window) for its, other in train):
+            name = os.path.basename(path)
+            warnings.warn(f"{name} is trained on and validated on: figures flatter", SceneWarning, stacklevel=2)
+    return [continuous(_scene(recipe, entry, path), recipe.generator.channels) for entry, path in held]
 
 
 def stage_patches(recipe: Recipe, stage: StagePart, scenes: Sequence[Scene], order: int) -> Patches:
@@ -92,8 +99,36 @@ def prepare_ahead(patches: Patches, device: torch.device) -> bool:
     return device.type != "cpu" or not all(isinstance(scene.source, ArraySource) for scene in patches.scenes)
 
 
-def _open(recipe: Recipe, entries: Sequence[SceneEntry]) -> list[Scene]:
-    return [_scene(recipe, entry, path) for entry in entries for path in _paths(recipe.data.root, entry.path)]
+def split(recipe: Recipe) -> tuple[list[tuple[SceneEntry, str]], list[tuple[SceneEntry, str]]]:
+    """What is trained on and what is validated on: entries and full paths, patterns expanded.
+
+    Raises:
+        RecipeError: a pattern matches nothing, or ``hold_out`` leaves nothing on one side.
+    """
+    train, held = (
+        [(entry, path) for entry in entries for path in _paths(recipe.data.root, entry.path)]
+        for entries in (recipe.data.train, recipe.data.validation)
+    )
+    share, paths = recipe.data.hold_out, sorted({path for _, path in train})
+    if share:
+        count = max(1, round(share * len(paths)))
+        if count >= len(paths):
+            raise RecipeError(
+                f"data.hold_out {share:g} of {len(paths)} scene{'s' * (len(paths) != 1)}",
+                "scenes left to train on, and at least one held out",
+                "name more scenes, or name those for data.validation",
+            )
+        kept = set(np.random.default_rng(recipe.seed).permutation(paths)[:count])
+        held += [pair for pair in train if pair[1] in kept]
+        train = [pair for pair in train if pair[1] not in kept]
+    return train, held
+
+
+def _overlap(one: tuple[int, int, int, int] | None, other: tuple[int, int, int, int] | None) -> bool:
+    """Whether two windows ``(col, row, width, height)`` share a pixel; None is the whole."""
+    if one is None or other is None:
+        return True
+    return all(one[i] < other[i] + other[i + 2] and other[i] < one[i] + one[i + 2] for i in (0, 1))
 
 
 def _paths(root: str, path: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,7 +88,7 @@ class Patches(Dataset[Pair]):
                 )
         weights = np.sqrt([float(np.prod(scene.shape)) for scene in self.scenes])
         self.weights = weights / weights.sum()
-        self._bring_down = lru_cache(_FRAMES)(self._reduced_frame)
+        self._frames: dict[tuple[int, int, int, int, float], torch.Tensor] = {}
 
     def __len__(self) -> int:
         return self.length
@@ -140,7 +139,7 @@ class Patches(Dataset[Pair]):
         if self.share and float((fine > self.above).float().mean()) < self.share:
             return None
         if self.chain.reduction.whole:
-            coarse = self._bring_down(draw.scene, draw.frame, draw.bands.start, draw.bands.stop, change.sharpness)
+            coarse = self._reduced_frame(draw.scene, draw.frame, draw.bands.start, draw.bands.stop, change.sharpness)
             row, col, side = (n // self.scale for n in (draw.window.row, draw.window.col, self.size))
             coarse = coarse[..., row : row + side, col : col + side]
         else:
@@ -148,10 +147,15 @@ class Patches(Dataset[Pair]):
         return change.move(fine[0]), change.move(self.chain.disturb(coarse, draw.degradation)[0])
 
     def _reduced_frame(self, scene: int, frame: int, first: int, stop: int, sharpness: float) -> torch.Tensor:
-        """The coarse image of a whole frame, ``(1, C, H, W)``."""
-        source = self.scenes[scene]
-        fine = source.tensor(whole(source, self.scale).grown(1), slice(frame, frame + 1))[:, first:stop]
-        return self.chain.reduce(sharpen(fine, sharpness)[..., 1:-1, 1:-1], (None,))
+        """The coarse image of a whole frame, ``(1, C, H, W)``; the last ones are kept."""
+        key = (scene, frame, first, stop, sharpness)
+        if key not in self._frames:
+            if len(self._frames) >= _FRAMES:
+                del self._frames[next(iter(self._frames))]
+            source = self.scenes[scene]
+            fine = source.tensor(whole(source, self.scale).grown(1), slice(frame, frame + 1))[:, first:stop]
+            self._frames[key] = self.chain.reduce(sharpen(fine, sharpness)[..., 1:-1, 1:-1], (None,))
+        return self._frames[key]
 
 
 def continuous(scene: Scene, channels: int) -> Scene:

@@ -47,11 +47,16 @@ class SceneEntry(Part):
 
 
 class DataPart(Part):
-    """High-resolution scenes; relative paths are under ``root``. Split by scene, never by patch."""
+    """High-resolution scenes; relative paths are under ``root``. Split by scene, never by patch.
+
+    ``hold_out`` keeps that share of what ``train`` names, whole scenes or series, for validation: which, depends on
+    the recipe's seed.
+    """
 
     root: str = "."
     train: tuple[SceneEntry, ...] = Field(min_length=1)
     validation: tuple[SceneEntry, ...] = ()
+    hold_out: float = Field(default=0.0, ge=0, lt=1)
     licence: str = ""
 
 

@@ -197,7 +197,9 @@ class Run:
     def _identity(self) -> str:
         # Where it runs and how often it reports do not change what comes out.
         reporting = {"device", "log_every", "validate_every", "checkpoint_every", "tensorboard"}
-        return self.recipe.model_dump_json(exclude={*reporting, "data"}) + repr(self.recipe.data.train)
+        return self.recipe.model_dump_json(exclude={*reporting, "data"}) + repr(
+            (self.recipe.data.train, self.recipe.data.hold_out)
+        )
 
     def _new_generator(self) -> nn.Module:
         module = build(describe(self.recipe))

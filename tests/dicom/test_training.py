@@ -78,15 +78,15 @@ def test_background_is_not_drawn_and_not_counted(series: Series, tmp_path: Path)
 
 
 def test_a_recipe_on_physical_values_makes_a_model_that_says_so(series: Series, tmp_path: Path) -> None:
-    folder = series(3, size=(32, 32))
-    scenes = [{"path": str(folder), "attribution": "none"}]
+    folder, other = (series(3, name=name, size=(32, 32)) for name in ("one", "two"))
+    scenes, held = ([{"path": str(path), "attribution": "none"}] for path in (folder, other))
     path = recipe_file(
         tmp_path,
         domain="CT",
         generator={"scale": 2, "options": {"width": 8, "blocks": 1}},
         values={"scale": "physical", "range": [-1000, 400]},
         foreground={"above": 0.07, "share": 0.1},
-        data={"train": scenes, "validation": scenes},
+        data={"train": scenes, "validation": held},
         content={"steps": 3, "patch": 16, "batch": 2},
     )
     for operator in ("block-mean", "k-space-crop"):

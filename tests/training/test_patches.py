@@ -1,5 +1,6 @@
 """Pairs are a function of seed and index; the cut is what the draw says."""
 
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +13,12 @@ from torch.utils.data import DataLoader
 
 import geomedsr
 from geomedsr import Scene, operators
-from geomedsr.degradations import BlockMean, GaussianPSF, PoissonGaussian
-from geomedsr.errors import RecipeError
+from geomedsr.degradations import BlockMean, GaussianPSF, KSpaceCrop, PoissonGaussian
+from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.scene import Band
-from geomedsr.training import Augment, Patches, load_recipe
+from geomedsr.training import Augment, Patches, Recipe, load_recipe
 from geomedsr.training.augment import Change
-from geomedsr.training.data import batches, training_scenes
+from geomedsr.training.data import batches, split, training_scenes, validation_scenes
 from geomedsr.training.patches import Draw
 from geomedsr.training.validation import Validation
 
@@ -143,6 +144,43 @@ def test_a_pattern_stands_for_its_matches(raster: Callable[..., Path], tmp_path:
     data = {"root": str(tmp_path), "train": [{"path": "s[0-1].tif", "attribution": ""}]}
     recipe = load_recipe(recipe_file(tmp_path, data=data))
     assert [scene.name for scene in training_scenes(recipe)] == ["s0.tif", "s1.tif"]
+
+
+def test_whole_scenes_are_held_out(raster: Callable[..., Path], tmp_path: Path) -> None:
+    for index in range(5):
+        raster(texture(1, 40, 40, seed=index), f"s{index}.tif")
+    data = {"root": str(tmp_path), "train": [{"path": "s*.tif", "attribution": ""}], "hold_out": 0.4}
+    sides = []
+    for seed in (1, 1, 2, 3):
+        train, held = split(load_recipe(recipe_file(tmp_path, data=data), [f"seed={seed}"]))
+        assert (len(train), len(held)) == (3, 2)
+        assert not {path for _, path in train} & {path for _, path in held}
+        sides.append([path for _, path in held])
+    assert sides[0] == sides[1]
+    assert len({tuple(side) for side in sides}) > 1
+    with pytest.raises(RecipeError, match=r"hold_out 0\.4 of 1 scene"):
+        split(load_recipe(recipe_file(tmp_path, data={**data, "train": [{"path": "s1.tif", "attribution": ""}]})))
+
+
+def test_pixels_on_both_sides_are_told(raster: Callable[..., Path], tmp_path: Path) -> None:
+    raster(texture(1, 40, 40), "s.tif")
+
+    def recipe(train: list[int] | None, held: list[int]) -> Recipe:
+        entries = [{"path": "s.tif", "window": window, "attribution": ""} for window in (train, held)]
+        data = {"root": str(tmp_path), "train": entries[:1], "validation": entries[1:]}
+        return load_recipe(recipe_file(tmp_path, data=data))
+
+    assert len(validation_scenes(recipe([0, 0, 40, 20], [0, 20, 40, 20]))) == 1
+    for window in (None, [0, 0, 40, 21]):
+        with pytest.warns(SceneWarning, match="s.tif is trained on and validated on"):
+            validation_scenes(recipe(window, [0, 20, 40, 20]))
+
+
+def test_they_travel_between_processes(tmp_path: Path) -> None:
+    patches = Patches([Scene.from_array(texture(1, 40, 40))], 16, 2, (KSpaceCrop(),))
+    first = patches[3]
+    again = pickle.loads(pickle.dumps(patches))[3]
+    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
 
 
 def test_a_validation_scene_smaller_than_the_scale_is_named(raster: Callable[..., Path], tmp_path: Path) -> None:

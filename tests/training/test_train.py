@@ -14,7 +14,7 @@ from torch import nn
 
 import geomedsr
 from geomedsr.cli import main
-from geomedsr.errors import DeviceError, ModelError, OutputError, RecipeError, SceneWarning
+from geomedsr.errors import DeviceError, GeomedsrError, ModelError, OutputError, RecipeError, SceneWarning
 from geomedsr.training import load_recipe, train
 from geomedsr.training.recipe import OptimiserPart
 from geomedsr.training.run import Run
@@ -23,8 +23,9 @@ from geomedsr.training.step import step
 from geomedsr.training.validation import Validation
 
 SCENE = {"path": "reference.tif", "attribution": "Contains modified Copernicus Sentinel data"}
+UPPER, LOWER = {**SCENE, "window": [0, 0, 384, 192]}, {**SCENE, "window": [0, 192, 384, 96]}
 SMALL = {
-    "data": {"root": str(SAMPLE), "train": [SCENE], "validation": [SCENE], "licence": "Apache-2.0"},
+    "data": {"root": str(SAMPLE), "train": [UPPER], "validation": [LOWER], "licence": "Apache-2.0"},
     "content": {"steps": 12, "patch": 32, "batch": 4},
     "log_every": 3,
     "validate_every": 6,
@@ -104,7 +105,7 @@ def test_both_stages_end_in_one_file_with_a_dial(tmp_path: Path) -> None:
         "adversarial",
     }
     picture = geomedsr.open(tmp_path / "run/validation/step-0000012.png")
-    assert picture.shape == (1, 1, 192, 768)
+    assert picture.shape == (1, 1, 96, 384)
     metrics = default.descriptor.metrics
     assert {"psnr", "psnr_bicubic", "psnr_adversarial"} <= metrics.keys()
 
@@ -280,8 +281,8 @@ def test_training_goes_on_from_a_model_of_the_same_architecture(tmp_path: Path) 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
 def test_every_shipped_recipe_starts(config: Path, tmp_path: Path) -> None:
     """Through the command line, a step of each stage, on the sample in place of each scene it names."""
-    scene = "[{path: reference.tif, attribution: x}]"
-    small = "[{path: reference.tif, attribution: x, window: [0, 0, 96, 96]}]"
+    scene = "[{path: reference.tif, attribution: x, window: [0, 0, 384, 192]}]"
+    small = "[{path: reference.tif, attribution: x, window: [0, 192, 96, 96]}]"
     words = [f"data={SAMPLE}", f"data.train={scene}", f"data.validation={small}", "content.steps=1"]
     words += ["content.batch=2", "foreground=null"]
     if load_recipe(config).adversarial:
@@ -313,8 +314,8 @@ def test_several_bands_are_trained_together(tmp_path: Path) -> None:
     assert geomedsr.load_model(path).descriptor.channels == 4
     with pytest.raises(RecipeError, match=r"4 bands .*expected 3 in every scene"):
         train(load_recipe(recipe_file(tmp_path, **SMALL), ["generator.channels=3"]), tmp_path / "other", quiet=True)
-    picked = [{**SCENE, "bands": ["B04", 2, "B02"]}]
-    changes = {**SMALL, "data": {**SMALL["data"], "train": picked, "validation": picked}}
+    picked = [{**UPPER, "bands": ["B04", 2, "B02"]}]
+    changes = {**SMALL, "data": {**SMALL["data"], "train": picked, "validation": []}}
     words = ["generator.channels=3", "content.steps=1"]
     train(load_recipe(recipe_file(tmp_path, **changes), words), tmp_path / "three", quiet=True)
 
@@ -332,6 +333,19 @@ def test_the_rate_warms_up_and_decays() -> None:
     assert rates[9] == 1.0
     assert rates[60] == pytest.approx(0.55)
     assert rates[110] == pytest.approx(0.1)
+
+
+def test_tensorboard_gets_what_the_log_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    recipe = load_recipe(recipe_file(tmp_path, **SMALL), ["tensorboard=true", "content.steps=6"])
+    train(recipe, tmp_path / "run", quiet=True)
+    events = accumulator.EventAccumulator(str(tmp_path / "run/tensorboard")).Reload()
+    told = [(e.step, e.value) for e in events.Scalars("l1")]
+    assert [step for step, _ in told] == [3, 6]
+    assert [value for _, value in told] == pytest.approx([float(r["l1"]) for r in rows(tmp_path / "run")], rel=1e-4)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(GeomedsrError, match=r"pip install 'geomedsr\[tensorboard\]'"):
+        train(recipe, tmp_path / "other", quiet=True)
 
 
 def test_best_is_by_psnr_then_by_looks() -> None:
