@@ -1,4 +1,4 @@
-"""The command line: ``geomedsr upscale | info | verify | models | train``.
+"""The command line: ``geomedsr upscale | info | verify | models | evaluate | train``.
 
 Exit 0: done. 2: bad usage or input, with one ``error: …`` line on standard error. 1: an internal fault, or a
 promise that `verify` found broken.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
+import re
 from pathlib import Path
 
 from geomedsr.cli.output import print_json
@@ -16,6 +18,9 @@ def run(options: argparse.Namespace) -> None:
     from geomedsr.metrics.evaluate import evaluate
     from geomedsr.models import load_model
 
+    for path in (options.csv, options.markdown):
+        if path is not None and not os.access(os.path.dirname(path) or ".", os.W_OK):
+            raise OutputError(f"{path}, in a folder that cannot be written", "one that can", "choose another")
     model = load_model(options.model)
     result = evaluate(
         model,
@@ -45,11 +50,15 @@ def _scenes(words: list[str]) -> list[Scene]:
     from geomedsr import open as open_scene
     from geomedsr.training import load_recipe
     from geomedsr.training.data import validation_scenes
+    from geomedsr.training.recipe import shipped_recipes
 
-    overrides = [word for word in words if "=" in word and not Path(word).exists()]
+    overrides = [word for word in words if re.match(r"[a-z_]+(\.\w+)*=", word) and not Path(word).exists()]
+    recipes = [w for w in words if w.endswith((".yaml", ".yml")) or (w in shipped_recipes() and not Path(w).exists())]
+    if overrides and not recipes:
+        raise InputError(f"{overrides[0]} without a recipe", "scenes, or a recipe and its overrides", "name one")
     scenes: list[Scene] = []
     for path in (word for word in words if word not in overrides):
-        if path.endswith((".yaml", ".yml")):
+        if path in recipes:
             scenes += validation_scenes(load_recipe(path, overrides))
         else:
             scenes.append(open_scene(path, force=True))

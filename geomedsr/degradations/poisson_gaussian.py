@@ -47,7 +47,7 @@ class PoissonGaussian(Disturbance):
         rng = np.random.default_rng(drawn.seed)
         clean = coarse.double().cpu().numpy()
         noisy = clean
-        if drawn.gain > 0:
+        if drawn.gain > 1e-12:  # below that there is light without end, and no noise of it
             light = np.maximum(clean, 0)
             noisy = clean - light + rng.poisson(light / drawn.gain) * drawn.gain
         noisy = noisy + rng.normal(0, drawn.sigma, clean.shape)

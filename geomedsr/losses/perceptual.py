@@ -29,7 +29,9 @@ class Perceptual(Loss):
     @field_validator("layers")
     @classmethod
     def _known(cls, layers: dict[str, float]) -> dict[str, float]:
-        for name in layers:
+        for name, weight in layers.items():
+            if weight < 0:
+                raise ValueError(f"layer {name} has the weight {weight:g}, below 0")
             if name not in LAYERS:
                 raise ValueError(f"no layer {name!r}; there are {', '.join(LAYERS)}")
         return layers

@@ -20,15 +20,19 @@ from geomedsr.metrics.reduced import reduced
 from geomedsr.models import Model, load_model
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
+from geomedsr.values import PERCENTILES
 
 #: Side of the regions that rasters are compared in, and of the crops that VGG-19 sees, in reference pixels.
-REGION, CROP = 768, 192
+REGION, CROP, _LEAST_CROP = 768, 192, 32
 
-#: SSIM's window reaches so far; input pixels so near to missing ones do not count, for any method.
-_SSIM_REACH, _MARGIN = 8, 4
+#: SSIM's window reaches less far than that.
+_SSIM_REACH = 8
 
 #: VGG-19 sees at most so many crops of a scene; slices with less foreground than that are left out.
 _CROPS, _LEAST = 48, 0.02
+
+#: Frames that the percentiles of a series with a slope for each are taken from, at most.
+_FRAMES_SEEN = 16
 
 Method = Callable[[slice, Window], Array]
 
@@ -50,24 +54,40 @@ class Protocol:
         series' 99th percentile, which is the peak. Others: all pixels; each band's 1–99 % range is the peak.
         """
         bands = len(scene.bands)
+        low, high = _usual_range(scene)
         if value_range is not None:
-            low, high = value_range
-            words = f"values clipped to {low:g} … {high:g}, which is the peak"
-            return cls(above, value_range, (high - low,) * bands, _above(above) + words)
+            words = f"values clipped to {value_range[0]:g} … {value_range[1]:g}, which is the peak"
+            return cls(above, value_range, (value_range[1] - value_range[0],) * bands, _above(above) + words)
         if scene.domain == "CT":
             above = -900.0 if above is None else above
-            return cls(
-                above, (-1000, 400), (1400.0,), f"{_above(above)}values clipped to −1000 … 400 HU, which is the peak"
-            )
-        slope, offset = scene.lines
-        start, span = scene.values.bounds()
+            words = f"{_above(above)}values clipped to −1000 … 400 HU, which is the peak"
+            return cls(above, (-1000, 400), (1400.0,) * bands, words)
         if scene.domain == "MR":
-            peak = float((start + span)[0, 0, 0, 0] * slope[0, 0] + offset[0, 0])
+            peak = float(high.max())
+            share = "" if above is not None else " (8 % of the 99th percentile)"
             above = 0.08 * peak if above is None else above
-            words = f"pixels above {above:.4g} (8 % of the 99th percentile); the 99th percentile is the peak"
-            return cls(above, None, (peak,), words)
-        peaks = tuple(float(v) for v in (span[0, :, 0, 0] * slope[0]))
+            words = f"pixels above {above:.4g}{share}; the 99th percentile is the peak"
+            return cls(above, None, (peak,) * bands, words)
+        peaks = tuple(float(v) for v in high - low)
         return cls(above, None, peaks, f"{_above(above)}the reference's 1–99 % range is the peak, band by band")
+
+
+def _usual_range(scene: Scene) -> tuple[Array, Array]:
+    """Each band's 1st and 99th percentile, physical."""
+    slope, offset = scene.lines
+    if len(slope) == 1:
+        start, span = (part[0, :, 0, 0] for part in scene.values.bounds())
+        return start * slope[0] + offset[0], (start + span) * slope[0] + offset[0]
+    count, bands, height, width = scene.shape
+    some = range(0, count, -(-count // _FRAMES_SEEN))
+    whole = Window(0, 0, width, height)
+    stored = np.concatenate(
+        [_physical(scene, slice(i, i + 1), scene.source.read(slice(i, i + 1), whole)) for i in some]
+    )
+    valid = np.concatenate([scene.source.valid(slice(i, i + 1), whole) for i in some])
+    ends = [np.percentile(stored[:, b][valid[:, b]], PERCENTILES) for b in range(bands)]
+    low, high = np.array(ends).T
+    return low, high
 
 
 @dataclass(frozen=True)
@@ -106,7 +126,7 @@ class Evaluation:
         ]
         for s in self.scores:
             base = next(b for b in self.scores if b.scene == s.scene)
-            vgg = "" if s.vgg is None or base.vgg is None else f"{s.vgg:.3f} ({s.vgg / base.vgg:.2f} ×)"
+            vgg = "" if s.vgg is None or not base.vgg else f"{s.vgg:.3f} ({s.vgg / base.vgg:.2f} ×)"
             lines.append(f"| {s.scene} | {s.method} | {s.psnr:.2f} | {s.ssim:.4f} | {vgg} | {s.gain:+.2f} |")
         return "\n".join([*lines, "", *self.words, ""])
 
@@ -139,10 +159,10 @@ def evaluate(
     card = model.descriptor
     amounts = list(realism) or ([0.0, 1.0] if card.adversarial else [])
     models = [load_model(model.path, amount) for amount in amounts] or [model]
-    reduce_by = operator or ("block-mean" if card.operator == "none" else card.operator)
+    reduce_by = "block-mean" if (operator or card.operator) == "none" else operator or card.operator
     scores: list[Score] = []
     words: dict[str, None] = {}
-    for scene in scenes:
+    for scene in _named_apart(scenes):
         fine = _divisible(scene, card.scale)
         if card.value_scale == "physical":
             fine = fine.with_physical_range(*card.value_range)
@@ -169,23 +189,25 @@ def _scores(
         methods[label] = upscale(coarse, model).source.read
     tallies = {name: _Tally(protocol, len(fine.bands), vgg_file) for name in methods}
     for frames, region, around in _regions(fine):
+        data = _data(fine, coarse, frames, around, scale)
         truth = _physical(fine, frames, fine.source.read(frames, around))
-        counted = _counted(fine, coarse, frames, around, scale)
-        if protocol.above is not None:
-            counted = counted & (truth > protocol.above)
+        truth = np.where(data, truth, 0.0)
+        seen = data if protocol.above is None else data & (truth > protocol.above)
         inner = _inside(region, around)
-        if counted[(..., *inner)].mean() < (_LEAST if fine.shape[0] > 1 else 1e-9):
+        if seen[(..., *inner)].mean() < (_LEAST if fine.shape[0] > 1 else 1e-9):
             continue
         for name, method in methods.items():
             guess = _physical(fine, frames, _stored(fine, method(frames, around)))
-            tallies[name].add(frames.start, guess, truth, counted, inner)
+            # What is no data is equal for all, so that nothing under a mask is measured.
+            tallies[name].add(frames.start, np.where(data, guess, 0.0), truth, data, seen, inner)
     baseline = None
     for name, tally in tallies.items():
         if not tally.errors:
             raise InputError(f"{fine.name}, in which no pixel counts", "data, and foreground", "leave it out")
         decibels, similar = tally.psnr(), tally.ssim()
         baseline = decibels if baseline is None else baseline
-        yield Score(fine.name, name, decibels, similar, tally.vgg(), decibels - baseline)
+        gain = 0.0 if decibels == baseline else decibels - baseline
+        yield Score(fine.name, name, decibels, similar, tally.vgg(), gain)
 
 
 class _Tally:
@@ -203,8 +225,10 @@ class _Tally:
                 raise
             self.distance = None
 
-    def add(self, frame: int, guess: Array, truth: Array, counted: Array, inner: tuple[slice, slice]) -> None:
-        """Physical values ``(1, band, y, x)`` of a region and its surroundings."""
+    def add(
+        self, frame: int, guess: Array, truth: Array, data: Array, counted: Array, inner: tuple[slice, slice]
+    ) -> None:
+        """Physical values ``(1, band, y, x)`` of a region and its surroundings; what is data, and what of it counts."""
         if self.protocol.window is not None:
             guess, truth = (np.clip(v, *self.protocol.window) for v in (guess, truth))
         seen = counted[(..., *inner)]
@@ -218,15 +242,17 @@ class _Tally:
             if inside.any():
                 score = ssim(guess[0, part], truth[0, part], peaks[part], inside)
                 self.similar.append((float(score[0]), float(inside.sum())))
-        self._look(guess[(..., *inner)], truth[(..., *inner)], seen)
+        self._look(guess[(..., *inner)], truth[(..., *inner)], data[(..., *inner)], seen)
 
-    def _look(self, guess: Array, truth: Array, seen: Array) -> None:
+    def _look(self, guess: Array, truth: Array, data: Array, seen: Array) -> None:
         height, width = truth.shape[2:]
         side = min(CROP, height, width)
         for row in range(0, height - side + 1, side):
             for col in range(0, width - side + 1, side):
                 place = (..., slice(row, row + side), slice(col, col + side))
-                if self.distance is None or self.crops >= _CROPS or seen[place].mean() < 0.5:
+                if self.distance is None or self.crops >= _CROPS or side < _LEAST_CROP:
+                    continue
+                if not data[place].all() or seen[place].mean() < 0.5:
                     continue
                 pair = (torch.from_numpy(np.ascontiguousarray(v[place])).float() for v in (guess, truth))
                 self.distance.add(*(image / max(self.protocol.peak) for image in pair))
@@ -250,7 +276,8 @@ class _Tally:
 
     def vgg(self) -> float | None:
         """The feature distance; None if there was nothing to look at, or with."""
-        return self.distance.value() if self.distance is not None and self.crops else None
+        value = self.distance.value() if self.distance is not None and self.crops else float("nan")
+        return value if np.isfinite(value) else None
 
 
 def _divisible(scene: Scene, scale: int) -> Scene:
@@ -320,20 +347,29 @@ def _physical(scene: Scene, frames: slice, stored: Array) -> Array:
     return physical
 
 
-def _counted(fine: Scene, coarse: Scene, frames: slice, window: Window, scale: int) -> Array:
-    """Which pixels are data, in every band, and not near missing ones."""
+def _data(fine: Scene, coarse: Scene, frames: slice, window: Window, scale: int) -> Array:
+    """Which pixels are data, in every band, and so far from missing ones that no interpolation meets those."""
+    margin = REACH + -(-_SSIM_REACH // scale)
     inside = window.coarser(scale)
     _, _, height, width = coarse.shape
-    end_row, end_col = inside.grown(_MARGIN).stop
-    row, col = max(inside.row - _MARGIN, 0), max(inside.col - _MARGIN, 0)
+    end_row, end_col = inside.grown(margin).stop
+    row, col = max(inside.row - margin, 0), max(inside.col - margin, 0)
     kept = Window(col, row, min(end_col, width) - col, min(end_row, height) - row)
     valid = coarse.source.valid(frames, kept)
     missing = torch.from_numpy((~valid).any(1, keepdims=True).astype(np.float32))
-    near = torch.nn.functional.max_pool2d(missing, 2 * _MARGIN + 1, 1, _MARGIN) > 0
+    near = torch.nn.functional.max_pool2d(missing, 2 * margin + 1, 1, margin) > 0
     fine_near = near.numpy().repeat(scale, -2).repeat(scale, -1)
     first_row, first_col = window.row - kept.row * scale, window.col - kept.col * scale
     cut = fine_near[..., first_row : first_row + window.height, first_col : first_col + window.width]
     return np.broadcast_to(~cut, (cut.shape[0], len(fine.bands), *cut.shape[2:]))
+
+
+def _named_apart(scenes: Sequence[Scene]) -> Iterator[Scene]:
+    """The scenes, a number added to names that recur."""
+    taken: dict[str, int] = {}
+    for scene in scenes:
+        taken[scene.name] = taken.get(scene.name, 0) + 1
+        yield scene if taken[scene.name] == 1 else replace(scene, name=f"{scene.name} ({taken[scene.name]})")
 
 
 def _above(above: float | None) -> str:

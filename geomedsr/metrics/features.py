@@ -41,9 +41,10 @@ class FeatureDistance:
             self._sums[name] = (total + flat.sum(1), square + flat.square().sum(1), count + flat.shape[1])
 
     def value(self) -> float:
-        """The distance so far."""
+        """The distance so far; not a number if the references do not vary."""
         parts = []
         for name in self.layers:
             total, square, count = self._sums[name]
-            parts.append(self.error[name] / float((square - total.square() / count).sum()))
+            variance = float((square - total.square() / count).sum())
+            parts.append(self.error[name] / variance if variance > 0 else float("nan"))
         return sum(parts) / len(parts)

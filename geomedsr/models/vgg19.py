@@ -31,6 +31,9 @@ LAYERS = tuple(f"VGG{i}{j}" for i, (_, count) in enumerate(BLOCKS, 1) for j in r
 #: Part of the range of values below which a crop is not stretched further, or noise would be all there is to see.
 _LEAST_RANGE = 0.02
 
+#: torch takes quantiles of no more numbers than 2^24.
+_QUANTILE = 2**22
+
 _WHEEL_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 
 
@@ -156,6 +159,7 @@ def as_rgb(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     three in turn make an image, the last of them the last three.
     """
     flat = reference.detach().flatten(2).float()
+    flat = flat[..., :: -(-flat.shape[2] // _QUANTILE)]  # of large images, a part will do
     low, high = torch.quantile(flat, torch.tensor([0.005, 0.995], device=flat.device), dim=2)[..., None, None]
     stretched = (image - low) / (high - low).clamp(min=_LEAST_RANGE)
     batch, bands, height, width = image.shape

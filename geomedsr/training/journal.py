@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from geomedsr.errors import GeomedsrError
 from geomedsr.training.recipe import Recipe
+from geomedsr.training.run import Run
 
 _SCORES = ("psnr", "psnr_bicubic", "vgg", "vgg_bicubic")
 
@@ -31,11 +31,11 @@ class Journal:
         self.columns = ("step", "stage", *losses, *judged, "learning_rate", "images_per_second", *_SCORES)
         self.csv, self.jsonl = folder / "log.csv", folder / "log.jsonl"
         self._keep_rows(start)
-        self._board = _board(folder) if recipe.tensorboard else None
+        self._board = _board(folder, start) if recipe.tensorboard else None
         self.bar = tqdm(total=recipe.steps, initial=start, unit="step", disable=True if quiet else None)
         self.scores: dict[str, float] = {}
         self.row: dict[str, Any] = {}
-        self._begin()
+        self._images, self._since = 0, time.perf_counter()
 
     def __enter__(self) -> Journal:
         return self
@@ -47,25 +47,24 @@ class Journal:
         if self._board is not None:
             self._board.close()
 
-    def add(self, step: int, stage: str, terms: Mapping[str, float], rate: float, images: int) -> None:
-        """One step's losses."""
-        if self.row.get("stage", stage) != stage:
-            self._begin()
-        for name, value in terms.items():
-            self._sums[name] += value
-        self._steps += 1
+    def add(self, run: Run, stage: str, terms: Mapping[str, float], rate: float, images: int) -> None:
+        """A step's losses. They gather in the run, whose checkpoints hold them."""
+        for name, value in {**terms, "steps": 1.0}.items():
+            run.sums[name] = run.sums.get(name, 0.0) + value
         self._images += images
-        self.row = {"step": step, "stage": stage, "learning_rate": rate}
+        self.row = {"step": run.step, "stage": stage, "learning_rate": rate}
         self.bar.update()
 
     def validated(self, scores: Mapping[str, float], bicubic: Mapping[str, float]) -> None:
         """Validation results, for the row to come and those after it."""
         self.scores = {**scores, **{f"{name}_bicubic": value for name, value in bicubic.items()}}
 
-    def write(self) -> None:
+    def write(self, run: Run) -> None:
         """Write a row and begin the next."""
         speed = self._images / max(time.perf_counter() - self._since, 1e-9)
-        means = {name: total / self._steps for name, total in self._sums.items()}
+        steps = run.sums.pop("steps")
+        means = {name: total / steps for name, total in run.sums.items()}
+        run.sums.clear()
         row = {**self.row, **means, "images_per_second": speed, **self.scores}
         with open(self.csv, "a", newline="") as file:
             csv.DictWriter(file, self.columns, restval="").writerow({k: _short(v) for k, v in row.items()})
@@ -77,11 +76,7 @@ class Journal:
                     self._board.add_scalar(name, value, row["step"])
         shown = {name: f"{value:.4f}" for name, value in means.items()}
         self.bar.set_postfix({**shown, "images/s": f"{speed:.1f}"})
-        self._begin()
-
-    def _begin(self) -> None:
-        self._sums: dict[str, float] = defaultdict(float)
-        self._steps, self._images, self._since = 0, 0, time.perf_counter()
+        self._images, self._since = 0, time.perf_counter()
 
     def _keep_rows(self, start: int) -> None:
         rows: list[dict[str, Any]] = []
@@ -114,11 +109,11 @@ def _short(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
-def _board(folder: Path) -> Any:
+def _board(folder: Path, start: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise GeomedsrError(
             "tensorboard: true without the package", "it installed", "pip install 'geomedsr[tensorboard]'"
         ) from error
-    return SummaryWriter(str(folder / "tensorboard"))
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=start + 1)

@@ -6,16 +6,19 @@ that was stopped goes on as if it had not been.
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from geomedsr.devices import choose_device, keep_memory
-from geomedsr.errors import DeviceError, OutputError
+from geomedsr.errors import DeviceError
 from geomedsr.models import save_model
-from geomedsr.training.data import batches, prepare_ahead, stage_patches, training_scenes, validation_scenes
+from geomedsr.training.data import batches, prepare_ahead, split, stage_patches, training_scenes, validation_scenes
 from geomedsr.training.describe import describe
+from geomedsr.training.folder import alone, made, writing
 from geomedsr.training.journal import Journal
 from geomedsr.training.recipe import Recipe
 from geomedsr.training.run import Run
@@ -28,9 +31,9 @@ MODEL, BEST = "model.safetensors", "best.safetensors"
 def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> Path:
     """Run a recipe, or go on with it where ``out`` holds a part of it.
 
-    Leaves in ``out``: ``model.safetensors`` (the averaged weights of both stages) and its path is returned;
-    ``best.safetensors`` (those that validated best so far), ``log.csv`` and ``log.jsonl``, ``checkpoint.pt`` and the
-    one before it, and pictures of the validation in ``validation/``.
+    Leaves in ``out``: ``model.safetensors`` (the averaged weights of both stages), whose path is returned;
+    ``best.safetensors`` (those that validated best in the latest stage), ``log.csv`` and ``log.jsonl``,
+    ``checkpoint.pt`` and the one before it, and pictures of the validation in ``validation/``.
 
     Raises:
         RecipeError: the recipe does not fit its data, ``out`` holds another recipe's run, or a loss is not finite.
@@ -39,8 +42,13 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
         ModelError: unknown architecture or options, or no weights of VGG-19 for a perceptual loss.
         DeviceError: no such device, or its memory does not suffice.
     """
-    folder = _made(Path(out))
+    folder = made(Path(out))
     keep_memory()
+    with alone(folder), writing(folder):
+        return _train(recipe, folder, quiet)
+
+
+def _train(recipe: Recipe, folder: Path, quiet: bool) -> Path:
     run = Run(recipe, choose_device(recipe.device))
     run.load(folder)
     if run.step >= recipe.steps and (folder / MODEL).exists():
@@ -64,18 +72,16 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
                         "a step that fits",
                         f"raise {name}.accumulate, lower {name}.batch or {name}.patch, or set precision=bfloat16",
                     ) from error
-                journal.add(run.step, name, terms, rate, len(fine))
+                journal.add(run, name, terms, rate, len(fine))
                 last = run.step == recipe.steps or run.stage_name != name
                 if last or run.step % recipe.validate_every == 0:
                     scores = validation.scores(run.average)
                     journal.validated(scores, validation.bicubic)
                     if validation.is_best(name, scores, run.best):
-                        save_model(
-                            run.average, describe(recipe).model_copy(update={"adversarial": False}), folder / BEST
-                        )
+                        _save(run, folder / BEST, {})
                     validation.picture(run.average, folder / "validation" / f"step-{run.step:07d}.png")
                 if last or run.step % recipe.log_every == 0:
-                    journal.write()
+                    journal.write(run)
                 if last or run.step % recipe.checkpoint_every == 0:
                     run.save(folder)
     return _finish(run, validation, folder / MODEL)
@@ -83,22 +89,28 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
 
 def _finish(run: Run, validation: Validation, path: Path) -> Path:
     """Write the model: content weights, adversarial ones if there are any, and how both validated."""
-    metrics: dict[str, float] = {}
-    adversarial = None
-    if run.content is not None:
-        metrics = {f"{name}_adversarial": value for name, value in validation.scores(run.average).items()}
-        adversarial = {key: value.clone() for key, value in run.average.state_dict().items()}
-        run.average.load_state_dict(run.content)
-    metrics |= validation.scores(run.average) | {f"{name}_bicubic": value for name, value in validation.bicubic.items()}
-    save_model(run.average, describe(run.recipe).model_copy(update={"metrics": metrics}), path, adversarial)
+    scores = validation.scores(run.average)
+    metrics = {f"{name}_bicubic": value for name, value in validation.bicubic.items()}
+    if run.content is None:
+        metrics |= scores
+    else:
+        metrics |= validation.scores(_content(run)) | {f"{name}_adversarial": v for name, v in scores.items()}
+    _save(run, path, metrics)
     return path
 
 
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"the folder {folder} ({error.strerror})", "one that can be made", "choose another"
-        ) from error
-    return folder
+def _save(run: Run, path: Path, metrics: dict[str, float]) -> None:
+    """The average as it is; in the adversarial stage, behind the content weights that it came from."""
+    names = tuple(dict.fromkeys(Path(scene).name for _, scene in split(run.recipe)[0]))
+    two = run.content is not None
+    facts = {"metrics": metrics, "training_data": names, "adversarial": two}
+    card = describe(run.recipe).model_copy(update=facts)
+    save_model(_content(run) if two else run.average, card, path, run.average.state_dict() if two else None)
+
+
+def _content(run: Run) -> nn.Module:
+    """The network that the content stage ended with."""
+    assert run.content is not None
+    network = copy.deepcopy(run.average)
+    network.load_state_dict(run.content)
+    return network

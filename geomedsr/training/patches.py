@@ -22,8 +22,8 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 #: How often to look for a window that is all data before giving up on a scene.
 _TRIES = 1000
 
-#: Whole frames brought down once and kept (a few hundred KB each).
-_FRAMES = 1024
+#: Whole frames are brought down once and kept, up to so many bytes in all.
+_KEPT = 2**29
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,12 @@ class Patches(Dataset[Pair]):
         self.chain = chain(degradation, scale)
         self.augment = augment or Augment()
         self.above, self.share, self.seed, self.length = above, share, seed, length
+        if not self.scenes or size % scale:
+            raise RecipeError(
+                f"{len(self.scenes)} scenes, patches of {size} and a scale of {scale}",
+                "at least one scene, and patches that the scale divides",
+                "correct them",
+            )
         for scene in self.scenes:
             if min(whole(scene, scale).height, whole(scene, scale).width) < size:
                 raise RecipeError(
@@ -150,11 +156,12 @@ class Patches(Dataset[Pair]):
         """The coarse image of a whole frame, ``(1, C, H, W)``; the last ones are kept."""
         key = (scene, frame, first, stop, sharpness)
         if key not in self._frames:
-            if len(self._frames) >= _FRAMES:
-                del self._frames[next(iter(self._frames))]
             source = self.scenes[scene]
             fine = source.tensor(whole(source, self.scale).grown(1), slice(frame, frame + 1))[:, first:stop]
-            self._frames[key] = self.chain.reduce(sharpen(fine, sharpness)[..., 1:-1, 1:-1], (None,))
+            coarse = self.chain.reduce(sharpen(fine, sharpness)[..., 1:-1, 1:-1], (None,))
+            while self._frames and (len(self._frames) + 1) * coarse.nbytes > _KEPT:
+                del self._frames[next(iter(self._frames))]
+            self._frames[key] = coarse
         return self._frames[key]
 
 

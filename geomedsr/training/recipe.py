@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from geomedsr import operators
 from geomedsr.degradations import AnyDegradation, BlockMean, KSpaceCrop, chain
 from geomedsr.errors import RecipeError
-from geomedsr.losses import L1, AdversarialLoss, AnyLoss, Consistency
+from geomedsr.losses import L1, AdversarialLoss, AnyLoss, Consistency, Perceptual
 from geomedsr.parts import Part
 from geomedsr.training.augment import Augment
 from geomedsr.values import PERCENTILES
@@ -80,26 +80,34 @@ class ValuesPart(Part):
     def _known(self) -> ValuesPart:
         if self.scale == "percentiles" and self.range != PERCENTILES:
             raise ValueError(f"percentiles are always {PERCENTILES}")
-        if not self.range[0] < self.range[1]:
-            raise ValueError("range needs two numbers low < high")
+        low, high = self.range
+        if not (low < high and high - low >= 1e-30 and max(abs(low), abs(high)) <= 1e30):
+            raise ValueError("range needs two numbers low < high, within what float32 holds")
         return self
 
 
 class OptimiserPart(Part):
     """AdamW with linear warm-up and cosine decay to ``final_learning_rate``."""
 
-    learning_rate: float = Field(default=5e-4, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0, le=1e30)
     final_learning_rate: float = Field(default=1e-6, ge=0)
     warmup_steps: int = Field(default=200, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
     betas: tuple[float, float] = (0.9, 0.99)
 
+    @model_validator(mode="after")
+    def _decaying(self) -> OptimiserPart:
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError("betas needs two numbers 0 <= beta < 1")
+        return self
+
 
 class StagePart(Part):
     """One stage: ``steps`` of ``batch`` patches of ``patch`` × ``patch`` high-resolution pixels.
 
-    ``accumulate`` divides a batch into so many parts, one after the other, whose gradients are added: less memory.
+    ``accumulate`` divides a batch into so many parts, one after the other, whose gradients are added: less memory, and
+    the same step, unless something looks at a whole batch, as batch normalisation and the relativistic loss do.
     ``losses``: the terms of the weighted sum, each kind once.
     """
 
@@ -114,6 +122,10 @@ class StagePart(Part):
     def _whole(self) -> StagePart:
         if self.batch % self.accumulate:
             raise ValueError(f"batch {self.batch} does not divide by accumulate {self.accumulate}")
+        deepest = [int(name[3]) for loss in self.losses if isinstance(loss, Perceptual) for name in loss.layers]
+        least = 2 ** max([0, *deepest])  # each block of VGG-19 but the first halves the image
+        if self.patch < least:
+            raise ValueError(f"patch {self.patch} is too small for that VGG-19 layer: expected at least {least}")
         kinds = [loss.kind for loss in self.losses]
         if len(set(kinds)) < len(kinds):
             raise ValueError(f"losses {', '.join(kinds)}: each kind once")
@@ -138,11 +150,14 @@ class ContentPart(StagePart):
 
 
 class DiscriminatorPart(Part):
-    """Which network judges, and how fast it learns; see :data:`geomedsr.discriminators.DISCRIMINATORS`."""
+    """Which network judges, and its learning rate, which stays as it is; all else of its optimiser is the stage's.
+
+    See :data:`geomedsr.discriminators.DISCRIMINATORS`.
+    """
 
     architecture: str = "unet"
     options: dict[str, int] = Field(default={})
-    learning_rate: float = Field(default=1e-4, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0, le=1e30)
 
 
 class AdversarialPart(StagePart):
@@ -151,7 +166,7 @@ class AdversarialPart(StagePart):
     """
 
     batch: int = Field(default=8, ge=1)
-    patch: int = Field(default=96, ge=8)
+    patch: int = Field(default=96, ge=32)
     ramp: int = Field(default=0, ge=0)
     discriminator: DiscriminatorPart = DiscriminatorPart()
     optimiser: OptimiserPart = OptimiserPart(learning_rate=1e-4)
@@ -244,15 +259,15 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     Raises:
         RecipeError: no such file, not YAML, or a key or value that the recipe does not know.
     """
-    file = shipped_recipes().get(os.fspath(path), Path(path))
+    file = Path(path) if Path(path).is_file() else shipped_recipes().get(os.fspath(path), Path(path))
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = _unshared(yaml.load(file.read_text(encoding="utf-8"), _Loader))
     except (OSError, UnicodeDecodeError) as error:
         names = ", ".join(sorted(shipped_recipes()))
         raise RecipeError(
             f"the recipe {file} ({error})", f"a readable YAML file, or one of {names}", "check it"
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"{file}, which is not YAML ({error})", "a YAML recipe", "mend that line") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{file} holding {type(content).__name__}", "a mapping of keys", "see configs/")
@@ -267,18 +282,45 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         raise RecipeError(f"{key}{value} in {file}", "a recipe's keys and values", first["msg"]) from error
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping, its keys once each."""
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        twice = [key for key in keys if keys.count(key) > 1]
+        if twice:
+            raise yaml.YAMLError(f"the key {twice[0]!r} twice, line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep)
+
+
+def _unshared(value: Any) -> Any:
+    """Mappings and lists without what anchors share, so that an override changes one place."""
+    if isinstance(value, dict):
+        return {key: _unshared(item) for key, item in value.items()}
+    return [_unshared(item) for item in value] if isinstance(value, list) else value
+
+
 def _apply(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise RecipeError(f"the override {override!r}", "key=value, such as steps=1000", "write it so")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"the override {override!r}", "a value in YAML", "quote it") from error
     *path, last = key.split(".") if key != "data" or not isinstance(value, str) else ("data", "root")
     place: Any = content
     for part in path:
-        place = place.setdefault(part, {}) if isinstance(place, dict) else None
-    if not isinstance(place, dict):
-        raise RecipeError(f"the override {override!r}", "a dotted path through mappings", "check the key")
-    place[last] = value
+        place = place.setdefault(part, {}) if isinstance(place, dict) else _item(place, part)
+    if isinstance(place, dict):
+        place[last] = value
+    elif _item(place, last) is not None:
+        place[int(last)] = value
+    else:
+        raise RecipeError(f"the override {override!r}", "a dotted path through the recipe's keys", "check the key")
+
+
+def _item(place: Any, part: str) -> Any:
+    """What a list holds at a position given as text; None where it holds nothing."""
+    return place[int(part)] if isinstance(place, list) and part.isdecimal() and int(part) < len(place) else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
 import warnings
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -13,13 +15,19 @@ from torch import nn
 
 from geomedsr.discriminators import build_discriminator
 from geomedsr.errors import OutputError, RecipeError, SceneWarning
+from geomedsr.losses import Perceptual
 from geomedsr.models.store import build, load_model
+from geomedsr.models.vgg19 import load_vgg19
+from geomedsr.training.data import split
 from geomedsr.training.describe import describe
 from geomedsr.training.recipe import AdversarialPart, OptimiserPart, Recipe, StagePart
 from geomedsr.training.schedule import learning_rate
 
 #: The newest state, and the one before it.
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
+
+#: How checkpoints begin.
+_SEAL = b"geomedsr checkpoint 1\n"
 
 State = dict[str, Any]
 
@@ -28,11 +36,17 @@ class Run:
     """The generator, its moving average, the discriminator, their optimisers, and how many ``step``s are done.
 
     ``content`` holds the weights that the content stage ended with, once it has. A stage begins with the average of the
-    one before, and with new optimisers.
+    one before, and with new optimisers. ``sums`` are the losses, and the number of steps, since the log's last row.
+
+    Raises:
+        ModelError: unknown architecture or options, or no weights of VGG-19 for a perceptual loss.
+        RecipeError: unknown discriminator or options, or a start of another architecture.
     """
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.recipe, self.device, self.step = recipe, device, 0
+        self._identity = identity(recipe)
+        _check_stages(recipe)  # now: not after hours of the stage before
         torch.manual_seed(recipe.seed)
         self.generator = self._new_generator()
         if recipe.generator.start is not None:
@@ -41,6 +55,7 @@ class Run:
         self.average.load_state_dict(self.generator.state_dict())
         self.content: State | None = None
         self.discriminator: nn.Module | None = None
+        self.sums: dict[str, float] = {}
         self.best: dict[str, float] = {}
         self._begun: str | None = None
         self.optimiser = self._new_optimiser(self.generator, recipe.content.optimiser.learning_rate)
@@ -108,7 +123,7 @@ class Run:
         partial = folder / "checkpoint.part"
         try:
             with open(partial, "wb") as file:
-                torch.save(self._state(), file)
+                file.write(sealed(self._state()))
                 file.flush()
                 os.fsync(file.fileno())
             if (folder / CHECKPOINT).exists():
@@ -134,12 +149,13 @@ class Run:
             if not path.exists():
                 continue
             try:
-                state = torch.load(path, weights_only=True, map_location="cpu")
-            except (OSError, RuntimeError, EOFError, UnpicklingError, ValueError):
+                state = unsealed(path.read_bytes())
+            except ValueError:
                 broken.append(path)
                 continue
             self._restore(state, path)
             if broken:
+                broken[0].unlink()  # or it would take the good one's place
                 warnings.warn(
                     f"{broken[0]} cannot be read: going on from the one before it, step {self.step}",
                     SceneWarning,
@@ -151,10 +167,11 @@ class Run:
 
     def _state(self) -> State:
         state: State = {
-            "recipe": self._identity(),
+            "recipe": self._identity,
             "step": self.step,
             "begun": self._begun,
             "best": self.best,
+            "sums": self.sums,
             "generator": self.generator.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -170,10 +187,10 @@ class Run:
         return state
 
     def _restore(self, state: State, path: Path) -> None:
-        if state["recipe"] != self._identity():
+        if state["recipe"] != self._identity:
             raise RecipeError(
-                f"{path} of another recipe or other overrides",
-                "the same recipe, or an empty folder",
+                f"{path} of another recipe, other overrides or other data",
+                "the same, or an empty folder",
                 "choose another --out, or delete that folder to start over",
             )
         self.step = int(state["step"])
@@ -187,19 +204,13 @@ class Run:
             self.opponent.load_state_dict(state["opponent"])
         self._begun = state["begun"]
         self.best = state["best"]
+        self.sums = state["sums"]
         self.generator.load_state_dict(state["generator"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["random"])
         if "random_cuda" in state and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["random_cuda"], self.device)
-
-    def _identity(self) -> str:
-        # Where it runs and how often it reports do not change what comes out.
-        reporting = {"device", "log_every", "validate_every", "checkpoint_every", "tensorboard"}
-        return self.recipe.model_dump_json(exclude={*reporting, "data"}) + repr(
-            (self.recipe.data.train, self.recipe.data.hold_out)
-        )
 
     def _new_generator(self) -> nn.Module:
         module = build(describe(self.recipe))
@@ -208,6 +219,56 @@ class Run:
     def _new_optimiser(self, network: nn.Module, rate: float) -> torch.optim.Optimizer:
         part: OptimiserPart = self.stage.optimiser
         return torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=part.weight_decay, betas=part.betas)
+
+
+def identity(recipe: Recipe) -> str:
+    """What decides how a run ends: the recipe, and the scenes that it trains on, by name and size."""
+    # Where it runs and how often it reports do not change what comes out.
+    reporting = {"device", "log_every", "validate_every", "checkpoint_every", "tensorboard"}
+    entries = [entry.model_dump(exclude={"attribution"}) for entry in recipe.data.train]
+    sizes = [(os.path.basename(path), _size(path)) for _, path in split(recipe)[0]]
+    facts = recipe.model_dump(mode="json", exclude={*reporting, "data"})
+    return json.dumps([facts, entries, recipe.data.hold_out, sizes], sort_keys=True)
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, files of a folder; 0 for what is neither, such as a GDAL path."""
+    if os.path.isdir(path):
+        return sum(len(files) for _, _, files in os.walk(path))
+    return os.path.getsize(path) if os.path.exists(path) else 0
+
+
+def sealed(state: State) -> bytes:
+    """A state as bytes that tell whether they are whole: torch's own files do not."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return _SEAL + hashlib.sha256(buffer.getbuffer()).digest() + buffer.getvalue()
+
+
+def unsealed(data: bytes) -> State:
+    """The state again.
+
+    Raises:
+        ValueError: the bytes are not whole.
+    """
+    seal, digest, body = data[: len(_SEAL)], data[len(_SEAL) : len(_SEAL) + 32], data[len(_SEAL) + 32 :]
+    if seal != _SEAL or hashlib.sha256(body).digest() != digest:
+        raise ValueError("not a whole checkpoint")
+    state: State = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
+    return state
+
+
+def _check_stages(recipe: Recipe) -> None:
+    """Make all that the stages name once, so that what cannot be made is told before the first."""
+    for _, stage in recipe.stages:
+        for loss in stage.losses:
+            if isinstance(loss, Perceptual):
+                load_vgg19(loss.file)
+        if isinstance(stage, AdversarialPart):
+            with torch.device("meta"):
+                build_discriminator(
+                    stage.discriminator.architecture, recipe.generator.channels, stage.discriminator.options
+                )
 
 
 def _start(recipe: Recipe) -> State:

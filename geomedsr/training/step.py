@@ -23,7 +23,7 @@ def step(run: Run, fine: torch.Tensor, coarse: torch.Tensor) -> dict[str, float]
     """Use a batch ``(B, C, s·H, s·W)`` and its coarse images ``(B, C, H, W)``; each loss by name, without its weight.
 
     Raises:
-        RecipeError: a loss or a gradient is not finite; the weights are as they were before the step.
+        RecipeError: a loss or a gradient is not finite; the network it belongs to is as it was.
     """
     stage, parts = run.stage, run.stage.accumulate
     terms: dict[str, float] = {}
@@ -104,7 +104,8 @@ def _check(run: Run, values: dict[str, float]) -> None:
             raise RecipeError(
                 f"{what} at step {run.step + 1} ({run.stage_name})",
                 "finite numbers",
-                "lower that stage's learning rates or weights and start again; the last good checkpoint is kept",
+                "lower that stage's learning rates or weights, and start again in another --out; the last good "
+                "checkpoint is kept",
             )
 
 

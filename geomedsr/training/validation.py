@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ from geomedsr.training.recipe import Recipe
 
 #: Windows (or frames) per scene, and the side of windows, in high-resolution pixels.
 _MOST, _SIDE = 12, 192
+
+#: VGG-19's deepest layers see nothing in less.
+_LEAST_SEEN = 32
 
 Upscale = Callable[[torch.Tensor], torch.Tensor]
 
@@ -50,7 +54,15 @@ class Validation:
         self.above = recipe.foreground.above if recipe.foreground else -float("inf")
         links = chain(recipe.chain, self.scale)
         found = [_frames(s, links) if s.shape[0] > 1 or links.reduction.whole else _windows(s, links) for s in scenes]
-        self.scenes = [windows for windows in found if len(windows.fine)]
+        for scene, windows in zip(scenes, found, strict=True):
+            if not len(windows.fine):
+                raise RecipeError(
+                    f"the validation scene {scene.name}, in which no window of {_SIDE} pixels, or of its own size, is "
+                    "all data",
+                    "windows of data",
+                    "choose another window of it, or another scene",
+                )
+        self.scenes = found
         self.sees = _sees(recipe)
         self.bicubic = self._scores(
             lambda x: F.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
@@ -65,7 +77,7 @@ class Validation:
         if not scores:
             return False
         name, sign = ("vgg", -1) if stage == "adversarial" and "vgg" in scores else ("psnr", 1)
-        if stage in best and sign * scores[name] <= sign * best[stage]:
+        if not math.isfinite(scores[name]) or (stage in best and sign * scores[name] <= sign * best[stage]):
             return False
         best[stage] = scores[name]
         return True
@@ -100,7 +112,8 @@ class Validation:
         decibels, distances = [], []
         for windows in self.scenes:
             errors, counts = [], []
-            distance = FeatureDistance(self.sees.file) if self.sees else None
+            small = min(windows.fine.shape[-2:]) < _LEAST_SEEN
+            distance = FeatureDistance(self.sees.file) if self.sees and not small else None
             for fine, coarse in zip(windows.fine, windows.coarse, strict=True):
                 # Bands are a batch for a network of one channel.
                 hr, lr = (

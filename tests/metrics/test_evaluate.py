@@ -22,6 +22,7 @@ from geomedsr.metrics.evaluate import evaluate
 from geomedsr.metrics.interpolation import bicubic, lanczos
 from geomedsr.metrics.reduced import reduced
 from geomedsr.models import Model, load_model
+from geomedsr.models.vgg19 import VGG19
 
 CT_SAMPLE, MR_SAMPLE = SAMPLE.parent / "ct_abdomen", SAMPLE.parent / "mr_thigh"
 
@@ -119,16 +120,66 @@ def test_the_reduced_scene_is_data_where_whole_blocks_are() -> None:
     assert scene.valid.values.tolist() == [[[[True, True], [True, False]]]]
 
 
-def test_pixels_near_missing_ones_do_not_count(tiny: Model) -> None:
-    array = texture(1, 128, 128)
-    clean = evaluate(tiny, [Scene.from_array(array)]).scores[0].psnr
-    spoilt = array.copy()
-    spoilt[0, 60:64, 60:64] = 65535
-    valid = np.ones((1, 1, 128, 128), bool)
+@pytest.mark.vgg
+@pytest.mark.parametrize("scale", [2, 4])
+def test_what_lies_under_a_mask_changes_no_figure(
+    scale: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torchvision_vgg: Path
+) -> None:
+    monkeypatch.setattr("geomedsr.metrics.evaluate.CROP", 48)
+    model = load_model(save_tiny(tmp_path / "m.safetensors", scale=scale))
+    array = texture(1, 160, 160, "float32")
+    valid = np.ones((1, 160, 160), bool)
     valid[..., 60:64, 60:64] = False
-    masked = evaluate(tiny, [Scene.from_array(spoilt, valid=valid[0])]).scores[0].psnr
-    assert masked == pytest.approx(clean, abs=1)
-    assert evaluate(tiny, [Scene.from_array(spoilt)]).scores[0].psnr < clean - 5
+    found = []
+    for under in (0, -9999, 1e30, np.nan):
+        array[0, 60:64, 60:64] = under
+        scores = evaluate(model, [Scene.from_array(array, valid=valid)], vgg_file=str(torchvision_vgg)).scores
+        found.append([(s.psnr, s.ssim, s.vgg, s.gain) for s in scores])
+    assert np.isfinite(np.array(found, float)).all()
+    assert all(other == found[0] for other in found)
+    by_value = Scene.from_array(np.where(valid, array, np.nan))
+    told = evaluate(model, [by_value], vgg_file=str(torchvision_vgg)).scores
+    assert [(s.psnr, s.ssim, s.vgg, s.gain) for s in told] == found[0]
+
+
+@pytest.fixture(scope="module")
+def torchvision_vgg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights in torchvision's layout."""
+    torch.manual_seed(0)
+    numbers = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
+    state = {
+        f"features.{number}.{part}": getattr(layer, part).detach()
+        for number, layer in zip(numbers, VGG19(bgr_255=False).convolutions, strict=True)
+        for part in ("weight", "bias")
+    }
+    path = tmp_path_factory.mktemp("vgg") / "vgg19.pth"
+    torch.save(state, path)
+    return path
+
+
+def test_slopes_of_single_frames_change_no_figure() -> None:
+    rng = np.random.default_rng(0)
+    physical = rng.integers(0, 300, (2, 1, 64, 64)).astype("int16") * 10
+    plane = geomedsr.grid.Plane((0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1))
+    found = []
+    for slopes in ((1, 1), (1, 10), (10, 1)):
+        stored = np.stack([values // slope for values, slope in zip(physical, slopes, strict=True)])
+        grid = geomedsr.Grid((64, 64), planes=(plane, plane))
+        scene = Scene.from_array(stored, grid=grid, domain="MR", rescale=tuple((float(s), 0.0) for s in slopes))
+        result = evaluate(load_model("mr-x2"), [scene], operator="block-mean")
+        found.append((result.words, result.scores[0].psnr))
+    assert found[1][0] == found[2][0]
+    assert found[1][1] == pytest.approx(found[2][1], abs=0.3)  # rounding to the type apart
+    assert found[0][1] == pytest.approx(found[1][1], abs=0.3)
+
+
+def test_constant_scenes_and_equal_names(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    flat = Scene.from_array(np.full((1, 64, 64), 7, "uint16"), name="a")
+    result = evaluate(tiny, [flat, Scene.from_array(texture(1, 64, 64), name="a")])
+    assert result.scores[0].gain == 0
+    assert [s.scene for s in result.scores] == ["a"] * 3 + ["a (2)"] * 3
+    assert len(result.words) == 2
+    assert "| a (2) | bicubic |" in result.markdown()
 
 
 def test_the_users_range_and_foreground_are_used(tiny: Model) -> None:
@@ -189,9 +240,10 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["--realism", "0.5", "reference.tif"], "content weights alone"),
         (["--realism", "half", "reference.tif"], "--realism"),
         (["--operator", "cubic", "reference.tif"], "observation operator 'cubic'"),
-        (["data.root=x"], "no reference"),
+        (["data.root=x"], "data.root=x without a recipe"),
+        (["reference.tif", "/nope/year=2024/x.tif"], "which does not exist"),
         (["--vgg", "none.pth", "reference.tif"], "cannot be read as weights"),
-        (["--csv", "/nowhere/s.csv", "reference.tif"], "a file that can be written"),
+        (["--csv", "/nowhere/s.csv", "reference.tif"], "in a folder that cannot be written"),
     ],
 )
 def test_bad_words_are_one_line(

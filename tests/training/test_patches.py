@@ -111,6 +111,9 @@ def test_windows_without_data_are_skipped_and_scenes_without_any_named() -> None
         Patches([nothing], 24, 4)[0]
     with pytest.raises(RecipeError, match="at least 64 × 64"):
         Patches([scene], 64, 4)
+    for scenes, size in (([], 32), ([scene], 30)):
+        with pytest.raises(RecipeError, match="patches that the scale divides"):
+            Patches(scenes, size, 4)
 
 
 def test_classes_are_not_drawn_and_bands_stay_together() -> None:

@@ -17,6 +17,10 @@ def test_a_recipe_is_read_and_overridden(tmp_path: Path) -> None:
     assert recipe.data.root == "/x"
     assert recipe.content.optimiser.learning_rate == 1e-3
     assert load_recipe(path).steps == 3
+    losses = ["content.losses=[{kind: l1}, {kind: mse}]", "content.losses.1.weight=0.5"]
+    assert [loss.weight for loss in load_recipe(path, losses).content.losses] == [1, 0.5]
+    with pytest.raises(RecipeError, match="dotted path"):
+        load_recipe(path, [losses[0], "content.losses.2.weight=1"])
 
 
 @pytest.mark.parametrize(
@@ -34,12 +38,19 @@ def test_a_recipe_is_read_and_overridden(tmp_path: Path) -> None:
         ("content.losses=[{kind: vanilla}]", "belongs to the stage"),
         ("adversarial={steps: 1, losses: [{kind: l1}]}", "hold 0 adversarial"),
         ("adversarial={steps: 1, losses: [{kind: vanilla}, {kind: relativistic}]}", "hold 2 adversarial"),
-        ("adversarial={steps: 1, patch: 30, losses: [{kind: vanilla}]}", "adversarial.patch 30"),
+        ("adversarial={steps: 1, patch: 34, losses: [{kind: vanilla}]}", "adversarial.patch 34"),
         ("operator=cubic", "none of block-mean, k-space-crop, none"),
         ("degradation=[{kind: poisson-gaussian}]", "expected one that reduces"),
         ("degradation=[{kind: gaussian-psf}]", "must be the same"),
         ("degradation=[{kind: gaussian-psf, mtf: [0.4, 0.2]}]", "0.01 <= low"),
         ("realism=2", "realism"),
+        ("content.optimiser.betas=[0.9, 1.0]", "0 <= beta < 1"),
+        ("content.optimiser.learning_rate=1e39", "learning_rate"),
+        ("values={scale: physical, range: [0, 1.0e-300]}", "within what float32 holds"),
+        ("content={steps: 1, patch: 8, losses: [{kind: perceptual}]}", "patch 8 is too small"),
+        ("content.losses=[{kind: perceptual, layers: {VGG22: -1}}]", "below 0"),
+        ("adversarial={steps: 1, patch: 16, losses: [{kind: vanilla}]}", "patch"),
+        ("seed=" + "9" * 5000, "override"),
         ("seed=99999999999999999999999", "seed"),
         ("augment.offset=.inf", "offset"),
         ("augment.gain=[1, .inf]", "gain"),
@@ -72,3 +83,31 @@ def test_there_are_shipped_recipes() -> None:
     assert CONFIGS
     for path in CONFIGS:
         assert load_recipe(path).name == path.stem
+
+
+def test_overrides_change_one_place_and_keys_come_once(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(
+        "name: a\nversion: '1'\ndata: {train: [{path: x, attribution: x}]}\n"
+        "content: {steps: 1, optimiser: &o {learning_rate: 0.1}}\n"
+        "adversarial: {steps: 1, losses: [{kind: vanilla}], optimiser: *o}\n"
+    )
+    recipe = load_recipe(path, ["content.optimiser.learning_rate=0.5"])
+    assert recipe.adversarial is not None
+    assert (recipe.content.optimiser.learning_rate, recipe.adversarial.optimiser.learning_rate) == (0.5, 0.1)
+    for text, said in (
+        ("seed: 1\nseed: 7", "the key 'seed' twice, line 1"),
+        ("seed: " + "9" * 5000, "not YAML"),
+        ("version: 2024-13-45", "not YAML"),
+        ("x: " + "[" * 3000, "not YAML"),
+    ):
+        path.write_text(text)
+        with pytest.raises(RecipeError, match=said):
+            load_recipe(path)
+
+
+def test_a_file_goes_before_a_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("satellite-x4").name == "satellite-x4"
+    recipe_file(tmp_path).rename(tmp_path / "satellite-x4")
+    assert load_recipe("satellite-x4").name == "test-x4"

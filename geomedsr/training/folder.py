@@ -1,0 +1,69 @@
+"""The folder of a run: made, held by one process, and its faults told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from geomedsr.errors import GeomedsrError, OutputError, RecipeError
+from geomedsr.outputs import reason
+
+
+def made(folder: Path) -> Path:
+    """The folder, made if need be.
+
+    Raises:
+        OutputError: it cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {folder} ({reason(error)})", "one that can be made", "choose another") from error
+    return folder
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder while a run writes to it; the system lets go when the process ends, however it does.
+
+    Raises:
+        RecipeError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(f"the folder {folder} ({reason(error)})", "one that can be used", "choose another") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RecipeError(
+                f"{folder}, in which another run is going on", "a folder of its own for each", "choose another --out"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Whatever the system refuses there, in one line."""
+    try:
+        yield
+    except GeomedsrError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"the folder {folder} ({reason(error)})",
+            "room and permission to write there",
+            "make room, or choose another --out",
+        ) from error
