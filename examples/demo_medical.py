@@ -55,8 +55,9 @@ def compared(name: str, model: str) -> dict[str, np.ndarray]:
     coarse = reduced(replace(series, scale=None), 2, geomedsr.load_model(model).descriptor.operator)
     small, truth = (scene.data.values[SLICE, 0].astype(np.float64) for scene in (coarse, series))
     images = {"input": small, "bicubic": bicubic(torch.from_numpy(small)[None, None], 2)[0, 0].numpy()}
-    for realism in (0, 1):
-        images[f"realism {realism}"] = geomedsr.upscale(coarse, model, realism=realism).data.values[SLICE, 0]
+    for realism in (0, 1) if geomedsr.load_model(model).descriptor.adversarial else (None,):
+        name_of_it = model if realism is None else f"realism {realism}"
+        images[name_of_it] = geomedsr.upscale(coarse, model, realism=realism).data.values[SLICE, 0]
     images["reference"] = truth
     low, high = np.percentile(truth, (1, 99.5))
     if series.domain == "CT":

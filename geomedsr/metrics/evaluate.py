@@ -28,7 +28,7 @@ REGION, CROP, _LEAST_CROP = 768, 192, 32
 #: SSIM's window reaches less far than that.
 _SSIM_REACH = 8
 
-#: VGG-19 sees at most so many crops of a scene; slices with less foreground than that are left out.
+#: VGG-19 sees about so many crops of a scene, spread over it; slices with less foreground than that are left out.
 _CROPS, _LEAST = 48, 0.02
 
 #: Frames that the percentiles of a series with a slope for each are taken from, at most.
@@ -187,7 +187,8 @@ def _scores(
         if model.descriptor.adversarial:
             label += f", realism {model.realism:g}"
         methods[label] = upscale(coarse, model).source.read
-    tallies = {name: _Tally(protocol, len(fine.bands), vgg_file) for name in methods}
+    crops = -(-_CROPS // sum(1 for _ in _regions(fine)))  # from every region some
+    tallies = {name: _Tally(protocol, len(fine.bands), vgg_file, crops) for name in methods}
     for frames, region, around in _regions(fine):
         data = _data(fine, coarse, frames, around, scale)
         truth = _physical(fine, frames, fine.source.read(frames, around))
@@ -213,8 +214,8 @@ def _scores(
 class _Tally:
     """Sums over the regions of one scene, for one method."""
 
-    def __init__(self, protocol: Protocol, bands: int, vgg_file: str | None) -> None:
-        self.protocol, self.bands = protocol, bands
+    def __init__(self, protocol: Protocol, bands: int, vgg_file: str | None, crops: int) -> None:
+        self.protocol, self.bands, self.each = protocol, bands, crops
         self.errors: dict[int, list[Array]] = {}
         self.similar: list[tuple[float, float]] = []
         self.crops = 0
@@ -247,16 +248,18 @@ class _Tally:
     def _look(self, guess: Array, truth: Array, data: Array, seen: Array) -> None:
         height, width = truth.shape[2:]
         side = min(CROP, height, width)
-        for row in range(0, height - side + 1, side):
-            for col in range(0, width - side + 1, side):
-                place = (..., slice(row, row + side), slice(col, col + side))
-                if self.distance is None or self.crops >= _CROPS or side < _LEAST_CROP:
-                    continue
-                if not data[place].all() or seen[place].mean() < 0.5:
-                    continue
-                pair = (torch.from_numpy(np.ascontiguousarray(v[place])).float() for v in (guess, truth))
-                self.distance.add(*(image / max(self.protocol.peak) for image in pair))
-                self.crops += 1
+        if self.distance is None or not self.each or side < _LEAST_CROP:
+            return
+        places = [
+            (..., slice(row, row + side), slice(col, col + side))
+            for row in range(0, height - side + 1, side)
+            for col in range(0, width - side + 1, side)
+        ]
+        places = [place for place in places if data[place].all() and seen[place].mean() >= 0.5]
+        for place in places[:: -(-len(places) // self.each) or 1]:
+            pair = (torch.from_numpy(np.ascontiguousarray(v[place])).float() for v in (guess, truth))
+            self.distance.add(*(image / max(self.protocol.peak) for image in pair))
+            self.crops += 1
 
     def psnr(self) -> float:
         """Mean over bands and frames, in dB."""
