@@ -59,6 +59,11 @@ class Window:
         """The window with ``margin`` more pixels on each side; it may leave the raster."""
         return Window(self.col - margin, self.row - margin, self.width + 2 * margin, self.height + 2 * margin)
 
+    def clipped(self, shape: tuple[int, int]) -> Window:
+        """The part of the window that lies inside a ``(height, width)`` raster."""
+        row, col = max(self.row, 0), max(self.col, 0)
+        return Window(col, row, min(self.stop[1], shape[1]) - col, min(self.stop[0], shape[0]) - row)
+
     def inside(self, shape: tuple[int, int]) -> bool:
         """Whether the window holds at least one pixel and none outside a ``(height, width)`` raster."""
         return (

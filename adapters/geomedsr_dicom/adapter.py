@@ -13,7 +13,8 @@ from geomedsr.promises import Check
 from geomedsr.scene import Scene
 from geomedsr_dicom.checks import checks
 from geomedsr_dicom.contents import contents
-from geomedsr_dicom.headers import Frame, looks_like_dicom, read_header
+from geomedsr_dicom.frames import Frame
+from geomedsr_dicom.headers import looks_like_dicom, read_header
 from geomedsr_dicom.index import Series, index, walk
 from geomedsr_dicom.series import open_series, title
 from geomedsr_dicom.sink import SeriesSink, create_sink

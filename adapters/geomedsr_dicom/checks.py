@@ -14,8 +14,9 @@ from pydicom.tag import BaseTag
 from geomedsr.grid import Window
 from geomedsr.promises import Check
 from geomedsr.scene import Scene
+from geomedsr_dicom.attributes import quiet, values
 from geomedsr_dicom.derive import DROPPED, DROPPED_IF_DERIVED, KEPT_PRIVATE, of_old_grid, stated
-from geomedsr_dicom.headers import Frame, quiet, values
+from geomedsr_dicom.frames import Frame
 
 #: What a derived image has of its own (docs/medical.md); all else must be what it was.
 _OWN = (

@@ -22,7 +22,9 @@ from pydicom.valuerep import DS
 from geomedsr._version import __version__
 from geomedsr.grid import Plane
 from geomedsr.sources import Array
-from geomedsr_dicom.headers import IMPLEMENTATION_UID, Frame, values
+from geomedsr_dicom.attributes import values
+from geomedsr_dicom.frames import Frame
+from geomedsr_dicom.headers import IMPLEMENTATION_UID
 from geomedsr_dicom.uids import Uids
 
 NOT_DIAGNOSTIC = "not for diagnostic use"

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import math
 import os
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pydicom
@@ -19,7 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-from geomedsr.grid import Plane
+from geomedsr_dicom.attributes import first, quiet, values, whole
+from geomedsr_dicom.frames import PHASES, Frame, Refused, classic_frame, enhanced_frames
 
 #: SOP classes that are made finer, and the modality of each.
 CLASSES = {
@@ -34,17 +28,6 @@ CLASSIC = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4")
 
 #: Says in a file's meta information that this software wrote it.
 IMPLEMENTATION_UID = "2.25.109230518420376452916275518027614459217"
-
-#: What tells the times, echoes and directions of a 4-D series apart, in the order in which it is tried.
-PHASES = (
-    "TemporalPositionIdentifier",
-    "TriggerTime",
-    "EchoNumbers",
-    "EchoTime",
-    "DiffusionBValue",
-    "AcquisitionNumber",
-    "AcquisitionTime",
-)
 
 _TAGS = [
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesNumber"),
@@ -61,40 +44,6 @@ _TAGS = [
     ),
     *PHASES,
 ]
-
-_lock = threading.RLock()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep pydicom's own warnings, which may quote a header's values, off the screen and out of logs."""
-    logger = logging.getLogger("pydicom")
-    with _lock, warnings.catch_warnings():  # the filters are the process's: one thread at a time
-        warnings.simplefilter("ignore")
-        before, logger.disabled = logger.disabled, True
-        try:
-            yield
-        finally:
-            logger.disabled = before
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One slice: which frame of which file, and what holds for it alone.
-
-    ``phases`` are the values of :data:`PHASES` (and last the instance number), None where absent. Values from
-    ``padding[0]`` to ``padding[1]`` are no data.
-    """
-
-    path: str
-    index: int
-    uid: str
-    plane: Plane
-    slope: float
-    intercept: float
-    units: str
-    padding: tuple[int, int] | None
-    phases: tuple[float | None, ...]
 
 
 @dataclass(frozen=True)
@@ -129,10 +78,6 @@ class Header:
         """The stored values that ``bits`` bits hold."""
         signed = np.dtype(self.dtype).kind == "i"
         return (-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1) if signed else (0, 2**self.bits - 1)
-
-
-class Refused(Exception):
-    """A header that cannot be used: what was got, expected, and the remedy."""
 
 
 def looks_like_dicom(path: str) -> bool:
@@ -205,8 +150,8 @@ def _header(path: str, ds: Dataset) -> Header:
     try:
         _check(path, ds, header)
         if header.sop_class in CLASSIC:
-            return replace(header, frames=(_classic(path, ds),))
-        return replace(header, frames=_enhanced(path, ds))
+            return replace(header, frames=(classic_frame(path, ds),))
+        return replace(header, frames=enhanced_frames(path, ds))
     except Refused as reason:
         return replace(header, refusal=reason.args)
     except Exception:  # as above; pydicom's texts may quote values
@@ -269,156 +214,18 @@ def _whose(ds: Dataset) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def _classic(path: str, ds: Dataset) -> Frame:
-    if not ds.get("SOPInstanceUID"):
-        raise Refused("a slice without a SOPInstanceUID", "one", "correct it with `dcmodify`")
-    if int(ds.get("NumberOfFrames") or 1) != 1:
-        raise Refused("several frames in a single-frame image", "one slice per file", "see `dciodvfy`")
-    return Frame(
-        path=path,
-        index=0,
-        uid=str(ds.SOPInstanceUID),
-        plane=_plane(ds, ds, ds),
-        **_rescale(ds, str(ds.get("RescaleType") or "")),
-        padding=_padding(ds),
-        phases=_phases(ds),
-    )
-
-
-def _enhanced(path: str, ds: Dataset) -> tuple[Frame, ...]:
-    shared = _first(ds, "SharedFunctionalGroupsSequence") or Dataset()
-    own = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
-    count = int(ds.get("NumberOfFrames") or 1)
-    if len(own) != count:
-        raise Refused(f"{len(own)} functional groups for {count} frames", "one per frame", "see `dciodvfy`")
-    frames = []
-    for index, item in enumerate(own):
-
-        def group(name: str, item: Dataset = item) -> Dataset:
-            return _first(item, name) or _first(shared, name) or Dataset()
-
-        for kind in ("CT", "MR"):
-            frame_type = [str(v).upper() for v in values(group(f"{kind}ImageFrameTypeSequence").get("FrameType"))]
-            if "LOCALIZER" in frame_type[2:]:
-                raise Refused("a localizer (scout)", "a series of slices", "take another series")
-        value = group("PixelValueTransformationSequence")
-        phases = Dataset()
-        for name in ("FrameContentSequence", "MREchoSequence", "MRDiffusionSequence", "CardiacSynchronizationSequence"):
-            phases.update(group(name))
-        frames.append(
-            Frame(
-                path=path,
-                index=index,
-                uid=str(ds.SOPInstanceUID),
-                plane=_plane(
-                    group("PixelMeasuresSequence"), group("PlaneOrientationSequence"), group("PlanePositionSequence")
-                ),
-                **_rescale(value, str(value.get("RescaleType") or "")),
-                padding=_padding(ds),
-                phases=(
-                    _number(phases.get("TemporalPositionIndex")),
-                    _number(phases.get("NominalCardiacTriggerDelayTime")),
-                    None,
-                    _number(phases.get("EffectiveEchoTime")),
-                    _number(phases.get("DiffusionBValue")),
-                    *(None,) * (len(PHASES) - 5),
-                    float(index),
-                ),
-            )
-        )
-    return tuple(frames)
-
-
-def _plane(measures: Dataset, orientation: Dataset, position: Dataset) -> Plane:
-    spacing = _numbers(measures, "PixelSpacing", 2, "no spacing of its pixels")
-    axes = _numbers(orientation, "ImageOrientationPatient", 6, "no orientation")
-    place = _numbers(position, "ImagePositionPatient", 3, "no position")
-    if min(spacing) <= 0:
-        raise Refused("a PixelSpacing that is not positive", "distances in mm", "correct it")
-    row, column = np.array(axes[:3]), np.array(axes[3:])
-    if abs(row @ row - 1) > 0.01 or abs(column @ column - 1) > 0.01 or abs(row @ column) > 0.01:
-        raise Refused("an ImageOrientationPatient that is no pair of unit vectors at right angles", "one", "correct it")
-    return Plane(
-        position=(place[0], place[1], place[2]),
-        along_row=(axes[0], axes[1], axes[2]),
-        along_column=(axes[3], axes[4], axes[5]),
-        spacing=(spacing[0], spacing[1]),
-    )
-
-
-def _rescale(ds: Dataset, kind: str) -> dict[str, Any]:
-    slope, intercept = ds.get("RescaleSlope"), ds.get("RescaleIntercept")
-    slope = 1.0 if slope is None else float(slope)
-    intercept = 0.0 if intercept is None else float(intercept)
-    if not (np.isfinite(slope) and np.isfinite(intercept) and slope > 0):
-        raise Refused(f"a rescale slope of {slope:g}", "a positive number", "correct it")
-    return {"slope": slope, "intercept": intercept, "units": kind}
-
-
-def _padding(ds: Dataset) -> tuple[int, int] | None:
-    """PS3.3 C.7.5.1.1.2: one value, or all from it to the range limit, in either order."""
-    first = ds.get("PixelPaddingValue")
-    if first is None:
-        return None
-    last = ds.get("PixelPaddingRangeLimit")
-    ends = [int(v) for v in (first, first if last is None else last)]
-    bits = int(ds.BitsAllocated)
-    if ds.get("PixelRepresentation") == 1:  # written as unsigned in some files
-        ends = [v - 2**bits if v >= 2 ** (bits - 1) else v for v in ends]
-    return min(ends), max(ends)
-
-
-def _phases(ds: Dataset) -> tuple[float | None, ...]:
-    return (*(_number(ds.get(name)) for name in PHASES), _number(ds.get("InstanceNumber")))
-
-
 def _derivation(ds: Dataset, meta: Dataset) -> str:
     """How this software made it, in the words it wrote; empty where it did not."""
     makers = [str(item.get("Manufacturer")) for item in ds.get("ContributingEquipmentSequence") or []]
     if str(meta.get("ImplementationClassUID")) != IMPLEMENTATION_UID and "geomedsr" not in makers:
         return ""
     frames = ds.get("PerFrameFunctionalGroupsSequence")
-    where = _first(frames[0], "DerivationImageSequence") if frames else ds
+    where = first(frames[0], "DerivationImageSequence") if frames else ds
     return str((where or Dataset()).get("DerivationDescription") or "made by geomedsr")
-
-
-def _numbers(ds: Dataset, keyword: str, count: int, what: str) -> list[float]:
-    found = values(ds.get(keyword))
-    if len(found) != count:
-        raise Refused(f"{what} ({keyword})", f"{count} numbers", "take a series that says where its pixels lie")
-    numbers = [float(v) for v in found]
-    if not np.isfinite(numbers).all():
-        raise Refused(f"{keyword} that is not finite", f"{count} numbers", "correct it")
-    return numbers
-
-
-def values(value: Any) -> list[Any]:
-    """The values of an element, however many there are."""
-    if value is None or isinstance(value, str):
-        return [] if not value else [value]
-    return list(value) if hasattr(value, "__iter__") else [value]
-
-
-def _first(ds: Dataset, keyword: str) -> Dataset | None:
-    items = ds.get(keyword)
-    return items[0] if items else None
-
-
-def _number(value: Any) -> float | None:
-    """A number, or a time of day (HHMMSS.F, which sorts as a number), or a date-time; None for anything else."""
-    try:
-        return float(values(value)[0])
-    except (ValueError, TypeError, IndexError):
-        return None
 
 
 def _series_number(ds: Dataset) -> int | None:
     try:
-        return _whole(ds.get("SeriesNumber"))
+        return whole(ds.get("SeriesNumber"))
     except Exception:  # an IS that is no integer: a name, no more
         return None
-
-
-def _whole(value: Any) -> int | None:
-    number = _number(value)
-    return int(number) if number is not None and math.isfinite(number) else None

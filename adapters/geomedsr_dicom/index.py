@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from pydicom.uid import UID
 
 from geomedsr.stack import Stack
+from geomedsr_dicom.frames import PHASES, Frame
 from geomedsr_dicom.headers import (
     CLASSES,
-    PHASES,
     Damaged,
-    Frame,
     Header,
     begins_as_dicom,
     looks_like_dicom,

@@ -8,7 +8,7 @@ from geomedsr.errors import InputError, SceneWarning
 from geomedsr.grid import Grid
 from geomedsr.scene import Band, Scene
 from geomedsr_dicom.derive import stated
-from geomedsr_dicom.headers import Frame
+from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.index import Series
 from geomedsr_dicom.source import SeriesSource
 

@@ -28,8 +28,10 @@ from geomedsr.grid import Plane
 from geomedsr.outputs import exists, reason, scratch_folder, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
+from geomedsr_dicom.attributes import quiet
 from geomedsr_dicom.derive import NOT_DIAGNOSTIC, Job, derive_classic, derive_enhanced, describe, walk
-from geomedsr_dicom.headers import CLASSIC, Frame, quiet, read_header
+from geomedsr_dicom.frames import Frame
+from geomedsr_dicom.headers import CLASSIC, read_header
 from geomedsr_dicom.source import SeriesSource
 from geomedsr_dicom.uids import Uids
 

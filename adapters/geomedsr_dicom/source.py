@@ -14,7 +14,8 @@ from pydicom.pixels.utils import pixel_array
 from geomedsr.errors import InputError
 from geomedsr.grid import Window
 from geomedsr.sources import Array
-from geomedsr_dicom.headers import Frame, quiet
+from geomedsr_dicom.attributes import quiet
+from geomedsr_dicom.frames import Frame
 
 #: Slices kept decoded per process, so that values, validity and several windows cost one decoding.
 _KEPT = 4

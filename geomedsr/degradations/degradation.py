@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from geomedsr.parts import Part
 
 
-class Reduction(Part):
+class Reduction(Part, ABC):
     """The first of a chain: a fine image to a coarse one.
 
     ``whole``: a coarse pixel depends on the whole frame, so that patches must be cut after reducing it.
@@ -31,20 +32,20 @@ class Reduction(Part):
         """Random parameters."""
         return None
 
+    @abstractmethod
     def apply(self, fine: torch.Tensor, scale: int, drawn: Any) -> torch.Tensor:
         """``(B, C, s·H + 2·margin, s·W + 2·margin)`` to ``(B, C, H, W)``."""
-        raise NotImplementedError
 
 
-class Disturbance(Part):
+class Disturbance(Part, ABC):
     """What happens to a coarse image afterwards."""
 
     kind: str
 
+    @abstractmethod
     def draw(self, rng: np.random.Generator) -> Any:
         """Random parameters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def apply(self, coarse: torch.Tensor, drawn: Any) -> torch.Tensor:
         """``(B, C, H, W)`` to the same."""
-        raise NotImplementedError

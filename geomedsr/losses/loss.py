@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -38,20 +39,20 @@ class Sample:
         return cls(guess, projected, fine, coarse, operator, scale)
 
 
-class Loss(Part):
+class Loss(Part, ABC):
     """One term of a weighted sum: its ``kind`` names it in recipes and logs. Called, it gives a scalar."""
 
     kind: str
     weight: float = Field(default=1.0, ge=0)
 
+    @abstractmethod
     def __call__(self, sample: Sample) -> torch.Tensor:
         """The term, without its weight."""
-        raise NotImplementedError
 
 
 class AdversarialLoss(Loss):
     """A loss with two sides: called, it is the generator's."""
 
+    @abstractmethod
     def discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
         """The discriminator's loss, from its logits of real and of made images."""
-        raise NotImplementedError

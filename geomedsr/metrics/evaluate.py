@@ -16,7 +16,7 @@ from geomedsr.inference.upscale import upscale
 from geomedsr.metrics.features import FeatureDistance
 from geomedsr.metrics.interpolation import REACH, bicubic, lanczos
 from geomedsr.metrics.quality import ssim
-from geomedsr.metrics.reduced import reduced
+from geomedsr.metrics.reduced import reduced, stored
 from geomedsr.models import Model, load_model
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
@@ -81,11 +81,11 @@ def _usual_range(scene: Scene) -> tuple[Array, Array]:
     count, bands, height, width = scene.shape
     some = range(0, count, -(-count // _FRAMES_SEEN))
     whole = Window(0, 0, width, height)
-    stored = np.concatenate(
+    physical = np.concatenate(
         [_physical(scene, slice(i, i + 1), scene.source.read(slice(i, i + 1), whole)) for i in some]
     )
     valid = np.concatenate([scene.source.valid(slice(i, i + 1), whole) for i in some])
-    ends = [np.percentile(stored[:, b][valid[:, b]], PERCENTILES) for b in range(bands)]
+    ends = [np.percentile(physical[:, b][valid[:, b]], PERCENTILES) for b in range(bands)]
     low, high = np.array(ends).T
     return low, high
 
@@ -198,7 +198,7 @@ def _scores(
         if seen[(..., *inner)].mean() < (_LEAST if fine.shape[0] > 1 else 1e-9):
             continue
         for name, method in methods.items():
-            guess = _physical(fine, frames, _stored(fine, method(frames, around)))
+            guess = _physical(fine, frames, stored(method(frames, around), fine.dtype, fine.bands))
             # What is no data is equal for all, so that nothing under a mask is measured.
             tallies[name].add(frames.start, np.where(data, guess, 0.0), truth, data, seen, inner)
     baseline = None
@@ -300,11 +300,7 @@ def _regions(fine: Scene) -> Iterator[tuple[slice, Window, Window]]:
         for row in range(0, height, side):
             for col in range(0, width, side):
                 region = Window(col, row, min(side, width - col), min(side, height - row))
-                first_row, first_col = max(row - _SSIM_REACH, 0), max(col - _SSIM_REACH, 0)
-                last_row, last_col = (
-                    min(stop + _SSIM_REACH, end) for stop, end in zip(region.stop, (height, width), strict=True)
-                )
-                around = Window(first_col, first_row, last_col - first_col, last_row - first_row)
+                around = region.grown(_SSIM_REACH).clipped((height, width))
                 yield slice(frame, frame + 1), region, around
 
 
@@ -318,28 +314,11 @@ def _interpolated(
 ) -> Array:
     """An interpolation of a window of fine pixels; past the scene's edge the coarse image is continued by its value."""
     inside = window.coarser(scale)
-    _, _, height, width = coarse.shape
-    grown = inside.grown(REACH)
-    end_row, end_col = grown.stop
-    kept = Window(
-        max(grown.col, 0),
-        max(grown.row, 0),
-        min(end_col, width) - max(grown.col, 0),
-        min(end_row, height) - max(grown.row, 0),
-    )
+    kept = inside.grown(REACH).clipped(coarse.shape[2:])
     values = coarse.source.read(frames, kept).astype(np.float64)
     fine = method(torch.from_numpy(values), scale).numpy()
     row, col = window.row - kept.row * scale, window.col - kept.col * scale
     return fine[..., row : row + window.height, col : col + window.width]
-
-
-def _stored(scene: Scene, values: Array) -> Array:
-    """As the scene's type would hold them."""
-    if scene.dtype.kind == "f":
-        return values.astype(scene.dtype)
-    info = np.iinfo(scene.dtype)
-    low, high = scene.bands[0].limits or (info.min, info.max)
-    return np.clip(np.rint(values), low, high).astype(scene.dtype)
 
 
 def _physical(scene: Scene, frames: slice, stored: Array) -> Array:
@@ -354,10 +333,7 @@ def _data(fine: Scene, coarse: Scene, frames: slice, window: Window, scale: int)
     """Which pixels are data, in every band, and so far from missing ones that no interpolation meets those."""
     margin = REACH + -(-_SSIM_REACH // scale)
     inside = window.coarser(scale)
-    _, _, height, width = coarse.shape
-    end_row, end_col = inside.grown(margin).stop
-    row, col = max(inside.row - margin, 0), max(inside.col - margin, 0)
-    kept = Window(col, row, min(end_col, width) - col, min(end_row, height) - row)
+    kept = inside.grown(margin).clipped(coarse.shape[2:])
     valid = coarse.source.valid(frames, kept)
     missing = torch.from_numpy((~valid).any(1, keepdims=True).astype(np.float32))
     near = torch.nn.functional.max_pool2d(missing, 2 * margin + 1, 1, margin) > 0

@@ -11,7 +11,8 @@ import torch
 
 from geomedsr import operators
 from geomedsr.grid import Grid, Window
-from geomedsr.scene import Scene
+from geomedsr.operators.conserve import unconserved
+from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array, Source
 
 
@@ -25,8 +26,7 @@ class ReducedSource:
     fine: Source
     scale: int
     operator: str
-    limits: tuple[int, int] | None
-    nodata: tuple[float | int | None, ...]
+    bands: tuple[Band, ...]
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -49,13 +49,13 @@ class ReducedSource:
         operator = operators.get(self.operator)
         if operator.reach == "frame":
             _, _, height, width = self.shape
-            whole = self._round(self._down(operator, frames, Window(0, 0, width, height)))
+            whole = self._stored(self._down(operator, frames, Window(0, 0, width, height)))
             end_row, end_col = window.stop
             return whole[..., window.row : end_row, window.col : end_col]
-        values, valid = self._round(self._down(operator, frames, window)), self.valid(frames, window)
-        for band, nodata in enumerate(self.nodata):
-            if nodata is not None:
-                values[:, band][~valid[:, band]] = nodata
+        values, valid = self._stored(self._down(operator, frames, window)), self.valid(frames, window)
+        for index, band in enumerate(self.bands):
+            if band.nodata is not None:
+                values[:, index][~valid[:, index]] = band.nodata
         return values
 
     def valid(self, frames: slice, window: Window) -> Array:
@@ -67,22 +67,25 @@ class ReducedSource:
 
     def select(self, bands: Sequence[int]) -> ReducedSource:
         """Some of the bands."""
-        return replace(self, fine=self.fine.select(bands), nodata=tuple(self.nodata[b] for b in bands))
+        return replace(self, fine=self.fine.select(bands), bands=tuple(self.bands[b] for b in bands))
+
+    def _stored(self, values: Array) -> Array:
+        return stored(values, self.dtype, self.bands)
 
     def _down(self, operator: operators.Operator, frames: slice, window: Window) -> Array:
         fine = self.fine.read(frames, window.scaled(self.scale)).astype(np.float64)
         return operator.down(torch.from_numpy(fine), self.scale).numpy()
 
-    def _round(self, values: Array) -> Array:
-        if self.dtype.kind == "f":
-            return values.astype(self.dtype)
-        info = np.iinfo(self.dtype)
-        low, high = self.limits or (info.min, info.max)
-        return np.clip(np.rint(values), low, high).astype(self.dtype)
+
+def stored(values: Array, dtype: np.dtype[Any], bands: Sequence[Band]) -> Array:
+    """Values ``(frame, band, y, x)`` in stored units as results hold them: rounded, clipped, never the nodata value."""
+    one, zero = np.ones(()), np.zeros(())
+    planes = [unconserved(values[:, i], zero, one, dtype, b.nodata, b.limits) for i, b in enumerate(bands)]
+    return np.stack(planes, 1)
 
 
 def reduced(scene: Scene, scale: int, operator: str) -> Scene:
     """The scene, whose size the scale divides, made coarse; without its place, and with a value scale of its own."""
-    source = ReducedSource(scene.source, scale, operator, scene.bands[0].limits, tuple(b.nodata for b in scene.bands))
+    source = ReducedSource(scene.source, scale, operator, scene.bands)
     coarse = Scene(source, Grid(source.shape[2:]), scene.bands, name=scene.name, masked=scene.masked)
     return replace(coarse, domain=scene.domain, rescale=scene.rescale)

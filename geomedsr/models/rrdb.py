@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from geomedsr.models.interpolation import BicubicSkip
-from geomedsr.models.reach import radius
+from geomedsr.models.residual import ResidualGenerator
 from geomedsr.models.upsampling import nearest
 
 #: β: how much of a residual is added.
@@ -55,37 +54,18 @@ class RRDB(nn.Module):
         return x + RESIDUAL * change
 
 
-class RRDBNet(nn.Module):
-    """Generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values; s is 2, 3, 4 or 8.
-
-    The paper has ``width`` 64, ``growth`` 32 and ``blocks`` 23. A new one is exactly bicubic, since its last
-    convolution starts at zero.
-    """
+class RRDBNet(ResidualGenerator):
+    """ESRGAN's generator; s is 2, 3, 4 or 8. The paper has ``width`` 64, ``growth`` 32 and ``blocks`` 23."""
 
     def __init__(self, scale: int, channels: int = 1, width: int = 64, growth: int = 32, blocks: int = 23) -> None:
-        super().__init__()
         if width < 1 or growth < 1 or blocks < 0:
             raise ValueError(f"width {width} and growth {growth} must be at least 1, and blocks {blocks} at least 0")
-        self.scale = scale
-        self.head = nn.Conv2d(channels, width, 3, padding=1)
-        self.body = nn.Sequential(*(RRDB(width, growth) for _ in range(blocks)), nn.Conv2d(width, width, 3, padding=1))
-        self.up = nearest(width, scale)
-        self.tail = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(width, channels, 3, padding=1)
+        super().__init__(
+            scale,
+            head=nn.Conv2d(channels, width, 3, padding=1),
+            body=nn.Sequential(*(RRDB(width, growth) for _ in range(blocks)), nn.Conv2d(width, width, 3, padding=1)),
+            up=nearest(width, scale),
+            tail=nn.Sequential(
+                nn.Conv2d(width, width, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(width, channels, 3, padding=1)
+            ),
         )
-        self.skip = BicubicSkip(scale)
-        last = self.tail[-1]
-        assert isinstance(last, nn.Conv2d)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
-
-    @property
-    def receptive_radius(self) -> int:
-        """How many input pixels away a pixel can still change an output pixel's block."""
-        return max(radius([self.head, self.body, self.up, self.tail]), self.skip.reach)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Super-resolve a batch."""
-        shallow = self.head(x)
-        fine: torch.Tensor = self.tail(self.up(shallow + self.body(shallow))) + self.skip(x)
-        return fine

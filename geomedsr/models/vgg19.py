@@ -80,13 +80,6 @@ class VGG19(nn.Module):
         return maps
 
 
-def check_layers(names: Sequence[str]) -> None:
-    """Raise a ModelError unless each name is a layer's."""
-    for name in names:
-        if name not in LAYERS:
-            raise ModelError(f"the VGG-19 layer {name!r}", f"some of {', '.join(LAYERS)}", "correct the name")
-
-
 def load_vgg19(file: str | os.PathLike[str] | None = None, device: torch.device | str = "cpu") -> VGG19:
     """VGG-19 with ImageNet weights, frozen, on a device: from a torchvision state-dict file, or from the extra ``vgg``.
 

@@ -94,7 +94,7 @@ def prepare_ahead(patches: Patches, device: torch.device) -> bool:
     """Whether another thread should prepare batches: where the step leaves the CPU free, or scenes are read from disk.
 
     On a CPU the step keeps every core busy. A thread beside it, though it works for 4 % of the time, then stalls the
-    team of the others: the loop ran at 86 % of the bare step with it, at 96 % without.
+    team of the others: the loop ran at 86 % of the bare step with it, at 95 % without.
     """
     return device.type != "cpu" or not all(isinstance(scene.source, ArraySource) for scene in patches.scenes)
 

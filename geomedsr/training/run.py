@@ -18,6 +18,7 @@ from geomedsr.errors import OutputError, RecipeError, SceneWarning
 from geomedsr.losses import Perceptual
 from geomedsr.models.store import build, load_model
 from geomedsr.models.vgg19 import load_vgg19
+from geomedsr.outputs import reason
 from geomedsr.training.data import split
 from geomedsr.training.describe import describe
 from geomedsr.training.recipe import AdversarialPart, OptimiserPart, Recipe, StagePart
@@ -131,9 +132,8 @@ class Run:
             os.replace(partial, folder / CHECKPOINT)
         except (OSError, RuntimeError) as error:
             partial.unlink(missing_ok=True)
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
             raise OutputError(
-                f"{folder / CHECKPOINT}, which cannot be written ({reason[:80]})",
+                f"{folder / CHECKPOINT}, which cannot be written ({reason(error)})",
                 "space for a checkpoint",
                 "make room and run the same command: it goes on from the last good checkpoint",
             ) from error

@@ -1,0 +1,55 @@
+"""Reading single attributes of a data set, whatever they hold."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+_lock = threading.RLock()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom's own warnings, which may quote a header's values, off the screen and out of logs."""
+    logger = logging.getLogger("pydicom")
+    with _lock, warnings.catch_warnings():  # the filters are the process's: one thread at a time
+        warnings.simplefilter("ignore")
+        before, logger.disabled = logger.disabled, True
+        try:
+            yield
+        finally:
+            logger.disabled = before
+
+
+def values(value: Any) -> list[Any]:
+    """The values of an element, however many there are."""
+    if value is None or isinstance(value, str):
+        return [] if not value else [value]
+    return list(value) if hasattr(value, "__iter__") else [value]
+
+
+def first(ds: Dataset, keyword: str) -> Dataset | None:
+    """The first item of a sequence, if there is one."""
+    items = ds.get(keyword)
+    return items[0] if items else None
+
+
+def number(value: Any) -> float | None:
+    """A number, or a time of day (HHMMSS.F, which sorts as a number), or a date-time; None for anything else."""
+    try:
+        return float(values(value)[0])
+    except (ValueError, TypeError, IndexError):
+        return None
+
+
+def whole(value: Any) -> int | None:
+    """A whole number; None for anything else."""
+    found = number(value)
+    return int(found) if found is not None and math.isfinite(found) else None

@@ -1,0 +1,37 @@
+"""What generators that refine at low resolution and enlarge at the end have in common."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from geomedsr.models.interpolation import BicubicSkip
+from geomedsr.models.reach import radius
+
+
+class ResidualGenerator(nn.Module):
+    """Generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values.
+
+    ``head``, then ``body`` with a skip around it, ``up`` to the fine grid, ``tail``; and bicubic interpolation around
+    it all. A new one is exactly bicubic, since the last convolution starts at zero.
+    """
+
+    def __init__(self, scale: int, head: nn.Module, body: nn.Module, up: nn.Module, tail: nn.Module) -> None:
+        super().__init__()
+        self.scale = scale
+        self.head, self.body, self.up, self.tail = head, body, up, tail
+        self.skip = BicubicSkip(scale)
+        *_, last = (layer for layer in tail.modules() if isinstance(layer, nn.Conv2d))
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+
+    @property
+    def receptive_radius(self) -> int:
+        """How many input pixels away a pixel can still change an output pixel's block."""
+        return max(radius([self.head, self.body, self.up, self.tail]), self.skip.reach)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Super-resolve a batch."""
+        shallow = self.head(x)
+        fine: torch.Tensor = self.tail(self.up(shallow + self.body(shallow))) + self.skip(x)
+        return fine
