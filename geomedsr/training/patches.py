@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from geomedsr.errors import RecipeError
 from geomedsr.grid import Window
 from geomedsr.padding import read_reflected
 from geomedsr.scene import Scene
-from geomedsr.training.augment import Augment, Change, sharpen
+from geomedsr.training.augment import ZOOM_REACH, Augment, Change, sharpen, zoomed
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -85,6 +86,12 @@ class Patches(Dataset[Pair]):
                 "at least one scene, and patches that the scale divides",
                 "correct them",
             )
+        if self.chain.reduction.whole and self.augment.zoom != (1.0, 1.0):
+            raise RecipeError(
+                f"augment.zoom for frames that are reduced whole ({self.chain.reduction.kind})",
+                "a reduction of patches, such as block-mean",
+                "leave zoom out",
+            )
         for scene in self.scenes:
             if min(whole(scene, scale).height, whole(scene, scale).width) < size:
                 raise RecipeError(
@@ -117,7 +124,11 @@ class Patches(Dataset[Pair]):
     def draw(self, rng: np.random.Generator, scene: int) -> Draw:
         """A random choice in a scene; the window may hold pixels without data."""
         frames, bands, height, width = self.scenes[scene].shape
-        col, row = int(rng.integers(width - self.size + 1)), int(rng.integers(height - self.size + 1))
+        zoom = self.augment.draw_zoom(rng)
+        side = math.ceil(self.size / zoom)
+        if side > min(height, width):  # no room for so large a window
+            zoom, side = 1.0, self.size
+        col, row = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
         if self.chain.reduction.whole:  # its coarse pixels lie where they lie
             col, row = col // self.scale * self.scale, row // self.scale * self.scale
         band = int(rng.integers(bands))
@@ -125,8 +136,8 @@ class Patches(Dataset[Pair]):
             scene,
             int(rng.integers(frames)),
             slice(band, band + 1) if self.channels == 1 else slice(0, bands),
-            Window(col, row, self.size, self.size),
-            self.augment.draw(rng),
+            Window(col, row, side, side),
+            self.augment.draw(rng, zoom),
             self.chain.draw(rng),
         )
 
@@ -135,10 +146,14 @@ class Patches(Dataset[Pair]):
         scene, frames = self.scenes[draw.scene], slice(draw.frame, draw.frame + 1)
         margin, change = self.chain.margin, draw.change
         blur = 1 if change.sharpness else 0
-        stored, valid = read_reflected(scene.source, frames, draw.window.grown(margin + blur))
+        around_patch = margin + blur
+        reach = around_patch if change.zoom == 1 else math.ceil((around_patch + ZOOM_REACH) / change.zoom) + ZOOM_REACH
+        stored, valid = read_reflected(scene.source, frames, draw.window.grown(reach))
         if not valid[:, draw.bands].all():
             return None
         around = scene.values.normalise(stored, frames)[:, draw.bands]
+        if change.zoom != 1:
+            around = zoomed(around, change.zoom, self.size + 2 * around_patch)
         if blur:
             around = sharpen(around, change.sharpness)[..., 1:-1, 1:-1]
         fine = around[..., margin:-margin, margin:-margin] if margin else around

@@ -17,7 +17,7 @@ from geomedsr.degradations import BlockMean, GaussianPSF, KSpaceCrop, PoissonGau
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.scene import Band
 from geomedsr.training import Augment, Patches, Recipe, load_recipe
-from geomedsr.training.augment import Change
+from geomedsr.training.augment import Change, zoomed
 from geomedsr.training.data import batches, split, training_scenes, validation_scenes
 from geomedsr.training.patches import Draw
 from geomedsr.training.validation import Validation
@@ -190,3 +190,37 @@ def test_a_validation_scene_smaller_than_the_scale_is_named(raster: Callable[...
     scene = geomedsr.open(raster(texture(1, 3, 64)))
     with pytest.raises(RecipeError, match="at least 4 × 4"):
         Validation(load_recipe(recipe_file(tmp_path)), [scene], torch.device("cpu"))
+
+
+def test_zoom_resamples_half_of_the_patches_before_they_are_made_coarse() -> None:
+    rows, cols = np.mgrid[0:160, 0:160].astype(np.float32)
+    scene = Scene.from_array((3 * cols + rows)[None]).with_physical_range(0, 1)
+    patches = Patches([scene], 32, 2, augment=Augment(zoom=(0.5, 0.5)), length=40)
+    steps = []
+    for fine, coarse in (patches[i] for i in range(40)):
+        assert fine.shape == (1, 32, 32)
+        torch.testing.assert_close(coarse, BLOCK.down(fine[None], 2)[0])
+        inner = fine[0, 8:24, 8:24]  # a plane stays one, steeper where it was made smaller
+        steps.append(float((inner[1:] - inner[:-1]).abs().mean() + (inner[:, 1:] - inner[:, :-1]).abs().mean()))
+    assert sorted({round(step, 3) for step in steps}) == [4.0, 8.0]
+    assert 10 < sum(step > 6 for step in steps) < 30
+
+
+def test_zoom_makes_a_plane_steeper_by_its_factor_and_keeps_its_middle() -> None:
+    plane = torch.arange(40.0).repeat(40, 1)[None, None]
+    small, large = zoomed(plane, 0.5, 12), zoomed(plane, 2.0, 48)
+    torch.testing.assert_close(small[0, 0, 0, 1:] - small[0, 0, 0, :-1], torch.full((11,), 2.0))
+    torch.testing.assert_close(large[0, 0, 0, 1:] - large[0, 0, 0, :-1], torch.full((47,), 0.5))
+    assert float(small.mean()) == pytest.approx(19.5, abs=1e-4)
+    assert float(large.mean()) == pytest.approx(19.5, abs=1e-4)
+
+
+def test_a_scene_too_small_for_a_zoom_is_drawn_as_it_is() -> None:
+    scene = Scene.from_array(texture(1, 40, 40))
+    zoomed_out = Patches([scene], 32, 2, augment=Augment(zoom=(0.5, 0.5)), seed=3)
+    assert {zoomed_out.draw(np.random.default_rng(i), 0).change.zoom for i in range(20)} == {1.0}
+
+
+def test_zoom_is_refused_where_frames_are_reduced_whole() -> None:
+    with pytest.raises(RecipeError, match=r"augment\.zoom .*k-space-crop"):
+        Patches([Scene.from_array(texture(1, 64, 64))], 32, 2, [KSpaceCrop()], augment=Augment(zoom=(0.5, 1)))
