@@ -47,7 +47,9 @@ class Sink(Protocol):
 
     Contract: picklable; ``put`` is idempotent and atomic and may come from any thread or process; nothing
     appears under the final name before ``finish``, and nothing is left behind after ``finish`` or
-    ``discard``.
+    ``discard``. A sink that is opened for the same job after ``release``, or after the process died, knows from
+    ``done`` what is stored already; while it is open, none can be opened for the same destination. One whose regions
+    must be of a certain size may have ``block``, ``(height, width)``.
     """
 
     def put(self, region: Region, values: Array, valid: Array) -> None:
@@ -58,6 +60,9 @@ class Sink(Protocol):
 
     def finish(self) -> None:
         """Assemble, validate, and move the result to its final name."""
+
+    def release(self) -> None:
+        """Stop here, and leave what is stored for the same job to go on with."""
 
     def discard(self) -> None:
         """Remove everything that is not the finished output."""

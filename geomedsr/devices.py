@@ -29,6 +29,19 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
+def fast_bfloat16(place: torch.device) -> bool:
+    """Whether a device computes in bfloat16 by itself: CPUs with AVX512_BF16 or AMX, GPUs since Ampere."""
+    if place.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    kinds = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, kind, bool)()) for kind in kinds)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @lru_cache(maxsize=1)
 def keep_memory() -> bool:
     """Let the C library keep the memory that a network's activations free, for the next ones; whether it does.

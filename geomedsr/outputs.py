@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-import tempfile
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from geomedsr.errors import OutputError
+from dask.base import tokenize
+
+from geomedsr._version import __version__
+from geomedsr.errors import OutputError, SceneWarning
 from geomedsr.scene import Scene
+from geomedsr.sources import ArraySource
 
 
 def file_target(scene: Scene, path: str, overwrite: bool) -> Path:
@@ -28,16 +38,156 @@ def file_target(scene: Scene, path: str, overwrite: bool) -> Path:
     return target
 
 
-def scratch_folder(target: Path) -> Path:
-    """A new hidden folder beside the destination, so that moving the result there is one step.
+def hold(folder: Path) -> int | None:
+    """Hold a folder for this job alone: a handle to close. The system lets go when the process ends, however it does.
+
+    None where the file system or the system has no such locks.
 
     Raises:
-        OutputError: it cannot be made.
+        BlockingIOError: another job holds it.
     """
     try:
-        return Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent))
-    except OSError as error:
-        raise unwritable(target, error.strerror or str(error)) from error
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+#: The folders that this process holds.
+_held: dict[Path, int] = {}
+
+#: What is said of a part of a job that is not as it was.
+_CHANGED = {
+    "geomedsr": "another version of geomedsr",
+    "input": "another or a changed input",
+    "model": "another model",
+    "options": "other options",
+}
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A hidden folder beside the destination where the parts of a job gather, so that it can go on after a stop.
+
+    On the destination's own file system, so that moving the result there is one step. Its name follows from the
+    destination's; what the job is lies in it. ``resumed`` tells that parts of the same job may be there.
+    """
+
+    folder: Path
+    resumed: bool = False
+
+    @classmethod
+    def open(cls, target: Path, scene: Scene, options: Mapping[str, str]) -> Scratch:
+        """The folder of a job: as a stopped one left it, or new.
+
+        ``options`` are those of the writer; what the scene is and how it was made is looked up. Where an unfinished
+        job was another one, its parts are removed, and a warning says why.
+
+        Raises:
+            OutputError: it cannot be made, or another process is writing to this destination.
+        """
+        mark = hashlib.sha256(target.name.encode(errors="surrogateescape")).hexdigest()[:8]
+        folder = target.parent / f".{target.name[:40]}.{mark}.part"
+        job = _job(scene, options)
+        try:
+            _hold(folder, target)
+            before = _read_json(folder / _JOB)
+            if before != job:
+                for entry in folder.iterdir():
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                _write_json(folder / _JOB, job)
+        except OutputError:
+            raise
+        except OSError as error:
+            raise unwritable(target, error.strerror or str(error)) from error
+        if isinstance(before, dict) and before != job:
+            why = [text for part, text in _CHANGED.items() if before.get(part) != job[part]]
+            warnings.warn(f"{target.name} was begun with {', '.join(why)}: starting afresh", SceneWarning, stacklevel=3)
+        return cls(folder, before == job)
+
+    def remember(self, name: str, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives when first asked, and the same (as JSON has it) when the job goes on."""
+        path = self.folder / f"{name}.json"
+        value = _read_json(path)
+        if value is None:
+            value = make()
+            _write_json(path, value)
+        return value
+
+    def release(self) -> None:
+        """Leave everything for the same job to go on with."""
+        handle = _held.pop(self.folder, None)
+        if handle is not None:
+            os.close(handle)
+
+    def discard(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.release()
+
+
+_JOB = "job.json"
+
+
+def _hold(folder: Path, target: Path) -> None:
+    while True:
+        folder.mkdir(exist_ok=True)
+        try:
+            handle = hold(folder)
+        except FileNotFoundError:  # the job before removed it at this moment
+            continue
+        except BlockingIOError as error:
+            raise OutputError(
+                f"the output {target}, which another job is writing",
+                "one job for each",
+                "wait for it, or choose another name",
+            ) from error
+        if handle is None:
+            return
+        if folder.exists() and os.path.samestat(os.fstat(handle), folder.stat()):
+            _held[folder] = handle
+            return
+        os.close(handle)
+
+
+def _job(scene: Scene, options: Mapping[str, str]) -> dict[str, str]:
+    """What must be the same for a job to go on, each as a digest."""
+    kept = {k: v for k, v in scene.provenance.items() if k not in ("GEOMEDSR_VERSION", "GEOMEDSR_SOURCE")}
+    model = {k: v for k, v in kept.items() if k.startswith(("GEOMEDSR_MODEL", "GEOMEDSR_REALISM"))}
+    stats = [(path, os.stat(path)) for path in sorted(scene.files) if os.path.isfile(path)]
+    held = scene.source
+    while (inner := getattr(held, "scene", None) or getattr(held, "whole", None)) is not None:
+        held = inner.source if isinstance(inner, Scene) else inner
+    in_memory = held if isinstance(held, ArraySource) else None
+    parts = {
+        "geomedsr": (__version__,),
+        "input": ([(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats], in_memory),
+        "model": tuple(sorted(model.items())),
+        "options": (sorted(kept.items()), sorted(options.items()), scene.shape, str(scene.dtype), scene.source),
+    }
+    return {part: tokenize(value) for part, value in parts.items()}
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _write_json(path: Path, value: Any) -> None:
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_text(json.dumps(value))
+    os.replace(partial, path)
 
 
 def publish(result: Path, target: Path, overwrite: bool) -> None:

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
 from geomedsr.grid import Plane
-from geomedsr.outputs import exists, reason, scratch_folder, unwritable
+from geomedsr.outputs import Scratch, exists, reason, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr_dicom.attributes import quiet
@@ -44,7 +43,7 @@ class SeriesSink:
     """See :class:`geomedsr.adapters.Sink`; a region is a whole slice. ``single`` makes one file, not a folder."""
 
     target: Path
-    scratch: Path
+    scratch: Scratch
     single: bool
     overwrite: bool
     multiframe: bool
@@ -74,11 +73,11 @@ class SeriesSink:
                         ds = derive_classic(ds, self.job, self.planes[number], stored, frame)
                         _set_pixels(ds, np.ascontiguousarray(stored).tobytes())
                         self._save(ds, f"{number + 1:04d}.dcm")
-            (self.scratch / f"{region.key}.done").touch()
+            (self._folder / f"{region.key}.done").touch()
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored."""
-        return {p.name.removesuffix(".done") for p in self.scratch.glob("*.done")}
+        return {p.name.removesuffix(".done") for p in self._folder.glob("*.done")}
 
     def finish(self) -> None:
         """Write the multi-frame files, check that all is there, and move it to its final name."""
@@ -86,7 +85,7 @@ class SeriesSink:
             if self.multiframe:
                 for number, path in enumerate(self._files):
                     self._assemble(number, path)
-            folder = self.scratch / "series"
+            folder = self._folder / "series"
             made = sorted(folder.glob("*.dcm"))
             if len(made) != (len(self._files) if self.multiframe else len(self.frames)):
                 raise OSError("not every slice was stored")
@@ -95,14 +94,22 @@ class SeriesSink:
 
     def discard(self) -> None:
         """Remove the hidden folder, and the folders above it that were made for it, if nothing came into them."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.discard()
         for folder in self.made:
             with suppress(OSError):
                 folder.rmdir()
 
+    def release(self) -> None:
+        """Leave it for the same job to go on with."""
+        self.scratch.release()
+
+    @property
+    def _folder(self) -> Path:
+        return self.scratch.folder
+
     def _put_frame(self, frame: Frame, stored: Array) -> None:
         """A frame of a multi-frame file, at its place among the raw pixels."""
-        raw = self.scratch / f"{self._files.index(frame.path)}.raw"
+        raw = self._folder / f"{self._files.index(frame.path)}.raw"
         handle = os.open(raw, os.O_CREAT | os.O_WRONLY)
         try:
             data = np.ascontiguousarray(stored).tobytes()
@@ -114,27 +121,30 @@ class SeriesSink:
             os.close(handle)
 
     def _assemble(self, number: int, path: str) -> None:
+        name = f"{number + 1:04d}.dcm"
+        if (self._folder / "series" / name).exists():  # by a job that was stopped just then
+            return
         planes = {f.index: p for f, p in zip(self.frames, self.planes, strict=True) if f.path == path}
-        raw = self.scratch / f"{number}.raw"
+        raw = self._folder / f"{number}.raw"
         if os.path.getsize(raw) % 2:
             with open(raw, "ab") as file:
                 file.write(b"\0")
         with quiet(), open(raw, "rb") as pixels:
             ds = derive_enhanced(_read(path), self.job, planes, self.size)
             _set_pixels(ds, pixels)
-            self._save(ds, f"{number + 1:04d}.dcm")
+            self._save(ds, name)
         os.remove(raw)
 
     def _save(self, ds: Dataset, name: str) -> None:
-        partial = self.scratch / f".{name}.part"
+        partial = self._folder / f".{name}.part"
         ds.save_as(partial, enforce_file_format=True)
-        os.replace(partial, self.scratch / "series" / name)
+        os.replace(partial, self._folder / "series" / name)
 
     def _move(self, made: Path) -> None:
         if self.target.is_dir():
             if any(self.target.iterdir()):
                 _check_folder(self.target, self.overwrite)  # again: the work took its time
-                os.replace(self.target, self.scratch / "old")
+                os.replace(self.target, self._folder / "old")
             else:
                 self.target.rmdir()
         elif self.target.exists() and not self.overwrite:
@@ -181,8 +191,10 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(target, reason(error)) from error
-    scratch = scratch_folder(target)
-    (scratch / "series").mkdir()
+    scratch = Scratch.open(target, scene, {"format": "dicom", "single": str(single), "uid_seed": str(uid_seed)})
+    (scratch.folder / "series").mkdir(exist_ok=True)
+    # A job that goes on makes the same UIDs, with the same time.
+    random, moment = scratch.remember("uids", lambda: [secrets.token_hex(16), when.isoformat() if when else None])
     description, model = describe(scene.provenance)
     return SeriesSink(
         target=target,
@@ -195,13 +207,13 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         size=scene.grid.shape,
         dtype=str(scene.dtype),
         job=Job(
-            uids=Uids(secrets.token_hex(16) if uid_seed is None else uid_seed, _work(scene)),
+            uids=Uids(random if uid_seed is None else uid_seed, _work(scene)),
             number=_number(header.number),
             series_description=_series_description(frames[0].path, scene.provenance),
             description=description,
             model=model,
             factor=int(scene.provenance["GEOMEDSR_FACTOR"]),
-            when=when,
+            when=datetime.fromisoformat(moment) if moment else None,
         ),
         made=made,
     )

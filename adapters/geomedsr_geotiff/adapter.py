@@ -51,7 +51,8 @@ class GeoTiffAdapter:
         return os.path.splitext(path)[1].lower() in FORMATS
 
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> RasterSink:
-        """A sink that ends as the file ``path``."""
+        """A sink that ends as the file ``path``; ``format`` is ``cog``, ``gtiff``, ``png`` or ``jpeg``."""
+        format = options.pop("format", None)
         if options:
             raise OutputError(f"the option {min(options)} for a raster", "none", "leave it out")
-        return create_sink(scene, path, overwrite)
+        return create_sink(scene, path, overwrite, format)

@@ -7,12 +7,12 @@ and its layout stays valid.
 
 from __future__ import annotations
 
-import struct
+import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 from geomedsr.scene import Band
+from geomedsr_geotiff.tiff import Tiff
 
 #: The tag whose text is replaced, in the default domain.
 RESERVED = "GEOMEDSR_RESERVED"
@@ -54,30 +54,21 @@ def placeholder(xml: str) -> str:
     return "." * len(xml.encode())
 
 
-def fill(path: Path, xml: str) -> None:
-    """Put the XML where the placeholder is.
+def filled(data: bytes, xml: str) -> bytes:
+    """A TIFF with the XML where the placeholder is.
 
     Raises:
         OSError: the file has no such placeholder.
     """
-    with open(path, "r+b") as file:
-        head = file.read(16)
-        if head[:2] != b"II" or head[2] not in (42, 43):
-            raise OSError(f"{path} is no little-endian TIFF")
-        big = head[2] == 43
-        (offset,) = struct.unpack_from("<Q" if big else "<I", head, 8 if big else 4)
-        file.seek(offset)
-        (count,) = struct.unpack("<Q" if big else "<H", file.read(8 if big else 2))
-        size, form = (20, "<HHQQ") if big else (12, "<HHII")
-        for entry in struct.iter_unpack(form, file.read(count * size)):
-            if entry[0] == _GDAL_METADATA:
-                file.seek(entry[3])
-                text = file.read(entry[2])
-                start = text.find(f'<Item name="{RESERVED}"'.encode())
-                stop = text.find(b"</Item>", start) + len(b"</Item>")
-                if start >= 0:
-                    room = stop - start
-                    file.seek(entry[3] + start)
-                    file.write(xml.strip().encode().ljust(room))
-                    return
-    raise OSError(f"{path} has no room for tags in namespaces")
+    tiff = Tiff(io.BytesIO(data))
+    for directory in tiff.directories:
+        if _GDAL_METADATA in directory.entries:
+            _, size, slot = directory.entries[_GDAL_METADATA]
+            place = tiff.pointer(slot)
+            text = data[place : place + size]
+            start = text.find(f'<Item name="{RESERVED}"'.encode())
+            stop = text.find(b"</Item>", start) + len(b"</Item>")
+            if start >= 0:
+                new = text[:start] + xml.strip().encode().ljust(stop - start) + text[stop:]
+                return data[:place] + new + data[place + size :]
+    raise OSError("a TIFF without room for tags in namespaces")

@@ -1,8 +1,8 @@
 """Where the regions of an output raster gather, and how they become one finished file.
 
-Each region is a file of its own in a hidden folder beside the destination: written under another name,
-then renamed, so it is there whole or not at all. At the end they are assembled into one GeoTIFF, which
-GDAL's COG driver turns into the result; that is checked and renamed to the destination.
+Each region is a small compressed GeoTIFF with overviews in a hidden folder beside the destination: written under
+another name, then renamed, so it is there whole or not at all. At the end GDAL lays out the result, all but its blocks;
+those are copied from the regions as they are; the file is checked and renamed to the destination.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,35 +27,29 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
 from rasterio.windows import Window as RasterWindow
 
 from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
 from geomedsr.grid import Grid
-from geomedsr.outputs import exists, file_target, publish, scratch_folder, unwritable
+from geomedsr.outputs import Scratch, exists, file_target, publish, unwritable
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
-from geomedsr_geotiff import namespaces
+from geomedsr_geotiff import namespaces, tiff
 from geomedsr_geotiff.handles import gdal, one_line, unplaced
+from geomedsr_geotiff.regions import BLOCK, BlockReader, Encoding, Stage, Tiling, pyramid, write_whole
 
-#: GDAL driver by suffix.
+#: Formats by suffix, where none is named. ``COG`` and ``GTiff`` are both for ``.tif``.
 FORMATS = {".tif": "COG", ".tiff": "COG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+
+#: What the command line calls them.
+NAMES = {"cog": "COG", "gtiff": "GTiff", "png": "PNG", "jpeg": "JPEG"}
 
 #: What the image formats hold: types, and band counts.
 _IMAGES = {"PNG": ({"uint8", "uint16"}, {1, 2, 3, 4}), "JPEG": ({"uint8"}, {1, 3})}
 
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "COG": {
-        "COMPRESS": "ZSTD",
-        "LEVEL": 1,
-        "PREDICTOR": "YES",
-        "BIGTIFF": "IF_SAFER",
-        "NUM_THREADS": "ALL_CPUS",
-        "BLOCKSIZE": 512,
-    },
-    "PNG": {"WRITE_METADATA_AS_TEXT": "YES"},
-    "JPEG": {"QUALITY": 95},
-}
+_OPTIONS: dict[str, dict[str, Any]] = {"PNG": {"WRITE_METADATA_AS_TEXT": "YES"}, "JPEG": {"QUALITY": 95}}
 
 #: Files GDAL keeps beside a raster; those of a file that is replaced describe the old one.
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
@@ -65,7 +60,7 @@ class RasterSink:
     """See :class:`geomedsr.adapters.Sink`. ``scratch`` is the hidden folder, ``target`` the final path."""
 
     target: Path
-    scratch: Path
+    scratch: Scratch
     driver: str
     overwrite: bool
     shape: tuple[int, int, int]
@@ -74,10 +69,17 @@ class RasterSink:
     bands: tuple[Band, ...]
     mask: bool
     tags: Mapping[str, Mapping[str, str]]
+    tiling: Tiling
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """The ``(height, width)`` that regions must have, all but the last of a row or column."""
+        return self.tiling.side, self.tiling.side
 
     def put(self, region: Region, values: Array, valid: Array) -> None:
         """Store a region (one frame)."""
         with self._io():
+            plane = None
             if self.mask:
                 plane = valid[0].any(0)
                 if (plane & ~valid[0] & np.isfinite(values[0])).any():  # NaN tells by itself
@@ -86,28 +88,22 @@ class RasterSink:
                         "one mask for all bands, as GeoTIFF has it",
                         "upscale them one by one with --bands, or give the file a nodata value",
                     )
-                self._save(f"{region.key}.mask.npy", np.packbits(plane))
-            self._save(f"{region.key}.npy", values[0])
+            levels = self.tiling.levels if self.driver == "COG" else 0
+            write_whole(self.scratch.folder / f"{region.key}.tif", self._encoding.encode(values[0], plane, levels))
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored."""
-        names = {p.name for p in self.scratch.iterdir()}
-        return {n.removesuffix(".npy") for n in names if n.endswith(".npy") and not n.endswith(".mask.npy")}
+        names = (p.name for p in self.scratch.folder.iterdir())
+        return {name.removesuffix(".tif") for name in names if name[0] == "f" and name.endswith(".tif")}
 
     def finish(self) -> None:
-        """Assemble, convert, check, rename; remove the scratch folder."""
+        """Assemble, check, rename; remove the scratch folder."""
         with self._io(), unplaced(), gdal(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"):
-            whole, result = self.scratch / "whole.tif", self.scratch / f"result{self.target.suffix}"
-            self._assemble(whole)
-            options = dict(_OPTIONS[self.driver])
-            if self.driver == "COG":
-                classes = any(b.kind == "nearest" and b.interpretation != "alpha" for b in self.bands)
-                # The driver has one method for all bands, and a class must not be averaged.
-                options["OVERVIEW_RESAMPLING"] = "NEAREST" if classes else "AVERAGE"
-            rasterio.shutil.copy(whole, result, driver=self.driver, **options)
-            if self.driver == "COG" and (xml := namespaces.items(self.tags, self.bands)):
-                namespaces.fill(result, xml)
-            self._check(result)
+            result = self.scratch.folder / f"result{self.target.suffix}"
+            if self.driver in _IMAGES:
+                self._write_image(result)
+            else:
+                self._write_tiff(result)
             replaced = self.target.exists()
             if replaced and not self.overwrite:
                 raise exists(self.target)
@@ -123,58 +119,94 @@ class RasterSink:
 
     def discard(self) -> None:
         """Remove the scratch folder."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.discard()
 
-    def _save(self, name: str, array: Array) -> None:
-        partial = self.scratch / f".{name}.{os.getpid()}.part"
-        with open(partial, "wb") as file:
-            np.save(file, array)
-        os.replace(partial, self.scratch / name)
+    def release(self) -> None:
+        """Leave it for the same job to go on with."""
+        self.scratch.release()
 
-    def _check(self, result: Path) -> None:
-        """Read the whole result back: GDAL does not always report a write that failed, as on a full disk."""
-        with rasterio.open(result) as dataset:
-            whole = (dataset.count, *dataset.shape) == self.shape
-            for key, place in self._regions():
-                if not whole:
-                    break
-                stored = dataset.read(window=place)
-                exact = self.driver != "JPEG"
-                whole = not exact or stored.tobytes() == np.load(self.scratch / f"{key}.npy").tobytes()
-        if not whole:
-            raise OSError(errno.EIO, "what was written does not read back the same: is the disk full?")
+    @property
+    def _encoding(self) -> Encoding:
+        classes = any(b.kind == "nearest" and b.interpretation != "alpha" for b in self.bands)
+        # GDAL has one method for all bands, and a class must not be averaged.
+        return Encoding(self.shape[0], self.dtype, self.bands[0].nodata, "nearest" if classes else "average")
 
-    def _regions(self) -> Iterator[tuple[str, RasterWindow]]:
+    def _places(self) -> Iterator[tuple[Path, RasterWindow]]:
         """The stored regions and where they belong."""
         for key in sorted(self.done()):
             row, col, size = key.split("_")[1:]
             width, height = (int(n) for n in size.split("x"))
-            yield key, RasterWindow(int(col[1:]), int(row[1:]), width, height)
+            yield self.scratch.folder / f"{key}.tif", RasterWindow(int(col[1:]), int(row[1:]), width, height)
 
-    def _assemble(self, path: Path) -> None:
+    def _write_tiff(self, result: Path) -> None:
+        """Lay out a file, and move the regions' blocks into it."""
+        folder, encoding = self.scratch.folder, self._encoding
+        paths = {(place.row_off, place.col_off): path for path, place in self._places()}
+        stages = [Stage(0, self.tiling, paths)]
+        if self.driver == "COG":
+            stages = pyramid(stages[0], encoding, folder, self.mask)
+        write_whole(result, self._lay_out(encoding))
+        reader = BlockReader()
+        try:
+            wanted = reader.encoding(next(iter(paths.values())))
+            size = tiff.fill(result, partial(_block, stages, reader))
+        finally:
+            reader.close()
+        with open(result, "rb") as file:
+            os.fsync(file.fileno())
+            same = {d.encoding for d in tiff.Tiff(file).images} == {wanted}
+        with rasterio.open(result) as dataset:
+            whole = same and (dataset.count, *dataset.shape) == self.shape and os.path.getsize(result) == size
+        if not whole:
+            raise OSError(errno.EIO, "what was written does not read back the same: is the disk full?")
+
+    def _lay_out(self, encoding: Encoding) -> bytes:
+        """The result without its blocks: everything that describes it, and empty overviews."""
+        _, height, width = self.shape
+        with MemoryFile(ext=".tif") as empty, MemoryFile(ext=".tif") as made:
+            with empty.open(height=height, width=width, sparse_ok=True, BIGTIFF="IF_SAFER", **encoding.profile) as data:
+                self._describe(data)
+                if self.mask:  # one block of it makes its directory
+                    data.write_mask(np.zeros((1, 1), np.uint8), window=RasterWindow(0, 0, 1, 1))
+            if self.driver != "COG":
+                return bytes(empty.getbuffer())
+            factors = [2**level for level in range(1, self.tiling.overviews + 1)]
+            if factors:
+                with gdal(SPARSE_OK_OVERVIEW=True), rasterio.open(empty.name, "r+") as data:
+                    encoding.reduce(data, factors)
+            options = {"SPARSE_OK": True, "OVERVIEWS": "FORCE_USE_EXISTING", "COMPRESS": "ZSTD", "PREDICTOR": "YES"}
+            rasterio.shutil.copy(empty.name, made.name, driver="COG", BLOCKSIZE=BLOCK, BIGTIFF="IF_SAFER", **options)
+            whole = bytes(made.getbuffer())
+        xml = namespaces.items(self.tags, self.bands)
+        return namespaces.filled(whole, xml) if xml else whole
+
+    def _write_image(self, result: Path) -> None:
+        """PNG or JPEG, through one raster; its pixels are read back, since GDAL does not tell of every full disk."""
+        whole = self.scratch.folder / "whole.tif"
         count, height, width = self.shape
         with rasterio.open(
-            path,
+            whole,
             "w",
             driver="GTiff",
             count=count,
             height=height,
             width=width,
             dtype=self.dtype,
-            nodata=self.bands[0].nodata,
             tiled=True,
-            blockxsize=512,
-            blockysize=512,
-            interleave="pixel",
-            BIGTIFF="IF_SAFER",
+            nodata=self.bands[0].nodata,
         ) as dataset:
             self._describe(dataset)
-            for key, place in self._regions():
-                dataset.write(np.load(self.scratch / f"{key}.npy", mmap_mode="r"), window=place)
-                if self.mask:
-                    bits = np.load(self.scratch / f"{key}.mask.npy")
-                    plane = np.unpackbits(bits, count=place.width * place.height).reshape(place.height, place.width)
-                    dataset.write_mask(plane * np.uint8(255), window=place)
+            for region, place in self._places():
+                with rasterio.open(region) as part:
+                    dataset.write(part.read(), window=place)
+        rasterio.shutil.copy(whole, result, driver=self.driver, **_OPTIONS[self.driver])
+        with rasterio.open(result) as dataset:
+            same = (dataset.count, *dataset.shape) == self.shape
+            for region, place in self._places() if self.driver != "JPEG" and same else ():
+                with rasterio.open(region) as part:
+                    same = same and bool((dataset.read(window=place) == part.read()).all())
+        if not same:
+            raise OSError(errno.EIO, "what was written does not read back the same: is the disk full?")
 
     def _describe(self, dataset: Any) -> None:
         """Everything about the raster but its pixels."""
@@ -216,7 +248,13 @@ class RasterSink:
             raise unwritable(self.target, one_line(error)) from error
 
 
-def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
+def _block(stages: list[Stage], reader: BlockReader, level: int, mask: bool, row: int, col: int) -> bytes:
+    """The block of a level, from the storey that holds it."""
+    stage = next(stage for stage in stages if level <= stage.top)
+    return stage.block(reader, level, mask, row, col)
+
+
+def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = None) -> RasterSink:
     """Check everything that can be checked before the work begins, and make the scratch folder.
 
     Raises:
@@ -226,18 +264,20 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
     if "://" in path or path.startswith("/vsi"):
         raise OutputError(f"the output {path}", "a path on a local disk", "write there, then copy it")
     target = file_target(scene, path, overwrite)
-    driver = FORMATS[target.suffix.lower()]
+    driver = _driver(target, format)
     _check_format(scene, driver)
-    scratch = scratch_folder(target)
-    need, free = 2 * math.prod(scene.shape) * scene.dtype.itemsize, shutil.disk_usage(target.parent).free
-    if free < need:
-        os.rmdir(scratch)
+    _, count, height, width = scene.shape
+    tiling = Tiling.of((height, width), scene.source.block)
+    scratch = Scratch.open(target, scene, {"format": driver, "region": str(tiling.side)})
+    # The regions and the result, each compressed to about a half.
+    need, free = math.prod(scene.shape) * scene.dtype.itemsize, shutil.disk_usage(target.parent).free
+    if free < need and not scratch.resumed:
+        scratch.discard()
         raise OutputError(
-            f"{free >> 20} MiB of free disk at {target.parent}",
-            f"{need >> 20} MiB for the work",
+            f"{free / 2**20:.1f} MiB of free disk at {target.parent}",
+            f"{need / 2**20:.1f} MiB for the work",
             "free some, or choose another place",
         )
-    _, count, height, width = scene.shape
     merged = {ns: dict(tags) for ns, tags in scene.tags.items()}
     merged.setdefault("", {}).update(scene.provenance)
     return RasterSink(
@@ -251,7 +291,25 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> RasterSink:
         bands=scene.bands,
         mask=_needs_mask(scene),
         tags=merged,
+        tiling=tiling,
     )
+
+
+def _driver(target: Path, format: str | None) -> str:
+    """GDAL's driver for a suffix, and for a format's name."""
+    by_suffix = FORMATS[target.suffix.lower()]
+    if format is None:
+        return by_suffix
+    driver = NAMES.get(format.lower())
+    suffixes = [suffix for suffix, name in FORMATS.items() if name == ("COG" if driver == "GTiff" else driver)]
+    if not suffixes:
+        raise OutputError(f"the format {format!r}", f"one of {', '.join(NAMES)}, or zarr", "choose one of these")
+    if target.suffix.lower() not in suffixes:
+        raise OutputError(
+            f"the format {format} for the name {target.name}", f"a name in {' or '.join(suffixes)}", "rename it"
+        )
+    assert driver is not None
+    return driver
 
 
 def _check_format(scene: Scene, driver: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import SimpleITK as sitk  # noqa: N813
 from geomedsr.adapters import Region
 from geomedsr.errors import OutputError, SceneWarning
 from geomedsr.grid import Plane
-from geomedsr.outputs import exists, file_target, publish, scratch_folder, unwritable
+from geomedsr.outputs import Scratch, exists, file_target, publish, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.stack import Stack
@@ -35,7 +34,7 @@ class VolumeSink:
     """
 
     target: Path
-    scratch: Path
+    scratch: Scratch
     overwrite: bool
     suffix: str
     shape: tuple[int, int, int]
@@ -54,21 +53,21 @@ class VolumeSink:
                 if self.lines is not None:
                     slope, intercept = self.lines[number]
                     stored = stored.astype(np.float64) * slope + intercept
-                partial = self.scratch / f".{number}.part"
+                partial = self._folder / f".{number}.part"
                 partial.write_bytes(np.ascontiguousarray(stored.astype(self.kind)).tobytes())
-                os.replace(partial, self.scratch / f"{number}.raw")
-            (self.scratch / f"{region.key}.done").touch()
+                os.replace(partial, self._folder / f"{number}.raw")
+            (self._folder / f"{region.key}.done").touch()
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored."""
-        return {p.name.removesuffix(".done") for p in self.scratch.glob("*.done")}
+        return {p.name.removesuffix(".done") for p in self._folder.glob("*.done")}
 
     def finish(self) -> None:
         """Assemble, write, read back, rename."""
         with self._io():
             volume = np.empty(self.shape, self.kind)
             for number in range(self.shape[0]):
-                volume[number] = np.fromfile(self.scratch / f"{number}.raw", self.kind).reshape(self.shape[1:])
+                volume[number] = np.fromfile(self._folder / f"{number}.raw", self.kind).reshape(self.shape[1:])
             image = sitk.GetImageFromArray(volume if self.axes == 3 else volume[0])
             image.SetSpacing(self.spacing[: self.axes])
             image.SetOrigin(self.origin[: self.axes])
@@ -76,7 +75,7 @@ class VolumeSink:
             image.SetDirection([float(v) for v in matrix.ravel()])
             for key, text in self.metadata.items():
                 image.SetMetaData(key, text)
-            result = self.scratch / f"result{self.suffix}"
+            result = self._folder / f"result{self.suffix}"
             sitk.WriteImage(image, str(result), useCompression=self.suffix != ".nii")
             written = sitk.GetArrayFromImage(sitk.ReadImage(str(result)))
             if written.tobytes() != sitk.GetArrayViewFromImage(image).tobytes():
@@ -86,13 +85,21 @@ class VolumeSink:
 
     def discard(self) -> None:
         """Remove the hidden folder."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.discard()
+
+    def release(self) -> None:
+        """Leave it for the same job to go on with."""
+        self.scratch.release()
+
+    @property
+    def _folder(self) -> Path:
+        return self.scratch.folder
 
     def _move(self, result: Path) -> None:
         if self.target.exists() and not self.overwrite:
             raise exists(self.target)
         if self.suffix == ".mhd":  # its pixels lie beside it, and it names them
-            data = next(p for p in self.scratch.iterdir() if p.stem == "result" and p.suffix in (".raw", ".zraw"))
+            data = next(p for p in self._folder.iterdir() if p.stem == "result" and p.suffix in (".raw", ".zraw"))
             final = self.target.with_suffix(data.suffix)
             text = result.read_text().replace(data.name, final.name)
             result.write_text(text)
@@ -123,7 +130,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
         raise exists(pixels)
     spacing, origin, direction = _place(scene)
     kind, lines = _values(scene)
-    scratch = scratch_folder(target)
+    scratch = Scratch.open(target, scene, {"format": suffix})
     headers = scene.headers
     frames, _, height, width = scene.shape
     return VolumeSink(

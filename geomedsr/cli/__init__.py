@@ -1,4 +1,4 @@
-"""The command line: ``geomedsr upscale | info | verify | models | evaluate | train``.
+"""The command line: ``geomedsr upscale | info | verify | models | evaluate | export | train``.
 
 Exit 0: done. 2: bad usage or input, with one ``error: …`` line on standard error. 1: an internal fault, or a
 promise that `verify` found broken.
@@ -38,10 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.showwarning = _warn
             return int(options.run(options) or 0)
     except (GeomedsrError, UsageError) as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        print("error:", " ".join("; ".join([str(error), *_notes(error)]).split()), file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("stopped; nothing is left half-written", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print("; ".join(["stopped", *(_notes(error) or ["nothing is left half-written"])]), file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0
@@ -55,6 +55,11 @@ def _warn(message: Any, category: type[Warning], *where: Any, **more: Any) -> No
     """Our own warnings in one line; those of libraries, which may quote a file's contents, not at all."""
     if issubclass(category, SceneWarning):
         print(f"warning: {message}", file=sys.stderr)
+
+
+def _notes(error: BaseException) -> list[str]:
+    notes: list[str] = getattr(error, "__notes__", [])
+    return notes
 
 
 def _terminated(number: int, frame: Any) -> NoReturn:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any, NoReturn
 
 from geomedsr._version import __version__
-from geomedsr.cli import evaluate, info, models, train, upscale, verify
+from geomedsr.cli import evaluate, export, info, models, train, upscale, verify
 from geomedsr.grid import Window
 
 # Options whose value may begin with a minus sign, which argparse takes for another option.
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("upscale", help="make a scene finer", description="Make a scene finer with a model.")
     sub.add_argument("src", metavar="SRC", help="a raster (any that GDAL reads), a folder of DICOM slices, or a volume")
     sub.add_argument(
-        "dst", metavar="DST", help="result: .tif (Cloud-Optimized GeoTIFF), .png or .jpg; a folder for a series"
+        "dst", metavar="DST", help="result: .tif (Cloud-Optimized GeoTIFF), .zarr, .png or .jpg; a folder for a series"
     )
     sub.add_argument("--model", metavar="NAME_OR_FILE", help="default: the one shipped for such scenes")
     many = sub.add_mutually_exclusive_group()
@@ -72,7 +72,15 @@ def _parser() -> argparse.ArgumentParser:
         "--realism", type=float, metavar="0…1", help="0 most faithful, 1 most lifelike; default: the model's"
     )
     sub.add_argument("--tile", type=int, metavar="N", help="tile side in input pixels (memory, not result)")
+    sub.add_argument("--memory", metavar="SIZE", help="the most memory to take, such as 2GiB; default: 1.5GiB")
+    sub.add_argument(
+        "--cluster", metavar="ADDRESS|local:N", help="a Dask scheduler's address, or N processes on this machine"
+    )
+    sub.add_argument("--format", metavar="NAME", help="cog, gtiff, png, jpeg or zarr; default: as DST's suffix says")
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="default: %(default)s")
+    sub.add_argument(
+        "--precision", metavar="float32|bfloat16", help="default: bfloat16 where the model loses nothing and it is fast"
+    )
     sub.add_argument("--range", type=_range, metavar="LO,HI", help="stored values that the model sees as 0 and 1")
     sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
     sub.add_argument("--no-conserve", action="store_true", help="do not make the result agree with the input")
@@ -123,6 +131,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="as JSON")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     sub.set_defaults(run=evaluate.run)
+
+    sub = commands.add_parser(
+        "export",
+        help="a model as an ONNX file",
+        description="Write a model's generator as ONNX, checked with onnxruntime.",
+    )
+    sub.add_argument("model", metavar="NAME_OR_FILE")
+    sub.add_argument("dst", metavar="OUT.onnx")
+    sub.add_argument("--realism", type=float, metavar="0…1", help="default: the model's")
+    sub.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    sub.add_argument("--json", action="store_true", help="as JSON")
+    sub.set_defaults(run=export.run)
 
     sub = commands.add_parser(
         "train", help="make a model from a recipe", description="Train a model; the same command goes on after a stop."

@@ -26,6 +26,8 @@ def run(options: argparse.Namespace) -> int | None:
         print_json({**facts, "seconds": round(seconds, 3)})
     elif not options.quiet:
         print(f"{options.dst}: {facts['what']}, {seconds:.1f} s")
+        if facts["resumed"]:
+            print(f"went on after a stop: {facts['resumed']} of {facts['regions']} regions were there")
         if facts["nearest"]:
             print(f"carried over nearest-neighbour: {', '.join(facts['nearest'])}")
         if facts["deviation"] is not None:
@@ -57,14 +59,17 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         options.model,
         realism=options.realism,
         tile=options.tile,
+        memory=options.memory,
         device=options.device,
+        precision=options.precision,
         conserve=not options.no_conserve,
     )
     factor = int(sr.provenance["GEOMEDSR_FACTOR"])
     if window:  # a part of the whole result: the model sees what lies around it
         sr = sr.crop(window.scaled(factor))
-    more = {} if options.uid_seed is None else {"uid_seed": options.uid_seed}
-    written = write(sr, dst, overwrite=options.overwrite, progress=not options.quiet, **more)
+    named = {"uid_seed": options.uid_seed, "format": options.format}
+    more = {name: value for name, value in named.items() if value is not None}
+    written = write(sr, dst, overwrite=options.overwrite, cluster=options.cluster, progress=not options.quiet, **more)
     frames, bands, height, width = sr.shape
     model = f"{sr.provenance['GEOMEDSR_MODEL']} {sr.provenance['GEOMEDSR_MODEL_VERSION']}"
     if float(sr.provenance["GEOMEDSR_REALISM"]):
@@ -80,6 +85,8 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         "nearest": [b.name for b in sr.bands if b.kind == "nearest"],
         "dtype": str(sr.dtype),
         "deviation": written.deviation,
+        "regions": written.regions,
+        "resumed": written.resumed,
         "provenance": dict(sr.provenance),
     }
 

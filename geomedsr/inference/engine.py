@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
-from dask.base import compute
-from dask.delayed import delayed
 from tqdm import tqdm
 
 from geomedsr.adapters import Region, Sink, open_sink
-from geomedsr.devices import keep_memory
+from geomedsr.devices import cores, keep_memory
 from geomedsr.grid import Window
-from geomedsr.inference.upscale import UpscaledSource
+from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
+from geomedsr.inference.upscale import UpscaledSource, upscaled
 from geomedsr.scene import Scene
 from geomedsr.sources import Source
 
@@ -28,63 +26,89 @@ def write(
     *,
     overwrite: bool = False,
     workers: int | None = None,
+    cluster: Any = None,
     progress: bool = False,
     **options: Any,
 ) -> Written:
     """Write a scene to a file, or a series to a folder; the suffix chooses the format. Whole or not at all.
 
+    What is computed is kept beside the destination until the end: after a stop, an error or a crash the same call goes
+    on from there, and ends with the same pixels. Where input, model or options changed, it starts afresh, and warns.
+
     Args:
         scene: any scene, such as :func:`geomedsr.upscale` gives.
         path: where to; ``.tif`` becomes a Cloud-Optimized GeoTIFF.
         overwrite: replace a file that is there.
-        workers: how many regions are computed at once; the machine's cores by default.
+        workers: how many regions are computed at once by threads; by default the machine's cores, or fewer where the
+            scene was upscaled with a memory cap.
+        cluster: a ``dask.distributed`` client or cluster, a scheduler's address, or ``"local:N"`` for N processes; by
+            default the active client, if the program has one, or threads.
         progress: show a bar, if standard error is a terminal.
-        options: what the format's adapter takes besides, such as ``uid_seed`` for DICOM.
+        options: what the format's adapter takes besides, such as ``format`` for rasters or ``uid_seed`` for DICOM.
 
     Raises:
-        OutputError: the path cannot be written, exists, or is the scene's own file.
-        InputError: the source fails in some window.
+        OutputError: the path cannot be written, exists, is the scene's own file, or is being written by another job.
+        InputError: the source fails in some window; or no such cluster.
     """
     sink = open_sink(scene, path, overwrite, **options)
-    flight = _Flight()
-    keep_memory()
-    threads = torch.get_num_threads()
+    regions = list(plan(scene.source, getattr(sink, "block", None)))
+    deviations: list[float] = []
     try:
-        regions = [r for r in plan(scene.source) if r.key not in sink.done()]
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        count = max(1, min(workers or cores, len(regions)))
-        pixels = sum(r.window.width * r.window.height * (r.stop - r.start) for r in regions)
-        with tqdm(total=pixels, unit="px", unit_scale=True, desc=scene.name, disable=None if progress else True) as bar:
-            # Regions are independent: each worker reads, computes and stores its own. The source travels in a
-            # partial, since dask would compute a lazy array among its arguments, whole.
-            store = delayed(partial(_store, scene.source, sink, max(1, cores // count), bar, flight), pure=False)
-            tasks = [store(region) for region in regions]
-            deviations = compute(tasks, scheduler="threads", num_workers=count)[0] if tasks else []
+        done = sink.done()
+        left = [region for region in regions if region.key not in done]
+        pixels = {r.key: r.window.width * r.window.height * (r.stop - r.start) for r in regions}
+        with (
+            scheduler(cluster, _workers(scene.source, workers, len(left))) as chosen,
+            tqdm(
+                total=sum(pixels.values()),
+                initial=sum(pixels[key] for key in done & pixels.keys()),
+                unit="px",
+                unit_scale=True,
+                desc=scene.name,
+                disable=None if progress else True,
+            ) as bar,
+            _threads_kept(),
+        ):
+
+            def report(region: Region, deviation: float | None) -> None:
+                bar.update(pixels[region.key])
+                if deviation is not None:
+                    deviations.append(deviation)
+
+            if left:
+                _check_shared(chosen, sink)
+                chosen.run(_Work(scene.source, sink, _threads(chosen)), left, report)
         sink.finish()
-        known = [d for d in deviations if d is not None]
-        return Written(os.fspath(path), max(known) if known else None)
-    except BaseException:
-        flight.stop()  # other workers may still be storing a region
-        sink.discard()
+    except BaseException as error:
+        kept = _kept(sink)
+        if kept:
+            sink.release()
+            error.add_note(f"{kept} of {len(regions)} regions are kept: the same command goes on from there")
+        else:
+            sink.discard()
         raise
-    finally:
-        torch.set_num_threads(threads)  # threads started later would take over the workers' number
+    return Written(os.fspath(path), max(deviations, default=None), len(regions) - len(left), len(regions))
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was written where. ``deviation`` is the largest absolute difference, in stored units, that rounding and
-    clipping left between the input and the result as the model's operator brings it down; None where there is none.
+    """What was written where.
+
+    ``deviation`` is the largest absolute difference, in stored units, that rounding and clipping left between the input
+    and the result as the model's operator brings it down, in the regions that this call computed; None where there is
+    none. ``resumed`` of ``regions`` had been computed before, by a call that was stopped.
     """
 
     path: str
     deviation: float | None
+    resumed: int = 0
+    regions: int = 1
 
 
-def plan(source: Source) -> Iterator[Region]:
-    """The regions of an output: the source's blocks, frame by frame, rows first."""
+def plan(source: Source, block: tuple[int, int] | None = None) -> Iterator[Region]:
+    """The regions of an output: the sink's blocks, or else the source's own, frame by frame, rows first."""
     frames, _, height, width = source.shape
-    side_y, side_x = source.block
+    side_y, side_x = block or source.block
     for frame in range(frames):
         for row in range(0, height, side_y):
             for col in range(0, width, side_x):
@@ -92,42 +116,59 @@ def plan(source: Source) -> Iterator[Region]:
                 yield Region(frame, frame + 1, window)
 
 
-class _Flight:
-    """The regions that are being computed at this moment."""
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """Reads, computes and stores a region; see :class:`geomedsr.inference.schedulers.Work`."""
 
-    def __init__(self) -> None:
-        self._change = threading.Condition()
-        self._count, self._stopped = 0, False
+    source: Source
+    sink: Sink
+    threads: int
 
-    def __enter__(self) -> bool:
-        """Take off; False where none should any more."""
-        with self._change:
-            self._count += 1
-            return not self._stopped
-
-    def __exit__(self, *error: object) -> None:
-        with self._change:
-            self._count -= 1
-            self._change.notify_all()
-
-    def stop(self) -> None:
-        """Let none take off, and wait for those that have."""
-        with self._change:
-            self._stopped = True
-            self._change.wait_for(lambda: self._count == 0)
-
-
-def _store(source: Source, sink: Sink, threads: int, bar: tqdm, flight: _Flight, region: Region) -> float | None:  # type: ignore[type-arg]
-    with flight as wanted:
-        if not wanted:
-            return None
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)  # this worker's share of the cores
+    def __call__(self, region: Region) -> float | None:
+        keep_memory()
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)  # this worker's share of the cores
         deviation: float | None = None
-        if isinstance(source, UpscaledSource):
-            values, deviation = source.read_measured(region.frames, region.window)
+        if isinstance(self.source, UpscaledSource):
+            values, deviation = self.source.read_measured(region.frames, region.window)
         else:
-            values = source.read(region.frames, region.window)
-        sink.put(region, values, source.valid(region.frames, region.window))
-        bar.update(region.window.width * region.window.height)
+            values = self.source.read(region.frames, region.window)
+        self.sink.put(region, values, self.source.valid(region.frames, region.window))
         return deviation
+
+
+def _workers(source: Source, asked: int | None, regions: int) -> int:
+    """How many threads compute regions: as many as there are cores, and memory for."""
+    most = asked or cores()
+    inner = upscaled(source)
+    if asked is None and inner is not None:
+        most = min(most, inner.workers)
+    return max(1, min(most, regions))
+
+
+def _threads(chosen: Scheduler) -> int:
+    """torch's threads for each worker: its share of this machine's cores; on a cluster one, as workers are many."""
+    return 1 if isinstance(chosen, Cluster) else max(1, cores() // chosen.count)
+
+
+def _check_shared(chosen: Scheduler, sink: Sink) -> None:
+    scratch = getattr(sink, "scratch", None)
+    if isinstance(chosen, Cluster) and scratch is not None:
+        chosen.check_shared(os.fspath(scratch.folder))
+
+
+def _kept(sink: Sink) -> int:
+    try:
+        return len(sink.done())
+    except OSError:  # a disk that went away
+        return 0
+
+
+@contextmanager
+def _threads_kept() -> Iterator[None]:
+    """torch's number of threads as it was: threads started later would take over the workers' number."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -7,7 +7,6 @@ equals the same part of the whole.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -20,24 +19,17 @@ import torch
 
 from geomedsr import operators
 from geomedsr._version import __version__
-from geomedsr.devices import choose_device
 from geomedsr.errors import InputError, ModelError
 from geomedsr.grid import Window
+from geomedsr.inference import memory as budget
+from geomedsr.inference.runtime import Runtime
+from geomedsr.inference.stopping import check
 from geomedsr.models import Model, default_model, load_model
 from geomedsr.operators.conserve import conserve, unconserved
 from geomedsr.operators.k_space import central
 from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.sources import Array, CroppedSource, Source
 from geomedsr.values import ValueScale
-
-#: Side of a tile in input pixels when the user names none.
-TILE = 256
-
-#: The most for slices of a series, which are regions of their own: most are one tile then, with the least halo.
-SLICE_TILE = 512
-
-#: torch gives a single image of up to 20 480 numbers to a kernel other than oneDNN's.
-_SMALL = 1 << 15
 
 
 def upscale(
@@ -46,7 +38,9 @@ def upscale(
     *,
     realism: float | None = None,
     tile: int | None = None,
+    memory: int | str | None = None,
     device: str = "auto",
+    precision: str | None = None,
     conserve: bool = True,
 ) -> Scene:
     """The scene ``scale`` times finer, lazily: nothing is computed until it is read or written.
@@ -59,7 +53,11 @@ def upscale(
         realism: 0, the most faithful, … 1, the most lifelike, for models that have adversarial weights; by default, as
             the model's card says.
         tile: side of a tile in input pixels. It changes memory and speed, not the result.
+        memory: what writing the result may take, in bytes or such as ``"2GiB"``; 1.5 GiB by default. The tile, where
+            none is given, and the number of workers follow from it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``"float32"`` or ``"bfloat16"``; by default the latter where the model's card says it loses nothing
+            and the device computes in it by itself.
         conserve: make the result agree with the input: for models whose observation operator is the block mean,
             the mean of each ``s × s`` block equals the input pixel, exactly; for the crop of k-space, the central
             k-space of each frame is the input's before values are rounded.
@@ -67,7 +65,7 @@ def upscale(
     Raises:
         InputError: a palette image, bands the model does not fit, or a scene of no known domain and no model.
         ModelError: no such model, or a broken file.
-        DeviceError: no such device.
+        DeviceError: no such device, or precision.
     """
     if model is None:
         model = default_model(scene.domain)
@@ -77,9 +75,9 @@ def upscale(
         model = load_model(model.path, realism)
     if tile is not None and tile < 1:
         raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
-    choose_device(device)
     _check(scene, model)
     card = model.descriptor
+    plan = _plan(scene, model, tile, memory)
     if card.value_scale == "physical":
         scene = scene.with_physical_range(*card.value_range)
     computed = tuple(i for i, b in enumerate(scene.bands) if b.kind == "continuous")
@@ -88,8 +86,9 @@ def upscale(
         model=model,
         computed=computed,
         nodata=output_nodata(scene),
-        tile=tile or _tile(scene),
-        device=device,
+        tile=plan[0],
+        workers=plan[1],
+        runtime=Runtime.choose(model, device, precision, scene.dtype.itemsize),
         conserve=conserve and card.operator != operators.Unconstrained.name,
         values=scene.values.select(computed),
     )
@@ -109,12 +108,17 @@ def upscale(
     )
 
 
-def _tile(scene: Scene) -> int:
-    """A tile that keeps memory bounded and its halo small beside it."""
-    if scene.grid.planes:  # each slice in equal parts
-        side = max(scene.shape[2:])
-        return -(-side // -(-side // SLICE_TILE))
-    return TILE if len(scene.bands) <= 8 else TILE // 2
+def _plan(scene: Scene, model: Model, tile: int | None, asked: int | str | None) -> tuple[int, int]:
+    """The side of a tile and the number of workers that memory allows."""
+    most = budget.DEFAULT if asked is None else budget.size(asked)
+    bands, itemsize = len(scene.bands), scene.dtype.itemsize
+    if tile is None:
+        tile, workers = budget.choose(model, bands, itemsize, most)
+        if scene.grid.planes:  # each slice in equal parts
+            side = max(scene.shape[2:])
+            tile = -(-side // -(-side // tile))
+        return tile, workers
+    return tile, budget.workers(model, tile, bands, itemsize, most)
 
 
 def output_nodata(scene: Scene) -> tuple[float | int | None, ...]:
@@ -136,7 +140,8 @@ class UpscaledSource:
     computed: tuple[int, ...]
     nodata: tuple[float | int | None, ...]
     tile: int
-    device: str
+    workers: int
+    runtime: Runtime
     conserve: bool
     values: ValueScale
 
@@ -224,6 +229,7 @@ class UpscaledSource:
         scale = self.scale
         fine = np.empty((count, len(self.computed), coarse.height * scale, coarse.width * scale), np.float32)
         for tile in _tiles(coarse, self.tile):
+            check()
             row, col = (tile.row - coarse.row) * scale, (tile.col - coarse.col) * scale
             part = fine[..., row : row + tile.height * scale, col : col + tile.width * scale]
             part[...] = self._network_tile(frames, tile)
@@ -236,12 +242,14 @@ class UpscaledSource:
         return fine
 
     def _network_tile(self, frames: slice, coarse: Window) -> Array:
-        radius, scale = self.model.radius, self.scale
-        halo = self._seen.tensor(coarse.grown(radius), frames)
-        edge = slice(radius * scale, -radius * scale or None)
+        halo = self._seen.tensor(coarse.grown(self.model.radius), frames)
         # One band at a time where they are independent: less memory, and faster, since it stays in the cache.
         batch = halo.reshape(-1, 1, *halo.shape[2:]) if self.model.descriptor.channels == 1 else halo
-        fine = torch.cat([run(self.model, one[None], self.device)[..., edge, edge] for one in batch])
+        parts = []
+        for one in batch:
+            parts.append(self.runtime(self.model, one[None]))
+            check()
+        fine = torch.cat(parts)
         return fine.reshape(*halo.shape[:2], *fine.shape[2:]).numpy()
 
     @property
@@ -288,8 +296,15 @@ class UpscaledSource:
         return fine[..., row : row + window.height, col : col + window.width]
 
 
+def upscaled(source: Source) -> UpscaledSource | None:
+    """The super-resolved scene that a source shows a part of; None for others."""
+    while isinstance(source, CroppedSource):
+        source = source.whole
+    return source if isinstance(source, UpscaledSource) else None
+
+
 def _tiles(window: Window, side: int) -> Iterator[Window]:
-    """The window in pieces of at most ``side × side``, cut along lines that are the same for every window."""
+    """The window in equal pieces of at most ``side × side``."""
     end_row, end_col = window.stop
     for row in _cuts(window.row, end_row, side):
         for col in _cuts(window.col, end_col, side):
@@ -297,40 +312,13 @@ def _tiles(window: Window, side: int) -> Iterator[Window]:
 
 
 def _cuts(start: int, stop: int, side: int) -> list[tuple[int, int]]:
-    edges = [start, *range((start // side + 1) * side, stop, side), stop]
-    return list(pairwise(edges))
+    count = -(-(stop - start) // side)
+    return list(pairwise(start + (stop - start) * i // count for i in range(count + 1)))
 
 
 def _cut_window(array: Array, window: Window) -> Array:
     end_row, end_col = window.stop
     return array[..., window.row : end_row, window.col : end_col]
-
-
-def run(model: Model, batch: torch.Tensor, device: str = "cpu") -> torch.Tensor:
-    """The generator on a normalised float32 batch ``(B, C, H, W)``, result on the CPU.
-
-    On CPUs, contiguous (NCHW) convolutions through oneDNN give the same bits whatever the window's shape and
-    the batch's size, which channels-last ones do not. torch sends a single small image past oneDNN, though,
-    so such a one goes in twice (docs/decisions/0002).
-    """
-    place = choose_device(device)
-    with torch.inference_mode():
-        if place.type == "cpu":
-            alone = len(batch) == 1 and batch.numel() < _SMALL
-            return model.module(batch.repeat(2, 1, 1, 1) if alone else batch)[: len(batch)]  # type: ignore[no-any-return]
-        with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True, benchmark=False):
-            return on_device(model, place)(batch.to(place)).cpu()  # type: ignore[no-any-return]
-
-
-_moved: dict[tuple[str, float, str], torch.nn.Module] = {}
-
-
-def on_device(model: Model, place: torch.device) -> torch.nn.Module:
-    """The model's module on a device, moved there once."""
-    key = (model.sha256, model.realism, str(place))
-    if key not in _moved:
-        _moved[key] = copy.deepcopy(model.module).to(place)
-    return _moved[key]
 
 
 def _check(scene: Scene, model: Model) -> None:
@@ -369,6 +357,9 @@ def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str,
         "GEOMEDSR_FACTOR": str(card.scale),
         "GEOMEDSR_OPERATOR": card.operator,
         "GEOMEDSR_CONSERVED": "yes" if source.conserve else "no",
+        "GEOMEDSR_RUNTIME": source.runtime.words,
+        "GEOMEDSR_PRECISION": source.runtime.precision,
+        "GEOMEDSR_TILE": str(source.tile),
         "GEOMEDSR_VALUE_RANGE": json.dumps(ranges),
         "GEOMEDSR_NOTE": f"Detail finer than {card.scale} pixels of this image is a model's guess, not a measurement",
     }

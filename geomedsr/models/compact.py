@@ -28,6 +28,19 @@ class ResidualBlock(nn.Module):
         change: torch.Tensor = self.second(F.relu(self.first(x)))
         return x + change
 
+    def trimmed(self, x: torch.Tensor) -> torch.Tensor:
+        """The same, two pixels less on each side."""
+        return _cropped(x, 2) + unpadded(self.second, F.relu(unpadded(self.first, x)))
+
+
+def unpadded(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    """A convolution of the pixels that have all of their neighbours."""
+    return F.conv2d(x, layer.weight, layer.bias)
+
+
+def _cropped(x: torch.Tensor, margin: int) -> torch.Tensor:
+    return x[..., margin:-margin, margin:-margin] if margin else x
+
 
 class Compact(nn.Module):
     """Generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values.
@@ -58,10 +71,27 @@ class Compact(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Super-resolve a batch."""
-        shallow = self.head(x)
+        shallow = self.head(x.to(self.head.weight.dtype))
         deep = shallow
         for block in self.body:
             deep = block(deep)
         detail = F.pixel_shuffle(self.tail(deep + shallow), self.scale)
-        fine: torch.Tensor = detail + self.skip(x)
+        fine: torch.Tensor = detail.to(x.dtype) + self.skip(x)
+        return fine
+
+    def trimmed(self, x: torch.Tensor) -> torch.Tensor:
+        """The same without the outermost ``receptive_radius`` input pixels, and without computing what only they need:
+        each layer leaves out the pixels that lie beyond its reach. On tiles with a halo that saves half of its cost.
+        """
+        shallow = unpadded(self.head, x.to(self.head.weight.dtype))
+        deep = shallow
+        for block in self.body:
+            assert isinstance(block, ResidualBlock)
+            deep = block.trimmed(deep)
+        deep = deep + _cropped(shallow, 2 * len(self.body))
+        detail = F.pixel_shuffle(unpadded(self.tail, deep), self.scale)
+        more = self.receptive_radius - 2 * (len(self.body) + 1)  # where the skip reaches further
+        detail = _cropped(detail, more * self.scale)
+        skip = self.skip(_cropped(x, self.receptive_radius - self.skip.reach))
+        fine: torch.Tensor = detail.to(x.dtype) + _cropped(skip, self.skip.reach * self.scale)
         return fine

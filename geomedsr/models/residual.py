@@ -32,6 +32,10 @@ class ResidualGenerator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Super-resolve a batch."""
-        shallow = self.head(x)
-        fine: torch.Tensor = self.tail(self.up(shallow + self.body(shallow))) + self.skip(x)
+        shallow = self.head(x.to(self._first.weight.dtype))
+        fine: torch.Tensor = self.tail(self.up(shallow + self.body(shallow))).to(x.dtype) + self.skip(x)
         return fine
+
+    @property
+    def _first(self) -> nn.Conv2d:
+        return next(layer for layer in self.head.modules() if isinstance(layer, nn.Conv2d))

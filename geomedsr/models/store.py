@@ -58,6 +58,9 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         return load_model, (self.path, self.realism if self.descriptor.adversarial else None)
 
+    def __dask_tokenize__(self) -> tuple[str, float]:
+        return self.sha256, self.realism
+
     def __repr__(self) -> str:
         d = self.descriptor
         bands = "band by band" if d.channels == 1 else f"{d.channels} bands jointly"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from geomedsr.errors import GeomedsrError, OutputError, RecipeError
-from geomedsr.outputs import reason
+from geomedsr.outputs import hold, reason
 
 
 def made(folder: Path) -> Path:
@@ -32,26 +32,18 @@ def alone(folder: Path) -> Iterator[None]:
         RecipeError: another process holds it.
     """
     try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    try:
-        handle = os.open(folder, os.O_RDONLY)
+        handle = hold(folder)
+    except BlockingIOError as error:
+        raise RecipeError(
+            f"{folder}, in which another run is going on", "a folder of its own for each", "choose another --out"
+        ) from error
     except OSError as error:
         raise OutputError(f"the folder {folder} ({reason(error)})", "one that can be used", "choose another") from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RecipeError(
-                f"{folder}, in which another run is going on", "a folder of its own for each", "choose another --out"
-            ) from error
-        except OSError:  # a file system without locks
-            pass
         yield
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
 @contextmanager

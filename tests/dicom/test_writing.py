@@ -21,7 +21,9 @@ from pydicom.sequence import Sequence
 
 import geomedsr
 from dicom.conftest import SECRETS, TILTED, enhanced, errors, files, pixels, save, slice_of, stored
+from geomedsr.adapters import open_sink
 from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.inference.engine import plan
 from geomedsr.models import Model
 from geomedsr.promises import verify
 
@@ -309,10 +311,30 @@ def test_a_seed_makes_the_same_files_again(series: Series, tmp_path: Path, ct_mo
 def test_nothing_appears_before_it_is_whole(series: Series, tmp_path: Path, ct_model: Model) -> None:
     source = series(3)
     scene = geomedsr.open(source)
-    files(source)[2].write_bytes(files(source)[2].read_bytes()[:-200])
-    with pytest.raises(InputError, match="slice 3"):
-        geomedsr.write(geomedsr.upscale(scene, ct_model), tmp_path / "out")
-    assert sorted(os.listdir(tmp_path)) == ["in"]
+    whole = files(source)[2].read_bytes()
+    files(source)[2].write_bytes(whole[:-200])
+    sr = geomedsr.upscale(scene, ct_model)
+    with pytest.raises(InputError, match="slice 3") as caught:
+        geomedsr.write(sr, tmp_path / "out", workers=1)
+    assert caught.value.__notes__ == ["2 of 3 regions are kept: the same command goes on from there"]
+    assert sorted(p for p in os.listdir(tmp_path) if not p.startswith(".out.")) == ["in"]
+
+
+def test_a_series_that_goes_on_has_the_uids_it_began_with(series: Series, tmp_path: Path, ct_model: Model) -> None:
+    sr = geomedsr.upscale(geomedsr.open(series(4)), ct_model)
+    sink = open_sink(sr, tmp_path / "out")
+    for region in list(plan(sr.source))[:2]:
+        sink.put(region, sr.source.read(region.frames, region.window), np.ones(1))
+    sink.release()
+    begun = {pydicom.dcmread(p).SeriesInstanceUID for p in tmp_path.glob(".out.*/series/*.dcm")}
+    assert len(begun) == 1
+    assert geomedsr.write(sr, tmp_path / "out").resumed == 2
+    made = [pydicom.dcmread(p) for p in sorted((tmp_path / "out").iterdir())]
+    assert {ds.SeriesInstanceUID for ds in made} == begun
+    assert len({ds.SOPInstanceUID for ds in made}) == 4
+    np.testing.assert_array_equal(
+        [ds.pixel_array for ds in made], geomedsr.upscale(geomedsr.open(tmp_path / "in"), ct_model).data.values[:, 0]
+    )
 
 
 def test_destinations(series: Series, tmp_path: Path, ct_model: Model) -> None:

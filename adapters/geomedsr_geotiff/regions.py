@@ -1,0 +1,261 @@
+"""Regions as small GeoTIFFs, encoded as the result will be, so that their blocks can move into it as they are."""
+
+from __future__ import annotations
+
+import math
+import os
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.windows
+from rasterio.enums import Resampling
+from rasterio.io import MemoryFile
+
+from geomedsr.grid import Window
+from geomedsr.sources import Array
+from geomedsr_geotiff.handles import gdal, unplaced
+from geomedsr_geotiff.tiff import OFFSETS, SIZES, Directory, Tiff
+
+#: Side of a block in pixels.
+BLOCK = 512
+
+#: How blocks are encoded: lossless, fast, and about as small as stronger levels make noisy imagery.
+_LEVEL = 1
+
+#: GDAL's settings for overviews inside a file, which its functions take from the environment.
+_OVERVIEWS = {
+    "GDAL_TIFF_INTERNAL_MASK": True,
+    "GDAL_TIFF_OVR_BLOCKSIZE": BLOCK,
+    "COMPRESS_OVERVIEW": "ZSTD",
+    "INTERLEAVE_OVERVIEW": "PIXEL",
+    "ZSTD_LEVEL_OVERVIEW": _LEVEL,
+}
+
+#: Region files kept open while their blocks are read.
+_OPEN = 128
+
+#: Side of the regions that coarser overviews are made in.
+_UPPER = 2048
+
+#: Regions are no larger for the sake of a source's own (pixels a side).
+_COMMON = 2048
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the blocks of an output have in common."""
+
+    count: int
+    dtype: str
+    nodata: float | int | None
+    resampling: str
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        """For ``rasterio.open``: tiled, compressed."""
+        return {
+            "driver": "GTiff",
+            "count": self.count,
+            "dtype": self.dtype,
+            "nodata": self.nodata,
+            "tiled": True,
+            "blockxsize": BLOCK,
+            "blockysize": BLOCK,
+            "interleave": "pixel",
+            "compress": "zstd",
+            "zstd_level": _LEVEL,
+            "predictor": self.predictor,
+        }
+
+    @property
+    def predictor(self) -> int:
+        """TIFF's: differences of floats' bytes, or of integers."""
+        return 3 if np.dtype(self.dtype).kind == "f" else 2
+
+    def reduce(self, dataset: Any, factors: list[int]) -> None:
+        """Add overviews to an open data set."""
+        with gdal(**_OVERVIEWS, PREDICTOR_OVERVIEW=self.predictor):
+            dataset.build_overviews(factors, Resampling[self.resampling])
+
+    def encode(self, values: Array, mask: Array | None, levels: int) -> bytes:
+        """A region ``(band, y, x)`` as a TIFF with so many overviews; ``mask`` is not 0 where data is.
+
+        At the end of the image its last pixels are repeated within their blocks, so that each pixel of an overview
+        stands for exactly 2 × 2: GDAL would stretch an odd number of pixels over the overview.
+        """
+        more = [(0, -n % 2**levels) for n in values.shape[1:]]
+        values = np.pad(values, [(0, 0), *more], mode="edge")
+        mask = None if mask is None else np.pad(mask, more, mode="edge")
+        _, height, width = values.shape
+        with gdal(GDAL_TIFF_INTERNAL_MASK=True), unplaced(), MemoryFile() as memory:
+            with memory.open(height=height, width=width, **self.profile) as dataset:
+                dataset.write(values)
+                if mask is not None:
+                    dataset.write_mask(mask)
+            if levels:
+                with rasterio.open(memory.name, "r+") as dataset:
+                    self.reduce(dataset, [2**level for level in range(1, levels + 1)])
+            return bytes(memory.getbuffer())
+
+
+class BlockReader:
+    """Encoded blocks of TIFF files, the last ones used kept open."""
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[Path, tuple[Tiff, dict[tuple[int, bool], tuple[Directory, Array, Array]]]] = (
+            OrderedDict()
+        )
+
+    def read(self, path: Path, level: int, mask: bool, row: int, col: int) -> bytes:
+        """The block of a level's image or mask, by row and column of blocks."""
+        tiff, levels = self._opened(path)
+        directory, offsets, sizes = levels[level, mask]
+        index = row * directory.blocks[1] + col
+        return tiff.bytes_at(int(offsets[index]), int(sizes[index]))
+
+    def encoding(self, path: Path) -> tuple[int, ...]:
+        """How a file's blocks are encoded."""
+        return self._opened(path)[1][0, False][0].encoding
+
+    def close(self) -> None:
+        """Let go of all files."""
+        while self._files:
+            self._files.popitem()[1][0].file.close()
+
+    def _opened(self, path: Path) -> tuple[Tiff, dict[tuple[int, bool], tuple[Directory, Array, Array]]]:
+        if path not in self._files:
+            tiff = Tiff(open(path, "rb"))  # noqa: SIM115 - closed when it is the oldest
+            levels = {
+                (level, directory.mask): (directory, directory.numbers(OFFSETS), directory.numbers(SIZES))
+                for group in (tiff.images, tiff.masks)
+                for level, directory in enumerate(group)
+            }
+            self._files[path] = tiff, levels
+            while len(self._files) > _OPEN:
+                self._files.popitem(last=False)[1][0].file.close()
+        self._files.move_to_end(path)
+        return self._files[path]
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Regions of ``side`` pixels, a multiple of a block, from the first pixel on; those at the end are smaller."""
+
+    shape: tuple[int, int]
+    side: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], block: tuple[int, int]) -> Tiling:
+        """Regions that end where blocks do, and where a source's own do if that costs little."""
+        wanted = max(block)
+        common = math.lcm(wanted, BLOCK)
+        side = common if common <= _COMMON else -(-wanted // BLOCK) * BLOCK
+        if side >= max(shape):
+            side = BLOCK << cls(shape, BLOCK).overviews
+        return cls(shape, side)
+
+    @property
+    def levels(self) -> int:
+        """How many overviews of a region end at the edges of blocks."""
+        count, side = 0, self.side
+        while side % (2 * BLOCK) == 0:
+            count, side = count + 1, side // 2
+        return min(count, self.overviews)
+
+    @property
+    def overviews(self) -> int:
+        """How many the whole has: down to one block."""
+        count = 0
+        while max(self.shape) > BLOCK << count:
+            count += 1
+        return count
+
+    def windows(self) -> Iterator[Window]:
+        """The regions, rows first."""
+        height, width = self.shape
+        for row in range(0, height, self.side):
+            for col in range(0, width, self.side):
+                yield Window(col, row, min(self.side, width - col), min(self.side, height - row))
+
+    def locate(self, level: int, row: int, col: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """For a block of a level: its region's first pixel, and its place in the region; ``(row, col)`` each."""
+        blocks = self.side // (BLOCK << level)
+        return (row // blocks * self.side, col // blocks * self.side), (row % blocks, col % blocks)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One storey of a pyramid: regions of an image that is ``level`` halvings coarser than the output."""
+
+    level: int
+    tiling: Tiling
+    paths: dict[tuple[int, int], Path]
+
+    @property
+    def top(self) -> int:
+        """The coarsest level in its regions."""
+        return self.level + self.tiling.levels
+
+    def block(self, reader: BlockReader, level: int, mask: bool, row: int, col: int) -> bytes:
+        """The encoded block of a level of the output."""
+        corner, inner = self.tiling.locate(level - self.level, row, col)
+        return reader.read(self.paths[corner], level - self.level, mask, *inner)
+
+    def above(self, encoding: Encoding, folder: Path, masked: bool) -> Stage:
+        """The next storey: its finest image is the coarsest of this one."""
+        shape = tuple(-(-n // 2**self.tiling.levels) for n in self.tiling.shape)
+        stage = Stage(self.top, Tiling((shape[0], shape[1]), _UPPER), {})
+        for window in stage.tiling.windows():
+            values, mask = self._coarsest(encoding, window, masked)
+            path = folder / f"level{self.top}_r{window.row}_c{window.col}.tif"
+            write_whole(path, encoding.encode(values, mask, stage.tiling.levels))
+            stage.paths[window.row, window.col] = path
+        return stage
+
+    def _coarsest(self, encoding: Encoding, window: Window, masked: bool) -> tuple[Array, Array | None]:
+        """A window of the coarsest image, from the regions that it covers."""
+        values = np.empty((encoding.count, window.height, window.width), encoding.dtype)
+        mask = np.empty(values.shape[1:], np.uint8) if masked else None
+        levels, side = self.tiling.levels, self.tiling.side >> self.tiling.levels
+        for row in range(window.row // side, -(-window.stop[0] // side)):
+            for col in range(window.col // side, -(-window.stop[1] // side)):
+                path = self.paths[row * self.tiling.side, col * self.tiling.side]
+                with rasterio.open(path, **({"overview_level": levels - 1} if levels else {})) as part:
+                    top, left = row * side, col * side
+                    first = max(top, window.row), max(left, window.col)
+                    last = min(top + part.height, window.stop[0]), min(left + part.width, window.stop[1])
+                    inside = rasterio.windows.Window.from_slices(
+                        (first[0] - top, last[0] - top), (first[1] - left, last[1] - left)
+                    )
+                    place = (
+                        slice(first[0] - window.row, last[0] - window.row),
+                        slice(first[1] - window.col, last[1] - window.col),
+                    )
+                    values[(slice(None), *place)] = part.read(window=inside)
+                    if mask is not None:
+                        mask[place] = part.dataset_mask(window=inside)
+        return values, mask
+
+
+def pyramid(ground: Stage, encoding: Encoding, folder: Path, masked: bool) -> list[Stage]:
+    """All storeys, made from the one at the bottom, up to the coarsest overview."""
+    stages = [ground]
+    while stages[-1].top < ground.tiling.overviews:
+        stages.append(stages[-1].above(encoding, folder, masked))
+    return stages
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole, on the disk, or not at all."""
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    with open(partial, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)

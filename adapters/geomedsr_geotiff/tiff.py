@@ -1,0 +1,198 @@
+"""Just enough of TIFF to move encoded blocks from one file into another, unchanged.
+
+GDAL encodes the blocks of each region and lays out the file that they go into; here they are copied as they are. What
+is read: TIFF 6.0 and BigTIFF, little-endian, tiled. What is kept: the layout that GDAL's COG driver declares at the top
+of its files (blocks in the order of rows, each between its size and its last four bytes, a mask's after its image's).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from geomedsr.sources import Array
+
+WIDTH, HEIGHT, COMPRESSION, PREDICTOR = 256, 257, 259, 317
+KIND, TILE_WIDTH, TILE_HEIGHT, OFFSETS, SIZES = 254, 322, 323, 324, 325
+
+#: Bits of the tag ``KIND`` (NewSubfileType): a reduced image, a mask.
+_REDUCED, _MASK = 1, 4
+
+#: Struct letters of the integer types.
+_LETTERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
+
+#: The same, as types of arrays that are written.
+_LONG, _LONG8 = 4, 16
+
+
+@dataclass(frozen=True)
+class Directory:
+    """An image file directory: where the value of each tag lies, by tag, as ``(type, count, slot)``."""
+
+    entries: dict[int, tuple[int, int, int]]
+    file: Tiff
+
+    def numbers(self, tag: int) -> Array:
+        """The integers of a tag; none where it is not there."""
+        if tag not in self.entries:
+            return np.empty(0, np.int64)
+        kind, count, slot = self.entries[tag]
+        size = struct.calcsize(_LETTERS[kind]) * count
+        place = slot if size <= self.file.slot else self.file.pointer(slot)
+        return np.frombuffer(self.file.bytes_at(place, size), f"<u{size // max(count, 1)}").astype(np.int64)
+
+    def number(self, tag: int, default: int = 0) -> int:
+        """The first of them."""
+        found = self.numbers(tag)
+        return int(found[0]) if len(found) else default
+
+    @property
+    def mask(self) -> bool:
+        """Whether it is a transparency mask."""
+        return bool(self.number(KIND) & _MASK)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(height, width)``."""
+        return self.number(HEIGHT), self.number(WIDTH)
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """Rows and columns of blocks."""
+        height, width = self.size
+        return -(-height // self.number(TILE_HEIGHT)), -(-width // self.number(TILE_WIDTH))
+
+    @property
+    def encoding(self) -> tuple[int, ...]:
+        """What must agree for blocks to be exchanged."""
+        return tuple(self.number(tag, 1) for tag in (COMPRESSION, PREDICTOR, TILE_WIDTH, TILE_HEIGHT))
+
+
+class Tiff:
+    """The directories of an open file."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Read them.
+
+        Raises:
+            OSError: it is no little-endian TIFF.
+        """
+        self.file = file
+        head = self.bytes_at(0, 16)
+        if head[:2] != b"II" or head[2] not in (42, 43):
+            raise OSError("no little-endian TIFF")
+        self.big = head[2] == 43
+        self.slot = 8 if self.big else 4
+        self.directories = list(self._directories(8 if self.big else 4))
+
+    def bytes_at(self, place: int, size: int) -> bytes:
+        """``size`` bytes from a place on."""
+        self.file.seek(place)
+        data = self.file.read(size)
+        if len(data) != size:
+            raise OSError("a TIFF that ends early")
+        return data
+
+    def pointer(self, place: int) -> int:
+        """The file position that is written at a place."""
+        return int.from_bytes(self.bytes_at(place, self.slot), "little")
+
+    @property
+    def images(self) -> list[Directory]:
+        """The image and its overviews, finest first."""
+        return [d for d in self.directories if not d.mask]
+
+    @property
+    def masks(self) -> list[Directory]:
+        """Their masks, finest first."""
+        return [d for d in self.directories if d.mask]
+
+    def _directories(self, link: int) -> Iterator[Directory]:
+        count_size, entry_size = (8, 20) if self.big else (2, 12)
+        while start := self.pointer(link):
+            count = int.from_bytes(self.bytes_at(start, count_size), "little")
+            first = start + count_size
+            entries = {}
+            for place in range(first, first + count * entry_size, entry_size):
+                tag, kind = struct.unpack("<HH", self.bytes_at(place, 4))
+                number = self.pointer(place + 4)
+                entries[tag] = (kind, number, place + 4 + self.slot)
+            yield Directory(entries, self)
+            link = first + count * entry_size
+
+
+#: Gives the encoded block of a level (0 the finest), mask or image, by row and column of blocks.
+Blocks = Callable[[int, bool, int, int], bytes]
+
+
+def fill(path: Path, blocks: Blocks) -> int:
+    """Put the blocks of all levels into a file that has its directories but no blocks; the size it must have.
+
+    Raises:
+        OSError: it cannot be written, or is not such a file.
+    """
+    with open(path, "r+b") as file:
+        tiff = Tiff(file)
+        framed = b"BLOCK_LEADER=SIZE_AS_UINT4" in tiff.bytes_at(0, min(512, path.stat().st_size))
+        levels = [
+            [(False, image), *((True, mask) for mask in tiff.masks[level : level + 1])]
+            for level, image in enumerate(tiff.images)
+        ]
+        shapes = [image.blocks for image in tiff.images]
+        tables = [{masks: _Table(tiff, directory) for masks, directory in parts} for parts in levels]
+        file.seek(0, 2)  # from here on nothing is read
+        for level in reversed(range(len(levels))):
+            rows, cols = shapes[level]
+            for index in range(rows * cols):
+                for masks, table in tables[level].items():
+                    block = blocks(level, masks, *divmod(index, cols))
+                    if framed:
+                        file.write(len(block).to_bytes(4, "little"))
+                    table.note(index, file.tell(), len(block))
+                    file.write(block)
+                    if framed:
+                        file.write(block[-4:])
+        total = file.tell()
+        for group in tables:
+            for table in group.values():
+                table.write()
+        return total
+
+
+class _Table:
+    """The offsets and sizes of a directory's blocks: new arrays behind the directories, as wide as they may need."""
+
+    def __init__(self, tiff: Tiff, directory: Directory) -> None:
+        rows, cols = directory.blocks
+        self.tiff, self.values, self.places = tiff, {}, {}
+        for tag in (OFFSETS, SIZES):
+            kind = _LONG8 if tag == OFFSETS and tiff.big else _LONG
+            values = np.zeros(rows * cols, f"<u{struct.calcsize(_LETTERS[kind])}")
+            _, count, slot = directory.entries[tag]
+            if count != len(values):
+                raise OSError(f"a TIFF with {count} blocks where {len(values)} belong")
+            self.places[tag] = slot
+            tiff.file.seek(slot - tiff.slot - 2)
+            tiff.file.write(struct.pack("<H", kind))
+            if values.nbytes > tiff.slot:
+                self.places[tag] = tiff.file.seek(0, 2)
+                tiff.file.write(values.tobytes())
+                tiff.file.seek(slot)
+                tiff.file.write(self.places[tag].to_bytes(tiff.slot, "little"))
+            self.values[tag] = values
+
+    def note(self, index: int, place: int, size: int) -> None:
+        """Where a block lies."""
+        self.values[OFFSETS][index] = place
+        self.values[SIZES][index] = size
+
+    def write(self) -> None:
+        """Put the arrays where the directory looks for them."""
+        for tag, values in self.values.items():
+            self.tiff.file.seek(self.places[tag])
+            self.tiff.file.write(values.tobytes())

@@ -1,0 +1,8 @@
+"""Zarr stores (version 3) with the CF conventions that xarray and rioxarray read: an adapter of geomedsr.
+
+Needs the extra ``zarr``.
+"""
+
+from geomedsr_zarr.adapter import ZarrAdapter
+
+__all__ = ["ZarrAdapter"]

@@ -1,0 +1,104 @@
+"""How a generator is run: on which device, in which precision and memory layout, and on no more pixels than needed.
+
+On CPUs convolutions go through oneDNN. With 16-bit floats, or where a result has 16 bits or fewer, tensors are laid out
+channels-last, the fastest; else contiguous, for the same bits whatever the window's shape (docs/decisions/0002).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from geomedsr.devices import choose_device, fast_bfloat16
+from geomedsr.errors import DeviceError
+from geomedsr.models import Model
+
+Precision = Literal["float32", "bfloat16"]
+
+#: torch gives a single image of up to 20 480 numbers to a kernel other than oneDNN's.
+_SMALL = 1 << 15
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A device by name, a precision, and the layout that goes with it; picklable."""
+
+    device: str
+    precision: Precision
+    channels_last: bool
+
+    @classmethod
+    def choose(cls, model: Model, device: str, precision: str | None, itemsize: int) -> Runtime:
+        """What a model runs in: float32, or bfloat16 where its card says that it loses nothing and the device is fast
+        in it; or what is asked for.
+
+        Raises:
+            DeviceError: no such device, or precision.
+        """
+        place = choose_device(device)
+        if precision is None:
+            tolerated = model.descriptor.precision == "bfloat16" and fast_bfloat16(place)
+            chosen: Precision = "bfloat16" if tolerated else "float32"
+        elif precision in ("float32", "bfloat16"):
+            chosen = precision  # type: ignore[assignment]
+        else:
+            raise DeviceError(f"the precision {precision!r}", "float32 or bfloat16", "choose one of these")
+        return cls(device, chosen, chosen == "bfloat16" or itemsize <= 2)
+
+    @property
+    def words(self) -> str:
+        """For the record: the library, the kind of device."""
+        return f"torch {torch.__version__.partition('+')[0]} {choose_device(self.device).type}"
+
+    def __call__(self, model: Model, batch: torch.Tensor) -> torch.Tensor:
+        """The generator on a normalised float32 batch ``(B, C, H + 2r, W + 2r)`` with its halo; ``(B, C, s·H, s·W)``.
+
+        float32, on the CPU.
+        """
+        place = choose_device(self.device)
+        module = _prepared(model, self, place)
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        with torch.inference_mode():
+            if place.type == "cpu":
+                alone = len(batch) == 1 and batch.numel() < _SMALL
+                fine = module((batch.repeat(2, 1, 1, 1) if alone else batch).contiguous(memory_format=layout))
+                return fine[: len(batch)]  # type: ignore[no-any-return]
+            with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True, benchmark=False):
+                return module(batch.to(place, memory_format=layout)).cpu()  # type: ignore[no-any-return]
+
+
+class Trimmed(nn.Module):
+    """A generator that is given a halo and returns the result without it."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(B, C, H + 2r, W + 2r)`` to ``(B, C, s·H, s·W)``."""
+        trimmed: Any = getattr(self.generator, "trimmed", None)
+        if trimmed is not None:  # it knows how to leave out what is not needed, layer by layer
+            return trimmed(x)  # type: ignore[no-any-return]
+        edge = int(self.generator.receptive_radius) * int(self.generator.scale)  # type: ignore[arg-type]
+        return self.generator(x)[..., edge:-edge, edge:-edge]  # type: ignore[no-any-return]
+
+
+_kept: dict[tuple[str, float, str, Runtime], nn.Module] = {}
+
+
+def _prepared(model: Model, runtime: Runtime, place: torch.device) -> nn.Module:
+    """The module as the runtime wants it, made once per process."""
+    key = (model.sha256, model.realism, str(place), runtime)
+    if key not in _kept:
+        module = copy.deepcopy(model.module)
+        if runtime.precision == "bfloat16":
+            for part in module.modules():
+                if isinstance(part, (nn.Conv2d, nn.PReLU)):  # the skip stays what it is
+                    part.to(torch.bfloat16)
+        layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
+        _kept[key] = Trimmed(module.to(place, memory_format=layout)).eval()  # type: ignore[call-overload]
+    return _kept[key]

@@ -1,0 +1,201 @@
+"""Where a job's regions are computed: threads of this process, or the workers of a Dask cluster.
+
+Either way the graph is the same: one task that is the work, and one per region that applies it. Through the scheduler
+of a cluster go the work (a few kilobytes: paths, options, the name of the model) and, per region, a few numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from dask.base import compute
+from dask.delayed import delayed
+
+from geomedsr.adapters import Region
+from geomedsr.errors import InputError, OutputError
+from geomedsr.inference.stopping import Flight, Stopped
+
+#: How often a region whose worker died is tried elsewhere.
+_RETRIES = 2
+
+#: What a worker of a local cluster is given, in threads: its share of the cores is one.
+_THREADS = 1
+
+#: Told of each region that is stored, and of the largest deviation in it.
+Report = Callable[[Region, float | None], None]
+
+
+class Work(Protocol):
+    """Computes a region and stores it; picklable."""
+
+    def __call__(self, region: Region) -> float | None:
+        """Do it; returns the largest deviation."""
+
+
+class Scheduler(Protocol):
+    """Something that computes regions."""
+
+    #: How many at once.
+    count: int
+
+    def run(self, work: Work, regions: Sequence[Region], report: Report) -> None:
+        """Compute them all; raises the first error, with none being computed any more."""
+
+
+class Threads:
+    """Dask's threads on this machine."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def run(self, work: Work, regions: Sequence[Region], report: Report) -> None:
+        """See :class:`Scheduler`."""
+        flight = Flight()
+
+        def one(region: Region) -> None:
+            with flight():
+                deviation = work(region)
+                report(region, deviation)
+
+        store = delayed(one, pure=False)
+        try:
+            tasks = [store(r, dask_key_name=name) for name, r in zip(_names(len(regions)), regions, strict=True)]
+            compute(tasks, scheduler="threads", num_workers=self.count)
+        except Stopped as error:  # pragma: no cover - another thread's error comes first
+            raise KeyboardInterrupt from error
+        finally:
+            flight.stop()
+
+
+class Cluster:
+    """The workers of a ``dask.distributed`` client."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.count = max(1, sum(client.nthreads().values()))
+
+    def run(self, work: Work, regions: Sequence[Region], report: Report) -> None:
+        """See :class:`Scheduler`."""
+        from distributed import as_completed
+        from distributed.scheduler import KilledWorker
+
+        shared = delayed(_Constant(work), traverse=False, pure=False)()
+        store: Any = delayed(_apply, pure=False)
+        tasks = [store(shared, r, dask_key_name=name) for name, r in zip(_names(len(regions)), regions, strict=True)]
+        futures = dict(zip(self.client.compute(tasks, retries=_RETRIES), regions, strict=True))
+        try:
+            for future in as_completed(futures, loop=self.client.loop):
+                region = futures[future]
+                try:
+                    deviation = future.result()
+                except KilledWorker as error:
+                    raise OutputError(
+                        f"a region at column {region.window.col}, row {region.window.row} whose workers died "
+                        f"{_RETRIES + 1} times (of too little memory?)",
+                        "workers that live",
+                        "give them more memory, or smaller regions with --tile; the same command goes on",
+                    ) from error
+                report(region, deviation)
+                future.release()
+        finally:
+            self.client.cancel(list(futures))
+
+    def check_shared(self, folder: str) -> None:
+        """Raise an OutputError unless all workers see a folder of this machine."""
+        blind = [worker for worker, sees in self.client.run(os.path.isdir, folder).items() if not sees]
+        if blind:
+            raise OutputError(
+                f"the folder {os.path.dirname(folder)}, which the worker {blind[0]} does not see",
+                "a destination on a disk that all workers share",
+                "write to such a disk, or use the workers of one machine",
+            )
+
+
+class _Constant:
+    """A task that gives the work, so that each worker is handed it once."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+
+    def __call__(self) -> Work:
+        return self.work
+
+
+def _apply(work: Work, region: Region) -> float | None:
+    return work(region)
+
+
+def _names(count: int) -> list[str]:
+    """Names of tasks, in the order in which they should run: of tasks that are alike dask takes the last name first."""
+    job = uuid.uuid4().hex
+    return [f"geomedsr-{job}-{number:09d}" for number in reversed(range(count))]
+
+
+@contextmanager
+def scheduler(cluster: Any, threads: int) -> Iterator[Threads | Cluster]:
+    """The scheduler that a user names: see :func:`geomedsr.write`; without a name, an active client, or threads.
+
+    Raises:
+        InputError: no such cluster, or ``distributed`` is not installed.
+    """
+    client = active_client() if cluster is None else None
+    if client is not None:
+        yield Cluster(client)
+    elif cluster is None:
+        yield Threads(threads)
+    elif not isinstance(cluster, str) and hasattr(cluster, "submit"):
+        yield Cluster(cluster)
+    else:
+        with _connected(cluster) as client:
+            yield Cluster(client)
+
+
+def active_client() -> Any:
+    """The ``distributed.Client`` that the program has made current; None without one."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import default_client
+
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+@contextmanager
+def _connected(address: Any) -> Iterator[Any]:
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise InputError(
+            "--cluster without the package distributed", "it", "pip install 'geomedsr[cluster]'"
+        ) from error
+    kind, _, number = address.partition(":") if isinstance(address, str) else ("", "", "")
+    if kind == "local":
+        if not number.isdigit() or int(number) < 1:
+            raise InputError(f"the cluster {address!r}", "local:N with a number of processes", "write local:2")
+        with (
+            LocalCluster(
+                n_workers=int(number), threads_per_worker=_THREADS, dashboard_address=":0", silence_logs=50
+            ) as cluster,
+            Client(cluster, set_as_default=False) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(address, timeout="10s", set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"the cluster {address!r} ({' '.join(str(error).split())[:120]})",
+            "the address of a Dask scheduler such as tcp://host:8786, or local:N",
+            "check it, and that the scheduler runs",
+        ) from error
+    with client:
+        if not client.nthreads():
+            raise InputError(f"the cluster {address}, which has no workers", "at least one", "start some")
+        yield client

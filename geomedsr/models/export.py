@@ -1,0 +1,105 @@
+"""A model as an ONNX file, for those who deploy elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+import torch
+
+from geomedsr._version import __version__
+from geomedsr.errors import ModelError, OutputError
+from geomedsr.models.store import Model
+from geomedsr.outputs import exists, reason, unwritable
+
+#: The operator set: the first with all that torch's exporter emits for these networks, read by onnxruntime ≥ 1.17.
+OPSET = 18
+
+#: How far onnxruntime's result may be from torch's, on values of about 0 … 1.
+TOLERANCE = 1e-4
+
+#: Sizes that the file is checked at: neither is the one that it was traced with.
+_CHECKED = ((1, 40, 56), (3, 33, 17))
+
+
+def export_onnx(model: Model, path: str | os.PathLike[str], *, overwrite: bool = False) -> float:
+    """Write the generator as ONNX: input ``lr``, ``(batch, C, height, width)`` float32, normalised as geomedsr does
+    (see the metadata ``geomedsr``, the model's card); output ``sr``, ``(batch, C, s·height, s·width)``.
+
+    The observation operator is not part of it: block means or k-space are put right afterwards. Batch, height and width
+    are free. The file is checked against torch with onnxruntime, at sizes other than the one it was traced with.
+
+    Returns:
+        The largest difference from torch.
+
+    Raises:
+        ModelError: the packages are missing, or the file does not compute what torch does.
+        OutputError: the path is taken or cannot be written.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401 - torch's exporter uses it
+    except ImportError as error:
+        raise ModelError(f"no package {error.name}", "it, for ONNX", "pip install 'geomedsr[onnx]'") from error
+    target = Path(os.path.realpath(path))
+    if target.exists() and not overwrite:
+        raise exists(target)
+    card = model.descriptor
+    example = torch.rand(2, card.channels, 48, 64)
+    free = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
+    try:
+        partial = Path(tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)[1])
+    except OSError as error:
+        raise unwritable(target, reason(error)) from error
+    try:
+        with warnings.catch_warnings(), torch.inference_mode(False):
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                model.module,
+                (example,),
+                str(partial),
+                input_names=["lr"],
+                output_names=["sr"],
+                opset_version=OPSET,
+                dynamic_shapes=(free,),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        proto = onnx.load(partial)
+        facts = {**card.model_dump(mode="json"), "sha256": model.sha256, "realism": model.realism}
+        onnx.helper.set_model_props(proto, {"geomedsr": json.dumps(facts)})
+        proto.producer_name, proto.producer_version = "geomedsr", __version__
+        onnx.checker.check_model(proto, full_check=True)
+        onnx.save(proto, partial)
+        session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
+        worst = 0.0
+        for batch, height, width in _CHECKED:
+            image = torch.rand(batch, card.channels, height, width)
+            with torch.inference_mode():
+                wanted = model.module(image)
+            got = torch.from_numpy(session.run(["sr"], {"lr": image.numpy()})[0])
+            if got.shape != wanted.shape:
+                raise ModelError(f"an ONNX file that gives {tuple(got.shape)}", f"{tuple(wanted.shape)}", "report it")
+            worst = max(worst, float((got - wanted).abs().max()))
+        if worst > TOLERANCE:
+            raise ModelError(f"an ONNX file {worst:.2g} away from torch", f"at most {TOLERANCE:g}", "report it")
+        os.chmod(partial, 0o666 & ~_umask())
+        os.replace(partial, target)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise unwritable(target, reason(error)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return worst
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,132 @@
+"""Zarr stores: what xarray reads, what comes back as a scene, and how jobs end."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from affine import Affine
+from conftest import texture
+
+import geomedsr
+from geomedsr.adapters import open_sink
+from geomedsr.cli import main
+from geomedsr.errors import OutputError
+from geomedsr.inference.engine import plan
+
+pytest.importorskip("zarr")
+
+Raster = Callable[..., Path]
+
+
+@pytest.fixture
+def source(raster: Raster) -> Path:
+    array = texture(3, 330, 300)
+    array[:, :50] = 0
+
+    def edit(dataset: object) -> None:
+        dataset.update_tags(PLACE="coast")  # type: ignore[attr-defined]
+        dataset.set_band_description(2, "green")  # type: ignore[attr-defined]
+        dataset.scales, dataset.offsets = (1e-4,) * 3, (-0.1,) * 3  # type: ignore[attr-defined]
+
+    return raster(array, nodata=0, edit=edit)
+
+
+def test_xarray_reads_it_without_a_warning(source: Path, tiny: geomedsr.Model, tmp_path: Path) -> None:
+    sr = geomedsr.upscale(geomedsr.open(source), tiny)
+    out = tmp_path / "sr.zarr"
+    geomedsr.write(sr, out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        stored = xr.open_zarr(out, mask_and_scale=False)
+        masked = xr.open_zarr(out)
+    assert stored.image.dims == ("band", "y", "x")
+    np.testing.assert_array_equal(stored.image.values, sr.data.values[0])
+    assert masked.image.isnull().values[:, :200].all()
+    assert not masked.image.isnull().values[:, 200:].any()
+    assert stored.image.chunks == ((1, 1, 1), (1024, 296), (1024, 176))
+    affine = Affine.from_gdal(*map(float, stored.spatial_ref.attrs["GeoTransform"].split()))
+    assert affine == Affine(2.5, 0, 435730, 0, -2.5, 4179460)
+    assert stored.x.values[0] == 435731.25
+    assert stored.y.values[-1] == 4179460 - 330 * 10 + 1.25
+    assert "UTM zone 18N" in stored.spatial_ref.attrs["crs_wkt"]
+    assert stored.attrs["GEOMEDSR_MODEL"] == "tiny"
+    assert not any(tmp_path.glob(".*"))
+
+
+def test_it_opens_as_the_scene_that_was_written(source: Path, tiny: geomedsr.Model, tmp_path: Path) -> None:
+    sr = geomedsr.upscale(geomedsr.open(source), tiny)
+    geomedsr.write(sr, tmp_path / "sr.zarr")
+    again = geomedsr.open(tmp_path / "sr.zarr")
+    np.testing.assert_array_equal(again.data.values, sr.data.values)
+    np.testing.assert_array_equal(again.valid.values, sr.valid.values)
+    assert again.grid == sr.grid
+    assert [(b.name, b.scale, b.offset, b.nodata) for b in again.bands] == [
+        (b.name, b.scale, b.offset, b.nodata) for b in sr.bands
+    ]
+    assert again.tags[""]["PLACE"] == "coast"
+    checks = geomedsr.verify(source, tmp_path / "sr.zarr")
+    assert all(check.kept is not False for check in checks), checks
+    assert any("block" in check.promise and check.kept for check in checks)
+
+
+def test_masks_and_floats(tiny: geomedsr.Model, tmp_path: Path) -> None:
+    valid = np.ones((60, 50), bool)
+    valid[10:20] = False
+    array = texture(1, 60, 50, "float32")
+    sr = geomedsr.upscale(geomedsr.Scene.from_array(array, valid=valid[None]), tiny)
+    geomedsr.write(sr, tmp_path / "m.zarr")
+    again = geomedsr.open(tmp_path / "m.zarr")
+    np.testing.assert_array_equal(again.valid.values, sr.valid.values)
+    np.testing.assert_array_equal(again.data.values, sr.data.values)
+
+
+def test_a_stopped_job_goes_on(tiny: geomedsr.Model, tmp_path: Path) -> None:
+    sr = geomedsr.upscale(geomedsr.Scene.from_array(texture(1, 600, 300)), tiny, tile=256)
+    out = tmp_path / "sr.zarr"
+    sink = open_sink(sr, out)
+    regions = list(plan(sr.source, sink.block))  # type: ignore[attr-defined]
+    assert len(regions) == 6
+    for region in regions[:4]:
+        values = sr.source.read(region.frames, region.window)
+        sink.put(region, values, sr.source.valid(region.frames, region.window))
+    sink.release()
+    assert not out.exists()
+    assert geomedsr.write(sr, out).resumed == 4
+    np.testing.assert_array_equal(geomedsr.open(out).data.values, sr.data.values)
+
+
+def test_destinations(source: Path, tiny_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, words = tmp_path / "sr.zarr", ["--model", str(tiny_path), "--quiet"]
+    assert main(["upscale", str(source), str(out), *words]) == 0
+    assert main(["upscale", str(source), str(out), *words]) == 2
+    assert "which exists" in capsys.readouterr().err
+    assert main(["upscale", str(source), str(out), *words, "--overwrite"]) == 0
+    (tmp_path / "precious.zarr").mkdir()
+    assert main(["upscale", str(source), str(tmp_path / "precious.zarr"), *words, "--overwrite"]) == 2
+    assert "which is no Zarr store" in capsys.readouterr().err
+    assert main(["upscale", str(out), str(out), *words, "--overwrite"]) == 2
+    assert "the input itself" in capsys.readouterr().err
+    with pytest.raises(OutputError, match="a folder that exists"):
+        open_sink(geomedsr.open(source), tmp_path / "nowhere" / "a.zarr")
+
+
+@pytest.mark.filterwarnings("ignore:Failed to open Zarr store with consolidated metadata")
+def test_other_stores(tmp_path: Path) -> None:
+    """As rioxarray or another program leaves them: coordinates, no affine, two dimensions."""
+    values = texture(1, 30, 40)[0]
+    data = xr.DataArray(values, dims=("y", "x"), coords={"y": 100 - np.arange(30) * 2.0, "x": np.arange(40) * 2.0})
+    data.to_dataset(name="ndvi").to_zarr(tmp_path / "other.zarr", zarr_format=3, consolidated=False)
+    scene = geomedsr.open(tmp_path / "other.zarr")
+    np.testing.assert_array_equal(scene.data.values[0, 0], values)
+    assert scene.grid.affine == Affine(2, 0, -1, 0, -2, 101)
+
+
+def test_without_zarr_it_says_what_to_install(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("geomedsr_zarr.adapter._installed", lambda: False)
+    assert main(["upscale", str(source), str(tmp_path / "sr.zarr")]) == 2
+    assert "pip install 'geomedsr[zarr]'" in capsys.readouterr().err
