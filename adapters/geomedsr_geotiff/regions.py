@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import rasterio
 import rasterio.windows
+from affine import Affine
 from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 
 from geomedsr.grid import Window
 from geomedsr.sources import Array
-from geomedsr_geotiff.handles import gdal, unplaced
+from geomedsr_geotiff.handles import gdal
 from geomedsr_geotiff.tiff import OFFSETS, SIZES, Directory, Tiff
 
 #: Side of a block in pixels.
@@ -93,8 +94,9 @@ class Encoding:
         values = np.pad(values, [(0, 0), *more], mode="edge")
         mask = None if mask is None else np.pad(mask, more, mode="edge")
         _, height, width = values.shape
-        with gdal(GDAL_TIFF_INTERNAL_MASK=True), unplaced(), MemoryFile() as memory:
-            with memory.open(height=height, width=width, **self.profile) as dataset:
+        # Any place will do: without one rasterio warns, and to silence that is not safe among threads.
+        with gdal(GDAL_TIFF_INTERNAL_MASK=True), MemoryFile() as memory:
+            with memory.open(height=height, width=width, transform=Affine.scale(2), **self.profile) as dataset:
                 dataset.write(values)
                 if mask is not None:
                     dataset.write_mask(mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -24,6 +25,9 @@ TILES = (512, 384, 256, 128, 64)
 #: Activations of a network that are alive at once, as multiples of its widest layer's input and output; measured.
 _ALIVE = 2.2
 
+#: Bytes for each of a region's pixels: guesses and what conserving takes, band by band; copies of the values; measured.
+_PER_GUESS, _PER_VALUE = 28, 4
+
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -44,7 +48,7 @@ def size(text: str | int) -> int:
 
 @lru_cache(maxsize=64)
 def _widest(module: nn.Module, channels: int, side: int) -> int:
-    """Bytes of the widest layer's input and output, float32, for one image of ``side`` pixels."""
+    """Numbers in the widest layer's input and output, for one image of ``side`` pixels."""
     most = 0
 
     def seen(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -60,27 +64,52 @@ def _widest(module: nn.Module, channels: int, side: int) -> int:
     finally:
         for hook in hooks:
             hook.remove()
-    return 4 * most
+    return most
 
 
-def worker_bytes(model: Model, tile: int, bands: int, itemsize: int) -> int:
-    """What a worker holds at once, at most: a tile's activations, and a region's values on their way out."""
-    card = model.descriptor
-    network = _ALIVE * _widest(model.module, card.channels, tile + 2 * model.radius)
-    pixels = bands * (tile * card.scale) ** 2
-    return int(network + pixels * (12 + 4 * itemsize))
+@dataclass(frozen=True)
+class Need:
+    """What a worker of a model holds at once, at most: a tile's activations, and a region's values on their way out.
 
+    ``size`` is the bytes of an activation; ``bands`` and ``itemsize`` are the result's.
+    """
 
-def choose(model: Model, bands: int, itemsize: int, memory: int) -> tuple[int, int]:
-    """The side of a tile in input pixels, and how many workers, that fit: first all cores, then large tiles."""
-    most = cores()
-    for wanted in (most, 1):
-        for tile in TILES:
-            if BASE + wanted * worker_bytes(model, tile, bands, itemsize) <= memory:
-                return tile, wanted
-    return TILES[-1], 1
+    model: Model
+    size: int
+    bands: int
+    itemsize: int
 
+    @classmethod
+    def of(cls, model: Model, precision: str, bands: int, itemsize: int) -> Need:
+        """For a precision by name."""
+        return cls(model, 2 if precision == "bfloat16" else 4, bands, itemsize)
 
-def workers(model: Model, tile: int, bands: int, itemsize: int, memory: int) -> int:
-    """How many workers of such a tile fit; at least one."""
-    return max(1, min(cores(), (memory - BASE) // worker_bytes(model, tile, bands, itemsize)))
+    def worker(self, tile: int) -> int:
+        """Bytes, for a side of a tile in input pixels."""
+        card = self.model.descriptor
+        network = _ALIVE * self.size * _widest(self.model.module, card.channels, tile + 2 * self.model.radius)
+        pixels = (tile * card.scale) ** 2
+        together = self.bands if card.channels > 1 else 1
+        return int(network + pixels * (together * _PER_GUESS + self.bands * _PER_VALUE * self.itemsize))
+
+    def choose(self, shape: tuple[int, int], memory: int) -> tuple[int, int]:
+        """The side of a tile, and how many workers, that fit: all cores if any tile allows it, then the least time.
+
+        Time goes with the pixels computed, halos included, shared by the workers; at the end some of them wait for a
+        region of another, for half of its time on average. A tile larger than the scene has no use.
+        """
+        for wanted in (cores(), 1):
+            fitting = [tile for tile in TILES if BASE + wanted * self.worker(tile) <= memory]
+            if fitting:
+                return min(fitting, key=lambda tile: self._time(tile, shape, wanted)), wanted
+        return TILES[-1], 1
+
+    def workers(self, tile: int, memory: int) -> int:
+        """How many workers of such a tile fit; at least one."""
+        return max(1, min(cores(), (memory - BASE) // self.worker(tile)))
+
+    def _time(self, tile: int, shape: tuple[int, int], workers: int) -> float:
+        radius = self.model.radius  # the halo costs about half of its pixels, layers being trimmed
+        height, width = (n + -(-n // tile) * radius for n in shape)
+        largest = (min(tile, shape[0]) + radius) * (min(tile, shape[1]) + radius)
+        return height * width / workers + largest / 2

@@ -77,18 +77,19 @@ def upscale(
         raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
     _check(scene, model)
     card = model.descriptor
-    plan = _plan(scene, model, tile, memory)
     if card.value_scale == "physical":
         scene = scene.with_physical_range(*card.value_range)
+    runtime = Runtime.choose(model, device, precision, scene.dtype.itemsize)
+    tile, workers = _plan(scene, model, runtime, tile, memory)
     computed = tuple(i for i, b in enumerate(scene.bands) if b.kind == "continuous")
     source = UpscaledSource(
         scene=scene,
         model=model,
         computed=computed,
         nodata=output_nodata(scene),
-        tile=plan[0],
-        workers=plan[1],
-        runtime=Runtime.choose(model, device, precision, scene.dtype.itemsize),
+        tile=tile,
+        workers=workers,
+        runtime=runtime,
         conserve=conserve and card.operator != operators.Unconstrained.name,
         values=scene.values.select(computed),
     )
@@ -108,17 +109,17 @@ def upscale(
     )
 
 
-def _plan(scene: Scene, model: Model, tile: int | None, asked: int | str | None) -> tuple[int, int]:
+def _plan(scene: Scene, model: Model, runtime: Runtime, tile: int | None, asked: int | str | None) -> tuple[int, int]:
     """The side of a tile and the number of workers that memory allows."""
     most = budget.DEFAULT if asked is None else budget.size(asked)
-    bands, itemsize = len(scene.bands), scene.dtype.itemsize
+    need = budget.Need.of(model, runtime.precision, len(scene.bands), scene.dtype.itemsize)
     if tile is None:
-        tile, workers = budget.choose(model, bands, itemsize, most)
+        tile, workers = need.choose(scene.shape[2:], most)
         if scene.grid.planes:  # each slice in equal parts
             side = max(scene.shape[2:])
             tile = -(-side // -(-side // tile))
         return tile, workers
-    return tile, budget.workers(model, tile, bands, itemsize, most)
+    return tile, need.workers(tile, most)
 
 
 def output_nodata(scene: Scene) -> tuple[float | int | None, ...]:
@@ -223,34 +224,33 @@ class UpscaledSource:
             values=self.values.select(kept),
         )
 
-    def _network(self, frames: slice, coarse: Window) -> Array:
-        """The generator's output over a window of input pixels: normalised float32, ``(f, b, s·h, s·w)``."""
-        count = len(range(*frames.indices(self.shape[0])))
-        scale = self.scale
-        fine = np.empty((count, len(self.computed), coarse.height * scale, coarse.width * scale), np.float32)
-        for tile in _tiles(coarse, self.tile):
-            check()
-            row, col = (tile.row - coarse.row) * scale, (tile.col - coarse.col) * scale
-            part = fine[..., row : row + tile.height * scale, col : col + tile.width * scale]
-            part[...] = self._network_tile(frames, tile)
-        if not np.isfinite(fine).all():
-            raise ModelError(
-                f"output of the model {self.model.descriptor.name} that is not finite",
-                "numbers",
-                "give a --range that fits the scene, or use another model",
-            )
-        return fine
+    def _guesses(self, frames: slice, coarse: Window) -> Iterator[tuple[slice, Array]]:
+        """The generator's output over a window of input pixels: normalised float32, ``(f, b, s·h, s·w)``.
 
-    def _network_tile(self, frames: slice, coarse: Window) -> Array:
-        halo = self._seen.tensor(coarse.grown(self.model.radius), frames)
-        # One band at a time where they are independent: less memory, and faster, since it stays in the cache.
-        batch = halo.reshape(-1, 1, *halo.shape[2:]) if self.model.descriptor.channels == 1 else halo
-        parts = []
-        for one in batch:
-            parts.append(self.runtime(self.model, one[None]))
-            check()
-        fine = torch.cat(parts)
-        return fine.reshape(*halo.shape[:2], *fine.shape[2:]).numpy()
+        With its positions among the computed bands: one band after the other where they are independent (less memory,
+        and faster, since it stays in the cache), else all at once.
+        """
+        radius, scale = self.model.radius, self.scale
+        tiles = list(_tiles(coarse, self.tile))
+        halos = [self._seen.tensor(tile.grown(radius), frames) for tile in tiles]
+        count, bands = halos[0].shape[:2]
+        step = 1 if self.model.descriptor.channels == 1 else bands
+        for first in range(0, bands, step):
+            picks = slice(first, first + step)
+            fine = np.empty((count, step, coarse.height * scale, coarse.width * scale), np.float32)
+            for tile, halo in zip(tiles, halos, strict=True):
+                row, col = (tile.row - coarse.row) * scale, (tile.col - coarse.col) * scale
+                part = fine[..., row : row + tile.height * scale, col : col + tile.width * scale]
+                for frame in range(count):
+                    check()
+                    part[frame] = self.runtime(self.model, halo[frame : frame + 1, picks])[0].numpy()
+            if not np.isfinite(fine.sum(dtype=np.float64)):
+                raise ModelError(
+                    f"output of the model {self.model.descriptor.name} that is not finite",
+                    "numbers",
+                    "give a --range that fits the scene, or use another model",
+                )
+            yield picks, fine
 
     @property
     def _seen(self) -> Scene:
@@ -260,18 +260,23 @@ class UpscaledSource:
     def _to_stored(self, base: Array, frames: slice, coarse: Window) -> tuple[Array, float | None]:
         low, span = self.values.bounds(frames)
         nodata, limits = self.nodata[self.computed[0]], self.scene.bands[self.computed[0]].limits
-        if self._operator.reach == "frame" and self.conserve:
-            whole = Window(0, 0, self.scene.shape[3], self.scene.shape[2])
-            guess = torch.from_numpy(self._network(frames, whole)).double()
-            exact = self._operator.project(guess, self._seen.tensor(whole, frames).double(), self.scale).numpy()
-            rounded = unconserved(exact, low, span, self.dtype, nodata, limits)
-            error = torch.from_numpy(rounded - (exact * span + low))
-            deviation = float(central(self._operator.down(error, self.scale)).abs().max())
-            return _cut_window(rounded, coarse.scaled(self.scale)), deviation
-        fine = self._network(frames, coarse)
-        if not self.conserve:
-            return unconserved(fine, low, span, self.dtype, nodata, limits), None
-        return conserve(base, fine, span, self.scale, nodata, limits), None
+        whole = self._operator.reach == "frame" and self.conserve
+        around = Window(0, 0, self.scene.shape[3], self.scene.shape[2]) if whole else coarse
+        out = np.empty((*base.shape[:2], base.shape[2] * self.scale, base.shape[3] * self.scale), self.dtype)
+        deviations = []
+        for picks, fine in self._guesses(frames, around):
+            if whole:
+                given = self._seen.tensor(around, frames)[:, picks].double()
+                exact = self._operator.project(torch.from_numpy(fine).double(), given, self.scale).numpy()
+                rounded = unconserved(exact, low[:, picks], span[:, picks], self.dtype, nodata, limits)
+                error = torch.from_numpy(rounded - (exact * span[:, picks] + low[:, picks]))
+                deviations.append(float(central(self._operator.down(error, self.scale)).abs().max()))
+                out[:, picks] = _cut_window(rounded, coarse.scaled(self.scale))
+            elif self.conserve:
+                out[:, picks] = conserve(base[:, picks], fine, span[:, picks], self.scale, nodata, limits)
+            else:
+                out[:, picks] = unconserved(fine, low[:, picks], span[:, picks], self.dtype, nodata, limits)
+        return out, max(deviations, default=None)
 
     def _refuse_collision(self, stored: Array, valid: Array, coarse: Window) -> None:
         """Bands with nodata values of their own become one; a valid pixel may not already have that value."""

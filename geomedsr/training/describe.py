@@ -28,6 +28,7 @@ def describe(recipe: Recipe) -> Descriptor:
         operator=recipe.operator,
         adversarial=bool(recipe.adversarial and recipe.adversarial.steps),
         realism=recipe.realism,
+        precision=recipe.inference_precision,
         description=recipe.description,
         training_data=tuple(dict.fromkeys(Path(e.path).name for e in recipe.data.train)),
         licence=recipe.data.licence,

@@ -204,6 +204,7 @@ class Recipe(Part):
     realism: float = Field(default=0.0, ge=0, le=1)
     ema: float = Field(default=0.999, ge=0, lt=1)
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    inference_precision: Literal["float32", "bfloat16"] = "float32"
     device: str = "auto"
     log_every: int = Field(default=50, ge=1)
     validate_every: int = Field(default=1000, ge=1)

@@ -344,16 +344,18 @@ def test_workers_that_do_not_see_the_destination(
 
 
 def test_memory_chooses_tile_and_workers(tiny: geomedsr.Model, tmp_path: Path) -> None:
-    model = geomedsr.load_model("satellite-x4")
-    plans = [memory.choose(model, 4, 2, memory.size(text)) for text in ("600MiB", "1GiB", "1.5GiB", "8GiB")]
+    need = memory.Need.of(geomedsr.load_model("satellite-x4"), "float32", 4, 2)
+    plans = [need.choose((9000, 9000), memory.size(text)) for text in ("600MiB", "1GiB", "1.5GiB", "16GiB")]
     assert plans == sorted(plans)
     assert plans[-1][0] == max(memory.TILES)
-    tile, workers = memory.choose(model, 4, 2, memory.DEFAULT)
-    assert memory.BASE + workers * memory.worker_bytes(model, tile, 4, 2) <= memory.DEFAULT
+    tile, workers = need.choose((9000, 9000), memory.DEFAULT)
+    assert memory.BASE + workers * need.worker(tile) <= memory.DEFAULT
+    assert need.choose((700, 700), 2**34)[0] < max(memory.TILES)  # so that all workers have something to do
+    assert memory.Need.of(need.model, "bfloat16", 4, 2).worker(512) < need.worker(512)
     rrdb = geomedsr.load_model(
         save_tiny(tmp_path / "r.safetensors", architecture="rrdb", options={"width": 64, "growth": 32, "blocks": 1})
     )
-    assert memory.worker_bytes(rrdb, 256, 1, 2) > 3 * memory.worker_bytes(model, 256, 1, 2)
+    assert memory.Need.of(rrdb, "float32", 4, 2).worker(256) > 3 * need.worker(256)
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1GiB", "10MiB", "1e9", "nan"])
