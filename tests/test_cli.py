@@ -114,8 +114,8 @@ def test_info_tells_what_a_file_holds(capsys: pytest.CaptureFixture[str]) -> Non
 def test_models_lists_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     text = capsys.readouterr().out
-    assert "satellite-x4 1.1.0: ×4, any bands" in text
-    assert "ct-x2 1.0.0: ×2" in text
+    assert "satellite-x4 1.1.1: ×4, any bands" in text
+    assert "ct-x2 1.0.1: ×2" in text
     assert main(["models", "--json"]) == 0
     cards = json.loads(capsys.readouterr().out)
     found = {card["name"]: card["sha256"] for card in cards}

@@ -168,6 +168,23 @@ def active_client() -> Any:
 
 
 @contextmanager
+def _environment_kept() -> Iterator[None]:
+    """The environment as it was: a nanny sets OMP_NUM_THREADS and others for its workers, and leaves them set."""
+    import dask.config
+
+    names = list(dask.config.get("distributed.nanny.pre-spawn-environ", {}))
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
 def _connected(address: Any) -> Iterator[Any]:
     try:
         from distributed import Client, LocalCluster
@@ -180,6 +197,7 @@ def _connected(address: Any) -> Iterator[Any]:
         if not number.isdigit() or int(number) < 1:
             raise InputError(f"the cluster {address!r}", "local:N with a number of processes", "write local:2")
         with (
+            _environment_kept(),
             LocalCluster(
                 n_workers=int(number), threads_per_worker=_THREADS, dashboard_address=":0", silence_logs=50
             ) as cluster,

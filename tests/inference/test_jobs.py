@@ -74,6 +74,7 @@ def killed_and_resumed(scene: Path, folder: Path, expected: np.ndarray, moments:
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
         if out.exists():  # it was faster
+            kept = 0
             break
         assert len(stored(folder)) >= kept
         kept = len(stored(folder))
@@ -107,9 +108,13 @@ def test_killed_at_many_moments(
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stopped_it_says_how_to_go_on(scene_path: Path, tmp_path: Path, how: signal.Signals) -> None:
     out = tmp_path / "sr.tif"
-    process = started(scene_path, out, 2)
-    process.send_signal(how)
-    _, err = process.communicate(timeout=60)
+    for _ in range(5):  # on a busy machine the signal may come too late
+        process = started(scene_path, out, 2)
+        process.send_signal(how)
+        _, err = process.communicate(timeout=60)
+        if process.returncode != 0:
+            break
+        out.unlink()
     assert process.returncode == 130
     kept = len(stored(tmp_path))
     assert 2 <= kept < 16
@@ -161,6 +166,7 @@ def test_a_changed_input_starts_afresh(raster: Raster, tiny: geomedsr.Model, tmp
         assert geomedsr.write(sr, out.with_name("two.tif")).resumed == 2
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_arrays_in_memory_go_on_too(tiny: geomedsr.Model, tmp_path: Path) -> None:
     array = texture(1, 300, 300)
     sr = geomedsr.upscale(geomedsr.Scene.from_array(array), tiny, tile=128)
@@ -223,6 +229,15 @@ def test_a_thread_whose_job_was_stopped_ends_at_its_next_tile() -> None:
 
 
 # --- clusters -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True, scope="module")
+def environment() -> Iterator[None]:
+    """Nannies leave OMP_NUM_THREADS set, which other tests' processes would inherit."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")
@@ -293,6 +308,18 @@ def test_a_worker_that_dies_is_replaced(scene_path: Path, expected: np.ndarray, 
         thread.join(60)
     assert killed
     np.testing.assert_array_equal(geomedsr.open(out).data.values, expected)
+
+
+def test_a_local_cluster_leaves_the_environment_as_it_was(
+    raster: Raster, tiny: geomedsr.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    sr = geomedsr.upscale(geomedsr.open(raster(texture(1, 40, 40))), tiny)
+    geomedsr.write(sr, tmp_path / "sr.tif", cluster="local:1")
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+    assert "MKL_NUM_THREADS" not in os.environ
 
 
 def test_the_command_line_starts_processes(scene_path: Path, expected: np.ndarray, tmp_path: Path) -> None:
