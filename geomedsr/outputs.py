@@ -79,7 +79,9 @@ class Scratch:
     """A hidden folder beside the destination where the parts of a job gather, so that it can go on after a stop.
 
     On the destination's own file system, so that moving the result there is one step. Its name follows from the
-    destination's; what the job is lies in it. ``resumed`` tells that parts of the same job may be there.
+    destination's; what the job is lies in it, and the parts in a ``folder`` in it that is named after the job: a worker
+    that still writes for a job that was stopped cannot meddle with another. ``resumed`` tells that parts of the same
+    job may be there.
     """
 
     folder: Path
@@ -98,6 +100,7 @@ class Scratch:
         mark = hashlib.sha256(target.name.encode(errors="surrogateescape")).hexdigest()[:8]
         folder = target.parent / f".{target.name[:40]}.{mark}.part"
         job = _job(scene, options)
+        inner = folder / hashlib.sha256(json.dumps(job).encode()).hexdigest()[:8]
         try:
             _hold(folder, target)
             before = _read_json(folder / _JOB)
@@ -105,14 +108,22 @@ class Scratch:
                 for entry in folder.iterdir():
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
                 _write_json(folder / _JOB, job)
+            inner.mkdir(exist_ok=True)
+            for partial in inner.glob(".*.part"):  # begun when the job was stopped
+                partial.unlink()
         except OutputError:
             raise
         except OSError as error:
+            cls(inner).release()
             raise unwritable(target, error.strerror or str(error)) from error
+        except BaseException:
+            cls(inner).release()
+            raise
         if isinstance(before, dict) and before != job:
-            why = [text for part, text in _CHANGED.items() if before.get(part) != job[part]]
+            parts = [part for part in _CHANGED if before.get(part) != job[part]]
+            why = [_CHANGED[part] for part in parts if part != "options" or len(parts) == 1]  # these hold the others
             warnings.warn(f"{target.name} was begun with {', '.join(why)}: starting afresh", SceneWarning, stacklevel=3)
-        return cls(folder, before == job)
+        return cls(inner, before == job)
 
     def remember(self, name: str, make: Callable[[], Any]) -> Any:
         """What ``make`` gives when first asked, and the same (as JSON has it) when the job goes on."""
@@ -125,13 +136,13 @@ class Scratch:
 
     def release(self) -> None:
         """Leave everything for the same job to go on with."""
-        handle = _held.pop(self.folder, None)
+        handle = _held.pop(self.folder.parent, None)
         if handle is not None:
             os.close(handle)
 
     def discard(self) -> None:
         """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
         self.release()
 
 
@@ -164,6 +175,7 @@ def _job(scene: Scene, options: Mapping[str, str]) -> dict[str, str]:
     kept = {k: v for k, v in scene.provenance.items() if k not in ("GEOMEDSR_VERSION", "GEOMEDSR_SOURCE")}
     model = {k: v for k, v in kept.items() if k.startswith(("GEOMEDSR_MODEL", "GEOMEDSR_REALISM"))}
     stats = [(path, os.stat(path)) for path in sorted(scene.files) if os.path.isfile(path)]
+    stats += [(path, _newest(path)) for path in sorted(scene.files) if os.path.isdir(path)]
     held = scene.source
     while (inner := getattr(held, "scene", None) or getattr(held, "whole", None)) is not None:
         held = inner.source if isinstance(inner, Scene) else inner
@@ -175,6 +187,21 @@ def _job(scene: Scene, options: Mapping[str, str]) -> dict[str, str]:
         "options": (sorted(kept.items()), sorted(options.items()), scene.shape, str(scene.dtype), scene.source),
     }
     return {part: tokenize(value) for part, value in parts.items()}
+
+
+def _newest(folder: str) -> os.stat_result:
+    """What the newest file under a folder is: a Zarr store changes chunk by chunk."""
+    stats = [os.stat(os.path.join(where, name)) for where, _, names in os.walk(folder) for name in names]
+    return max(stats, key=lambda stat: stat.st_mtime_ns, default=os.stat(folder))
+
+
+def region_side(pixels: int, block: int = 512) -> int:
+    """The side of the regions that sinks store, for tiles that are so many output pixels wide.
+
+    Whole blocks; where there are several, an even number of them, so that overviews end where regions do.
+    """
+    blocks = -(-pixels // block)
+    return block if blocks == 1 else (blocks + blocks % 2) * block
 
 
 def _read_json(path: Path) -> Any:

@@ -6,18 +6,19 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import dask.array as da
 import numpy as np
 import torch
-import xarray as xr
 
 from geomedsr import padding
 from geomedsr.errors import InputError
 from geomedsr.grid import Grid, Window
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample
 from geomedsr.values import ValueScale
+
+if TYPE_CHECKING:
+    import xarray as xr  # slow to import, and of use only to those who look at pixels
 
 _NATIVE = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)] + [np.dtype("f4"), np.dtype("f8")]
 
@@ -89,7 +90,7 @@ class Scene:
         Raises:
             InputError: another number of axes, an empty array, or values that are not real numbers.
         """
-        array = getattr(array, "data", array) if isinstance(array, xr.DataArray) else array
+        array = getattr(array, "data", array) if hasattr(array, "dims") else array  # xarray's
         if array.ndim not in (2, 3, 4) or 0 in array.shape or np.dtype(array.dtype).kind not in "iuf":
             raise InputError(
                 f"an array of shape {tuple(array.shape)} and type {array.dtype}",
@@ -229,6 +230,9 @@ class Scene:
         return ", ".join(names[:20]) + (f" … {len(names)} in all" if len(names) > 20 else "")
 
     def _lazy(self, block: Any, dtype: np.dtype[Any]) -> xr.DataArray:
+        import dask.array as da
+        import xarray as xr
+
         frames, bands, height, width = self.shape
         side_y, side_x = self.source.block
         chunks = ((1,) * frames, (bands,), _split(height, side_y), _split(width, side_x))

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geomedsr.adapters import Contents
 from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
 from geomedsr.promises import Check
 from geomedsr.scene import Scene
-from geomedsr_dicom.checks import checks
-from geomedsr_dicom.contents import contents
-from geomedsr_dicom.frames import Frame
-from geomedsr_dicom.headers import looks_like_dicom, read_header
-from geomedsr_dicom.index import Series, index, walk
-from geomedsr_dicom.series import open_series, title
-from geomedsr_dicom.sink import SeriesSink, create_sink
+from geomedsr_dicom.files import looks_like_dicom, walk
+
+if TYPE_CHECKING:  # slow to import, and of no use for other formats
+    from geomedsr_dicom.index import Series
+    from geomedsr_dicom.sink import SeriesSink
 
 
 class DicomAdapter:
@@ -27,10 +25,17 @@ class DicomAdapter:
         """Whether the path is a DICOM image, or a folder with a DICOM file in it."""
         if os.path.isdir(path):
             return any(looks_like_dicom(file) for file in walk(path))
-        return os.path.isfile(path) and looks_like_dicom(path) and read_header(path) is not None
+        if not (os.path.isfile(path) and looks_like_dicom(path)):
+            return False
+        from geomedsr_dicom.headers import read_header
+
+        return read_header(path) is not None
 
     def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
         """The scene of the one usable series under a path, or of the one chosen by UID or number."""
+        from geomedsr_dicom.index import index
+        from geomedsr_dicom.series import open_series
+
         found = index(path)
         chosen = choose(path, found.series, series, force)
         if found.damaged:
@@ -52,15 +57,23 @@ class DicomAdapter:
 
     def contents(self, path: str) -> Contents:
         """The series under a path."""
+        from geomedsr_dicom.contents import contents
+
         return contents(path)
 
     def checks(self, source: Scene, result: Scene) -> list[Check]:
         """Promises about a derived series' headers."""
+        from geomedsr_dicom.checks import checks
+
         return checks(source, result)
 
     def can_write(self, scene: Scene, path: str) -> bool:
         """A series goes into a folder; one that is a single file may go into a ``.dcm``."""
-        ours = isinstance(scene.headers, tuple) and bool(scene.headers) and isinstance(scene.headers[0], Frame)
+        if not (isinstance(scene.headers, tuple) and scene.headers):
+            return False
+        from geomedsr_dicom.frames import Frame
+
+        ours = isinstance(scene.headers[0], Frame)
         suffix = os.path.splitext(path)[1].lower()
         return ours and (os.path.isdir(path) or suffix == ".dcm" or not re.fullmatch(r"\.[a-z]{1,5}", suffix))
 
@@ -69,6 +82,8 @@ class DicomAdapter:
         seed = options.pop("uid_seed", None)
         if options:
             raise OutputError(f"the option {min(options)} for DICOM", "uid_seed", "leave it out")
+        from geomedsr_dicom.sink import create_sink
+
         return create_sink(scene, path, overwrite, seed)
 
 
@@ -78,6 +93,8 @@ def choose(path: str, found: tuple[Series, ...], wanted: str | None, force: bool
     Raises:
         InputError: none, or several and no choice, or a choice that fits none or several.
     """
+    from geomedsr_dicom.series import title
+
     if wanted is not None:
         chosen = [s for s in found if wanted == s.uid or (wanted.isdecimal() and s.number == int(wanted))]
     else:

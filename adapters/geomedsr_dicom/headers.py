@@ -80,27 +80,6 @@ class Header:
         return (-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1) if signed else (0, 2**self.bits - 1)
 
 
-def looks_like_dicom(path: str) -> bool:
-    """Whether a file has the DICOM preamble, or begins as a data set without one does."""
-    bare = (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")
-    return begins_as_dicom(path) or _head(path)[:4] in bare
-
-
-def begins_as_dicom(path: str) -> bool:
-    """Whether a file has the DICOM preamble."""
-    return _head(path)[128:] == b"DICM"
-
-
-def _head(path: str) -> bytes:
-    if not os.path.isfile(path):  # a pipe would be waited for
-        return b""
-    try:
-        with open(path, "rb") as file:
-            return file.read(132)
-    except OSError:
-        return b""
-
-
 class Damaged(Exception):
     """A file that is, or was, DICOM, and cannot be read."""
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pydicom.uid import UID
 
 from geomedsr.stack import Stack
+from geomedsr_dicom.files import begins_as_dicom, looks_like_dicom, walk
 from geomedsr_dicom.frames import PHASES, Frame
 from geomedsr_dicom.headers import (
     CLASSES,
     Damaged,
     Header,
-    begins_as_dicom,
-    looks_like_dicom,
     read_image_header,
 )
 
@@ -93,18 +91,6 @@ def index(path: str) -> Index:
     series = [_series(uid, headers) for uid, headers in groups.items()]
     series.sort(key=lambda s: (s.folder, s.number if s.number is not None else 1 << 40, s.uid))
     return Index(tuple(series), others, foreign, damaged)
-
-
-def walk(path: str) -> Iterator[str]:
-    """The file itself, or every file under a folder, hidden ones left out, in a fixed order."""
-    if not os.path.isdir(path):
-        yield path
-        return
-    for folder, folders, files in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith("."):
-                yield os.path.join(folder, name)
 
 
 def _series(uid: str, headers: list[Header]) -> Series:

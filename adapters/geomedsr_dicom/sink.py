@@ -76,8 +76,10 @@ class SeriesSink:
             (self._folder / f"{region.key}.done").touch()
 
     def done(self) -> set[str]:
-        """Keys of the regions that are stored."""
-        return {p.name.removesuffix(".done") for p in self._folder.glob("*.done")}
+        """Keys of the regions that are stored: not those of slices that a job had moved when it was stopped."""
+        made, raw = any((self._folder / "series").glob("*.dcm")), any(self._folder.glob("*.raw"))
+        marks = self._folder.glob("*.done") if made or raw else ()
+        return {p.name.removesuffix(".done") for p in marks}
 
     def finish(self) -> None:
         """Write the multi-frame files, check that all is there, and move it to its final name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from geomedsr_dicom.frames import Frame
 _KEPT = 4
 
 _decoded: OrderedDict[tuple[str, int, int], Array] = OrderedDict()
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,10 @@ class SeriesSource:
             raise _unreadable(number, error.strerror or "no such file") from error
         key = (frame.path, frame.index, stamp)
         with quiet():
-            if key in _decoded:
-                _decoded.move_to_end(key)
-                return _decoded[key]
+            with _lock:
+                if key in _decoded:
+                    _decoded.move_to_end(key)
+                    return _decoded[key]
             try:
                 values = _decode(frame)
             except Exception as error:  # decoders raise whatever they like; some texts quote header values
@@ -94,9 +97,10 @@ class SeriesSource:
                 raise _unreadable(number, f"{values.shape} pixels of {values.dtype}, not as its header said")
             values = np.ascontiguousarray(values)
             values.flags.writeable = False
-            _decoded[key] = values
-            while len(_decoded) > _KEPT:
-                _decoded.popitem(last=False)
+            with _lock:
+                _decoded[key] = values
+                while len(_decoded) > _KEPT:
+                    _decoded.popitem(last=False)
             return values
 
 

@@ -7,6 +7,7 @@ import os
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 
 from geomedsr.grid import Window
+from geomedsr.outputs import region_side
 from geomedsr.sources import Array
 from geomedsr_geotiff.handles import gdal
 from geomedsr_geotiff.tiff import OFFSETS, SIZES, Directory, Tiff
@@ -157,7 +159,7 @@ class Tiling:
         """Regions that end where blocks do, and where a source's own do if that costs little."""
         wanted = max(block)
         common = math.lcm(wanted, BLOCK)
-        side = common if common <= _COMMON else -(-wanted // BLOCK) * BLOCK
+        side = region_side(common if common <= _COMMON else wanted, BLOCK)
         if side >= max(shape):
             side = BLOCK << cls(shape, BLOCK).overviews
         return cls(shape, side)
@@ -256,8 +258,13 @@ def pyramid(ground: Stage, encoding: Encoding, folder: Path, masked: bool) -> li
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that it is there whole, on the disk, or not at all."""
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    with open(partial, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:  # a full disk: leave room
+        with suppress(OSError):
+            partial.unlink()
+        raise

@@ -49,6 +49,8 @@ NAMES = {"cog": "COG", "gtiff": "GTiff", "png": "PNG", "jpeg": "JPEG"}
 #: What the image formats hold: types, and band counts.
 _IMAGES = {"PNG": ({"uint8", "uint16"}, {1, 2, 3, 4}), "JPEG": ({"uint8"}, {1, 3})}
 
+_JPEG_SIDE = 65_535
+
 _OPTIONS: dict[str, dict[str, Any]] = {"PNG": {"WRITE_METADATA_AS_TEXT": "YES"}, "JPEG": {"QUALITY": 95}}
 
 #: Files GDAL keeps beside a raster; those of a file that is replaced describe the old one.
@@ -93,7 +95,8 @@ class RasterSink:
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored."""
-        names = (p.name for p in self.scratch.folder.iterdir())
+        with self._io():
+            names = [p.name for p in self.scratch.folder.iterdir()]
         return {name.removesuffix(".tif") for name in names if name[0] == "f" and name.endswith(".tif")}
 
     def finish(self) -> None:
@@ -324,6 +327,8 @@ def _check_format(scene: Scene, driver: str) -> None:
         raise OutputError("bands of different nodata values", "one for all, as GeoTIFF has it", "select bands")
     if driver in _IMAGES and _needs_mask(scene):
         raise OutputError(f"a masked scene for {driver}", "a format with masks", "write a .tif")
+    if driver == "JPEG" and max(scene.shape[2:]) > _JPEG_SIDE:
+        raise OutputError(f"{max(scene.shape[2:])} pixels for JPEG", f"at most {_JPEG_SIDE}", "write a .tif")
     if driver in _IMAGES:
         types, counts = _IMAGES[driver]
         if str(scene.dtype) not in types or count not in counts:

@@ -7,6 +7,7 @@ of its files (blocks in the order of rows, each between its size and its last fo
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -126,6 +127,9 @@ class Tiff:
             link = first + count * entry_size
 
 
+#: Bytes of a result after which the disk is told to begin with them.
+_FLUSH = 32 << 20
+
 #: Gives the encoded block of a level (0 the finest), mask or image, by row and column of blocks.
 Blocks = Callable[[int, bool, int, int], bytes]
 
@@ -145,7 +149,7 @@ def fill(path: Path, blocks: Blocks) -> int:
         ]
         shapes = [image.blocks for image in tiff.images]
         tables = [{masks: _Table(tiff, directory) for masks, directory in parts} for parts in levels]
-        file.seek(0, 2)  # from here on nothing is read
+        flushed = file.seek(0, 2)  # from here on nothing is read
         for level in reversed(range(len(levels))):
             rows, cols = shapes[level]
             for index in range(rows * cols):
@@ -157,11 +161,21 @@ def fill(path: Path, blocks: Blocks) -> int:
                     file.write(block)
                     if framed:
                         file.write(block[-4:])
+                    if file.tell() - flushed > _FLUSH:
+                        flushed = _start_writing(file)
         total = file.tell()
         for group in tables:
             for table in group.values():
                 table.write()
         return total
+
+
+def _start_writing(file: BinaryIO) -> int:
+    """Let the system begin to write what is there to the disk, without waiting; how much that is."""
+    file.flush()
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return file.tell()
 
 
 class _Table:

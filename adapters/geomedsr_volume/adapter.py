@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.scene import Scene
-from geomedsr_volume.reader import SUFFIXES, open_volume, suffix_of
-from geomedsr_volume.sink import VolumeSink, create_sink
+from geomedsr_volume.names import SUFFIXES, suffix_of
+
+if TYPE_CHECKING:  # slow to import, and of no use for other formats
+    from geomedsr_volume.sink import VolumeSink
 
 
 class VolumeAdapter:
@@ -22,6 +24,8 @@ class VolumeAdapter:
         """The scene of a volume: a frame per slice along its third axis."""
         if series is not None:
             raise InputError(f"--series {series} for the volume {path}", "a DICOM series", "leave it out")
+        from geomedsr_volume.reader import open_volume
+
         return open_volume(path)
 
     def explain(self, path: str) -> GeomedsrError | None:
@@ -38,4 +42,6 @@ class VolumeAdapter:
         """A sink that ends as the file ``path``."""
         if options:
             raise OutputError(f"the option {min(options)} for a volume ({', '.join(SUFFIXES)})", "none", "leave it out")
+        from geomedsr_volume.sink import create_sink
+
         return create_sink(scene, path, overwrite)

@@ -24,8 +24,6 @@ from geomedsr.grid import Grid, Plane, Window
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
 
-SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd")
-
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
 
 
@@ -78,12 +76,6 @@ class VolumeSource:
         if len(bands) != 1:
             raise InputError(f"{len(bands)} bands of a volume", "the one that it has", "leave --bands out")
         return self
-
-
-def suffix_of(path: str) -> str | None:
-    """The volume suffix of a path, if it has one."""
-    name = os.path.basename(path).lower()
-    return next((s for s in sorted(SUFFIXES, key=len, reverse=True) if name.endswith(s)), None)
 
 
 def stamp_of(path: str) -> tuple[int, int]:

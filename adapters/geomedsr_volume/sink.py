@@ -19,7 +19,8 @@ from geomedsr.outputs import Scratch, exists, file_target, publish, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.stack import Stack
-from geomedsr_volume.reader import VolumeHeaders, suffix_of
+from geomedsr_volume.names import suffix_of
+from geomedsr_volume.reader import VolumeHeaders
 
 #: NIfTI header fields that say what a volume is, not how it lies; the others follow from the image.
 _NIFTI_KEPT = ("aux_file", "intent_code", "intent_name", "intent_p1", "intent_p2", "intent_p3", "cal_max", "cal_min")

@@ -54,12 +54,13 @@ class ZarrSource:
         """Stored values, ``(1, band, height, width)``."""
         end_row, end_col = window.stop
         place = slice(window.row, end_row), slice(window.col, end_col)
-        array = _opened(self.path, self.version, self.name)
         try:
-            if self.flat:
-                return np.asarray(array[place])[None, None]
-            return np.stack([np.asarray(array[(pick, *place)]) for pick in self.picks])[None]
-        except (OSError, ValueError, RuntimeError) as error:
+            array = _opened(self.path, self.version, self.name)
+            picked = [place] if self.flat else [(pick, *place) for pick in self.picks]
+            values = np.stack([np.asarray(array[where]) for where in picked])[None]
+            os.stat(os.path.join(self.path, "zarr.json"))  # chunks of a store that is gone read as its fill value
+            return values
+        except (OSError, EOFError, ValueError, KeyError, RuntimeError) as error:
             raise InputError(
                 f"{self.path}, which fails at columns {window.col}–{end_col}, rows {window.row}–{end_row}",
                 "a whole store",
@@ -129,7 +130,7 @@ def open_store(path: str) -> Scene:
         flat=image.ndim == 2,
         mask=MASK in dataset.data_vars,
     )
-    tags = json.loads(dataset.attrs.get("tags", "{}"))
+    tags = _tags(dataset.attrs.get("tags"))
     tags.setdefault("", {}).update({k: str(v) for k, v in dataset.attrs.items() if k.startswith("GEOMEDSR_")})
     return Scene(
         source=source,
@@ -140,6 +141,16 @@ def open_store(path: str) -> Scene:
         masked=source.mask,
         tags={ns: values for ns, values in tags.items() if values},
     )
+
+
+def _tags(text: Any) -> dict[str, dict[str, str]]:
+    """Ours, by namespace; other writers may mean something else by that name."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError):
+        return {}
+    ours = isinstance(found, dict) and all(isinstance(values, dict) for values in found.values())
+    return found if ours else {}
 
 
 def _band(attrs: dict[str, Any], index: int, nodata: float | int | None) -> Band:

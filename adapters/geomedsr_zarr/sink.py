@@ -55,10 +55,11 @@ class ZarrSink:
         with self._io():
             w = region.window
             place = slice(w.row, w.row + w.height), slice(w.col, w.col + w.width)
-            store = os.fspath(self._store)
+            store, version = os.fspath(self._store), os.stat(self._store / "zarr.json")
+            stamp = version.st_ino, version.st_mtime_ns  # another job's store may have had this path
             if self.mask:
-                _array(store, MASK)[place] = valid[0].any(0).astype(np.uint8)
-            _array(store, IMAGE)[(slice(None), *place)] = values[0]
+                _array(store, MASK, stamp)[place] = valid[0].any(0).astype(np.uint8)
+            _array(store, IMAGE, stamp)[(slice(None), *place)] = values[0]
             (self.scratch.folder / f"{region.key}.done").touch()
 
     def done(self) -> set[str]:
@@ -72,7 +73,9 @@ class ZarrSink:
                 if not self.overwrite:
                     raise exists(self.target)
                 _check_replaceable(self.target)
-                os.replace(self.target, self.scratch.folder / "old")
+                old = self.scratch.folder / "old"
+                shutil.rmtree(old, ignore_errors=True)
+                os.replace(self.target, old)
             os.replace(self._store, self.target)
         self.discard()
 
@@ -99,7 +102,7 @@ class ZarrSink:
 
 
 @lru_cache(maxsize=8)
-def _array(store: str, name: str) -> Any:
+def _array(store: str, name: str, stamp: tuple[int, int]) -> Any:
     return zarr.open_array(store, path=name, mode="r+")
 
 
@@ -137,8 +140,12 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> ZarrSink:
     sink = ZarrSink(target, scratch, overwrite, mask, side)
     try:
         with sink._io():
-            if not scratch.resumed or not (sink._store / IMAGE).exists():
-                _lay_out(scene, sink._store, mask)
+            if not sink._store.exists():
+                for mark in scratch.folder.glob("*.done"):  # of a store that was published
+                    mark.unlink()
+                made = scratch.folder / "new.zarr"
+                _lay_out(scene, made, mask)
+                os.replace(made, sink._store)
     except BaseException:
         scratch.discard()
         raise

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from geomedsr.adapters import Region, Sink, open_sink
 from geomedsr.devices import cores, keep_memory
+from geomedsr.errors import OutputError
 from geomedsr.grid import Window
 from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
 from geomedsr.inference.upscale import UpscaledSource, upscaled
@@ -76,16 +77,17 @@ def write(
                     deviations.append(deviation)
 
             if left:
-                _check_shared(chosen, sink)
+                _check_shared(chosen, scene, sink)
                 chosen.run(_Work(scene.source, sink, _threads(chosen)), left, report)
         sink.finish()
     except BaseException as error:
         kept = _kept(sink)
-        if kept:
-            sink.release()
-            error.add_note(f"{kept} of {len(regions)} regions are kept: the same command goes on from there")
-        else:
+        if kept == 0:
             sink.discard()
+        else:
+            sink.release()
+            count = "the" if kept is None else f"{kept} of {len(regions)}"
+            error.add_note(f"{count} regions are kept: the same command goes on from there")
         raise
     return Written(os.fspath(path), max(deviations, default=None), len(regions) - len(left), len(regions))
 
@@ -151,17 +153,19 @@ def _threads(chosen: Scheduler) -> int:
     return 1 if isinstance(chosen, Cluster) else max(1, cores() // chosen.count)
 
 
-def _check_shared(chosen: Scheduler, sink: Sink) -> None:
+def _check_shared(chosen: Scheduler, scene: Scene, sink: Sink) -> None:
     scratch = getattr(sink, "scratch", None)
     if isinstance(chosen, Cluster) and scratch is not None:
-        chosen.check_shared(os.fspath(scratch.folder))
+        sources = [file for file in scene.files if os.path.exists(file)]
+        chosen.check_shared(os.fspath(scratch.folder), sources)
 
 
-def _kept(sink: Sink) -> int:
+def _kept(sink: Sink) -> int | None:
+    """How many regions are stored; None if that cannot be told now, the disk having gone away."""
     try:
         return len(sink.done())
-    except OSError:  # a disk that went away
-        return 0
+    except (OSError, OutputError):
+        return None
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class Runtime:
             chosen = precision  # type: ignore[assignment]
         else:
             raise DeviceError(f"the precision {precision!r}", "float32 or bfloat16", "choose one of these")
-        return cls(device, chosen, chosen == "bfloat16" or itemsize <= 2)
+        return cls(str(place), chosen, chosen == "bfloat16" or itemsize <= 2)
 
     @property
     def words(self) -> str:

@@ -10,7 +10,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from dask.base import compute
@@ -81,7 +81,8 @@ class Cluster:
 
     def run(self, work: Work, regions: Sequence[Region], report: Report) -> None:
         """See :class:`Scheduler`."""
-        from distributed import as_completed
+        from distributed import CancelledError, as_completed
+        from distributed.comm.core import CommClosedError
         from distributed.scheduler import KilledWorker
 
         shared = delayed(_Constant(work), traverse=False, pure=False)()
@@ -96,24 +97,40 @@ class Cluster:
                 except KilledWorker as error:
                     raise OutputError(
                         f"a region at column {region.window.col}, row {region.window.row} whose workers died "
-                        f"{_RETRIES + 1} times (of too little memory?)",
+                        "time and again (of too little memory?)",
                         "workers that live",
                         "give them more memory, or smaller regions with --tile; the same command goes on",
                     ) from error
                 report(region, deviation)
                 future.release()
+        except (CancelledError, CommClosedError) as error:
+            raise OutputError(
+                "a cluster whose scheduler is gone", "one that answers", "start it again; the same command goes on"
+            ) from error
         finally:
-            self.client.cancel(list(futures))
+            with suppress(CancelledError, CommClosedError):
+                self.client.cancel(list(futures))
 
-    def check_shared(self, folder: str) -> None:
-        """Raise an OutputError unless all workers see a folder of this machine."""
+    def check_shared(self, folder: str, sources: Sequence[str]) -> None:
+        """Raise an OutputError unless all workers see a folder of this machine, or an InputError for sources."""
         blind = [worker for worker, sees in self.client.run(os.path.isdir, folder).items() if not sees]
         if blind:
             raise OutputError(
-                f"the folder {os.path.dirname(folder)}, which the worker {blind[0]} does not see",
+                f"the folder {os.path.dirname(os.path.dirname(folder))}, which the worker {blind[0]} does not see",
                 "a destination on a disk that all workers share",
                 "write to such a disk, or use the workers of one machine",
             )
+        for worker, hidden in self.client.run(_missing, list(sources)).items():
+            if hidden:
+                raise InputError(
+                    f"the source {hidden[0]}, which the worker {worker} does not see",
+                    "sources on a disk that all workers share, under the same path",
+                    "copy them to such a disk, or use the workers of one machine",
+                )
+
+
+def _missing(paths: list[str]) -> list[str]:
+    return [path for path in paths if not os.path.exists(path)]
 
 
 class _Constant:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -146,6 +146,9 @@ class UpscaledSource:
     conserve: bool
     values: ValueScale
 
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, part.name) for part in fields(self) if part.name != "workers")  # the same pixels
+
     @property
     def scale(self) -> int:
         """How many times finer."""
@@ -237,14 +240,19 @@ class UpscaledSource:
         step = 1 if self.model.descriptor.channels == 1 else bands
         for first in range(0, bands, step):
             picks = slice(first, first + step)
-            fine = np.empty((count, step, coarse.height * scale, coarse.width * scale), np.float32)
+            alone = count == len(tiles) == 1
+            shape = (count, step, coarse.height * scale, coarse.width * scale)
+            fine = np.empty((0,) if alone else shape, np.float32)
             for tile, halo in zip(tiles, halos, strict=True):
                 row, col = (tile.row - coarse.row) * scale, (tile.col - coarse.col) * scale
-                part = fine[..., row : row + tile.height * scale, col : col + tile.width * scale]
                 for frame in range(count):
                     check()
-                    part[frame] = self.runtime(self.model, halo[frame : frame + 1, picks])[0].numpy()
-            if not np.isfinite(fine.sum(dtype=np.float64)):
+                    made = self.runtime(self.model, halo[frame : frame + 1, picks]).numpy()
+                    if alone:
+                        fine = made
+                    else:
+                        fine[frame, :, row : row + tile.height * scale, col : col + tile.width * scale] = made[0]
+            if not _finite(fine):
                 raise ModelError(
                     f"output of the model {self.model.descriptor.name} that is not finite",
                     "numbers",
@@ -306,6 +314,12 @@ def upscaled(source: Source) -> UpscaledSource | None:
     while isinstance(source, CroppedSource):
         source = source.whole
     return source if isinstance(source, UpscaledSource) else None
+
+
+def _finite(values: Array) -> bool:
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum()  # quick; it may overflow
+    return bool(np.isfinite(total) or np.isfinite(values).all())
 
 
 def _tiles(window: Window, side: int) -> Iterator[Window]:

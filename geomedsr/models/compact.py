@@ -30,7 +30,7 @@ class ResidualBlock(nn.Module):
 
     def trimmed(self, x: torch.Tensor) -> torch.Tensor:
         """The same, two pixels less on each side."""
-        return _cropped(x, 2) + unpadded(self.second, F.relu(unpadded(self.first, x)))
+        return unpadded(self.second, unpadded(self.first, x).relu_()).add_(_cropped(x, 2))
 
 
 def unpadded(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
@@ -82,6 +82,7 @@ class Compact(nn.Module):
     def trimmed(self, x: torch.Tensor) -> torch.Tensor:
         """The same without the outermost ``receptive_radius`` input pixels, and without computing what only they need:
         each layer leaves out the pixels that lie beyond its reach. On tiles with a halo that saves half of its cost.
+        For inference: layers work in place.
         """
         shallow = unpadded(self.head, x.to(self.head.weight.dtype))
         deep = shallow
@@ -90,8 +91,4 @@ class Compact(nn.Module):
             deep = block.trimmed(deep)
         deep = deep + _cropped(shallow, 2 * len(self.body))
         detail = F.pixel_shuffle(unpadded(self.tail, deep), self.scale)
-        more = self.receptive_radius - 2 * (len(self.body) + 1)  # where the skip reaches further
-        detail = _cropped(detail, more * self.scale)
-        skip = self.skip(_cropped(x, self.receptive_radius - self.skip.reach))
-        fine: torch.Tensor = detail.to(x.dtype) + _cropped(skip, self.skip.reach * self.scale)
-        return fine
+        return detail.to(x.dtype).add_(self.skip.inner(_cropped(x, self.receptive_radius - self.skip.reach)))

@@ -52,7 +52,9 @@ def export_onnx(model: Model, path: str | os.PathLike[str], *, overwrite: bool =
     example = torch.rand(2, card.channels, 48, 64)
     free = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
     try:
-        partial = Path(tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)[1])
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
+        os.close(handle)
+        partial = Path(name)
     except OSError as error:
         raise unwritable(target, reason(error)) from error
     try:

@@ -39,7 +39,10 @@ class BicubicSkip(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, C, H, W)`` float to ``(B, C, s·H, s·W)``."""
+        return self.inner(F.pad(x, (self.reach,) * 4, mode="replicate"))
+
+    def inner(self, x: torch.Tensor) -> torch.Tensor:
+        """The same of the pixels that have all neighbours, ``(B, C, H + 4, W + 4)`` to ``(B, C, s·H, s·W)``."""
         batch, channels, height, width = x.shape
-        planes = F.pad(x.reshape(batch * channels, 1, height, width), (2, 2, 2, 2), mode="replicate")
-        fine = F.pixel_shuffle(F.conv2d(planes, self.kernel.to(x.dtype)), self.scale)
-        return fine.reshape(batch, channels, height * self.scale, width * self.scale)
+        fine = F.pixel_shuffle(F.conv2d(x.reshape(-1, 1, height, width), self.kernel.to(x.dtype)), self.scale)
+        return fine.reshape(batch, channels, *fine.shape[2:])

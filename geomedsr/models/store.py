@@ -56,7 +56,9 @@ class Model:
         return int(self.module.receptive_radius)  # type: ignore[arg-type]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return load_model, (self.path, self.realism if self.descriptor.adversarial else None)
+        shipped = available().get(self.descriptor.name)
+        found = self.descriptor.name if shipped and os.fspath(shipped.resolve()) == self.path else self.path
+        return _the_same, (found, self.realism if self.descriptor.adversarial else None, self.sha256)
 
     def __dask_tokenize__(self) -> tuple[str, float]:
         return self.sha256, self.realism
@@ -129,6 +131,22 @@ def load_model(name_or_file: str | os.PathLike[str], realism: float | None = Non
         raise ModelError(what, f"one of {sorted(available())} or a {_SUFFIX} file", "see `geomedsr models`")
     stat = path.stat()
     return _load(str(path.resolve()), realism, stat.st_mtime_ns, stat.st_size)
+
+
+def _the_same(name_or_file: str, realism: float | None, sha256: str) -> Model:
+    """A model in another process, from its own installation, or from the same path.
+
+    Raises:
+        ModelError: it is another one there.
+    """
+    model = load_model(name_or_file, realism)
+    if model.sha256 != sha256:
+        raise ModelError(
+            f"the model {name_or_file}, which is another file in this process",
+            "the same everywhere",
+            "install it there",
+        )
+    return model
 
 
 @lru_cache(maxsize=8)

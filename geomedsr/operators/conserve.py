@@ -19,6 +19,9 @@ import numpy as np
 
 from geomedsr.sources import Array
 
+#: Coarse pixels that are worked on at once, so that what is computed of them stays in a core's cache.
+_AT_ONCE = 1 << 14
+
 
 def conserve(
     base: Array,
@@ -34,7 +37,7 @@ def conserve(
         base: stored input values, ``(…, H, W)``. Where one is ``nodata`` itself or no number, its block holds
             nothing of use; no other block is touched.
         fine: the network's output, normalised float32, ``(…, s·H, s·W)``; only its deviations count.
-        span: stored units per normalised unit, broadcastable over ``base``.
+        span: stored units per normalised unit, ``(…, 1, 1)``.
         scale: ``s``.
         nodata: a stored value that no output pixel may take.
         limits: for integers, the values that may be used, where they are fewer than the type has. A block whose
@@ -45,6 +48,19 @@ def conserve(
         and stays within the type and the limits. Floats: block means are ``base`` within one ulp of the block's largest
         magnitude.
     """
+    rows = max(1, _AT_ONCE // base.shape[-1])
+    if base.shape[-2] <= rows:
+        return _conserve(base, fine, span, scale, nodata, limits)
+    out = np.empty(fine.shape, base.dtype)
+    for top in range(0, base.shape[-2], rows):
+        coarse, part = slice(top, top + rows), slice(top * scale, (top + rows) * scale)
+        out[..., part, :] = _conserve(base[..., coarse, :], fine[..., part, :], span, scale, nodata, limits)
+    return out
+
+
+def _conserve(
+    base: Array, fine: Array, span: Array, scale: int, nodata: float | int | None, limits: tuple[int, int] | None
+) -> Array:
     if base.dtype.kind == "f":
         return _conserve_float(base, fine, span, scale, nodata)
     low, high = limits or (int(np.iinfo(base.dtype).min), int(np.iinfo(base.dtype).max))

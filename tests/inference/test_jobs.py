@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def expected(scene_path: Path) -> np.ndarray:
 
 
 def stored(folder: Path) -> list[str]:
-    return sorted(p.name for p in folder.glob(".*.part/f*.tif"))
+    return sorted(p.name for p in folder.glob(".*.part/*/f*.tif"))
 
 
 def started(scene: Path, out: Path, count: int, *more: str) -> subprocess.Popen[str]:
@@ -73,8 +74,8 @@ def killed_and_resumed(scene: Path, folder: Path, expected: np.ndarray, moments:
         process = started(scene, out, moment)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
-        if out.exists():  # it was faster
-            kept = 0
+        if out.exists():  # it was faster; its folder may be there yet
+            kept = len(stored(folder))
             break
         assert len(stored(folder)) >= kept
         kept = len(stored(folder))
@@ -139,6 +140,7 @@ def test_nothing_stale_is_used(scene_path: Path, tiny: geomedsr.Model, tmp_path:
     out = tmp_path / "sr.tif"
     changes: list[tuple[str, Any, dict[str, Any]]] = [
         ("another model", tiny, {}),
+        ("another model", "satellite-x2", {}),
         ("other options", "satellite-x4", {"conserve": False}),
         ("other options", "satellite-x4", {"tile": 64}),
         ("another model", "satellite-x4", {"realism": 0.5}),
@@ -146,10 +148,47 @@ def test_nothing_stale_is_used(scene_path: Path, tiny: geomedsr.Model, tmp_path:
     for why, model, options in changes:
         begun(scene_path, out)
         sr = geomedsr.upscale(geomedsr.open(scene_path), model, **({"tile": 128} | options))
-        with pytest.warns(SceneWarning, match=f"sr.tif was begun with .*{why}.*: starting afresh"):
+        with pytest.warns(SceneWarning, match=f"sr.tif was begun with {why}: starting afresh"):
             assert geomedsr.write(sr, out).resumed == 0
         np.testing.assert_array_equal(geomedsr.open(out).data.values, sr.data.values)
         out.unlink()
+
+
+def test_what_changes_no_pixel_starts_nothing_afresh(scene_path: Path, tmp_path: Path) -> None:
+    begun(scene_path, tmp_path / "sr.tif", memory="700MiB")
+    sr = geomedsr.upscale(geomedsr.open(scene_path), "satellite-x4", tile=128, memory="4GiB")
+    assert geomedsr.write(sr, tmp_path / "sr.tif", workers=1).resumed == 3
+
+
+def test_a_worker_of_a_stopped_job_cannot_write_into_the_next_one(scene_path: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sr.tif"
+    before = geomedsr.upscale(geomedsr.open(scene_path), "satellite-x4", tile=128)
+    straggler = open_sink(before, out)
+    straggler.release()
+    with pytest.warns(SceneWarning, match="other options"):
+        sink = open_sink(geomedsr.upscale(geomedsr.open(scene_path), "satellite-x4", tile=128, conserve=False), out)
+    region = next(plan(before.source, straggler.block))  # type: ignore[attr-defined]
+    with pytest.raises(OutputError, match="No such file"):
+        straggler.put(region, *(np.ones((1, 1, 512, 512), kind) for kind in ("uint16", "bool")))
+    assert sink.done() == set()
+    sink.discard()
+
+
+def test_a_disk_that_goes_away_costs_no_region(
+    scene_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "sr.tif"
+    begun(scene_path, out)
+
+    def gone(self: Path) -> Any:
+        raise OSError(116, "Stale file handle")
+
+    sr = geomedsr.upscale(geomedsr.open(scene_path), "satellite-x4", tile=128)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", gone)
+        with pytest.raises(OutputError, match="Stale file handle"):
+            geomedsr.write(sr, out)
+    assert len(stored(tmp_path)) == 3
 
 
 def test_a_changed_input_starts_afresh(raster: Raster, tiny: geomedsr.Model, tmp_path: Path) -> None:
@@ -353,21 +392,33 @@ def test_bad_clusters(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_workers_that_do_not_see_the_destination(
-    scene_path: Path, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker elsewhere cannot be had here; the folder that they are asked for is one that is not there."""
-    from geomedsr.inference.schedulers import Cluster
+def test_a_worker_that_does_not_see_the_destination(scene_path: Path, tmp_path: Path) -> None:
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    alone = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(hidden)]
+    if not shutil.which("unshare") or subprocess.run([*alone, "true"], capture_output=True).returncode:
+        pytest.skip("no right to make a mount namespace here")
+    from distributed import Client, LocalCluster
 
-    seen = Cluster.check_shared
-    monkeypatch.setattr(Cluster, "check_shared", lambda self, folder: seen(self, f"{folder}-of-another-machine"))
-    sr = geomedsr.upscale(geomedsr.open(scene_path), "satellite-x4", tile=128)
-    with pytest.raises(OutputError, match=r"which the worker tcp://.* does not see, expected a destination on a disk"):
-        geomedsr.write(sr, tmp_path / "sr.tif", cluster=cluster)
-    assert list(tmp_path.iterdir()) == []
-
-
-# --- memory -------------------------------------------------------------------------------------------------------
+    dask = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-dashboard", "--no-nanny"]
+    with LocalCluster(n_workers=0, processes=True, dashboard_address=None) as cluster:
+        worker = subprocess.Popen(
+            [*alone, *dask, "--local-directory", str(tmp_path), cluster.scheduler_address],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            with Client(cluster) as client:
+                client.wait_for_workers(1, timeout=60)
+                sr = geomedsr.upscale(geomedsr.open(scene_path), "satellite-x4", tile=128)
+                with pytest.raises(
+                    OutputError, match=r"which the worker tcp://.* does not see, expected a destination"
+                ):
+                    geomedsr.write(sr, hidden / "out.tif", cluster=client)
+        finally:
+            worker.terminate()
+            worker.wait(30)
+    assert list(hidden.iterdir()) == []
 
 
 def test_memory_chooses_tile_and_workers(tiny: geomedsr.Model, tmp_path: Path) -> None:

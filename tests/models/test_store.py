@@ -33,6 +33,17 @@ def test_shipped_models_load_and_are_small() -> None:
         assert path.with_suffix(".md").exists()
 
 
+def test_another_file_elsewhere_is_refused(tiny_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(tiny_path.read_bytes())
+    data = pickle.dumps(load_model(path))
+    path.write_bytes(available()["satellite-x2"].read_bytes())
+    with pytest.raises(ModelError, match="another file in this process"):
+        pickle.loads(data)
+    shipped = load_model("satellite-x2")
+    assert shipped.path.encode() not in pickle.dumps(shipped)  # workers look for their own
+
+
 def test_a_model_is_pickled_as_its_file(tiny: Model) -> None:
     data = pickle.dumps(tiny)
     assert len(data) < 1000

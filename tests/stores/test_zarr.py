@@ -13,7 +13,7 @@ from conftest import texture
 import geomedsr
 from geomedsr.adapters import open_sink
 from geomedsr.cli import main
-from geomedsr.errors import OutputError
+from geomedsr.errors import InputError, OutputError
 from geomedsr.inference.engine import plan
 
 pytest.importorskip("zarr")
@@ -130,3 +130,38 @@ def test_without_zarr_it_says_what_to_install(
     monkeypatch.setattr("geomedsr_zarr.adapter._installed", lambda: False)
     assert main(["upscale", str(source), str(tmp_path / "sr.zarr")]) == 2
     assert "pip install 'geomedsr[zarr]'" in capsys.readouterr().err
+
+
+def test_stopped_after_the_store_got_its_name_it_is_made_again(
+    source: Path, tiny: geomedsr.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from geomedsr_zarr.sink import ZarrSink
+
+    sr, out = geomedsr.upscale(geomedsr.open(source), tiny), tmp_path / "sr.zarr"
+    with monkeypatch.context() as patch:
+        patch.setattr(ZarrSink, "discard", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            geomedsr.write(sr, out)
+    assert any(tmp_path.glob(".*.part/*/*.done"))  # marks of regions that are elsewhere now
+    geomedsr.write(sr, out, overwrite=True)
+    np.testing.assert_array_equal(geomedsr.open(out).data.values, sr.data.values)
+    assert not any(tmp_path.glob(".*"))
+
+
+def test_one_process_writes_different_stores_to_one_name(tiny: geomedsr.Model, tmp_path: Path) -> None:
+    out = tmp_path / "sr.zarr"
+    for array in (texture(1, 80, 80), texture(3, 100, 90).astype(np.float32) + 0.25):
+        sr = geomedsr.upscale(geomedsr.Scene.from_array(array), tiny)
+        geomedsr.write(sr, out, overwrite=True)
+        again = geomedsr.open(out)
+        assert again.dtype == array.dtype
+        np.testing.assert_array_equal(again.data.values, sr.data.values)
+
+
+def test_a_store_that_is_lost_while_it_is_read_is_no_zeros(source: Path, tiny: geomedsr.Model, tmp_path: Path) -> None:
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), tiny), tmp_path / "sr.zarr")
+    scene = geomedsr.open(tmp_path / "sr.zarr")
+    assert scene.source.read(slice(0, 1), geomedsr.Window(300, 800, 8, 8)).any()
+    (tmp_path / "sr.zarr").rename(tmp_path / "away")
+    with pytest.raises(InputError, match="which fails at columns 300–308"):
+        scene.source.read(slice(0, 1), geomedsr.Window(300, 800, 8, 8))
