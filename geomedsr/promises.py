@@ -271,12 +271,13 @@ def _limits(source: Scene, result: Scene) -> Check:
     limits = source.bands[0].limits
     if limits is None:
         return Check("values within the type", True)
-    low, high = float("inf"), -float("inf")
-    for frame in range(result.shape[0]):
-        whole = Window(0, 0, result.shape[3], result.shape[2])
-        values = result.source.read(slice(frame, frame + 1), whole)
+    low, high, least = float("inf"), -float("inf"), float(limits[0])
+    for frames, window in _pieces(source):
+        before = source.source.read(frames, window)
+        values = result.source.read(frames, window.scaled(result.shape[2] // source.shape[2]))
         low, high = min(low, float(values.min())), max(high, float(values.max()))
-    kept = limits[0] <= low and high <= limits[1]
+        least = min(least, float(before.min()))
+    kept = least <= low and high <= limits[1]
     return Check(promise, kept, f"{low:g} … {high:g} in {limits[0]} … {limits[1]}")
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import warnings
 
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.grid import Grid
+from geomedsr.grid import Grid, Window
 from geomedsr.scene import Band, Scene
 from geomedsr_dicom.derive import stated
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.index import Series
 from geomedsr_dicom.source import SeriesSource
+
+#: No scanner reconstructs less: air is -1000, and 12 bits begin at -1024.
+LEAST_HU = -1024
 
 
 def open_series(series: Series, force: bool = False) -> Scene:
@@ -27,17 +30,20 @@ def open_series(series: Series, force: bool = False) -> Scene:
     paddings = {f.padding for f in frames}
     padding = next(iter(paddings)) if len(paddings) == 1 else None
     one_line, one_value = len(set(lines)) == 1, padding is not None and padding[0] == padding[1]
+    source = SeriesSource(frames, header.size, header.dtype)
+    unit, (low, high) = units(series, frames), header.limits
+    least = _undeclared(source) if unit == "HU" and paddings == {None} else None
     band = Band(
         name=series.modality,
         nodata=padding[0] if padding and one_value else None,
         scale=lines[0][0] if one_line else 1.0,
         offset=lines[0][1] if one_line else 0.0,
-        units=units(series, frames),
+        units=unit,
         interpretation="gray",
-        limits=header.limits,
+        limits=(low if least is None else max(low, least), high),
     )
     return Scene(
-        source=SeriesSource(frames, header.size, header.dtype),
+        source=source,
         grid=Grid(header.size, planes=tuple(f.plane for f in frames)),
         bands=(band,),
         name=title(series),
@@ -48,6 +54,22 @@ def open_series(series: Series, force: bool = False) -> Scene:
         headers=frames,
         provenance=stated(header.derivation),
     )
+
+
+def _undeclared(source: SeriesSource) -> int | None:
+    """The stored value in all corners of a CT's first slice, where it is lower than any tissue's or the air's.
+
+    It is padding that no header tells of. As the least that a result may hold it stays what it is, pixel by pixel, and
+    nothing overshoots below it.
+    """
+    first, (height, width) = source.frames[0], source.size
+    try:
+        edges = [source.read(slice(0, 1), Window(col, row, 1, 1)) for row in (0, height - 1) for col in (0, width - 1)]
+    except InputError:  # told when the slice is read in earnest
+        return None
+    found = {int(edge.item()) for edge in edges}
+    value = found.pop()
+    return value if not found and value * first.slope + first.intercept < LEAST_HU else None
 
 
 def refuse(series: Series, force: bool) -> None:

@@ -1,4 +1,4 @@
-"""Random changes of a patch: turns, flips, a line through its values, sharpness, zoom."""
+"""Random changes of a patch: turns, flips, a line through its values, sharpness, zoom, a scanner's padding."""
 
 from __future__ import annotations
 
@@ -16,8 +16,22 @@ ZOOM_REACH = 3
 
 
 @dataclass(frozen=True)
+class Circle:
+    """The edge of a round field of view: outside, pixels hold ``value``.
+
+    ``(row, col)`` is the centre, from the patch's, in pixels; blocks of ``step × step`` pixels are padding together.
+    """
+
+    value: float
+    row: float
+    col: float
+    radius: float
+    step: int
+
+
+@dataclass(frozen=True)
 class Change:
-    """One draw: quarter turns, a flip, ``gain · z + offset``, what :func:`sharpen` and :func:`zoomed` are told."""
+    """One draw: quarter turns, a flip, ``gain · z + offset``, and what sharpen, zoomed and padded are told."""
 
     turn: int = 0
     flip: bool = False
@@ -25,9 +39,10 @@ class Change:
     offset: float = 0.0
     sharpness: float = 0.0
     zoom: float = 1.0
+    padding: Circle | None = None
 
     def move(self, patch: torch.Tensor) -> torch.Tensor:
-        """All but sharpness and zoom, on an image ``(C, H, W)``, fine or coarse."""
+        """All but sharpness, zoom and padding, on an image ``(C, H, W)``, fine or coarse."""
         patch = torch.rot90(patch, self.turn, (1, 2))
         if self.flip:
             patch = patch.flip(2)
@@ -40,13 +55,16 @@ class Augment(Part):
     ``sharpness`` lists amounts ``a``, one drawn for each patch: the high-resolution image becomes
     ``z + a · (z − blur(z))``, with a 3 × 3 binomial blur, so that −1 is that blur itself, 0 changes nothing and
     positive ones sharpen. ``zoom`` resamples half of the patches, before they are made coarse, by a factor between two
-    numbers. Both stand for the kernels, scanners and spacings that the training data do not hold.
+    numbers. Both stand for the kernels, scanners and spacings that the training data do not hold. ``padding`` lists
+    normalised values, one of which fills what lies outside a round field of view on a quarter of the patches: scanners
+    write such values, not all say so, and their edge must not ring.
     """
 
     gain: tuple[float, float] = (1.0, 1.0)
     offset: float = Field(default=0.0, ge=0)
     sharpness: tuple[float, ...] = Field(default=(), max_length=8)
     zoom: tuple[float, float] = (1.0, 1.0)
+    padding: tuple[float, ...] = Field(default=(), max_length=8)
 
     @model_validator(mode="after")
     def _ordered(self) -> Augment:
@@ -62,8 +80,21 @@ class Augment(Part):
             return 1.0
         return float(np.exp(rng.uniform(*np.log(self.zoom))))
 
-    def draw(self, rng: np.random.Generator, zoom: float = 1.0) -> Change:
-        """A random change, of a zoom that is known."""
+    def draw_padding(self, rng: np.random.Generator, size: int, scale: int) -> Circle | None:
+        """A random edge through a patch of ``size`` pixels; none for most patches.
+
+        In half of the cases it follows the coarse pixels, as in a scan that is coarse by itself.
+        """
+        if not self.padding or rng.integers(4):
+            return None
+        value = self.padding[int(rng.integers(len(self.padding)))]
+        radius, angle = size * rng.uniform(1.5, 4), rng.uniform(0, 2 * np.pi)
+        away = radius - size * rng.uniform(-0.3, 0.6)
+        step = scale if rng.integers(2) else 1
+        return Circle(value, float(away * np.sin(angle)), float(away * np.cos(angle)), float(radius), step)
+
+    def draw(self, rng: np.random.Generator, zoom: float = 1.0, padding: Circle | None = None) -> Change:
+        """A random change, of a zoom and a padding that are known."""
         lined = bool(rng.integers(2))
         gain = float(np.exp(rng.uniform(*np.log(self.gain))))
         offset = float(rng.uniform(-self.offset, self.offset))
@@ -75,6 +106,7 @@ class Augment(Part):
             offset=offset if lined else 0.0,
             sharpness=level,
             zoom=zoom,
+            padding=padding,
         )
 
 
@@ -99,3 +131,18 @@ def zoomed(fine: torch.Tensor, factor: float, side: int) -> torch.Tensor:
     large = F.interpolate(fine, size=(height, width), mode="bicubic", antialias=True, align_corners=False)
     row, col = (height - side) // 2, (width - side) // 2
     return large[..., row : row + side, col : col + side]
+
+
+def padded(fine: torch.Tensor, change: Change, margin: int) -> torch.Tensor:
+    """The image with its circle's padding, such that the value is right after :meth:`Change.move`.
+
+    ``(B, C, H, W)`` float, square, a patch with ``margin`` pixels around it.
+    """
+    circle = change.padding
+    if circle is None:
+        return fine
+    side = fine.shape[-1]
+    place = torch.arange(side) - margin
+    centre = (torch.div(place, circle.step, rounding_mode="floor") + 0.5) * circle.step - (side / 2 - margin)
+    outside = torch.hypot(centre[:, None] - circle.row, centre[None, :] - circle.col) > circle.radius
+    return fine.masked_fill(outside, (circle.value - change.offset) / change.gain)

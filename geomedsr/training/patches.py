@@ -16,7 +16,7 @@ from geomedsr.errors import RecipeError
 from geomedsr.grid import Window
 from geomedsr.padding import read_reflected
 from geomedsr.scene import Scene
-from geomedsr.training.augment import ZOOM_REACH, Augment, Change, sharpen, zoomed
+from geomedsr.training.augment import ZOOM_REACH, Augment, Change, padded, sharpen, zoomed
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -86,11 +86,12 @@ class Patches(Dataset[Pair]):
                 "at least one scene, and patches that the scale divides",
                 "correct them",
             )
-        if self.chain.reduction.whole and self.augment.zoom != (1.0, 1.0):
+        odd = "zoom" if self.augment.zoom != (1.0, 1.0) else "padding" if self.augment.padding else None
+        if self.chain.reduction.whole and odd:
             raise RecipeError(
-                f"augment.zoom for frames that are reduced whole ({self.chain.reduction.kind})",
+                f"augment.{odd} for frames that are reduced whole ({self.chain.reduction.kind})",
                 "a reduction of patches, such as block-mean",
-                "leave zoom out",
+                f"leave {odd} out",
             )
         for scene in self.scenes:
             if min(whole(scene, scale).height, whole(scene, scale).width) < size:
@@ -137,7 +138,7 @@ class Patches(Dataset[Pair]):
             int(rng.integers(frames)),
             slice(band, band + 1) if self.channels == 1 else slice(0, bands),
             Window(col, row, side, side),
-            self.augment.draw(rng, zoom),
+            self.augment.draw(rng, zoom, self.augment.draw_padding(rng, self.size, self.scale)),
             self.chain.draw(rng),
         )
 
@@ -156,6 +157,7 @@ class Patches(Dataset[Pair]):
             around = zoomed(around, change.zoom, self.size + 2 * around_patch)
         if blur:
             around = sharpen(around, change.sharpness)[..., 1:-1, 1:-1]
+        around = padded(around, change, margin)
         fine = around[..., margin:-margin, margin:-margin] if margin else around
         if self.share and float((fine > self.above).float().mean()) < self.share:
             return None

@@ -123,6 +123,26 @@ def test_padding_is_no_data(series: Series) -> None:
     assert geomedsr.open(series(1, "range", edit=span)).valid.values[..., :3].sum() == 0
 
 
+def test_padding_that_no_header_tells_is_the_least_of_a_result(series: Series) -> None:
+    def corners(value: int, count: int = 4) -> Callable[[Dataset, int], None]:
+        def pad(ds: Dataset, i: int) -> None:
+            values = pixels(seed=i)
+            for row, col in [(0, 0), (0, -1), (-1, 0), (-1, -1)][:count]:
+                values[row, col] = value
+            ds.PixelData = values.tobytes()
+
+        return pad
+
+    def least(name: str, **changes: Any) -> tuple[int, int] | None:
+        return geomedsr.open(series(1, name, **changes)).bands[0].limits
+
+    assert least("padded", edit=corners(-2000)) == (-2000, 32767)
+    assert geomedsr.open(series(1, "seen", edit=corners(-2000))).valid.values.all()  # its value is what the file says
+    assert least("three", edit=corners(-2000, 3)) == (-32768, 32767)
+    assert least("air", edit=corners(0)) == (-32768, 32767)  # -1024 HU
+    assert least("mr", modality="MR", edit=corners(-2000)) == (-32768, 32767)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -278,6 +278,22 @@ def test_what_lies_under_padding_changes_nothing(tmp_path: Path, ct_model: Model
     np.testing.assert_array_equal(*results)
 
 
+def test_padding_that_no_header_tells_stays_as_it_is(series: Series, tmp_path: Path) -> None:
+    def pad(ds: Dataset, i: int) -> None:
+        values = pixels(seed=i)
+        values[np.hypot(*np.mgrid[-9.5:10, -11.5:12]) > 11] = -2000
+        ds.PixelData = values.tobytes()
+
+    source = series(2, edit=pad)
+    out = upscale(source, tmp_path / "out", geomedsr.load_model("ct-x2"))
+    for name in ("0001.dcm", "0002.dcm"):
+        result, before = stored(out / name), stored(source / f"{int(name[:4]) - 1:03d}.dcm")
+        padded = (before == -2000).repeat(2, 0).repeat(2, 1)
+        assert (result[padded] == -2000).all()
+        assert result[~padded].min() > -1500  # the edge does not ring far
+    assert broken(source, out) == []
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 1), (2, 3)])
 @pytest.mark.parametrize("kind", ["ct", "mr"])
 def test_tiny_slices(tmp_path: Path, size: tuple[int, int], kind: str, request: pytest.FixtureRequest) -> None:

@@ -17,7 +17,7 @@ from geomedsr.degradations import BlockMean, GaussianPSF, KSpaceCrop, PoissonGau
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.scene import Band
 from geomedsr.training import Augment, Patches, Recipe, load_recipe
-from geomedsr.training.augment import Change, zoomed
+from geomedsr.training.augment import Change, Circle, padded, zoomed
 from geomedsr.training.data import batches, split, training_scenes, validation_scenes
 from geomedsr.training.patches import Draw
 from geomedsr.training.validation import Validation
@@ -224,3 +224,34 @@ def test_a_scene_too_small_for_a_zoom_is_drawn_as_it_is() -> None:
 def test_zoom_is_refused_where_frames_are_reduced_whole() -> None:
     with pytest.raises(RecipeError, match=r"augment\.zoom .*k-space-crop"):
         Patches([Scene.from_array(texture(1, 64, 64))], 32, 2, [KSpaceCrop()], augment=Augment(zoom=(0.5, 1)))
+
+
+def test_padding_lies_outside_a_circle_with_its_value_in_a_quarter_of_the_patches() -> None:
+    scene = Scene.from_array(texture(1, 160, 160))
+    augment = Augment(padding=(-7.0,), gain=(0.5, 2.0), offset=0.3)
+    patches = Patches([scene], 32, 2, augment=augment, length=200)
+    steps = []
+    for fine, coarse in (patches[i] for i in range(200)):
+        torch.testing.assert_close(coarse, BLOCK.down(fine[None], 2)[0])
+        outside = fine[0] < -6
+        if outside.any():
+            torch.testing.assert_close(fine[0][outside], torch.full_like(fine[0][outside], -7.0))
+            steps.append(bool(((coarse > -6.99) & (coarse < -0.5)).any()))  # mixed pixels on the edge
+    assert 30 < len(steps) < 70
+    assert 0.3 < sum(steps) / len(steps) < 0.7
+
+
+def test_a_circle_is_where_it_says() -> None:
+    circle = Circle(value=-1.0, row=10.0, col=0.0, radius=8.0, step=1)
+    image = padded(torch.zeros(1, 1, 24, 24), Change(padding=circle), margin=4)[0, 0]
+    inside = np.argwhere(image.numpy() == 0)
+    centre = 11.5 + 10, 11.5  # of the 16 pixels within the margin, 10 pixels down
+    assert (np.hypot(*(inside - centre).T) <= 8).all()
+    assert len(inside) == sum(np.hypot(r - centre[0], c - centre[1]) <= 8 for r in range(24) for c in range(24))
+    coarse = padded(torch.zeros(1, 1, 24, 24), Change(padding=replace(circle, step=4)), margin=4)[0, 0]
+    assert torch.equal(coarse, coarse[::4, ::4].repeat_interleave(4, 0).repeat_interleave(4, 1))
+
+
+def test_padding_is_refused_where_frames_are_reduced_whole() -> None:
+    with pytest.raises(RecipeError, match=r"augment\.padding .*k-space-crop"):
+        Patches([Scene.from_array(texture(1, 64, 64))], 32, 2, [KSpaceCrop()], augment=Augment(padding=(0.0,)))
