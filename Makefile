@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint bench bench-peers clean
 demo: .venv/demo       ## Upscale the shipped samples into demo/
 	$(BIN)/python examples/demo.py
 	$(BIN)/python examples/demo_medical.py
@@ -24,7 +24,14 @@ bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA
 	$(BIN)/geomedsr evaluate --model mr-x2 $(call references,mr-x2,$(DATA),mr_thigh)
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/speed_series.py
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/large.py 2048 4096
 	$(BIN)/python benchmarks/training.py $(DATA)
+	$(if $(DATA),$(BIN)/python benchmarks/precision.py $(DATA))
+
+bench-peers: .venv/peers-env ## The same work by opensr-utils and MONAI
+	.venv/peers-env/bin/python benchmarks/peers.py joint
+	.venv/peers-env/bin/python benchmarks/peers.py shipped 1024
 
 # A recipe's validation scenes under DATA, or the shipped sample.
 references = $(if $(DATA),configs/$(1).yaml data=$(2),examples/$(3))
@@ -35,8 +42,14 @@ references = $(if $(DATA),configs/$(1).yaml data=$(2),examples/$(3))
 
 # One stamp per set of tools: the project is installed in place, its extras by need.
 .venv/demo .venv/bench .venv/test .venv/lint: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)vgg,$(if $(filter bench,$(@F)),demo$(comma)evaluate,$(@F)))]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)vgg,$(if $(filter bench,$(@F)),demo$(comma)evaluate$(comma)cluster,$(@F)))]"
 	touch $@
+
+# They need an environment of their own; torchvision does not import beside torch 2.13, and is not needed.
+.venv/peers-env: .venv/bin/python
+	$(BIN)/python -m venv $@
+	$@/bin/pip install -q -c constraints.txt -e . opensr-utils==2.1.0 monai==1.6.1
+	$@/bin/pip uninstall -q -y torchvision
 
 comma := ,
 

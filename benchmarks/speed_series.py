@@ -3,8 +3,8 @@
     python benchmarks/speed_series.py [SLICES]
 
 The shipped slices are repeated as a series of that length. Bare: the generator alone on the same normalised slices,
-one per core, without halo, nothing read, rounded or written. Memory: the process's peak for the whole series and for a
-tenth of it. Look at the load first: beside another process these figures mean nothing.
+one per core, in the same precision, without halo, nothing read, rounded or written. Memory: the process's peak for the
+whole series and for a tenth of it. Look at the load first: beside another process these figures mean nothing.
 """
 
 import os
@@ -18,9 +18,12 @@ from pathlib import Path
 
 import pydicom
 import torch
+from measure import conditions
+from torch import nn
 
 import geomedsr
 from geomedsr.devices import keep_memory
+from geomedsr.inference.runtime import Runtime, _prepared
 
 SAMPLE = Path(__file__).parents[1] / "examples/ct_abdomen"
 
@@ -45,11 +48,13 @@ def bare(folder: Path, count: int) -> float:
     model = geomedsr.load_model("ct-x2")
     scene = geomedsr.open(folder).with_physical_range(*model.descriptor.value_range)
     tensors = [scene.tensor(frames=slice(i, i + 1)) for i in range(count)]
+    runtime = Runtime.choose(model, "cpu", None, scene.dtype.itemsize)
+    module: nn.Module = _prepared(model, runtime, torch.device("cpu")).generator  # type: ignore[assignment]
 
     def one(tensor: torch.Tensor) -> None:
         torch.set_num_threads(1)
         with torch.inference_mode():
-            model.module(tensor)
+            module(tensor.contiguous(memory_format=torch.channels_last))
 
     started = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -74,7 +79,7 @@ print("seconds", time.perf_counter() - started, "peak", resource.getrusage(resou
 
 def main(count: int) -> None:
     """Print a Markdown table."""
-    load = os.getloadavg()[0]
+    machine = conditions()
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         few, many = max(1, count // 10), count
@@ -84,7 +89,7 @@ def main(count: int) -> None:
         for n, folder in folders.items():
             seconds[n], peaks[n] = whole(folder, root / f"out{n}")
         network = (network + bare(folders[few], few)) / 2
-    print(f"512 × 512 int16, ct-x2; {os.cpu_count()} cores, load before the run {load:.1f}\n")
+    print(f"512 × 512 int16, ct-x2; {machine}\n")
     print("| | slices per second | of the bare network | peak memory, MiB |\n|---|---|---|---|")
     print(f"| bare network, one slice per core | {1 / network:.2f} | 100% | |")
     for n in (few, many):

@@ -1,0 +1,152 @@
+"""What the benchmarks share: a scene to work on, a process watched from outside, the network alone."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import geomedsr
+from geomedsr import Model, Scene
+from geomedsr.devices import cores
+from geomedsr.inference.runtime import _prepared
+from geomedsr.inference.upscale import upscaled
+
+SAMPLE = Path(__file__).parents[1] / "examples/sentinel2_coast/reference.tif"
+
+#: The installed command.
+GEOMEDSR = str(Path(sys.executable).with_name("geomedsr"))
+
+#: Sides of the windows that the network alone is given, the fastest in trials: with all threads, and one per core.
+ALL, EACH = 512, 256
+
+
+def sample(side: int, path: Path) -> None:
+    """The shipped Sentinel-2 reference, 4 bands of uint16, mirrored up to ``side × side`` pixels, as a GeoTIFF."""
+    scene = geomedsr.open(SAMPLE)
+    stored = scene.data.values[0]
+    pads = [(0, 0), (0, max(0, side - stored.shape[1])), (0, max(0, side - stored.shape[2]))]
+    geomedsr.write(Scene.from_array(np.pad(stored, pads, mode="reflect")[:, :side, :side], bands=scene.bands), path)
+
+
+def timed(action: Callable[[], object]) -> float:
+    """Seconds."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def bare(path: Path, model: Model, precision: str) -> list[Callable[[], object]]:
+    """Ways to run the network alone on a scene's values: no halo, nothing read, conserved or written.
+
+    One window after the other with all threads, and a window for each core with one thread; the fastest counts.
+    """
+    scene = geomedsr.open(path)
+    source = upscaled(geomedsr.upscale(scene, model, precision=precision).source)
+    assert source is not None
+    trimmed = _prepared(model, source.runtime, torch.device("cpu"))
+    module: nn.Module = trimmed.generator  # type: ignore[assignment]
+    values = scene.tensor()[0]
+    groups = values.split(model.descriptor.channels)
+
+    def windows(side: int) -> list[torch.Tensor]:
+        return [window for group in groups for row in group.split(side, 1) for window in row.split(side, 2)]
+
+    def run(threads: int, window: torch.Tensor) -> None:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        with torch.inference_mode():
+            module(window[None].contiguous(memory_format=torch.channels_last))
+
+    def each_with_all() -> None:
+        for window in windows(ALL):
+            run(cores(), window)
+
+    def all_with_one() -> None:
+        with ThreadPoolExecutor(cores()) as pool:
+            list(pool.map(lambda window: run(1, window), windows(EACH)))
+
+    return [each_with_all, all_with_one]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Seconds; the peak resident memory of a process and its children, and its most scratch space, in MiB."""
+
+    seconds: float
+    memory: float
+    scratch: float
+
+
+def watched(words: Sequence[str], out: Path, **environment: str) -> Figures:
+    """Run a command that makes the file ``out``; scratch is all that it has in ``out``'s folder besides it at the end.
+
+    Raises:
+        RuntimeError: it fails.
+    """
+    memory, most, before = 0, 0, _bytes(out.parent)
+    done = threading.Event()
+    started = time.perf_counter()
+    child = subprocess.Popen(words, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+
+    def watch() -> None:
+        nonlocal memory, most
+        while not done.wait(0.1):
+            memory = max(memory, resident(child.pid))
+            most = max(most, _bytes(out.parent))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    status = child.wait()
+    seconds = time.perf_counter() - started
+    done.set()
+    watcher.join()
+    if status:
+        raise RuntimeError(f"{' '.join(words)}: exit status {status}")
+    return Figures(seconds, memory / 2**20, max(0, most - before - out.stat().st_size) / 2**20)
+
+
+def _bytes(folder: Path) -> int:
+    """What a folder holds on disk: of sparse files what they take, of files that grow not what is kept for them."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            stat = path.stat()
+            total += min(stat.st_size, stat.st_blocks * 512)
+        except OSError:  # it is gone by now
+            continue
+    return total
+
+
+def resident(pid: int) -> int:
+    """Bytes of a process and its descendants; 0 where /proc is not."""
+    try:
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        children = {child for task in tasks for child in (task / "children").read_text().split()}
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
+
+
+def conditions() -> str:
+    """The machine, in words; look at the load: beside another process the figures mean nothing."""
+    name = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), "CPU")
+    flags = " ".join(line for line in _cpuinfo() if line.startswith("flags"))
+    fast = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if flag in flags.split()]
+    return f"{cores()} cores ({name}, {fast[0] if fast else '-'}), load before the run {os.getloadavg()[0]:.1f}"
+
+
+def _cpuinfo() -> list[str]:
+    try:
+        return Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []
