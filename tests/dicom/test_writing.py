@@ -353,6 +353,25 @@ def test_a_series_that_goes_on_has_the_uids_it_began_with(series: Series, tmp_pa
     )
 
 
+def test_stopped_after_the_series_got_its_name_it_can_be_made_again(
+    series: Series, tmp_path: Path, ct_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from geomedsr_dicom.sink import SeriesSink
+
+    def killed(self: SeriesSink) -> None:
+        self.release()  # as the system does
+        raise KeyboardInterrupt
+
+    sr = geomedsr.upscale(geomedsr.open(series(3)), ct_model)
+    with monkeypatch.context() as patch:
+        patch.setattr(SeriesSink, "discard", killed)
+        with pytest.raises(KeyboardInterrupt):
+            geomedsr.write(sr, tmp_path / "out")
+    assert geomedsr.write(sr, tmp_path / "out", overwrite=True).resumed == 0
+    assert broken(tmp_path / "in", tmp_path / "out") == []
+    assert not any(tmp_path.glob(".*"))
+
+
 def test_destinations(series: Series, tmp_path: Path, ct_model: Model) -> None:
     source = series(2)
     sr = geomedsr.upscale(geomedsr.open(source), ct_model)

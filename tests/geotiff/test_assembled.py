@@ -15,6 +15,7 @@ from rasterio.enums import Resampling
 from rio_cogeo.cogeo import cog_validate
 
 import geomedsr
+from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import OutputError
 from geomedsr.grid import Window
@@ -233,3 +234,9 @@ def test_formats_refuse_what_they_cannot_hold(tmp_path: Path) -> None:
     scene = Scene.from_array(texture(1, 40, 40))
     with pytest.raises(OutputError, match="the option nonsense for a raster"):
         geomedsr.write(scene.crop(Window(0, 0, 20, 20)), tmp_path / "a.tif", nonsense=1)
+
+
+def test_what_jpeg_cannot_hold_is_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"got 70000 pixels for JPEG, expected at most 65535"):
+        open_sink(Scene.from_array(np.zeros((1, 8, 70000), np.uint8)), tmp_path / "wide.jpg")
+    assert not any(tmp_path.iterdir())
