@@ -11,6 +11,7 @@ from torch import nn
 
 from geomedsr.devices import cores
 from geomedsr.errors import InputError
+from geomedsr.inference.runtime import SMALL
 from geomedsr.models import Model
 from geomedsr.outputs import region_side
 
@@ -96,24 +97,26 @@ class Need:
         together = self.bands if card.channels > 1 else 1
         return int(network + pixels * (together * _PER_GUESS + self.bands * _PER_VALUE * self.itemsize))
 
-    def choose(self, shape: tuple[int, int], memory: int) -> tuple[int, int]:
+    def choose(self, shape: tuple[int, int], memory: int, whole: bool = False) -> tuple[int, int]:
         """The side of a tile, and how many workers, that fit: all cores if any tile allows it, then the least time.
 
         Time goes with the pixels computed, halos included, shared by the workers; at the end some of them wait for a
-        region of another, for half of its time on average. A tile larger than the scene has no use.
+        region of another, for half of its time on average, unless regions are ``whole`` frames whatever the tile is.
+        A tile larger than the scene has no use; a very small one is computed twice (see ``runtime``).
         """
         for wanted in (cores(), 1):
             fitting = [tile for tile in TILES if BASE + wanted * self.worker(tile) <= memory]
             if fitting:
-                return min(fitting, key=lambda tile: self._time(tile, shape, wanted)), wanted
+                return min(fitting, key=lambda tile: self._time(tile, shape, wanted, whole)), wanted
         return TILES[-1], 1
 
     def workers(self, tile: int, memory: int) -> int:
         """How many workers of such a tile fit; at least one."""
         return max(1, min(cores(), (memory - BASE) // self.worker(tile)))
 
-    def _time(self, tile: int, shape: tuple[int, int], workers: int) -> float:
+    def _time(self, tile: int, shape: tuple[int, int], workers: int, whole: bool) -> float:
         radius = self.model.radius  # the halo costs about half of its pixels, layers being trimmed
         height, width = (n + -(-n // tile) * radius for n in shape)
         largest = (min(tile, shape[0]) + radius) * (min(tile, shape[1]) + radius)
-        return height * width / workers + largest / 2
+        twice = 2 if (min(tile, *shape) + 2 * radius) ** 2 * self.model.descriptor.channels < SMALL else 1
+        return twice * (height * width / workers + (0 if whole else largest / 2))

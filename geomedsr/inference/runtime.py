@@ -20,7 +20,7 @@ from geomedsr.models import Model
 Precision = Literal["float32", "bfloat16"]
 
 #: torch gives a single image of up to 20 480 numbers to a kernel other than oneDNN's.
-_SMALL = 1 << 15
+SMALL = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Runtime:
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         with torch.inference_mode():
             if place.type == "cpu":
-                alone = len(batch) == 1 and batch.numel() < _SMALL
+                alone = len(batch) == 1 and batch.numel() < SMALL
                 fine = module((batch.repeat(2, 1, 1, 1) if alone else batch).contiguous(memory_format=layout))
                 return fine[: len(batch)]  # type: ignore[no-any-return]
             with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True, benchmark=False):

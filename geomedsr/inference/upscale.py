@@ -114,7 +114,7 @@ def _plan(scene: Scene, model: Model, runtime: Runtime, tile: int | None, asked:
     most = budget.DEFAULT if asked is None else budget.size(asked)
     need = budget.Need.of(model, runtime.precision, len(scene.bands), scene.dtype.itemsize)
     if tile is None:
-        tile, workers = need.choose(scene.shape[2:], most)
+        tile, workers = need.choose(scene.shape[2:], most, whole=bool(scene.grid.planes))
         if scene.grid.planes:  # each slice in equal parts
             side = max(scene.shape[2:])
             tile = -(-side // -(-side // tile))

@@ -465,3 +465,9 @@ def test_a_corner_of_a_huge_scene(tiny: geomedsr.Model, raster: Raster, tmp_path
     assert sr.shape == (1, 1, 800_000, 800_000)
     corner = sr.data[0, 0, -64:, -64:].compute().values
     np.testing.assert_array_equal(corner.reshape(16, 4, 16, 4).mean((1, 3)), array[0, -16:, -16:])
+
+
+def test_slices_are_not_cut_into_small_tiles() -> None:
+    series = geomedsr.open(Path(__file__).parents[2] / "examples/ct_abdomen")
+    source: Any = geomedsr.upscale(series, "ct-x2").source
+    assert source.tile >= 256
