@@ -26,8 +26,10 @@ bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA
 	$(BIN)/python benchmarks/speed_series.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/large.py 2048 4096
+	$(BIN)/python benchmarks/stopping.py
 	$(BIN)/python benchmarks/training.py $(DATA)
 	$(if $(DATA),$(BIN)/python benchmarks/precision.py $(DATA))
+	$(if $(DATA),$(BIN)/python benchmarks/edges.py $(DATA))
 
 bench-peers: .venv/peers-env ## The same work by opensr-utils and MONAI
 	.venv/peers-env/bin/python benchmarks/peers.py joint

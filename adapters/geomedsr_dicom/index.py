@@ -11,12 +11,7 @@ from pydicom.uid import UID
 from geomedsr.stack import Stack
 from geomedsr_dicom.files import begins_as_dicom, looks_like_dicom, walk
 from geomedsr_dicom.frames import PHASES, Frame
-from geomedsr_dicom.headers import (
-    CLASSES,
-    Damaged,
-    Header,
-    read_image_header,
-)
+from geomedsr_dicom.headers import CLASSES, Damaged, Header, read_image_header
 
 
 @dataclass(frozen=True)

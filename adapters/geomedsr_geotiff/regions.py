@@ -156,7 +156,7 @@ class Tiling:
 
     @classmethod
     def of(cls, shape: tuple[int, int], block: tuple[int, int]) -> Tiling:
-        """Regions that end where blocks do, and where a source's own do if that costs little."""
+        """Regions that end where blocks do, an even number of them; and where a source's own do if that fits."""
         wanted = max(block)
         common = math.lcm(wanted, BLOCK)
         side = region_side(common if common <= _COMMON else wanted, BLOCK)
