@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from measure import GEOMEDSR, conditions, sample
@@ -24,7 +25,8 @@ def main(side: int = 2048) -> None:
         sample(side, path)
         for wait in AFTER:
             words = [GEOMEDSR, "upscale", str(path), f"{folder}/out{wait}.tif", "--quiet"]
-            child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+            heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # background jobs of a shell ignore it
+            child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, preexec_fn=heeding)
             time.sleep(wait)
             started = time.perf_counter()
             child.send_signal(signal.SIGINT)

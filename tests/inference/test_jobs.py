@@ -59,12 +59,19 @@ def stored(folder: Path) -> list[str]:
 def started(scene: Path, out: Path, count: int, *more: str) -> subprocess.Popen[str]:
     """The command line at work, with so many regions stored."""
     command = [sys.executable, "-m", "geomedsr.cli", "upscale", str(scene), str(out), *OPTIONS, *more]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding_interrupts
+    )
     deadline = time.monotonic() + 120
     while len(stored(out.parent)) < count and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return process
+
+
+def heeding_interrupts() -> None:
+    """A shell starts background jobs, and so a suite that is one, with Ctrl-C ignored, which children inherit."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def killed_and_resumed(scene: Path, folder: Path, expected: np.ndarray, moments: list[int]) -> tuple[int, int]:
