@@ -12,7 +12,6 @@ Arrays here are ``(frame, band, y, x)``; ``scale`` is ``s``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -153,35 +152,34 @@ def _conserve_int(base: Array, fine: Array, span: Array, scale: int, low: Array,
     real: Any = np.float32 if small else np.float64
     whole: Any = np.int32 if small else np.int64
     span = np.asarray(span, real)
-    mean = _block_mean(fine, scale, real)
+    planes = np.empty((scale * scale, *base.shape), real)  # one after the other in memory, which is much faster
+    for plane, phase in zip(planes, _phases(scale), strict=True):
+        plane[...] = fine[phase]
+    mean = planes.sum(0) / real(scale * scale)
 
-    largest: Array = np.full(base.shape, -np.inf, real)
-    smallest: Array = np.full(base.shape, np.inf, real)
-    for phase in _phases(scale):
-        np.maximum(largest, fine[phase], out=largest)
-        np.minimum(smallest, fine[phase], out=smallest)
+    largest, smallest = planes.max(0), planes.min(0)
     up, down = _room(base, high, real), _room(low, base, real)
     factor = span * np.minimum(_shrink((largest - mean) * span, up), _shrink((mean - smallest) * span, down))
 
-    rounded: list[Array] = [np.zeros(base.shape, whole)]
     running: Array = np.zeros(base.shape, real)
-    for phase in list(_phases(scale))[:-1]:
-        running += (fine[phase] - mean) * factor
-        rounded.append(np.floor(running + real(0.5)).astype(whole))
-    rounded.append(rounded[0])  # the deviations sum to zero
-    deviations = [after - before for before, after in pairwise(rounded)]
+    deviations = np.zeros(planes.shape, whole)
+    for plane, deviation in zip(planes[:-1], deviations[:-1], strict=True):
+        plane -= mean
+        plane *= factor
+        running += plane
+        np.floor(np.add(running, real(0.5), out=plane), out=plane)
+        deviation[...] = plane
+    deviations[1:] -= deviations[:-1].copy()  # of the rounded sums; the last is 0, so they sum to zero
 
     # Float rounding in the running sum can, very rarely, push a deviation past the room that is left.
-    over = np.maximum.reduce(deviations).astype(real) > up
-    under = -np.minimum.reduce(deviations).astype(real) > down
-    flat = over | under
+    flat = (deviations.max(0).astype(real) > up) | (-deviations.min(0).astype(real) > down)
+    if flat.any():
+        deviations[:, flat] = 0
+    # 64-bit sums may pass through wrap-around; the result lies within the type, so it is exact.
+    deviations += base.astype(whole) if base.dtype != np.uint64 else base.view(np.int64)
     out = np.empty(fine.shape, base.dtype)
-    carrier: Array = base.astype(whole) if base.dtype != np.uint64 else base.view(np.int64)
-    for phase, deviation in zip(_phases(scale), deviations, strict=True):
-        if flat.any():
-            deviation = np.where(flat, 0, deviation)
-        # 64-bit sums may pass through wrap-around; the result lies within the type, so it is exact.
-        out[phase] = (carrier + deviation).astype(base.dtype)
+    for deviation, phase in zip(deviations, _phases(scale), strict=True):
+        out[phase] = deviation
     return out
 
 
