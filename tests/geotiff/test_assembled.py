@@ -21,7 +21,7 @@ from geomedsr.errors import OutputError
 from geomedsr.grid import Window
 from geomedsr.scene import Band, Scene
 from geomedsr_geotiff import tiff
-from geomedsr_geotiff.regions import BLOCK, BlockReader, Encoding, Tiling
+from geomedsr_geotiff.regions import BLOCK, BlockReader, Encoding, Tiling, open_level
 
 Raster = Callable[..., Path]
 
@@ -108,6 +108,33 @@ def test_the_same_pixels_and_overviews_as_gdals_own_of_whole_blocks(case: str, s
         got, wanted = got[whole], wanted[whole]
         np.testing.assert_array_equal(np.ma.getmaskarray(got), np.ma.getmaskarray(wanted))
         np.testing.assert_array_equal(got.filled(0), wanted.filled(0))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("nodata", [None, 0, 131])
+def test_overviews_are_averaged_as_gdal_does(
+    dtype: str, nodata: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).integers(1, 131, (2, 2 * BLOCK, 4 * BLOCK)).astype(dtype)
+    values[0, :BLOCK] = np.random.default_rng(1).integers(1, 3, (BLOCK, 4 * BLOCK))  # halves are rounded up
+    encoding = Encoding(2, dtype, nodata, "average")
+    quick, gdals = tmp_path / "quick.tif", tmp_path / "gdal.tif"
+    quick.write_bytes(encoding.encode(values, None, 2))
+    monkeypatch.setattr(Encoding, "_halved", lambda *_: None)
+    gdals.write_bytes(encoding.encode(values, None, 2))
+    for number in range(3):
+        with open_level(quick, number) as one, open_level(gdals, number) as other:
+            assert one.shape == (2 * BLOCK >> number, 4 * BLOCK >> number)
+            assert (one.read() == other.read()).all()
+
+
+def test_pixels_without_data_are_left_to_gdal() -> None:
+    values = np.random.default_rng(0).integers(1, 131, (1, BLOCK, BLOCK)).astype(np.uint16)
+    encoding = Encoding(1, "uint16", 0, "average")
+    assert encoding._halved(values, 1) is not None
+    values[0, 7, 9] = 0
+    assert encoding._halved(values, 1) is None
+    assert Encoding(1, "uint16", 66, "average")._halved(np.array([[[65, 67], [65, 67]]], np.uint16), 1) is None
 
 
 def test_classes_are_not_averaged(tmp_path: Path) -> None:
