@@ -1,13 +1,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint bench bench-peers clean
+.PHONY: demo test test-slow lint docs bench bench-peers clean
 demo: .venv/demo       ## Upscale the shipped samples into demo/
 	$(BIN)/python examples/demo.py
 	$(BIN)/python examples/demo_medical.py
 
 test: .venv/test       ## Install the test tools and run the suite
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --nbmake tests notebooks
 
 test-slow: .venv/test  ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow
@@ -16,6 +16,9 @@ lint: .venv/lint       ## ruff, mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/docs       ## The documentation site, in site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA=FOLDER on the validation scenes
 	$(BIN)/geomedsr evaluate --model satellite-x4 $(call references,satellite-x4,$(DATA)/satellite,sentinel2_coast/reference.tif)
@@ -43,8 +46,8 @@ references = $(if $(DATA),configs/$(1).yaml data=$(2),examples/$(3))
 	$(PYTHON) -m venv .venv
 
 # One stamp per set of tools: the project is installed in place, its extras by need.
-.venv/demo .venv/bench .venv/test .venv/lint: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)vgg,$(if $(filter bench,$(@F)),demo$(comma)evaluate$(comma)cluster,$(@F)))]"
+.venv/demo .venv/bench .venv/test .venv/lint .venv/docs: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)notebook$(comma)vgg,$(if $(filter bench,$(@F)),demo$(comma)evaluate$(comma)cluster,$(@F)))]"
 	touch $@
 
 # They need an environment of their own; torchvision does not import beside torch 2.13, and is not needed.
@@ -56,4 +59,4 @@ references = $(if $(DATA),configs/$(1).yaml data=$(2),examples/$(3))
 comma := ,
 
 clean:
-	rm -rf .venv demo build dist
+	rm -rf .venv demo site build dist

@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,40 @@ def file_target(scene: Scene, path: str, overwrite: bool) -> Path:
     if not target.parent.is_dir():
         raise OutputError(f"the output {path}", "a folder that exists", f"make {target.parent} first")
     return target
+
+
+def page_target(path: str | os.PathLike[str], suffixes: Sequence[str], overwrite: bool) -> Path:
+    """The real path of a small output, such as a page.
+
+    Raises:
+        OutputError: another suffix, a directory, taken, or in no folder that can be written.
+    """
+    target = Path(os.path.realpath(path))
+    if target.suffix.lower() not in suffixes:
+        raise OutputError(f"the name {target.name}", f"one in {' or '.join(suffixes)}", "rename it")
+    if target.is_dir():
+        raise OutputError(f"the output {path}, a directory", "a file name", "add one to it")
+    if target.exists() and not overwrite:
+        raise exists(target)
+    if not os.access(target.parent, os.W_OK):
+        raise OutputError(f"the output {path}", "in a folder that exists and can be written", "choose another")
+    return target
+
+
+def write_page(target: Path, content: bytes) -> None:
+    """Write a small file, whole or not at all.
+
+    Raises:
+        OutputError: the disk is full, or such.
+    """
+    partial = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, target)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise unwritable(target, error.strerror or str(error)) from error
 
 
 def hold(folder: Path) -> int | None:

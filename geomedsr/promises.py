@@ -56,7 +56,7 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
     checks = [size]
     if size.kept:
         factor = result.shape[2] // source.shape[2]
-        provenance = _provenance(result)
+        provenance = provenance_of(result)
         checks += [
             _field_of_view(source, result),
             _type(source, result),
@@ -281,8 +281,10 @@ def _limits(source: Scene, result: Scene) -> Check:
     return Check(promise, kept, f"{low:g} … {high:g} in {limits[0]} … {limits[1]}")
 
 
-def _provenance(result: Scene) -> Mapping[str, str]:
-    return result.provenance or result.tags.get("", {})
+def provenance_of(result: Scene) -> Mapping[str, str]:
+    """What a result says of how it was made: its ``GEOMEDSR_`` tags."""
+    told = result.provenance or result.tags.get("", {})
+    return {key: value for key, value in told.items() if key.startswith("GEOMEDSR_")}
 
 
 def _stated(provenance: Mapping[str, str], factor: int) -> Check:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,6 +18,8 @@ from geomedsr.values import ValueScale
 
 if TYPE_CHECKING:
     import xarray as xr  # slow to import, and of use only to those who look at pixels
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _NATIVE = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)] + [np.dtype("f4"), np.dtype("f8")]
 
@@ -118,8 +119,15 @@ class Scene:
 
     @cached_property
     def data(self) -> xr.DataArray:
-        """Stored values as a lazy DataArray ``(frame, band, y, x)``, coordinates at pixel centres."""
-        return self._lazy(_read, self.dtype)
+        """Stored values as a lazy DataArray ``(frame, band, y, x)``, coordinates at pixel centres.
+
+        Its attributes hold the CRS as WKT and, where all bands have the same one, the nodata value as ``_FillValue``.
+        """
+        array = self._lazy(_read, self.dtype)
+        values = {b.nodata for b in self.bands}
+        if len(values) == 1 and None not in values:
+            array.attrs["_FillValue"] = values.pop()
+        return array
 
     @cached_property
     def valid(self) -> xr.DataArray:
@@ -129,7 +137,10 @@ class Scene:
     def physical(self) -> xr.DataArray:
         """Values in units (stored × scale + offset), float64, NaN where there is no data; lazy."""
         slope, offset = (table[..., None, None] for table in self.lines)
-        return (self.data.astype(np.float64) * slope + offset).where(self.valid)
+        array = (self.data.astype(np.float64) * slope + offset).where(self.valid)
+        units = {b.units for b in self.bands}
+        array.attrs = self.valid.attrs | ({"units": units.pop()} if len(units) == 1 and None not in units else {})
+        return array
 
     @property
     def lines(self) -> tuple[Array, Array]:
@@ -236,7 +247,9 @@ class Scene:
         frames, bands, height, width = self.shape
         side_y, side_x = self.source.block
         chunks = ((1,) * frames, (bands,), _split(height, side_y), _split(width, side_x))
-        lazy = da.map_blocks(block, source=self.source, chunks=chunks, dtype=dtype, meta=np.empty((0,) * 4, dtype))
+        # Bound to the source, not called with it: of arguments dask computes the dask arrays that they hold, whole.
+        bound = partial(block, self.source)
+        lazy = da.map_blocks(bound, chunks=chunks, dtype=dtype, meta=np.empty((0,) * 4, dtype))
         coords: dict[str, Any] = {"band": [b.name for b in self.bands]}
         affine = self.grid.affine
         if affine is not None and affine.b == 0 and affine.d == 0:
@@ -246,21 +259,59 @@ class Scene:
         if self.grid.planes:  # in mm, along the first frame's axes
             first = self.grid.planes[0]
             between_rows, between_columns = first.spacing
-            coords["x"] = np.dot(first.position, first.along_row) + between_columns * np.arange(width)
-            coords["y"] = np.dot(first.position, first.along_column) + between_rows * np.arange(height)
-            coords["frame"] = [float(np.dot(p.position, first.normal)) for p in self.grid.planes]
-            attrs["units"] = "mm"
+            lines = {
+                "x": np.dot(first.position, first.along_row) + between_columns * np.arange(width),
+                "y": np.dot(first.position, first.along_column) + between_rows * np.arange(height),
+                "frame": [float(np.dot(p.position, first.normal)) for p in self.grid.planes],
+            }
+            coords |= {axis: (axis, places, {"units": "mm"}) for axis, places in lines.items()}
         return xr.DataArray(lazy, dims=("frame", "band", "y", "x"), coords=coords, attrs=attrs, name=self.name)
 
+    def plot(
+        self,
+        bands: str | int | Sequence[str | int] | None = None,
+        *,
+        frame: int | None = None,
+        percentiles: tuple[float, float] | None = None,
+        level: str | tuple[float, float] | None = None,
+        like: Scene | None = None,
+        ax: Axes | None = None,
+        title: str | None = None,
+    ) -> Figure:
+        """The scene as a matplotlib figure, map coordinates or mm on its axes, with a scale bar.
+
+        A large scene is brought down while it is read; of a result that is not computed yet only what is shown is
+        computed, or nothing, where its input has pixels enough for the figure.
+
+        Args:
+            bands: one band, as grey; three: red, green, blue; ``"true colour"`` or ``"false colour"``. By default true
+                colour where names or the file's colour interpretation tell it, else the first band.
+            frame: which slice of a series, from 0; by default the middle one.
+            percentiles: of each band's valid pixels, which become black and white; by default the 1st and the 99th.
+            level: a CT window instead: ``"lung"``, ``"bone"``, ``"brain"``, ``"soft tissue"`` (CT's default), or
+                ``(centre, width)`` in physical units.
+            like: another scene, whose limits are taken, so that the two can be compared. A scene and what was made of
+                it by ``upscale`` have the same anyway.
+            ax: axes to draw in, instead of a figure of its own.
+            title: instead of the scene's name, band and slice.
+
+        Raises:
+            InputError: no such band, frame or window; colours that names do not tell; or the source fails.
+            GeomedsrError: matplotlib is not installed (the extra ``notebook``).
+        """
+        from geomedsr.viewing.figure import plot
+
+        return plot(self, bands, frame=frame, percentiles=percentiles, level=level, like=like, ax=ax, title=title)
+
     def __repr__(self) -> str:
-        frames, bands, height, width = self.shape
-        size = f"{width} × {height} pixels, {bands} band{'s' * (bands != 1)}, {self.dtype}"
-        if frames > 1:
-            size += f", {frames} frames"
-        return f"<geomedsr.Scene {self.name}: {size}; bands {self._band_list()}>"
+        from geomedsr.viewing.facts import plain
+
+        return plain(self)
 
     def _repr_html_(self) -> str:
-        return f"<code>{html.escape(repr(self))}</code>"
+        from geomedsr.viewing.card import scene_card
+
+        return scene_card(self)
 
 
 def _split(length: int, side: int) -> tuple[int, ...]:

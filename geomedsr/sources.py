@@ -88,7 +88,10 @@ class ArraySource:
 
     def read(self, frames: slice, window: Window) -> Array:
         """Stored values of a window."""
-        return np.asarray(self._cut(self.values, frames, window))
+        part = self._cut(self.values, frames, window)
+        if hasattr(part, "dask"):  # in this thread: it may be one of dask's own, whose others may all wait like it
+            part = part.compute(scheduler="synchronous")
+        return np.asarray(part)
 
     def valid(self, frames: slice, window: Window) -> Array:
         """True where a pixel is data."""

@@ -58,9 +58,9 @@ class ValueScale:
         return cls(_nested(lows), _nested(highs), "physical")
 
     @classmethod
-    def from_samples(cls, samples: Iterable[Array]) -> ValueScale:
+    def from_samples(cls, samples: Iterable[Array], percentiles: tuple[float, float] = PERCENTILES) -> ValueScale:
         """Robust percentiles of each band's valid sample values (1-D arrays, one per band; may be empty)."""
-        lows, highs = zip(*(_robust_range(sample) for sample in samples), strict=True)
+        lows, highs = zip(*(_robust_range(sample, percentiles) for sample in samples), strict=True)
         return cls((lows,), (highs,))
 
     def select(self, bands: Sequence[int]) -> ValueScale:
@@ -97,10 +97,10 @@ def _nested(table: Array) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(v) for v in row) for row in table)
 
 
-def _robust_range(sample: Array) -> tuple[float, float]:
+def _robust_range(sample: Array, percentiles: tuple[float, float]) -> tuple[float, float]:
     if sample.size == 0:
         return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(sample, PERCENTILES))
+    low, high = (float(v) for v in np.percentile(sample, percentiles))
     if not low < high:  # nearly constant: what varies lies outside the percentiles
         low, high = float(sample.min()), float(sample.max())
     if not low < high:  # constant

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from geomedsr.adapters import Contents, contents_of
 from geomedsr.cli.output import print_json
+from geomedsr.viewing.facts import crs_name
 
 
 def run(options: argparse.Namespace) -> None:
@@ -74,7 +74,7 @@ def _describe(options: argparse.Namespace) -> None:
         "height": height,
         "frames": frames,
         "dtype": str(scene.dtype),
-        "crs": _crs_name(grid.crs or grid.gcp_crs),
+        "crs": crs_name(grid.crs or grid.gcp_crs),
         "affine": None if grid.affine is None else list(grid.affine[:6]),
         "bounds": None if grid.affine is None else list(grid.bounds),
         "gcps": len(grid.gcps),
@@ -118,11 +118,3 @@ def _describe(options: argparse.Namespace) -> None:
     for namespace, tags in facts["tags"].items():
         for key, value in tags.items():
             print(f"  tag    {'' if namespace == 'default' else namespace + ':'}{key} = {value}"[:160])
-
-
-def _crs_name(wkt: str | None) -> str | None:
-    if wkt is None:
-        return None
-    name = wkt.split('"')[1] if '"' in wkt else wkt
-    code = re.search(r'(?:AUTHORITY|ID)\["(\w+)",\s*"?(\w+)"?\]\s*\]$', wkt.strip())
-    return f"{code[1]}:{code[2]} ({name})" if code else name

@@ -6,11 +6,11 @@ import argparse
 from typing import Any, NoReturn
 
 from geomedsr._version import __version__
-from geomedsr.cli import evaluate, export, info, models, train, upscale, verify
+from geomedsr.cli import evaluate, export, info, models, report, train, upscale, verify
 from geomedsr.grid import Window
 
 # Options whose value may begin with a minus sign, which argparse takes for another option.
-_SIGNED = ("--above", "--realism", "--bbox", "--range", "--window")
+_SIGNED = ("--above", "--realism", "--bbox", "--level", "--range", "--window")
 
 
 class UsageError(Exception):
@@ -105,6 +105,24 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="as JSON")
     sub.set_defaults(run=verify.run)
 
+    sub = commands.add_parser(
+        "report",
+        help="a page about a result",
+        description="One self-contained page: before and after, promises, figures, histograms, provenance. Exit 1 if a "
+        "promise is broken.",
+    )
+    sub.add_argument("src", metavar="SRC", help="what was upscaled")
+    sub.add_argument("dst", metavar="DST", help="what came out")
+    sub.add_argument("-o", "--output", required=True, metavar="PAGE.html", help="the page")
+    sub.add_argument("--reference", metavar="REF", help="what is truly there, at the result's resolution")
+    sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series of SRC")
+    sub.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="what the viewer shows, in pixels of SRC")
+    sub.add_argument("--bands", type=_names, metavar="B04,B03,B02", help="one band, or three: red, green, blue")
+    sub.add_argument("--level", type=_level, metavar="NAME|C,W", help="a CT window: lung, bone, brain, soft tissue")
+    sub.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    sub.set_defaults(run=report.run)
+
     sub = commands.add_parser("models", help="the models shipped", description="The models shipped.")
     sub.add_argument("--json", action="store_true", help="their whole cards, as JSON")
     sub.set_defaults(run=models.run)
@@ -180,6 +198,13 @@ def _window(text: str) -> Window:
 
 def _bbox(text: str) -> list[float]:
     return _numbers(text, 4, float, "W,S,E,N")
+
+
+def _level(text: str) -> str | tuple[float, float]:
+    if "," not in text:
+        return text
+    centre, width = _numbers(text, 2, float, "CENTRE,WIDTH")
+    return centre, width
 
 
 def _range(text: str) -> list[float]:

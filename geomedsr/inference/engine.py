@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from geomedsr.adapters import Region, Sink, open_sink
 from geomedsr.devices import cores, keep_memory
@@ -17,6 +16,7 @@ from geomedsr.errors import OutputError
 from geomedsr.grid import Window
 from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
 from geomedsr.inference.upscale import UpscaledSource, upscaled
+from geomedsr.progress import bar
 from geomedsr.scene import Scene
 from geomedsr.sources import Source
 
@@ -28,7 +28,7 @@ def write(
     overwrite: bool = False,
     workers: int | None = None,
     cluster: Any = None,
-    progress: bool = False,
+    progress: bool = True,
     **options: Any,
 ) -> Written:
     """Write a scene to a file, or a series to a folder; the suffix chooses the format. Whole or not at all.
@@ -44,7 +44,8 @@ def write(
             scene was upscaled with a memory cap.
         cluster: a ``dask.distributed`` client or cluster, a scheduler's address, or ``"local:N"`` for N processes; by
             default the active client, if the program has one, or threads.
-        progress: show a bar, if standard error is a terminal.
+        progress: show a bar, in notebooks and where standard error is a terminal; see
+            :func:`geomedsr.show_progress`.
         options: what the format's adapter takes besides, such as ``format`` for rasters or ``uid_seed`` for DICOM.
 
     Raises:
@@ -60,19 +61,19 @@ def write(
         pixels = {r.key: r.window.width * r.window.height * (r.stop - r.start) for r in regions}
         with (
             scheduler(cluster, _workers(scene.source, workers, len(left))) as chosen,
-            tqdm(
-                total=sum(pixels.values()),
-                initial=sum(pixels[key] for key in done & pixels.keys()),
+            bar(
+                sum(pixels.values()),
                 unit="px",
-                unit_scale=True,
-                desc=scene.name,
-                disable=None if progress else True,
-            ) as bar,
+                done=sum(pixels[key] for key in done & pixels.keys()),
+                title=scene.name,
+                large=True,
+                wanted=progress,
+            ) as shown,
             _threads_kept(),
         ):
 
             def report(region: Region, deviation: float | None) -> None:
-                bar.update(pixels[region.key])
+                shown.update(pixels[region.key])
                 if deviation is not None:
                     deviations.append(deviation)
 

@@ -1,5 +1,6 @@
 """Image quality: how near a result is to a reference."""
 
+from geomedsr.metrics.evaluate import Evaluation, Score, evaluate
 from geomedsr.metrics.quality import psnr, ssim
 
-__all__ = ["psnr", "ssim"]
+__all__ = ["Evaluation", "Score", "evaluate", "psnr", "ssim"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,9 +18,9 @@ from geomedsr.metrics.interpolation import REACH, bicubic, lanczos
 from geomedsr.metrics.quality import ssim
 from geomedsr.metrics.reduced import reduced, stored
 from geomedsr.models import Model, load_model
+from geomedsr.ranges import physical_range
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
-from geomedsr.values import PERCENTILES
 
 #: Side of the regions that rasters are compared in, and of the crops that VGG-19 sees, in reference pixels.
 REGION, CROP, _LEAST_CROP = 768, 192, 32
@@ -30,9 +30,6 @@ _SSIM_REACH = 8
 
 #: VGG-19 sees about so many crops of a scene, spread over it; slices with less foreground than that are left out.
 _CROPS, _LEAST = 48, 0.02
-
-#: Frames that the percentiles of a series with a slope for each are taken from, at most.
-_FRAMES_SEEN = 16
 
 Method = Callable[[slice, Window], Array]
 
@@ -54,7 +51,7 @@ class Protocol:
         series' 99th percentile, which is the peak. Others: all pixels; each band's 1–99 % range is the peak.
         """
         bands = len(scene.bands)
-        low, high = _usual_range(scene)
+        low, high = physical_range(scene)
         if value_range is not None:
             words = f"values clipped to {value_range[0]:g} … {value_range[1]:g}, which is the peak"
             return cls(above, value_range, (value_range[1] - value_range[0],) * bands, _above(above) + words)
@@ -70,24 +67,6 @@ class Protocol:
             return cls(above, None, (peak,) * bands, words)
         peaks = tuple(float(v) for v in high - low)
         return cls(above, None, peaks, f"{_above(above)}the reference's 1–99 % range is the peak, band by band")
-
-
-def _usual_range(scene: Scene) -> tuple[Array, Array]:
-    """Each band's 1st and 99th percentile, physical."""
-    slope, offset = scene.lines
-    if len(slope) == 1:
-        start, span = (part[0, :, 0, 0] for part in scene.values.bounds())
-        return start * slope[0] + offset[0], (start + span) * slope[0] + offset[0]
-    count, bands, height, width = scene.shape
-    some = range(0, count, -(-count // _FRAMES_SEEN))
-    whole = Window(0, 0, width, height)
-    physical = np.concatenate(
-        [_physical(scene, slice(i, i + 1), scene.source.read(slice(i, i + 1), whole)) for i in some]
-    )
-    valid = np.concatenate([scene.source.valid(slice(i, i + 1), whole) for i in some])
-    ends = [np.percentile(physical[:, b][valid[:, b]], PERCENTILES) for b in range(bands)]
-    low, high = np.array(ends).T
-    return low, high
 
 
 @dataclass(frozen=True)
@@ -117,6 +96,19 @@ class Evaluation:
         for s in self.scores:
             writer.writerow((s.scene, s.method, s.psnr, s.ssim, "" if s.vgg is None else s.vgg, s.gain))
         return text.getvalue()
+
+    def __repr__(self) -> str:
+        width = max((len(f"{s.scene}, {s.method}") for s in self.scores), default=0)
+        lines = [
+            f"{f'{s.scene}, {s.method}':<{width}}  {s.psnr:6.2f} dB  SSIM {s.ssim:.4f}  {s.gain:+.2f} dB over bicubic"
+            for s in self.scores
+        ]
+        return "\n".join(["<geomedsr evaluation>", *lines])
+
+    def _repr_html_(self) -> str:
+        from geomedsr.viewing.card import evaluation_card
+
+        return evaluation_card(self)
 
     def markdown(self) -> str:
         """A table, and what was compared."""
@@ -173,20 +165,53 @@ def evaluate(
     return Evaluation(tuple(scores), tuple(words))
 
 
+def compare_with(
+    reference: Scene, source: Scene, results: Mapping[str, Scene], *, vgg_file: str | None = None
+) -> Evaluation:
+    """Results of a source beside its interpolation, on a reference of the results' size; see :func:`evaluate`.
+
+    Raises:
+        InputError: sizes that do not go together, or nothing to compare.
+    """
+    scale = reference.shape[2] // source.shape[2]
+    grown = tuple(n * scale for n in source.shape[2:])
+    if scale < 2 or any(scene.shape[2:] != grown for scene in (reference, *results.values())):
+        _, _, height, width = reference.shape
+        raise InputError(
+            f"a reference of {width} × {height} pixels for a source of {source.shape[3]} × {source.shape[2]}",
+            "a whole multiple of it, as large as the results",
+            "crop it to the same ground",
+        )
+    picks = [i for i, band in enumerate(reference.bands, 1) if band.kind == "continuous"]
+    fine, coarse = reference.select(picks), source.select(picks)
+    protocol = Protocol.of(fine, None, None)
+    methods: dict[str, Method] = {name: scene.select(picks).source.read for name, scene in results.items()}
+    scores = _compared(fine, coarse, scale, methods, protocol, vgg_file)
+    return Evaluation(tuple(scores), (f"Compared with {reference.name}; {protocol.words}.",))
+
+
 def _scores(
     fine: Scene, models: Sequence[Model], protocol: Protocol, operator: str, vgg_file: str | None
 ) -> Iterator[Score]:
     scale = models[0].descriptor.scale
     coarse = reduced(fine, scale, operator)
-    methods: dict[str, Method] = {
-        "bicubic": lambda f, w: _interpolated(coarse, f, w, scale, bicubic),
-        "Lanczos": lambda f, w: _interpolated(coarse, f, w, scale, lanczos),
-    }
+    methods: dict[str, Method] = {}
     for model in models:
         label = model.descriptor.name
         if model.descriptor.adversarial:
             label += f", realism {model.realism:g}"
         methods[label] = upscale(coarse, model).source.read
+    yield from _compared(fine, coarse, scale, methods, protocol, vgg_file)
+
+
+def _compared(
+    fine: Scene, coarse: Scene, scale: int, results: dict[str, Method], protocol: Protocol, vgg_file: str | None
+) -> Iterator[Score]:
+    """Results beside interpolations of a coarse scene, on what is truly there."""
+    methods: dict[str, Method] = {
+        "bicubic": lambda f, w: _interpolated(coarse, f, w, scale, bicubic),
+        "Lanczos": lambda f, w: _interpolated(coarse, f, w, scale, lanczos),
+    } | results
     crops = -(-_CROPS // sum(1 for _ in _regions(fine)))  # from every region some
     tallies = {name: _Tally(protocol, len(fine.bands), vgg_file, crops) for name in methods}
     for frames, region, around in _regions(fine):

@@ -68,6 +68,11 @@ class Model:
         bands = "band by band" if d.channels == 1 else f"{d.channels} bands jointly"
         return f"<geomedsr.Model {d.name} {d.version}: ×{d.scale}, {bands}, {d.architecture}>"
 
+    def _repr_html_(self) -> str:
+        from geomedsr.viewing.card import model_card
+
+        return model_card(self)
+
 
 def build(descriptor: Descriptor) -> nn.Module:
     """A new module of a descriptor's architecture.

@@ -10,9 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tqdm import tqdm
-
 from geomedsr.errors import GeomedsrError
+from geomedsr.progress import bar
 from geomedsr.training.recipe import Recipe
 from geomedsr.training.run import Run
 
@@ -32,7 +31,7 @@ class Journal:
         self.csv, self.jsonl = folder / "log.csv", folder / "log.jsonl"
         self._keep_rows(start)
         self._board = _board(folder, start) if recipe.tensorboard else None
-        self.bar = tqdm(total=recipe.steps, initial=start, unit="step", disable=True if quiet else None)
+        self.bar = bar(recipe.steps, unit="step", done=start, title=recipe.name, wanted=not quiet)
         self.scores: dict[str, float] = {}
         self.row: dict[str, Any] = {}
         self._images, self._since = 0, time.perf_counter()

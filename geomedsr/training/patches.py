@@ -53,8 +53,10 @@ class Patches(Dataset[Pair]):
         degradation: a reduction, and disturbances after it.
         channels: 1 draws single bands; otherwise each scene must have so many, and they stay together.
         augment: what is changed at random.
-        above, share: patches of which less than a ``share`` lies above that normalised value are not drawn.
-        seed, length: the random seed, and how many items there are.
+        above: a normalised value; patches of which less than a ``share`` lies above it are not drawn.
+        share: see ``above``.
+        seed: the random seed.
+        length: how many items there are.
 
     Raises:
         RecipeError: a scene is smaller than a patch or has another number of bands; when an item is asked for, a scene

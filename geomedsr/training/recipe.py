@@ -228,6 +228,16 @@ class Recipe(Part):
             )
         return self
 
+    def __repr__(self) -> str:
+        g = self.generator
+        stages = ", ".join(f"{name} {stage.steps} steps" for name, stage in self.stages)
+        return f"<geomedsr recipe {self.name} {self.version}: ×{g.scale} for {self.domain}, {g.architecture}; {stages}>"
+
+    def _repr_html_(self) -> str:
+        from geomedsr.viewing.card import recipe_card
+
+        return recipe_card(self)
+
     @property
     def stages(self) -> tuple[tuple[str, StagePart], ...]:
         """The stages by name, in order."""

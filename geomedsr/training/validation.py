@@ -105,7 +105,7 @@ class Validation:
         width = max(row.shape[2] for row in rows)
         sheet = np.concatenate([np.pad(row, ((0, 0), (0, 0), (0, width - row.shape[2]))) for row in rows], 1)
         path.parent.mkdir(exist_ok=True)
-        write(Scene.from_array(sheet), path, overwrite=True)
+        write(Scene.from_array(sheet), path, overwrite=True, progress=False)
 
     @torch.inference_mode()
     def _scores(self, upscale: Upscale) -> dict[str, float]:

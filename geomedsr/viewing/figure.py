@@ -1,0 +1,199 @@
+"""A scene as a matplotlib figure."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from geomedsr.errors import GeomedsrError, InputError
+from geomedsr.scene import Scene
+from geomedsr.viewing import facts
+from geomedsr.viewing.colours import View, view_of
+from geomedsr.viewing.reduced import reduced
+from geomedsr.viewing.stretch import Level, limits, shades
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Pixels of an image in a figure, at most, a side.
+_SIDE = 1000
+
+#: The longer side of a figure in inches, and its resolution.
+_INCHES, _DPI = 6.5, 110
+
+#: A scale bar takes about this part of the width.
+_BAR = 0.2
+
+
+def figure_class() -> type[Figure]:
+    """matplotlib's figure, which shows itself in notebooks without pyplot, once."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise GeomedsrError("no matplotlib", "it for figures", "pip install 'geomedsr[notebook]'") from error
+
+    class SceneFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            file = io.BytesIO()
+            self.savefig(file, format="png", dpi=_DPI, bbox_inches="tight")
+            return file.getvalue()
+
+    return SceneFigure
+
+
+def plot(
+    scene: Scene,
+    bands: str | int | Sequence[str | int] | None = None,
+    *,
+    frame: int | None = None,
+    percentiles: tuple[float, float] | None = None,
+    level: Level | None = None,
+    like: Scene | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
+) -> Figure:
+    """See :meth:`geomedsr.Scene.plot`."""
+    view = view_of(scene, bands)
+    number = pick_frame(scene, frame)
+    ends = common_limits(like if like is not None else scene, scene, percentiles, level)
+    shown = [ends[b] for b in view.bands]
+    small = reduced(scene, view.bands, number, _SIDE)
+    assert small is not None
+    figure, axis = _axes(scene, small.window.height / small.window.width, ax)
+    extent, units = extent_of(scene, number, small)
+    image: Any = shades(small.values, small.valid, shown)
+    if len(view.bands) == 1:
+        image = np.ma.masked_where(~small.valid[0], small.values[0])
+    low, high = shown[0]
+    palette = None if len(view.bands) == 3 else {"cmap": "gray", "vmin": low, "vmax": high}
+    drawn = axis.imshow(image, extent=extent, interpolation="nearest", aspect="auto", **(palette or {}))
+    axis.set_aspect(_aspect(scene, extent, small))
+    axis.set_xlabel(units[0])
+    axis.set_ylabel(units[1])
+    axis.ticklabel_format(useOffset=False, style="plain")
+    axis.tick_params(labelsize=8)
+    axis.tick_params(axis="y", labelrotation=90 if scene.grid.affine is not None else 0)
+    axis.set_facecolor("0.85")
+    axis.set_title(_title(scene, view, number) if title is None else title, fontsize=10)
+    if palette is not None:
+        bar = figure.colorbar(drawn, ax=axis, shrink=0.75, pad=0.02)
+        bar.set_label(facts.unit(scene.select([view.bands[0] + 1])) or "value", fontsize=8)
+        bar.ax.tick_params(labelsize=8)
+    _scale_bar(axis, scene, extent)
+    return figure
+
+
+def pick_frame(scene: Scene, frame: int | None) -> int:
+    """The position of a frame, by default the middle one.
+
+    Raises:
+        InputError: no such frame.
+    """
+    count = scene.shape[0]
+    if frame is None:
+        return count // 2
+    if not -count <= frame < count:
+        raise InputError(f"frame {frame}", f"one of 0 … {count - 1}", "count from 0")
+    return frame % count
+
+
+def common_limits(
+    like: Scene, scene: Scene, percentiles: tuple[float, float] | None, level: Level | None
+) -> tuple[tuple[float, float], ...]:
+    """The limits of one scene, for another with the same bands.
+
+    Raises:
+        InputError: as :func:`limits`, or the bands differ in number.
+    """
+    if len(like.bands) != len(scene.bands):
+        raise InputError(
+            f"a scene of {len(scene.bands)} bands to show like one of {len(like.bands)}", "equal bands", "select them"
+        )
+    return limits(like, percentiles, level)
+
+
+def _axes(scene: Scene, shape: float, ax: Axes | None) -> tuple[Figure, Any]:
+    if ax is not None:
+        return cast("Figure", ax.get_figure()), ax
+    wide = _INCHES if shape <= 1 else _INCHES / shape
+    size = (max(wide, 2.5) + 0.8, max(wide * shape, 2.0) + 0.6)
+    figure = figure_class()(figsize=size, dpi=_DPI, layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def extent_of(scene: Scene, frame: int, small: Any) -> tuple[tuple[float, float, float, float], tuple[str, str]]:
+    """What the outer edges of an image stand for: ``(left, right, bottom, top)``, and what the axes are called."""
+    window, grid = small.window, scene.grid
+    end_row, end_col = window.stop
+    if grid.planes:
+        plane = grid.planes[frame]
+        x0 = float(np.dot(plane.position, plane.along_row)) - plane.spacing[1] / 2
+        y0 = float(np.dot(plane.position, plane.along_column)) - plane.spacing[0] / 2
+        right, bottom = x0 + end_col * plane.spacing[1], y0 + end_row * plane.spacing[0]
+        names = (f"mm, towards {_towards(plane.along_row)}", f"mm, towards {_towards(plane.along_column)}")
+        return (x0 + window.col * plane.spacing[1], right, bottom, y0 + window.row * plane.spacing[0]), names
+    affine = grid.affine
+    if affine is None or affine.b != 0 or affine.d != 0:
+        return (window.col, end_col, end_row, window.row), ("column", "row")
+    (left, top), (right, bottom) = affine @ (window.col, window.row), affine @ (end_col, end_row)
+    unit = facts.unit_of(grid.crs)
+    names = ("longitude, °", "latitude, °") if unit == "°" else (f"x, {unit}".rstrip(", "), f"y, {unit}".rstrip(", "))
+    return (left, right, bottom, top), names
+
+
+def _towards(direction: Sequence[float]) -> str:
+    """The side of the patient that a direction leads to (DICOM's axes: left, posterior, superior)."""
+    axis = int(np.abs(direction).argmax())
+    return (("right", "left"), ("anterior", "posterior"), ("inferior", "superior"))[axis][direction[axis] > 0]
+
+
+def _aspect(scene: Scene, extent: Sequence[float], small: Any) -> float:
+    """How many times longer one unit up is drawn than one to the right, so that the ground keeps its shape."""
+    left, right, bottom, top = extent
+    if facts.unit_of(scene.grid.crs) == "°" and scene.grid.affine is not None:
+        return facts.METRES_PER_DEGREE / facts.parallel((bottom + top) / 2)
+    width, height = facts.pixel_size(scene.grid) if not scene.grid.planes else (1.0, 1.0)
+    if (left, right) == (small.window.col, small.window.stop[1]):  # pixels on the axes
+        return height / width
+    return 1.0
+
+
+def _title(scene: Scene, view: View, frame: int) -> str:
+    words = [scene.name, *([view.name] if view.name != "1" else [])]
+    return ", ".join(words + ([f"slice {frame + 1} of {scene.shape[0]}"] if scene.shape[0] > 1 else []))
+
+
+def _scale_bar(axis: Any, scene: Scene, extent: Sequence[float]) -> None:
+    """A bar of a round length, in m or mm, where the axes have such units."""
+    unit = "mm" if scene.grid.planes else facts.unit_of(scene.grid.crs)
+    per_unit = 1.0
+    pixels = scene.grid.affine is not None and (scene.grid.affine.b != 0 or scene.grid.affine.d != 0)
+    if unit == "°" and not pixels:  # metres along the parallel
+        per_unit, unit = facts.parallel((extent[2] + extent[3]) / 2), "m"
+    if unit not in ("m", "mm") or pixels:
+        return
+    length, words = round_length(abs(extent[1] - extent[0]) * per_unit, unit)
+    from matplotlib.patheffects import withStroke
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+    bar = AnchoredSizeBar(
+        axis.transData, length / per_unit, words, "lower left", pad=0.5, frameon=False, color="white", size_vertical=0
+    )
+    edge = [withStroke(linewidth=3, foreground="black")]
+    bar.size_bar.get_children()[0].set(linewidth=2, path_effects=edge)
+    bar.txt_label.get_children()[0].set_path_effects(edge)
+    axis.add_artist(bar)
+
+
+def round_length(width: float, unit: str) -> tuple[float, str]:
+    """A length of 1, 2 or 5 times a power of ten, about a fifth of a width, and how it is written."""
+    exponent = math.floor(math.log10(width * _BAR))
+    length = max(n * 10.0**exponent for n in (1, 2, 5) if n * 10.0**exponent <= width * _BAR * 1.0001)
+    if unit == "m" and length >= 1000:
+        return length, f"{length / 1000:g} km"
+    return (length, f"{length / 10:g} cm") if unit == "mm" and length >= 10 else (length, f"{length:g} {unit}")

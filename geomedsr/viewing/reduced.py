@@ -1,0 +1,117 @@
+"""Small pictures of large scenes: what a scene shows, brought down while it is read, never held as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from geomedsr.errors import InputError
+from geomedsr.grid import Window
+from geomedsr.inference.upscale import UpscaledSource
+from geomedsr.scene import Scene
+from geomedsr.sources import Array, ArraySource, CroppedSource, Source
+
+#: Of scenes without reduced copies no more pixels are read than a square of this side: their middle.
+_MOST = 6144
+
+#: Rows and columns read at once.
+_PIECE = 1024
+
+
+def narrowed(scene: Scene, bands: Sequence[int]) -> tuple[Scene, list[int]]:
+    """A scene of as few bands as can be read without the others, and where in it the bands asked for are."""
+    try:
+        return scene.select([b + 1 for b in bands]), list(range(len(bands)))
+    except InputError:  # a result whose bands are made jointly
+        return scene, list(bands)
+
+
+@dataclass(frozen=True)
+class Small:
+    """Physical values and validity ``(band, y, x)`` of a ``window`` of a scene, in fewer pixels."""
+
+    values: Array
+    valid: Array
+    window: Window
+
+
+def reduced(scene: Scene, bands: Sequence[int], frame: int, side: int, *, compute: bool = True) -> Small | None:
+    """Some bands of a frame, at most ``side`` pixels a side, by means over blocks (classes: their first pixel).
+
+    A result that is not computed yet is shown through its input where that has pixels enough, for its block means are
+    the input; else it is computed, unless ``compute`` is False. An array that is not in memory is then not read either.
+    What is shown is the whole, or the middle of a very large scene that has no overviews.
+
+    Raises:
+        InputError: the source fails.
+    """
+    picked, places = narrowed(scene, bands)
+    _, _, height, width = scene.shape
+    factor = -(-max(height, width) // side)
+    source, nearest = picked.source, [b.kind == "nearest" for b in picked.bands]
+    if not compute and isinstance(source, ArraySource) and not isinstance(source.values, np.ndarray):
+        return None
+    source, scale = _input(source, factor, compute)
+    values, valid, window = _read(source, frame, -(-max(source.shape[2:]) // side), nearest)
+    slope, offset = (table[frame if len(table) > 1 else 0, :, None, None] for table in picked.lines)
+    return Small((values * slope + offset)[places], valid[places], window.scaled(scale))
+
+
+def _input(source: Source, factor: int, compute: bool) -> tuple[Source, int]:
+    """What an uncomputed result was made from, and how many times finer that is; a source itself otherwise."""
+    if isinstance(source, CroppedSource):
+        inner, scale = _input(source.whole, factor, compute)
+        if scale > 1:
+            return CroppedSource(inner, source.window.coarser(scale)), scale
+    if isinstance(source, UpscaledSource) and (factor >= source.scale or not compute):
+        return source.scene.source, source.scale
+    return source, 1
+
+
+def _read(source: Source, frame: int, factor: int, nearest: Sequence[bool]) -> tuple[Array, Array, Window]:
+    """Stored values as float64 and validity, ``factor`` times coarser, and the window that they show."""
+    _, _, height, width = source.shape
+    window = Window(0, 0, width, height)
+    overview = getattr(source, "overview", None)
+    if factor > 1 and overview is not None and source.shape[0] == 1:
+        found = overview((2 * -(-max(height, width) // factor)) ** 2)
+        if found is not None:
+            values, valid = found[0][0], found[1][0]
+            again = -(-max(values.shape[1:]) // -(-max(height, width) // factor))
+            return *_shrunk(values, valid, again, nearest), window
+    if factor > 1 and height * width > _MOST**2:
+        rows, cols = min(height, _MOST), min(width, _MOST)
+        window = Window((width - cols) // 2, (height - rows) // 2, cols, rows)
+        factor = max(1, -(-factor * max(rows, cols) // max(height, width)))
+    step = max(_PIECE // factor, 1) * factor
+    lines = []
+    for row in range(0, window.height, step):
+        pieces = []
+        for col in range(0, window.width, step):
+            part = Window(col, row, min(step, window.width - col), min(step, window.height - row))
+            part = part.shifted(window.col, window.row)
+            one = slice(frame, frame + 1)
+            pieces.append(_shrunk(source.read(one, part)[0], source.valid(one, part)[0], factor, nearest))
+        lines.append([np.concatenate(parts, axis=2) for parts in zip(*pieces, strict=True)])
+    values, valid = (np.concatenate(parts, axis=1) for parts in zip(*lines, strict=True))
+    return values, valid, window
+
+
+def _shrunk(values: Array, valid: Array, factor: int, nearest: Sequence[bool]) -> tuple[Array, Array]:
+    """Means of the valid pixels of each block; of classes the first pixel."""
+    if factor == 1:
+        return np.where(valid, values, 0).astype(np.float64), np.array(valid)
+    rows, cols = (np.arange(0, n, factor) for n in values.shape[1:])
+
+    def summed(array: Array) -> Array:
+        return np.asarray(np.add.reduceat(np.add.reduceat(array, rows, axis=1), cols, axis=2))
+
+    count = summed(valid.astype(np.float64))
+    mean = summed(np.where(valid, values, 0).astype(np.float64)) / np.maximum(count, 1)
+    some = count > 0
+    for band, keep in enumerate(nearest):
+        if keep:
+            mean[band], some[band] = values[band, ::factor, ::factor], valid[band, ::factor, ::factor]
+    return mean, some

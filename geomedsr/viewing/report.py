@@ -1,0 +1,174 @@
+"""``report``: a source and its result on one self-contained page: viewer, figures, promises, histograms, provenance."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from geomedsr._version import __version__
+from geomedsr.adapters import open_scene
+from geomedsr.errors import InputError
+from geomedsr.grid import Window
+from geomedsr.metrics.evaluate import Evaluation, compare_with
+from geomedsr.outputs import page_target, write_page
+from geomedsr.promises import Check, provenance_of, verify
+from geomedsr.scene import Scene
+from geomedsr.sources import sample
+from geomedsr.viewing.card import evaluation_table, scene_card
+from geomedsr.viewing.comparison import Comparison, compare
+from geomedsr.viewing.facts import unit
+from geomedsr.viewing.histogram import histogram
+from geomedsr.viewing.stretch import Level
+
+#: Bands whose histograms are drawn.
+_DRAWN = 8
+
+_STYLE = """
+body { margin: 0 auto; max-width: 1060px; padding: 20px 24px 60px; font: 15px/1.5 system-ui, sans-serif; color: #222;
+  background: #fff; }
+h1 { font-size: 24px; margin: 0 0 2px; overflow-wrap: anywhere; }
+h2 { font-size: 17px; margin: 30px 0 8px; }
+.lead { color: #555; margin: 0 0 18px; }
+.cards { display: flex; flex-wrap: wrap; gap: 12px; }
+.plots { display: flex; flex-wrap: wrap; gap: 18px 36px; }
+table.plain { border-collapse: collapse; }
+table.plain td, table.plain th { text-align: left; vertical-align: top; padding: 3px 14px 3px 0;
+  border-bottom: 1px solid #e4e4e4; overflow-wrap: anywhere; }
+.kept { color: #00664a; font-weight: 600; }
+.broken { color: #b00020; font-weight: 700; }
+.open { color: #777; }
+.warn { border-left: 4px solid #d55e00; padding: 4px 12px; background: #fff6ee; }
+"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report found: each promise, and how near the result is to a reference, if there is one."""
+
+    path: str
+    checks: tuple[Check, ...]
+    scores: Evaluation | None
+
+    @property
+    def broken(self) -> list[Check]:
+        """Promises that were not kept."""
+        return [check for check in self.checks if check.kept is False]
+
+
+def report(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    reference: str | os.PathLike[str] | None = None,
+    series: str | None = None,
+    window: Window | None = None,
+    bands: str | int | Sequence[str | int] | None = None,
+    level: Level | None = None,
+    overwrite: bool = False,
+) -> Report:
+    """Write a page about a result.
+
+    Args:
+        src: what was upscaled.
+        dst: what came out.
+        path: the page, ``.html``.
+        reference: what is truly there at the result's resolution, if that is known: same size, same ground.
+        series: which DICOM series of ``src``.
+        window: what the viewer shows, in pixels of ``src``; the middle by default.
+        bands: as for :func:`geomedsr.compare`.
+        level: a CT window to begin with, as there.
+        overwrite: replace a page that is there.
+
+    Raises:
+        InputError: one of them cannot be opened, or they do not belong together.
+        OutputError: the page cannot be written.
+    """
+    target = page_target(path, (".html",), overwrite)  # before the work
+    source, result = open_scene(src, series=series, force=True), open_scene(dst, force=True)
+    scenes, names = [source, result], ["source", "result"]
+    truth = None
+    if reference is not None:
+        truth = open_scene(reference, force=True)
+        if truth.shape != result.shape:
+            raise InputError(
+                f"a reference of {_shape(truth)} for a result of {_shape(result)}", "the same size", "crop it to that"
+            )
+        scenes, names = [*scenes, truth], [*names, "reference"]
+    checks = tuple(verify(src, dst, series=series))
+    viewer = compare(*scenes, names=names, window=window, bands=bands, level=level, height=560)
+    scores = None if truth is None else compare_with(truth, source, {"result": result})
+    made = Report(os.fspath(path), checks, scores)
+    write_page(target, _page(source, result, truth, viewer, made).encode())
+    return made
+
+
+def _shape(scene: Scene) -> str:
+    frames, bands, height, width = scene.shape
+    return f"{frames} × {bands} × {height} × {width} (frames, bands, rows, columns)"
+
+
+def _page(source: Scene, result: Scene, truth: Scene | None, viewer: Comparison, made: Report) -> str:
+    told = provenance_of(result)
+    model = f"{told.get('GEOMEDSR_MODEL', 'a model that it does not name')} {told.get('GEOMEDSR_MODEL_VERSION', '')}"
+    broken = len(made.broken)
+    verdict = "every promise kept" if not broken else f"{broken} promise{'s' * (broken != 1)} broken"
+    cards = [scene_card(scene) for scene in (source, result, truth) if scene is not None]
+    parts = [
+        f"<h1>{html.escape(result.name)}</h1>",
+        f'<p class="lead">{html.escape(source.name)}, made finer by {html.escape(model.strip())}: {verdict}.</p>',
+        '<p class="warn">Detail finer than the source’s pixels is the model’s guess, not a measurement.</p>',
+        "<h2>Before and after</h2>",
+        viewer.html(),
+        "<h2>Source and result</h2>",
+        f'<div class="cards">{"".join(cards)}</div>',
+        "<h2>Promises</h2>",
+        _promises(made.checks),
+    ]
+    if made.scores is not None:
+        parts += ["<h2>How near to the reference</h2>", evaluation_table(made.scores)]
+    parts += ["<h2>How values are spread</h2>", _histograms(source, result, truth)]
+    parts += ["<h2>Where it comes from</h2>", _table([(k.removeprefix("GEOMEDSR_"), v) for k, v in told.items()])]
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width">'
+        f'<meta name="generator" content="geomedsr {__version__}"><title>{html.escape(result.name)}</title>'
+        f"<style>{_STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
+
+
+def _promises(checks: Sequence[Check]) -> str:
+    words = {True: ("kept", "kept"), False: ("broken", "BROKEN"), None: ("open", "–")}
+    rows = []
+    for check in checks:
+        style, word = words[check.kept]
+        rows.append(
+            f'<tr><td class="{style}">{word}</td><td>{html.escape(check.promise)}</td>'
+            f"<td>{html.escape(check.detail)}</td></tr>"
+        )
+    return f'<table class="plain">{"".join(rows)}</table>'
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    cells = (f"<tr><th>{html.escape(k.replace('_', ' ').lower())}</th><td>{html.escape(v)}</td></tr>" for k, v in rows)
+    return f'<table class="plain">{"".join(cells)}</table>'
+
+
+def _histograms(source: Scene, result: Scene, truth: Scene | None) -> str:
+    named = {"source": source, "result": result} | ({} if truth is None else {"reference": truth})
+    samples = {name: sample(scene.source) for name, scene in named.items()}
+    plots = []
+    for index, band in enumerate(source.bands[:_DRAWN]):
+        if band.kind == "nearest":
+            continue
+        values = {}
+        for name, scene in named.items():
+            slope, offset = (float(table[:, index].mean()) for table in scene.lines)
+            values[name] = samples[name][index].astype("f8") * slope + offset
+        title = band.name if len(source.bands) > 1 else "values"
+        plots.append(histogram(values, title, band.units or unit(source)))
+    left = len(source.bands) - _DRAWN
+    more = f"<p>{left} more bands are not drawn.</p>" if left > 0 else ""
+    return f'<div class="plots">{"".join(plots)}</div>{more}'

@@ -1,0 +1,75 @@
+"""From physical values to shades: percentiles, or the windows that radiologists read CT in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from geomedsr.errors import InputError
+from geomedsr.inference.upscale import upscaled
+from geomedsr.ranges import physical_range
+from geomedsr.scene import Scene
+from geomedsr.sources import Array
+from geomedsr.values import PERCENTILES
+
+#: CT windows in Hounsfield units: centre and width, as radiology teaches them.
+CT_WINDOWS: dict[str, tuple[float, float]] = {
+    "soft tissue": (40, 400),
+    "lung": (-600, 1500),
+    "bone": (400, 1800),
+    "brain": (40, 80),
+}
+
+#: A CT window: a preset's name, or centre and width in HU.
+Level = str | tuple[float, float]
+
+
+def limits(
+    scene: Scene, percentiles: tuple[float, float] | None = None, level: Level | None = None
+) -> tuple[tuple[float, float], ...]:
+    """The physical values that become black and white, band by band.
+
+    Args:
+        scene: what is shown; of a result that is not computed yet, its input is looked at.
+        percentiles: of each band's valid pixels; by default the 1st and the 99th, for CT the soft tissue window.
+        level: a window, instead: of :data:`CT_WINDOWS`, or centre and width in physical units, for all bands.
+
+    Raises:
+        InputError: no such window, one of no width, a CT window for something else, or percentiles out of order.
+    """
+    if level is not None and percentiles is not None:
+        raise InputError("percentiles and a window", "one of them", "leave one out")
+    if level is None and percentiles is None and scene.domain == "CT":
+        level = "soft tissue"
+    if level is not None:
+        return (_window(scene, level),) * len(scene.bands)
+    low, high = PERCENTILES if percentiles is None else percentiles
+    if not 0 <= low < high <= 100:
+        raise InputError(f"the percentiles {low:g} and {high:g}", "two between 0 and 100, the lower first", "swap them")
+    inner = upscaled(scene.source)
+    lows, highs = physical_range(inner.scene if inner is not None else scene, (low, high))
+    return tuple((float(a), float(b)) for a, b in zip(lows, highs, strict=True))
+
+
+def _window(scene: Scene, level: Level) -> tuple[float, float]:
+    if isinstance(level, str):
+        if scene.domain != "CT":
+            raise InputError(f"the CT window {level!r} for {scene.name}, which is no CT", "CT", "give percentiles")
+        if level.casefold() not in CT_WINDOWS:
+            raise InputError(f"the window {level!r}", f"one of {', '.join(CT_WINDOWS)}, or (centre, width)", "name one")
+        level = CT_WINDOWS[level.casefold()]
+    centre, width = (float(v) for v in level)
+    if not (np.isfinite([centre, width]).all() and width > 0):
+        raise InputError(f"the window {centre:g}, {width:g}", "a centre and a width above 0", "correct it")
+    return centre - width / 2, centre + width / 2
+
+
+def shades(physical: Array, valid: Array, ends: Sequence[tuple[float, float]]) -> Array:
+    """Values ``(band, y, x)``, one band or three, as uint8 ``(y, x, 4)``: RGB and opacity, 0 where there is no data."""
+    low, high = np.array(ends).T[..., None, None]
+    span = np.where(high > low, high - low, 1.0)
+    scaled = np.clip((np.where(valid, physical, low) - low) / span, 0, 1)
+    colours = np.broadcast_to(np.rint(scaled * 255).astype(np.uint8), (3, *physical.shape[1:]))
+    opacity = np.where(valid.all(0), 255, 0).astype(np.uint8)
+    return np.ascontiguousarray(np.concatenate([colours, opacity[None]]).transpose(1, 2, 0))

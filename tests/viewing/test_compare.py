@@ -1,0 +1,220 @@
+import base64
+import io
+import json
+import re
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from affine import Affine
+from PIL import Image
+
+import geomedsr
+from geomedsr.errors import InputError, OutputError
+from geomedsr.grid import Window
+from geomedsr.scene import Band, Scene
+from geomedsr.viewing.packing import Codes, pack
+
+
+def data_of(comparison: geomedsr.Comparison) -> dict[str, Any]:
+    found = re.search(r'\nbegin\("[^"]+", (\{.*\})\);\n', comparison.html())
+    assert found is not None
+    return dict(json.loads(found[1]))
+
+
+def unpacked(text: str, height: int, width: int) -> np.ndarray:
+    """As the page's script does it."""
+    low, high = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(2, height, width)
+    return np.cumsum(low.astype(np.uint16) + 256 * high.astype(np.uint16), axis=1, dtype=np.uint16)
+
+
+def values_of(data: dict[str, Any], layer: int, plane: int, frame: int = 0) -> np.ndarray:
+    shape = data["layers"][layer]["height"], data["layers"][layer]["width"]
+    codes = unpacked(data["layers"][layer]["frames"][frame][plane], *shape)
+    code = data["codes"][plane]
+    return np.where(codes == 0, np.nan, code["low"] + (codes.astype(float) - 1) * code["step"])
+
+
+def test_planes_come_back(rng: np.random.Generator) -> None:
+    codes = rng.integers(0, 65536, (7, 11)).astype(np.uint16)
+    assert (unpacked(pack(codes), 7, 11) == codes).all()
+
+
+def test_integers_are_exact_and_no_data_is_none() -> None:
+    scene = Scene.from_array(np.zeros((1, 1, 4), np.int16), bands=[Band("a", scale=0.5, offset=3)])
+    physical = np.array([[-5.0, 3.0, 3.5, 9.0]])
+    valid = np.array([[True, True, True, False]])
+    codes = Codes.of([physical[valid]], scene, 0)
+    assert codes.exact
+    coded = codes.encode(physical, valid)
+    assert coded[0, 3] == 0
+    assert (codes.low + (coded[0, :3].astype(float) - 1) * codes.step).tolist() == [-5.0, 3.0, 3.5]
+
+
+def test_what_has_more_values_than_codes_is_told_in_steps() -> None:
+    wide = Scene.from_array(np.zeros((1, 1, 1), np.int32))
+    codes = Codes.of([np.array([0.0, 1e6])], wide, 0)
+    assert not codes.exact
+    assert codes.encode(np.array([[1e6]]), np.array([[True]])).max() <= 65535
+    flat = Codes.of([np.array([2.0, 2.0])], Scene.from_array(np.zeros((1, 1, 1), np.float32)), 0)
+    assert flat.encode(np.array([[2.0]]), np.array([[True]])).tolist() == [[1]]
+
+
+def test_the_values_of_both_travel_exactly(sentinel: Scene, truth: Scene) -> None:
+    comparison = geomedsr.compare(sentinel, truth, names=["before", "after"], window=Window(8, 4, 32, 24))
+    data = data_of(comparison)
+    assert [layer["name"] for layer in data["layers"]] == ["before", "after"]
+    assert [(v["name"], v["planes"]) for v in data["views"]][:2] == [
+        ("true colour", [2, 1, 0]),
+        ("false colour", [3, 2, 1]),
+    ]
+    for plane in range(4):
+        assert (values_of(data, 0, plane) == sentinel.physical().values[0, plane, 4:28, 8:40]).all()
+        assert (values_of(data, 1, plane) == truth.physical().values[0, plane, 16:112, 32:160]).all()
+    assert data["ground"] == [32 * 40, 24 * 40]
+    assert data["ground_unit"] == "m"
+    west, _, _, north = sentinel.grid.bounds
+    assert data["place"] == [[west + 8 * 40, north - 4 * 40, 32 * 40, 0, 0, -24 * 40]]
+
+
+def test_black_and_white_are_the_first_scenes(sentinel: Scene, truth: Scene) -> None:
+    red = sentinel.physical().values[0, 2]
+    assert data_of(geomedsr.compare(sentinel, truth))["limits"][2] == pytest.approx(np.percentile(red, (1, 99)))
+    narrow = data_of(geomedsr.compare(sentinel, truth, percentiles=(10, 90)))["limits"][2]
+    assert narrow == pytest.approx(np.percentile(red, (10, 90)))
+
+
+def test_only_the_tiles_that_are_shown_are_computed(sentinel: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    from geomedsr.inference.upscale import UpscaledSource
+
+    sr = geomedsr.upscale(sentinel, "satellite-x4")
+    read, windows = UpscaledSource.read_measured, []
+
+    def watch(self: UpscaledSource, frames: slice, window: Window) -> Any:
+        windows.append((window, len(self.scene.bands)))
+        return read(self, frames, window)
+
+    monkeypatch.setattr(UpscaledSource, "read_measured", watch)
+    comparison = geomedsr.compare(sentinel, sr, window=Window(0, 0, 16, 8), bands="B04")
+    assert windows == []
+    data_of(comparison)
+    comparison.png()
+    assert [w for w, _ in windows] == [Window(0, 0, 64, 32)]  # once
+
+
+def test_a_series_has_slices_windows_and_millimetres(ct: Scene) -> None:
+    sr = geomedsr.upscale(ct)
+    comparison = geomedsr.compare(ct, sr, window=Window(200, 180, 24, 16), frames=[1, 3], level="bone")
+    data = data_of(comparison)
+    assert data["slices"] == [2, 4]
+    assert data["limits"] == [[-500, 1300]]
+    assert [level["name"] for level in data["levels"]] == ["soft tissue", "lung", "bone", "brain"]
+    assert data["unit"] == "HU"
+    hu = ct.physical().values
+    for position, frame in enumerate((1, 3)):
+        before = values_of(data, 0, 0, position)
+        assert (before == hu[frame, 0, 180:196, 200:224]).all()
+        after = values_of(data, 1, 0, position)
+        assert (after.reshape(16, 2, 24, 2).mean((1, 3)) == before).all()  # conserved
+    origin = ct.grid.planes[3].at(180 - 0.5, 200 - 0.5)
+    assert data["place"][1][:3] == pytest.approx(list(origin))
+    spacing = ct.grid.planes[0].spacing
+    assert data["ground"] == pytest.approx([24 * spacing[1], 16 * spacing[0]])
+    assert data["ground_unit"] == "mm"
+
+
+def test_degrees_become_metres_for_the_eye() -> None:
+    from rasterio.crs import CRS
+
+    from geomedsr.grid import Grid
+
+    grid = Grid((10, 20), Affine(0.001, 0, 10, 0, -0.001, 60.005), CRS.from_epsg(4326).to_wkt())
+    scene = Scene.from_array(np.zeros((1, 10, 20), np.uint8), grid=grid)
+    data = data_of(geomedsr.compare(scene, scene))
+    assert data["ground_unit"] == "m"
+    assert data["ground"] == pytest.approx([20 * 111.32 * 0.5, 10 * 111.32], rel=1e-3)
+
+
+def test_the_middle_of_a_large_scene() -> None:
+    scene = Scene.from_array(np.zeros((1, 5000, 9000), np.uint8))
+    assert geomedsr.compare(scene, scene).window == Window(3732, 1732, 1536, 1536)
+
+
+def test_a_region_too_large_for_a_page_is_refused() -> None:
+    scene = Scene.from_array(np.zeros((1, 5000, 9000), np.uint8))
+    with pytest.raises(InputError, match=r"a region of 45 million values.*at most 40 million.*smaller window"):
+        geomedsr.compare(scene, scene, window=Window(0, 0, 9000, 5000))
+
+
+def moved(scene: Scene, by: float) -> Scene:
+    assert scene.grid.affine is not None
+    return replace(scene, grid=replace(scene.grid, affine=scene.grid.affine @ Affine.translation(by, 0)))
+
+
+def test_only_the_same_ground_is_compared(sentinel: Scene, truth: Scene, ct: Scene) -> None:
+    geomedsr.compare(moved(truth, 0.01), sentinel)
+    with pytest.raises(InputError, match="which lie elsewhere"):
+        geomedsr.compare(sentinel, moved(truth, 1))
+    with pytest.raises(InputError, match="the same bands and frames"):
+        geomedsr.compare(sentinel, truth.select(["B02"]))
+    with pytest.raises(InputError, match="a whole multiple of the other"):
+        geomedsr.compare(sentinel, truth.crop(Window(0, 0, 100, 100)))
+    with pytest.raises(InputError, match="which lie elsewhere"):
+        geomedsr.compare(ct, replace(ct, grid=ct.grid.cropped(Window(5, 0, 512, 512))))
+    with pytest.raises(InputError, match="1 scene to compare, expected two"):
+        geomedsr.compare(sentinel)
+    with pytest.raises(InputError, match="3 names for 2"):
+        geomedsr.compare(sentinel, truth, names=["a", "b", "c"])
+    with pytest.raises(InputError, match="the window 90,0,10,10"):
+        geomedsr.compare(sentinel, truth, window=Window(90, 0, 10, 10))
+
+
+def test_a_bounding_box(sentinel: Scene, truth: Scene) -> None:
+    west, _, _, north = sentinel.grid.bounds
+    comparison = geomedsr.compare(sentinel, truth, bbox=(west + 80, north - 200, west + 240, north - 40))
+    assert comparison.window == Window(2, 1, 4, 4)
+    with pytest.raises(InputError, match="one of them"):
+        geomedsr.compare(sentinel, truth, bbox=(0, 0, 1, 1), window=Window(0, 0, 1, 1))
+
+
+def test_a_picture_where_scripts_do_not_run(sentinel: Scene, truth: Scene, tmp_path: Path) -> None:
+    comparison = geomedsr.compare(sentinel, truth)
+    html = comparison.html()
+    bundle = comparison._repr_mimebundle_()
+    image = np.asarray(Image.open(io.BytesIO(bundle["image/png"])))
+    assert image.shape == (315, 844, 4)
+    red, ends = sentinel.data.values[0, 2].astype(float), np.percentile(sentinel.data.values[0, 2], (1, 99))
+    shade = np.clip((red - ends[0]) / (ends[1] - ends[0]), 0, 1) * 255
+    assert image[2, 2, 0] == pytest.approx(shade[0, 0], abs=1)
+    assert base64.b64encode(bundle["image/png"]).decode() in html
+    assert html.index("<img") < html.index("<script")
+    assert (
+        bundle["text/plain"] == "<geomedsr.Comparison input.tif | reference.tif: the whole of input.tif, true colour>"
+    )
+    comparison.save(tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == bundle["image/png"]
+
+
+def test_the_page_needs_nothing_else(sentinel: Scene, truth: Scene, tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    geomedsr.compare(sentinel, truth, names=["a</script><b>", "ü"]).save(path)
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"https?://|src=\"(?!data:)|<link|@import|url\(", text)
+    assert "a</script>" not in text
+    assert text.count("<script>") == text.count("</script>") == 1
+    with pytest.raises(OutputError, match=r"one in \.html or \.png"):
+        geomedsr.compare(sentinel, truth).save(tmp_path / "page.pdf")
+    with pytest.raises(OutputError, match="exists and can be written"):
+        geomedsr.compare(sentinel, truth).save(tmp_path / "no" / "page.html")
+
+
+def test_results_made_jointly_are_compared_too(tmp_path: Path, sentinel: Scene) -> None:
+    from conftest import save_tiny
+
+    joint = geomedsr.load_model(save_tiny(tmp_path / "joint.safetensors", channels=4))
+    sr = geomedsr.upscale(sentinel, joint)
+    data = data_of(geomedsr.compare(sentinel, sr, window=Window(0, 0, 8, 8), bands="B04"))
+    assert (values_of(data, 1, 2) == sr.data.values[0, 2, :32, :32]).all()

@@ -1,0 +1,139 @@
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from affine import Affine
+from PIL import Image
+
+import geomedsr
+from geomedsr.errors import InputError
+from geomedsr.grid import Grid, Window
+from geomedsr.scene import Band, Scene
+
+pytest.importorskip("matplotlib")
+from rasterio.crs import CRS
+
+
+def shown(figure: Any) -> Any:
+    return figure.axes[0].images[0]
+
+
+def test_true_colour_on_map_coordinates(sentinel: Scene) -> None:
+    figure = sentinel.plot()
+    image = shown(figure).get_array()
+    red = sentinel.data.values[0, 2].astype(float)
+    ends = np.percentile(red, (1, 99))
+    assert np.asarray(image)[..., 0] == pytest.approx(np.clip((red - ends[0]) / (ends[1] - ends[0]), 0, 1) * 255, abs=1)
+    west, south, east, north = sentinel.grid.bounds
+    assert shown(figure).get_extent() == [west, east, south, north]
+    axis = figure.axes[0]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("x, m", "y, m")
+    assert axis.get_aspect() == 1.0
+    assert axis.get_title() == "input.tif, true colour"
+
+
+def test_a_figure_shows_itself_in_a_notebook_once(sentinel: Scene) -> None:
+    import matplotlib.pyplot as plt
+
+    figure = sentinel.plot()
+    picture = Image.open(io.BytesIO(figure._repr_png_()))
+    assert min(picture.size) > 200
+    assert plt.get_fignums() == []  # pyplot would show it a second time
+
+
+def test_one_band_in_physical_units_with_a_bar() -> None:
+    values = np.array([[[0, 10], [20, 30]]], np.uint16)
+    scene = Scene.from_array(values, bands=[Band("ndvi", nodata=0, scale=0.1, offset=-1, units="W")])
+    figure = scene.plot(percentiles=(0, 100))
+    image = shown(figure)
+    assert image.get_clim() == pytest.approx((0.0, 2.0))
+    assert np.ma.getmaskarray(image.get_array()).tolist() == [[True, False], [False, False]]
+    assert image.get_array()[0, 1] == pytest.approx(0.0)
+    assert figure.axes[1].get_ylabel() == "W"
+    assert figure.axes[0].get_xlabel() == "column"
+
+
+def test_compared_scenes_have_the_same_limits(sentinel: Scene) -> None:
+    sr = geomedsr.upscale(sentinel, "satellite-x4").crop(Window(0, 0, 64, 64))
+    assert shown(sr.plot("B04")).get_clim() == shown(sentinel.plot("B04")).get_clim()
+    other = Scene.from_array(np.full((4, 8, 8), 7, np.uint16))
+    assert shown(other.plot(1, like=sentinel)).get_clim() == shown(sentinel.plot(1)).get_clim()
+    with pytest.raises(InputError, match="a scene of 1 bands to show like one of 4"):
+        Scene.from_array(np.ones((1, 8, 8), np.uint8)).plot(like=sentinel)
+
+
+def test_a_slice_in_mm(ct: Scene) -> None:
+    figure = ct.plot(level="lung", frame=1)
+    image, axis = shown(figure), figure.axes[0]
+    assert image.get_clim() == (-1350, 150)
+    assert np.asarray(image.get_array()) == pytest.approx(ct.physical().values[1, 0])
+    plane = ct.grid.planes[1]
+    left, right, bottom, top = image.get_extent()
+    assert left == pytest.approx(plane.corners((512, 512))[0][0])
+    assert top == pytest.approx(plane.corners((512, 512))[0][1])
+    assert right - left == pytest.approx(512 * plane.spacing[1])
+    assert bottom - top == pytest.approx(512 * plane.spacing[0])
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("mm, towards left", "mm, towards posterior")
+    assert "slice 2 of 4" in axis.get_title()
+    with pytest.raises(InputError, match=r"frame 4, expected one of 0 … 3"):
+        ct.plot(frame=4)
+    assert shown(ct.plot(frame=-1)).get_array()[100, 100] == shown(ct.plot(frame=3)).get_array()[100, 100]
+
+
+def test_degrees_keep_the_shape_of_the_ground() -> None:
+    grid = Grid((10, 10), Affine(0.1, 0, 10, 0, -0.1, 61), CRS.from_epsg(4326).to_wkt())
+    figure = Scene.from_array(np.arange(100, dtype=np.uint8).reshape(1, 10, 10), grid=grid).plot()
+    assert figure.axes[0].get_aspect() == pytest.approx(1 / np.cos(np.radians(60.5)), rel=1e-3)
+    assert figure.axes[0].get_xlabel() == "longitude, °"
+
+
+def bar_of(figure: Any) -> tuple[float, str]:
+    bars = [a for a in figure.axes[0].artists if type(a).__name__ == "AnchoredSizeBar"]
+    rectangle = bars[0].size_bar.get_children()[0]
+    return rectangle.get_width(), bars[0].txt_label.get_text()
+
+
+def test_the_scale_bar_has_a_round_length(sentinel: Scene, ct: Scene) -> None:
+    assert bar_of(sentinel.plot()) == (500, "500 m")  # of 3840 m
+    length, words = bar_of(ct.plot())
+    assert (length, words) == (50, "5 cm")
+    grid = Grid((10, 10), Affine(0.1, 0, 10, 0, -0.1, 61), CRS.from_epsg(4326).to_wkt())
+    length, words = bar_of(Scene.from_array(np.zeros((1, 10, 10), np.uint8), grid=grid).plot())
+    assert words == "10 km"
+    assert length * 111.32 * np.cos(np.radians(60.5)) == pytest.approx(10)
+    without = Scene.from_array(np.zeros((1, 10, 10), np.uint8)).plot()
+    assert not [a for a in without.axes[0].artists if type(a).__name__ == "AnchoredSizeBar"]
+
+
+def test_a_rotated_scene_is_shown_by_its_pixels() -> None:
+    affine = Affine.translation(100, 200) @ Affine.rotation(30) @ Affine.scale(10, -10)
+    scene = Scene.from_array(np.zeros((1, 4, 6), np.uint8), grid=Grid((4, 6), affine, CRS.from_epsg(32618).to_wkt()))
+    figure = scene.plot()
+    assert shown(figure).get_extent() == [0, 6, 4, 0]
+    assert figure.axes[0].get_xlabel() == "column"
+
+
+def test_a_large_scene_is_brought_down() -> None:
+    values = np.broadcast_to(np.arange(3000, dtype=np.uint16), (1, 3000, 3000))
+    figure = Scene.from_array(values).plot()
+    assert np.asarray(shown(figure).get_array()).shape == (1000, 1000)
+    assert shown(figure).get_extent() == [0, 3000, 3000, 0]
+    assert float(shown(figure).get_array()[0, 0]) == 1.0  # the mean of 0, 1, 2
+
+
+def test_in_axes_of_ones_own(sentinel: Scene, tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    axes = figure.subplots(1, 2)
+    assert sentinel.plot(ax=axes[0], title="before") is figure
+    sentinel.plot("false colour", ax=axes[1])
+    assert [a.get_title() for a in axes] == ["before", "input.tif, false colour"]
+    figure.savefig(tmp_path / "both.png")
+
+
+def test_colours_that_cannot_be_told(sentinel: Scene) -> None:
+    with pytest.raises(InputError, match="do not tell"):
+        sentinel.select(["B02", "B08"]).plot("true colour")
