@@ -13,26 +13,48 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from geomedsr.degradations.bicubic import Bicubic
 from geomedsr.degradations.block_mean import BlockMean
+from geomedsr.degradations.blur import Blur
+from geomedsr.degradations.ct_noise import CTNoise
+from geomedsr.degradations.ct_psf import CTPSF
+from geomedsr.degradations.dead_pixels import DeadPixels
 from geomedsr.degradations.degradation import Disturbance, Reduction
 from geomedsr.degradations.gaussian_psf import GaussianPSF
+from geomedsr.degradations.jpeg import JPEG
+from geomedsr.degradations.jpeg2000 import JPEG2000
 from geomedsr.degradations.k_space_crop import KSpaceCrop
 from geomedsr.degradations.poisson_gaussian import PoissonGaussian
+from geomedsr.degradations.random_chain import AnySingle, RandomChain
+from geomedsr.degradations.resize import Resize
+from geomedsr.degradations.stripes import Stripes
 
 __all__ = [
+    "CTPSF",
+    "JPEG",
+    "JPEG2000",
     "AnyDegradation",
+    "Bicubic",
     "BlockMean",
+    "Blur",
+    "CTNoise",
     "Chain",
+    "DeadPixels",
     "Disturbance",
     "GaussianPSF",
     "KSpaceCrop",
     "PoissonGaussian",
+    "RandomChain",
     "Reduction",
+    "Resize",
+    "Stripes",
     "chain",
 ]
 
 #: Any degradation, told by its ``kind``.
-AnyDegradation = Annotated[BlockMean | KSpaceCrop | GaussianPSF | PoissonGaussian, Field(discriminator="kind")]
+AnyDegradation = Annotated[
+    BlockMean | KSpaceCrop | Bicubic | GaussianPSF | CTPSF | AnySingle | RandomChain, Field(discriminator="kind")
+]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from pydantic import model_validator
 
 from geomedsr.degradations.degradation import Reduction
+from geomedsr.degradations.separable import places, sampled
 
 
 class GaussianPSF(Reduction):
@@ -44,10 +44,5 @@ class GaussianPSF(Reduction):
 
     def apply(self, fine: torch.Tensor, scale: int, drawn: float) -> torch.Tensor:
         """The coarse image, whose centres lie where the blocks' centres do."""
-        length = scale + 2 * self.margin(scale)
-        places = torch.arange(length, dtype=torch.float64) - (length - 1) / 2
-        taps = torch.exp(-(places**2) / (2 * self.sigma(drawn, scale) ** 2))
-        taps = (taps / taps.sum()).to(fine)
-        channels = fine.shape[1]
-        rows = F.conv2d(fine, taps.reshape(1, 1, -1, 1).repeat(channels, 1, 1, 1), stride=(scale, 1), groups=channels)
-        return F.conv2d(rows, taps.reshape(1, 1, 1, -1).repeat(channels, 1, 1, 1), stride=(1, scale), groups=channels)
+        taps = torch.exp(-(places(scale, self.margin(scale)) ** 2) / (2 * self.sigma(drawn, scale) ** 2))
+        return sampled(fine, taps, scale)

@@ -1,0 +1,56 @@
+"""Detector elements that no longer see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+
+from geomedsr.degradations.degradation import Disturbance
+
+#: What a pixel that is stuck at an end of the value scale shows.
+_LEVELS = {"low": 0.0, "high": 1.0}
+
+
+@dataclass(frozen=True)
+class Defects:
+    """One draw: the share of pixels that are dead, and a seed for where and how."""
+
+    fraction: float
+    seed: int
+
+
+class DeadPixels(Disturbance):
+    """Each pixel of each band is dead with the same probability, ``fraction``, a range to draw from.
+
+    ``stuck`` lists what dead pixels show, one of them drawn for each: ``low`` is 0 on the value scale, ``high`` is 1,
+    ``random`` anything between. So a share ``fraction`` of the pixels no longer says anything of the ground.
+    """
+
+    kind: Literal["dead-pixels"] = "dead-pixels"
+    fraction: tuple[float, float] = (0.0, 0.001)
+    stuck: tuple[Literal["low", "high", "random"], ...] = Field(default=("low", "high"), min_length=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DeadPixels:
+        if not 0 <= self.fraction[0] <= self.fraction[1] <= 1:
+            raise ValueError("fraction needs two numbers 0 <= low <= high <= 1")
+        return self
+
+    def draw(self, rng: np.random.Generator) -> Defects:
+        """A share, and a seed."""
+        return Defects(float(rng.uniform(*self.fraction)), int(rng.integers(2**63)))
+
+    def apply(self, coarse: torch.Tensor, drawn: Defects) -> torch.Tensor:
+        """The image with its dead pixels; the same draw gives the same ones."""
+        rng = np.random.default_rng(drawn.seed)
+        shape = tuple(coarse.shape)
+        dead = rng.random(shape) < drawn.fraction
+        levels = np.stack(
+            [np.full(shape, _LEVELS[name]) if name in _LEVELS else rng.random(shape) for name in self.stuck]
+        )
+        shown = np.take_along_axis(levels, rng.integers(len(self.stuck), size=(1, *shape)), 0)[0]
+        return torch.where(torch.from_numpy(dead).to(coarse.device), torch.from_numpy(shown).to(coarse), coarse)

@@ -1,0 +1,47 @@
+"""JPEG compression."""
+
+from __future__ import annotations
+
+import io
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import model_validator
+
+from geomedsr.degradations.codec import compressed
+from geomedsr.degradations.degradation import Disturbance
+from geomedsr.sources import Array
+
+
+class JPEG(Disturbance):
+    """Baseline JPEG (ITU-T T.81) at a quality of libjpeg's scale, a range to draw from.
+
+    Each band is a grey image of 8 bits, 0 … 1 on the value scale: the quantisation is that of table K.1, scaled; there
+    is no colour transform and no chroma subsampling. See :func:`geomedsr.degradations.codec.compressed` for values
+    beyond 0 … 1.
+    """
+
+    kind: Literal["jpeg"] = "jpeg"
+    quality: tuple[int, int] = (30, 95)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> JPEG:
+        if not 1 <= self.quality[0] <= self.quality[1] <= 100:
+            raise ValueError("quality needs two whole numbers 1 <= low <= high <= 100")
+        return self
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """A quality."""
+        return int(rng.integers(self.quality[0], self.quality[1] + 1))
+
+    def apply(self, coarse: torch.Tensor, drawn: int) -> torch.Tensor:
+        """The image after encoding and decoding."""
+
+        def code(band: Array) -> Array:
+            file = io.BytesIO()
+            Image.fromarray(band).save(file, "JPEG", quality=drawn)
+            return np.asarray(Image.open(file))
+
+        return compressed(coarse, np.uint8, code)
