@@ -64,6 +64,11 @@ class Window:
         row, col = max(self.row, 0), max(self.col, 0)
         return Window(col, row, min(self.stop[1], shape[1]) - col, min(self.stop[0], shape[0]) - row)
 
+    def common(self, other: Window) -> Window:
+        """What two windows share; of no or negative size where they share nothing."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        return Window(col, row, min(self.stop[1], other.stop[1]) - col, min(self.stop[0], other.stop[0]) - row)
+
     def inside(self, shape: tuple[int, int]) -> bool:
         """Whether the window holds at least one pixel and none outside a ``(height, width)`` raster."""
         return (

@@ -74,6 +74,12 @@ class Augment(Part):
             raise ValueError("zoom needs two numbers 0.25 <= low <= high <= 4")
         return self
 
+    @property
+    def unfit_for_pairs(self) -> str | None:
+        """What is not for real pairs, whose coarse image is as it is: the first of these keys that is used."""
+        used = {"sharpness": self.sharpness, "zoom": self.zoom != (1.0, 1.0), "padding": self.padding}
+        return next((f"augment.{name}" for name, it_is in used.items() if it_is), None)
+
     def draw_zoom(self, rng: np.random.Generator) -> float:
         """A random zoom; 1 for half of the patches."""
         if self.zoom == (1.0, 1.0) or rng.integers(2):

@@ -17,11 +17,12 @@ from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.grid import Window
 from geomedsr.scene import Scene
 from geomedsr.sources import ArraySource
+from geomedsr.training.pairs import PairPatches, ScenePair
 from geomedsr.training.patches import Pair, Patches, continuous
 from geomedsr.training.recipe import Recipe, SceneEntry, StagePart
 
 #: Scenes are kept decoded, the smallest first, up to so many bytes in all.
-_HELD = 2**30
+HELD = 2**30
 
 
 def training_scenes(recipe: Recipe) -> list[Scene]:
@@ -32,27 +33,37 @@ def training_scenes(recipe: Recipe) -> list[Scene]:
         InputError: a scene cannot be read.
     """
     scenes = [_scene(recipe, entry, path) for entry, path in split(recipe)[0]]
-    left = _HELD
-    for index in sorted(range(len(scenes)), key=lambda i: _bytes(scenes[i])):
-        left -= _bytes(scenes[index])
+    left = HELD
+    for index in sorted(range(len(scenes)), key=lambda i: size_in_bytes(scenes[i])):
+        left -= size_in_bytes(scenes[index])
         if left >= 0:
-            scenes[index] = _held(scenes[index])
+            scenes[index] = in_memory(scenes[index])
     return scenes
 
 
 def validation_scenes(recipe: Recipe) -> list[Scene]:
     """The scenes kept out, band for band as the network wants them."""
     train, held = split(recipe)
-    for entry, path in held:
-        if any(path == other and _overlap(entry.window, its.window) for its, other in train):
-            name = os.path.basename(path)
-            warnings.warn(f"{name} is trained on and validated on: figures flatter", SceneWarning, stacklevel=2)
+    warn_of_both_sides([(e.window, path) for e, path in train], [(e.window, path) for e, path in held])
     return [continuous(_scene(recipe, entry, path), recipe.generator.channels) for entry, path in held]
 
 
-def stage_patches(recipe: Recipe, stage: StagePart, scenes: Sequence[Scene], order: int) -> Patches:
+def stage_patches(
+    recipe: Recipe, stage: StagePart, scenes: Sequence[Scene], order: int, pairs: Sequence[ScenePair] = ()
+) -> Patches | PairPatches:
     """What a stage, the ``order``-th of its recipe, draws from: each draws its own sequence."""
     foreground = recipe.foreground
+    if pairs:
+        return PairPatches(
+            pairs,
+            stage.patch,
+            channels=recipe.generator.channels,
+            augment=recipe.augment,
+            above=foreground.above if foreground else 0.0,
+            share=foreground.share if foreground else 0.0,
+            seed=2 * recipe.seed + order,
+            length=stage.steps * stage.batch,
+        )
     return Patches(
         scenes,
         stage.patch,
@@ -67,7 +78,7 @@ def stage_patches(recipe: Recipe, stage: StagePart, scenes: Sequence[Scene], ord
     )
 
 
-def batches(patches: Patches, size: int, start: int, ahead: bool = True) -> Iterator[Pair]:
+def batches(patches: Patches | PairPatches, size: int, start: int, ahead: bool = True) -> Iterator[Pair]:
     """The batches from step ``start`` on, ``(B, C, H, W)`` fine and coarse.
 
     ``ahead``: each is prepared by another thread while those before are used. See :func:`prepare_ahead`.
@@ -90,7 +101,7 @@ def batches(patches: Patches, size: int, start: int, ahead: bool = True) -> Iter
             yield batch
 
 
-def prepare_ahead(patches: Patches, device: torch.device) -> bool:
+def prepare_ahead(patches: Patches | PairPatches, device: torch.device) -> bool:
     """Whether another thread should prepare batches: where the step leaves the CPU free, or scenes are read from disk.
 
     On a CPU the step keeps every core busy. A thread beside it, though it works for 4 % of the time, then stalls the
@@ -109,19 +120,35 @@ def split(recipe: Recipe) -> tuple[list[tuple[SceneEntry, str]], list[tuple[Scen
         [(entry, path) for entry in entries for path in _paths(recipe.data.root, entry.path)]
         for entries in (recipe.data.train, recipe.data.validation)
     )
-    share, paths = recipe.data.hold_out, sorted({path for _, path in train})
-    if share:
-        count = max(1, round(share * len(paths)))
-        if count >= len(paths):
-            raise RecipeError(
-                f"data.hold_out {share:g} of {len(paths)} scene{'s' * (len(paths) != 1)}",
-                "scenes left to train on, and at least one held out",
-                "name more scenes, or name those for data.validation",
-            )
-        kept = set(np.random.default_rng(recipe.seed).permutation(paths)[:count])
+    if recipe.data.hold_out and train:
+        kept = kept_out(recipe, sorted({path for _, path in train}))
         held += [pair for pair in train if pair[1] in kept]
         train = [pair for pair in train if pair[1] not in kept]
     return train, held
+
+
+def kept_out(recipe: Recipe, paths: list[str]) -> set[str]:
+    """A random share of them, the same for the same seed."""
+    share = recipe.data.hold_out
+    count = max(1, round(share * len(paths)))
+    if count >= len(paths):
+        raise RecipeError(
+            f"data.hold_out {share:g} of {len(paths)} scene{'s' * (len(paths) != 1)}",
+            "scenes left to train on, and at least one held out",
+            "name more scenes, or name those for data.validation",
+        )
+    return set(np.random.default_rng(recipe.seed).permutation(paths)[:count])
+
+
+def warn_of_both_sides(
+    train: Sequence[tuple[tuple[int, int, int, int] | None, str]],
+    held: Sequence[tuple[tuple[int, int, int, int] | None, str]],
+) -> None:
+    """Warn of what is trained on and validated on: windows, None the whole, and paths."""
+    for window, path in held:
+        if any(path == other and _overlap(window, its) for its, other in train):
+            name = os.path.basename(path)
+            warnings.warn(f"{name} is trained on and validated on: figures flatter", SceneWarning, stacklevel=3)
 
 
 def _overlap(one: tuple[int, int, int, int] | None, other: tuple[int, int, int, int] | None) -> bool:
@@ -151,12 +178,14 @@ def _scene(recipe: Recipe, entry: SceneEntry, path: str) -> Scene:
     return scene.with_physical_range(*recipe.values.range) if recipe.values.scale == "physical" else scene
 
 
-def _bytes(scene: Scene) -> int:
+def size_in_bytes(scene: Scene) -> int:
+    """What a scene's values and validity take, decoded."""
     frames, bands, height, width = scene.shape
     return frames * bands * height * width * (scene.dtype.itemsize + 1)
 
 
-def _held(scene: Scene) -> Scene:
+def in_memory(scene: Scene) -> Scene:
+    """The scene, read."""
     frames, _, height, width = scene.shape
     everything = Window(0, 0, width, height)
     values = scene.source.read(slice(0, frames), everything)

@@ -30,9 +30,9 @@ def describe(recipe: Recipe) -> Descriptor:
         realism=recipe.realism,
         precision=recipe.inference_precision,
         description=recipe.description,
-        training_data=tuple(dict.fromkeys(Path(e.path).name for e in recipe.data.train)),
+        training_data=tuple(dict.fromkeys(Path(path).name for path in recipe.data.paths)),
         licence=recipe.data.licence,
-        attribution=tuple(dict.fromkeys(e.attribution for e in recipe.data.train)),
+        attribution=tuple(dict.fromkeys(recipe.data.attributions)),
     )
     training = {
         "seed": recipe.seed,

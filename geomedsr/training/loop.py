@@ -16,10 +16,11 @@ from torch import nn
 from geomedsr.devices import choose_device, keep_memory
 from geomedsr.errors import DeviceError
 from geomedsr.models import save_model
-from geomedsr.training.data import batches, prepare_ahead, split, stage_patches, training_scenes, validation_scenes
+from geomedsr.training.data import batches, prepare_ahead, stage_patches, training_scenes, validation_scenes
 from geomedsr.training.describe import describe
 from geomedsr.training.folder import alone, made, writing
 from geomedsr.training.journal import Journal
+from geomedsr.training.pair_data import trained_on, training_pairs, validation_pairs
 from geomedsr.training.recipe import Recipe
 from geomedsr.training.run import Run
 from geomedsr.training.step import step
@@ -53,9 +54,9 @@ def _train(recipe: Recipe, folder: Path, quiet: bool) -> Path:
     run.load(folder)
     if run.step >= recipe.steps and (folder / MODEL).exists():
         return folder / MODEL
-    scenes = training_scenes(recipe)
-    drawn_from = {name: stage_patches(recipe, stage, scenes, i) for i, (name, stage) in enumerate(recipe.stages)}
-    validation = Validation(recipe, validation_scenes(recipe), run.device)
+    scenes, pairs = training_scenes(recipe), training_pairs(recipe)
+    drawn_from = {name: stage_patches(recipe, stage, scenes, i, pairs) for i, (name, stage) in enumerate(recipe.stages)}
+    validation = Validation(recipe, validation_scenes(recipe), run.device, validation_pairs(recipe))
     with Journal(folder, recipe, run.step, quiet) as journal:
         while run.step < recipe.steps:
             run.begin_stage()
@@ -101,7 +102,7 @@ def _finish(run: Run, validation: Validation, path: Path) -> Path:
 
 def _save(run: Run, path: Path, metrics: dict[str, float]) -> None:
     """The average as it is; in the adversarial stage, behind the content weights that it came from."""
-    names = tuple(dict.fromkeys(Path(scene).name for _, scene in split(run.recipe)[0]))
+    names = tuple(dict.fromkeys(Path(path).name for path in trained_on(run.recipe)))
     two = run.content is not None
     facts = {"metrics": metrics, "training_data": names, "adversarial": two}
     card = describe(run.recipe).model_copy(update=facts)

@@ -21,7 +21,7 @@ from geomedsr.training.augment import ZOOM_REACH, Augment, Change, padded, sharp
 Pair = tuple[torch.Tensor, torch.Tensor]
 
 #: How often to look for a window that is all data before giving up on a scene.
-_TRIES = 1000
+TRIES = 1000
 
 #: Whole frames are brought down once and kept, up to so many bytes in all.
 _KEPT = 2**29
@@ -114,15 +114,11 @@ class Patches(Dataset[Pair]):
             raise IndexError(index)
         rng = np.random.default_rng((self.seed, index))
         scene = int(rng.choice(len(self.scenes), p=self.weights))
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             pair = self.cut(self.draw(rng, scene))
             if pair is not None:
                 return pair
-        raise RecipeError(
-            f"the scene {self.scenes[scene].name}, which is nearly all nodata or background",
-            "windows of data",
-            "leave it out, or choose another window of it",
-        )
+        raise nearly_empty(self.scenes[scene])
 
     def draw(self, rng: np.random.Generator, scene: int) -> Draw:
         """A random choice in a scene; the window may hold pixels without data."""
@@ -182,6 +178,15 @@ class Patches(Dataset[Pair]):
                 del self._frames[next(iter(self._frames))]
             self._frames[key] = coarse
         return self._frames[key]
+
+
+def nearly_empty(scene: Scene) -> RecipeError:
+    """What to say of a scene in which no window was found."""
+    return RecipeError(
+        f"the scene {scene.name}, which is nearly all nodata or background",
+        "windows of data",
+        "leave it out, or choose another window of it",
+    )
 
 
 def continuous(scene: Scene, channels: int) -> Scene:

@@ -46,18 +46,52 @@ class SceneEntry(Part):
     attribution: str
 
 
-class DataPart(Part):
-    """High-resolution scenes; relative paths are under ``root``. Split by scene, never by patch.
+class PairEntry(Part):
+    """A fine and a coarse raster over one footprint; or two folders of them, matched by file name without its ending.
 
-    ``hold_out`` keeps that share of what ``train`` names, whole scenes or series, for validation: which, depends on
-    the recipe's seed.
+    ``fine_bands`` and ``coarse_bands`` name as many bands each, in the same order; a band may come twice. ``window``
+    is of coarse pixels, ``[col, row, width, height]``.
+    """
+
+    fine: str
+    coarse: str
+    fine_bands: tuple[str | int, ...] | None = None
+    coarse_bands: tuple[str | int, ...] | None = None
+    window: tuple[int, int, int, int] | None = None
+    attribution: str
+
+
+class DataPart(Part):
+    """High-resolution scenes, or real pairs; relative paths are under ``root``. Split by scene, never by patch.
+
+    Either ``train`` names scenes, whose low resolution is made, or ``pairs`` real pairs; ``validation`` and
+    ``validation_pairs`` go with both. ``hold_out`` keeps that share of what is trained on, whole scenes, series or
+    pairs, for validation: which, depends on the recipe's seed.
     """
 
     root: str = "."
-    train: tuple[SceneEntry, ...] = Field(min_length=1)
+    train: tuple[SceneEntry, ...] = ()
+    pairs: tuple[PairEntry, ...] = ()
     validation: tuple[SceneEntry, ...] = ()
+    validation_pairs: tuple[PairEntry, ...] = ()
     hold_out: float = Field(default=0.0, ge=0, lt=1)
     licence: str = ""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What is trained on, as written."""
+        return (*(e.path for e in self.train), *(path for e in self.pairs for path in (e.fine, e.coarse)))
+
+    @property
+    def attributions(self) -> tuple[str, ...]:
+        """The notices of all that."""
+        return (*(e.attribution for e in self.train), *(e.attribution for e in self.pairs))
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataPart:
+        if bool(self.train) == bool(self.pairs):
+            raise ValueError("name what to train on: scenes in `train`, or real pairs in `pairs`, not both")
+        return self
 
 
 class ForegroundPart(Part):
@@ -183,8 +217,9 @@ class Recipe(Part):
     """A whole training run: a content stage, and an adversarial one if ``adversarial`` is given.
 
     ``operator`` is the observation operator under which outputs agree with inputs; ``degradation`` how low resolution
-    is made, which is by that operator alone unless it says more. ``realism`` is the default of the finished model,
-    where it has adversarial weights.
+    is made, which is by that operator alone unless it says more. With real pairs nothing is made, and the operator is
+    ``none`` unless one is named: no sensor's pixels are exactly the block means of another's. ``realism`` is the
+    default of the finished model, where it has adversarial weights.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -211,6 +246,13 @@ class Recipe(Part):
     checkpoint_every: int = Field(default=250, ge=1)
     tensorboard: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _real_pairs_promise_nothing(cls, content: Any) -> Any:
+        data = content.get("data") if isinstance(content, dict) else None
+        pairs = data.get("pairs") if isinstance(data, dict) else getattr(data, "pairs", None)
+        return {"operator": "none", **content} if pairs else content
+
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
         for name, stage in self.stages:
@@ -220,6 +262,9 @@ class Recipe(Part):
             raise ValueError("no steps: content.steps and adversarial.steps are 0")
         if self.operator not in operators.NAMES:
             raise ValueError(f"operator {self.operator!r} is none of {', '.join(operators.NAMES)}")
+        unused = "degradation" if self.degradation else self.augment.unfit_for_pairs
+        if self.data.pairs and unused:
+            raise ValueError(f"data.pairs are real: {unused} would not change them, leave it out")
         chain(self.chain, self.generator.scale)
         if self.operator not in (self.chain[0].kind, "none"):
             raise ValueError(

@@ -19,8 +19,8 @@ from geomedsr.losses import Perceptual
 from geomedsr.models.store import build, load_model
 from geomedsr.models.vgg19 import load_vgg19
 from geomedsr.outputs import reason
-from geomedsr.training.data import split
 from geomedsr.training.describe import describe
+from geomedsr.training.pair_data import trained_on
 from geomedsr.training.recipe import AdversarialPart, OptimiserPart, Recipe, StagePart
 from geomedsr.training.schedule import learning_rate
 
@@ -225,8 +225,8 @@ def identity(recipe: Recipe) -> str:
     """What decides how a run ends: the recipe, and the scenes that it trains on, by name and size."""
     # Where it runs and how often it reports do not change what comes out.
     reporting = {"device", "log_every", "validate_every", "checkpoint_every", "tensorboard"}
-    entries = [entry.model_dump(exclude={"attribution"}) for entry in recipe.data.train]
-    sizes = [(os.path.basename(path), _size(path)) for _, path in split(recipe)[0]]
+    entries = [entry.model_dump(exclude={"attribution"}) for entry in (*recipe.data.train, *recipe.data.pairs)]
+    sizes = [(os.path.basename(path), _size(path)) for path in trained_on(recipe)]
     facts = recipe.model_dump(mode="json", exclude={*reporting, "data"})
     return json.dumps([facts, entries, recipe.data.hold_out, sizes], sort_keys=True)
 

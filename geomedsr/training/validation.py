@@ -20,6 +20,7 @@ from geomedsr.inference.engine import write
 from geomedsr.losses import Perceptual
 from geomedsr.metrics.features import FeatureDistance
 from geomedsr.scene import Scene
+from geomedsr.training.pairs import ScenePair, spread
 from geomedsr.training.recipe import Recipe
 
 #: Windows (or frames) per scene, and the side of windows, in high-resolution pixels.
@@ -40,21 +41,24 @@ class _Windows:
 
 
 class Validation:
-    """Fixed windows of some scenes, or frames of some series.
+    """Fixed windows of some scenes, or frames of some series; and of some real pairs.
 
     PSNR in dB against the value scale's range, of what is foreground, mean over bands, windows and scenes; VGG-19
     distance (:class:`geomedsr.metrics.features.FeatureDistance`), mean over scenes, where a recipe has an adversarial
     stage and the weights are there.
     """
 
-    def __init__(self, recipe: Recipe, scenes: Sequence[Scene], device: torch.device) -> None:
+    def __init__(
+        self, recipe: Recipe, scenes: Sequence[Scene], device: torch.device, pairs: Sequence[ScenePair] = ()
+    ) -> None:
         self.scale, self.device = recipe.generator.scale, device
         self.channels = recipe.generator.channels
         self.operator = operators.get(recipe.operator)
         self.above = recipe.foreground.above if recipe.foreground else -float("inf")
         links = chain(recipe.chain, self.scale)
         found = [_frames(s, links) if s.shape[0] > 1 or links.reduction.whole else _windows(s, links) for s in scenes]
-        for scene, windows in zip(scenes, found, strict=True):
+        found += [_matched(pair) for pair in pairs]
+        for scene, windows in zip([*scenes, *(pair.fine for pair in pairs)], found, strict=True):
             if not len(windows.fine):
                 raise RecipeError(
                     f"the validation scene {scene.name}, in which no window of {_SIDE} pixels, or of its own size, is "
@@ -164,6 +168,21 @@ def _windows(scene: Scene, links: Chain) -> _Windows:
     places = [w for w in places if scene.source.valid(slice(0, 1), w).all()]
     places = places[:: -(-len(places) // _MOST) or 1]
     return _pairs([(scene, window, slice(0, 1)) for window in places], links)
+
+
+def _matched(pair: ScenePair) -> _Windows:
+    """Windows of a real pair without nodata, spread over it."""
+    scale, area = pair.placement.scale, pair.placement.overlap
+    side = min(_SIDE // scale, area.width, area.height, *(n // scale for n in pair.fine.shape[2:]))
+    if side == 0:
+        return _Windows(torch.empty(0), torch.empty(0))
+    places = [w for w in spread(area, side, _MOST) if w.width == w.height == side]
+    cut = [both for place in places if (both := pair.cut(place)) is not None]
+    cut = cut[:: -(-len(cut) // _MOST) or 1]
+    if not cut:
+        return _Windows(torch.empty(0), torch.empty(0))
+    fine, coarse = zip(*cut, strict=True)
+    return _Windows(torch.stack(fine), torch.stack(coarse))
 
 
 def _frames(scene: Scene, links: Chain) -> _Windows:
