@@ -1,6 +1,8 @@
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import CONFIGS, recipe_file
 
 from geomedsr.errors import RecipeError
@@ -77,6 +79,17 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     bad.write_text("- a list")
     with pytest.raises(RecipeError, match="holding list"):
         load_recipe(bad)
+
+
+def test_what_the_guide_shows_is_known(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    shown = [yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```", guide, re.DOTALL | re.MULTILINE)]
+    assert len(shown) >= 4
+    recipes = [load_recipe(recipe_file(tmp_path, **keys)) for keys in shown]
+    chains = [[part.kind for part in recipe.degradation] for recipe in recipes if recipe.degradation]
+    assert chains == [["gaussian-psf", "random"]]
+    (pairs,) = [recipe for recipe in recipes if recipe.data.pairs]
+    assert (pairs.operator, len(pairs.data.pairs), len(pairs.data.validation_pairs)) == ("none", 2, 1)
 
 
 def test_there_are_shipped_recipes() -> None:
