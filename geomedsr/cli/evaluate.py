@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import re
 from pathlib import Path
@@ -15,17 +14,24 @@ from geomedsr.scene import Scene
 
 def run(options: argparse.Namespace) -> None:
     """Measure a model on references."""
+    from geomedsr import open as open_scene
     from geomedsr.metrics.evaluate import evaluate
+    from geomedsr.metrics.methods import USUAL
     from geomedsr.models import load_model
+    from geomedsr.outputs import page_target, write_page
 
     for path in (options.csv, options.markdown):
         if path is not None and not os.access(os.path.dirname(path) or ".", os.W_OK):
             raise OutputError(f"{path}, in a folder that cannot be written", "one that can", "choose another")
+    page = None if options.html is None else page_target(options.html, (".html",), options.overwrite)
     model = load_model(options.model)
+    reference = None if options.reference is None else open_scene(options.reference, force=True)
     result = evaluate(
         model,
         _scenes(options.data),
+        reference=reference,
         realism=options.realism or (),
+        against=options.against or USUAL,
         operator=options.operator,
         value_range=tuple(options.range) if options.range else None,
         above=options.above,
@@ -39,8 +45,12 @@ def run(options: argparse.Namespace) -> None:
                 raise OutputError(
                     f"{path} ({error.strerror})", "a file that can be written", "choose another"
                 ) from error
+    if page is not None:
+        from geomedsr.viewing.evaluation import evaluation_page
+
+        write_page(page, evaluation_page(result, model).encode())
     if options.json:
-        print_json({"scores": [dataclasses.asdict(s) for s in result.scores], "compared": list(result.words)})
+        print_json(result.json())
     elif not options.quiet:
         print(result.markdown(), end="")
 

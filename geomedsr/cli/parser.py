@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser(
         "evaluate",
         help="measure a model on references",
-        description="Bring references down, make them fine again, and compare, beside bicubic and Lanczos.",
+        description="Bring references down, make them fine again, and compare, beside interpolations and peers.",
     )
     sub.add_argument("--model", required=True, metavar="NAME_OR_FILE")
     sub.add_argument(
@@ -139,13 +139,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DATA",
         help="references, or a recipe (its validation scenes) and key=value overrides",
     )
+    sub.add_argument("--reference", metavar="HR", help="what is truly there; DATA is then one real input")
     sub.add_argument("--realism", type=_amounts, metavar="R,…", help="default: 0, and 1 where the model has it")
+    sub.add_argument(
+        "--against", type=_names, metavar="NAME,…", help="default: bicubic,lanczos; realesrgan needs the extra `peers`"
+    )
     sub.add_argument("--operator", metavar="NAME", help="how references are brought down; default: the model's")
     sub.add_argument("--range", type=_range, metavar="LO,HI", help="clip physical values to it; it is PSNR's peak")
     sub.add_argument("--above", type=float, metavar="VALUE", help="only pixels above that physical value count")
     sub.add_argument("--vgg", metavar="FILE", help="a torchvision state dict of VGG-19, instead of the extra `vgg`")
     sub.add_argument("--csv", metavar="FILE", help="write the scores there")
     sub.add_argument("--markdown", metavar="FILE", help="write the table there")
+    sub.add_argument("--html", metavar="PAGE.html", help="write a page with tables, spectra and pictures there")
+    sub.add_argument("--overwrite", action="store_true", help="replace PAGE.html if it exists")
     sub.add_argument("--json", action="store_true", help="as JSON")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     sub.set_defaults(run=evaluate.run)

@@ -30,14 +30,20 @@ def ssim(result: Array, reference: Array, span: Array, valid: Array | None = Non
     Raises:
         GeomedsrError: torchmetrics is not installed.
     """
+    valid = np.ones(result.shape[1:], bool) if valid is None else valid
+    similar: Array = ssim_map(result, reference, span)[:, valid].mean(1)
+    return similar
+
+
+def ssim_map(result: Array, reference: Array, span: Array) -> Array:
+    """The structural similarity of the windows around each pixel, ``(band, y, x)``; see :func:`ssim`."""
     try:
         from torchmetrics.functional.image import structural_similarity_index_measure as measure
     except ImportError as error:
         raise GeomedsrError("no torchmetrics", "it for SSIM", "pip install 'geomedsr[evaluate]'") from error
-    valid = np.ones(result.shape[1:], bool) if valid is None else valid
-    scores = []
+    maps = []
     for one, other, peak in zip(result, reference, span, strict=True):
         first, second = (torch.from_numpy(plane.astype(np.float64) / peak)[None, None] for plane in (one, other))
         _, image = measure(first, second, data_range=1.0, return_full_image=True)
-        scores.append(float(image[0, 0].numpy()[valid].mean()))
-    return np.array(scores)
+        maps.append(image[0, 0].numpy())
+    return np.stack(maps)

@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from geomedsr._version import __version__
 from geomedsr.adapters import open_scene
 from geomedsr.errors import InputError
 from geomedsr.grid import Window
@@ -20,27 +19,11 @@ from geomedsr.viewing.card import evaluation_table, scene_card
 from geomedsr.viewing.comparison import Comparison, compare
 from geomedsr.viewing.facts import unit
 from geomedsr.viewing.histogram import histogram
+from geomedsr.viewing.page import page
 from geomedsr.viewing.stretch import Level
 
 #: Bands whose histograms are drawn.
 _DRAWN = 8
-
-_STYLE = """
-body { margin: 0 auto; max-width: 1060px; padding: 20px 24px 60px; font: 15px/1.5 system-ui, sans-serif; color: #222;
-  background: #fff; }
-h1 { font-size: 24px; margin: 0 0 2px; overflow-wrap: anywhere; }
-h2 { font-size: 17px; margin: 30px 0 8px; }
-.lead { color: #555; margin: 0 0 18px; }
-.cards { display: flex; flex-wrap: wrap; gap: 12px; }
-.plots { display: flex; flex-wrap: wrap; gap: 18px 36px; }
-table.plain { border-collapse: collapse; }
-table.plain td, table.plain th { text-align: left; vertical-align: top; padding: 3px 14px 3px 0;
-  border-bottom: 1px solid #e4e4e4; overflow-wrap: anywhere; }
-.kept { color: #00664a; font-weight: 600; }
-.broken { color: #b00020; font-weight: 700; }
-.open { color: #777; }
-.warn { border-left: 4px solid #d55e00; padding: 4px 12px; background: #fff6ee; }
-"""
 
 
 @dataclass(frozen=True)
@@ -131,12 +114,7 @@ def _page(source: Scene, result: Scene, truth: Scene | None, viewer: Comparison,
         parts += ["<h2>How near to the reference</h2>", evaluation_table(made.scores)]
     parts += ["<h2>How values are spread</h2>", _histograms(source, result, truth)]
     parts += ["<h2>Where it comes from</h2>", _table([(k.removeprefix("GEOMEDSR_"), v) for k, v in told.items()])]
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width">'
-        f'<meta name="generator" content="geomedsr {__version__}"><title>{html.escape(result.name)}</title>'
-        f"<style>{_STYLE}</style></head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
-    )
+    return page(result.name, parts)
 
 
 def _promises(checks: Sequence[Check]) -> str:

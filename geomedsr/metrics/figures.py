@@ -1,0 +1,48 @@
+"""The figures of an evaluation: what each is called, its unit, and what it means in a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value, and the ends of its 95 % bootstrap interval where there is one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class About:
+    """``best`` is what is better, ``"high"`` or ``"low"``, or neither: empty."""
+
+    title: str
+    unit: str
+    digits: int
+    best: str
+    meaning: str
+
+    @property
+    def heading(self) -> str:
+        """Title and unit."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+
+#: In the order in which they are told; how each is computed: docs/metrics.md.
+ABOUT = {
+    "psnr": About("PSNR", "dB", 2, "high", "how small the squared error is beside the peak; +6 dB is half the error"),
+    "ssim": About("SSIM", "", 4, "high", "how alike local patterns are; 1 is equal"),
+    "vgg": About("VGG-19 distance", "", 3, "low", "how unlike it looks to a network that sees shapes; 0 is equal"),
+    "gain": About("gain over bicubic", "dB", 2, "high", "PSNR less that of bicubic interpolation"),
+    "sam": About("SAM", "°", 2, "low", "the angle between a pixel's spectrum and the true one; brightness apart"),
+    "ergas": About("ERGAS", "%", 2, "low", "the error of all bands, each relative to its mean"),
+    "drift": About("drift", "", 3, "low", "how far the result, brought down again, is from its input, in its units"),
+    "improvement": About("improved", "%", 1, "high", "of the detail that differs: nearest to the truth"),
+    "omission": About("omitted", "%", 1, "low", "of the detail that differs: left as interpolation has it"),
+    "hallucination": About("hallucinated", "%", 1, "low", "of the detail that differs: far from truth and input"),
+    "spectrum": About(
+        "spectrum", "dB", 2, "low", "how far the power of detail finer than the input's pixels is from the truth's"
+    ),
+}

@@ -1,0 +1,48 @@
+"""The radially averaged power spectrum: how much detail of each fineness an image has, wherever it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from geomedsr.sources import Array
+
+
+def power(patch: Array) -> Array:
+    """Mean spectral power at 1, 2, … ⌊n/2⌋ periods across a square patch.
+
+    The patch ``(band, n, n)``, less its mean, is multiplied by a Hann window, which keeps the jump at its edges from
+    passing for detail; ``|F|²`` is averaged over all frequencies whose distance from zero rounds to that number. The
+    result is ``(band, ⌊n/2⌋)``, in squared physical units; position ``k − 1`` stands for ``k / n`` cycles per pixel.
+    """
+    side = patch.shape[-1]
+    hann = np.hanning(side + 1)[:-1]
+    flat = (patch - patch.mean((-2, -1), keepdims=True)) * hann[:, None] * hann
+    spectrum = np.square(np.abs(np.fft.fft2(flat)))
+    frequency = np.fft.fftfreq(side, 1 / side)
+    radius = np.rint(np.hypot(frequency[:, None], frequency)).astype(int).ravel()
+    length = side // 2 + 1
+    count = np.bincount(radius)[1:length]
+    sums = [np.bincount(radius, plane.ravel())[1:length] for plane in spectrum]
+    return np.array(sums) / count
+
+
+def beyond_nyquist(result: Array, reference: Array, side: int, scale: int) -> Array:
+    """How far a spectrum is from the reference's where the input has nothing, in dB: 0 is equal, and less is better.
+
+    ``mean |10 · log₁₀(result / reference)|`` over frequencies above ``1 / (2 · scale)`` cycles per pixel, the input's
+    Nyquist frequency. Both are ``(…, ⌊side/2⌋)``, as :func:`power` gives them, or sums of such. Detail in the wrong
+    place counts as well as detail in the right one: this tells sharpness, not truth.
+    """
+    finer = np.arange(1, side // 2 + 1) * 2 * scale > side
+    with np.errstate(divide="ignore", invalid="ignore"):
+        decibels: Array = np.abs(10 * np.log10(result[..., finer] / reference[..., finer])).mean(-1)
+    return decibels
+
+
+def mean_ratio(pairs: Sequence[tuple[Array, Array]]) -> tuple[float, ...]:
+    """Spectra over their references', ``(⌊side/2⌋,)`` each, mean over bands; empty where a reference has no power."""
+    if not pairs or any((reference <= 0).any() for _, reference in pairs):
+        return ()
+    return tuple(float(v) for v in np.mean([result / reference for result, reference in pairs], 0))

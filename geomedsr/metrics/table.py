@@ -1,0 +1,130 @@
+"""What an evaluation found, as a table, as CSV, as Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from geomedsr.metrics.case import Case
+from geomedsr.metrics.figures import ABOUT, Figure
+
+#: Columns of the table besides scene and method; each where some method has the figure.
+_COLUMNS = (
+    "psnr",
+    "ssim",
+    "vgg",
+    "sam",
+    "ergas",
+    "drift",
+    "improvement",
+    "omission",
+    "hallucination",
+    "spectrum",
+    "gain",
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One method on one scene: means over bands (and slices). ``vgg`` is None without weights of VGG-19.
+
+    ``figures`` has these and all others of :data:`geomedsr.metrics.figures.ABOUT` by name, with intervals; what is
+    undefined is left out. ``bands`` has those of each band, by its name. ``spectrum`` is the power of detail of each
+    fineness over the reference's, mean over bands, at ``(k + 1) / (2 · length)`` cycles per pixel.
+    """
+
+    scene: str
+    method: str
+    psnr: float
+    ssim: float
+    vgg: float | None
+    gain: float
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    bands: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
+    spectrum: tuple[float, ...] = ()
+    units: str = ""
+
+    def told(self) -> dict[str, Figure]:
+        """All figures over bands, in their order."""
+        known = {"psnr": self.psnr, "ssim": self.ssim, "vgg": self.vgg, "gain": self.gain}
+        plain = {name: Figure(value) for name, value in known.items() if value is not None}
+        found = plain | dict(self.figures)
+        return {name: found[name] for name in ABOUT if name in found}
+
+    def unit(self, name: str) -> str:
+        """The unit of a figure; of drift the scene's own, where it has one."""
+        return self.units if name == "drift" else ABOUT[name].unit
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores, and in words what was compared. ``cases`` are the scenes and results themselves, for pictures."""
+
+    scores: tuple[Score, ...]
+    words: tuple[str, ...] = field(default=())
+    cases: tuple[Case, ...] = field(default=(), repr=False, compare=False)
+
+    def csv(self) -> str:
+        """Comma-separated values, full precision, a line for each figure: of all bands together, and of each."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(("scene", "method", "band", "figure", "unit", "value", "low", "high"))
+        for s in self.scores:
+            for band, figures in {"all": s.told(), **s.bands}.items():
+                for name, f in figures.items():
+                    ends = ("" if end is None else end for end in (f.low, f.high))
+                    writer.writerow((s.scene, s.method, band, name, s.unit(name), f.value, *ends))
+        return text.getvalue()
+
+    def json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {"scores": [asdict(s) for s in self.scores], "compared": list(self.words)}
+
+    def __repr__(self) -> str:
+        width = max((len(f"{s.scene}, {s.method}") for s in self.scores), default=0)
+        lines = [
+            f"{f'{s.scene}, {s.method}':<{width}}  {s.psnr:6.2f} dB  SSIM {s.ssim:.4f}  {s.gain:+.2f} dB over bicubic"
+            for s in self.scores
+        ]
+        return "\n".join(["<geomedsr evaluation>", *lines])
+
+    def _repr_html_(self) -> str:
+        from geomedsr.viewing.card import evaluation_card
+
+        return evaluation_card(self)
+
+    def columns(self) -> list[str]:
+        """The figures that some method has, in the table's order."""
+        return [name for name in _COLUMNS if name in ("psnr", "ssim", "vgg", "gain") or self._any(name)]
+
+    def _any(self, name: str) -> bool:
+        return any(name in s.figures for s in self.scores)
+
+    def base(self, score: Score) -> Score:
+        """Bicubic's score on the same scene."""
+        return next(s for s in self.scores if s.scene == score.scene)
+
+    def cell(self, score: Score, name: str) -> str:
+        """How a figure is written in a table."""
+        figure = score.told().get(name)
+        if figure is None:
+            return ""
+        text = f"{figure.value:{'+' if name == 'gain' else ''}.{ABOUT[name].digits}f}"
+        if name == "vgg" and (vgg := self.base(score).vgg):
+            return f"{text} ({figure.value / vgg:.2f} ×)"
+        if name == "gain" and figure.low is not None and figure.high is not None and score is not self.base(score):
+            return f"{text} ({figure.low:+.2f} … {figure.high:+.2f})"
+        return text
+
+    def markdown(self) -> str:
+        """A table, and what was compared."""
+        columns = self.columns()
+        titles = [ABOUT[name].heading + (" (× bicubic's)" if name == "vgg" else "") for name in columns]
+        lines = [f"| scene | method | {' | '.join(titles)} |", "|---" * (2 + len(columns)) + "|"]
+        for s in self.scores:
+            cells = " | ".join(self.cell(s, name) for name in columns)
+            lines.append(f"| {s.scene} | {s.method} | {cells} |")
+        return "\n".join([*lines, "", *self.words, ""])

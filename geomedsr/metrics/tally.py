@@ -1,0 +1,264 @@
+"""Sums over the regions of one scene, for one method, and the figures that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from geomedsr.errors import ModelError
+from geomedsr.grid import Window
+from geomedsr.metrics.bootstrap import draws, interval
+from geomedsr.metrics.correctness import CLASSES, classes, shares
+from geomedsr.metrics.ergas import ergas
+from geomedsr.metrics.features import FeatureDistance
+from geomedsr.metrics.figures import Figure
+from geomedsr.metrics.protocol import Protocol
+from geomedsr.metrics.quality import ssim_map
+from geomedsr.metrics.regions import Region, square_side, squares
+from geomedsr.metrics.sam import spectral_angles
+from geomedsr.metrics.spectrum import beyond_nyquist, power
+from geomedsr.sources import Array
+
+#: Side of the crops that VGG-19 sees, in reference pixels, and the least that it is shown.
+CROP, _LEAST_CROP = 192, 32
+
+#: VGG-19 sees about so many crops of a scene, spread over it.
+CROPS = 48
+
+#: Bootstrap intervals draw from so many units, at most; of a larger scene neighbouring squares are drawn together.
+_UNITS = 2048
+
+#: Sums of one square: by name, ``(band, …)``.
+Sums = dict[str, Array]
+
+
+@dataclass
+class Tally:
+    """What is added up. ``common`` are the bands that means are over; of a ``series`` frames are what is drawn.
+
+    ``ratios`` says whether values are measured from a true zero, as SAM and ERGAS need it: HU are not.
+    """
+
+    protocol: Protocol
+    bands: int
+    common: tuple[int, ...]
+    scale: int
+    series: bool
+    ratios: bool
+    regions: int
+    vgg_file: str | None = None
+    parts: list[tuple[int, Sums]] = field(default_factory=list)
+    places: list[Window] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._crops = -(-CROPS // self.regions)  # from every region some
+        self._seen_crops = 0
+        try:
+            self._distance: FeatureDistance | None = FeatureDistance(self.vgg_file)
+        except ModelError:
+            if self.vgg_file is not None:
+                raise
+            self._distance = None
+
+    def add(self, region: Region, guess: Array, base: Array, drift: Array, seen: Array) -> None:
+        """A method's result ``guess`` and the bicubic ``base`` over a region and its surroundings, physical, clipped.
+
+        ``drift`` is ``(1, band, y, x)`` over the input's pixels of the region. ``seen`` are the pixels that count.
+        """
+        truth = self.protocol.clip(region.truth)
+        peak = np.asarray(self.protocol.peak)
+        similar = ssim_map(guess[0], truth[0], peak)[(slice(None), *region.inner)]
+        one, other, low, counted, whole = (
+            v[0][(slice(None), *region.inner)] for v in (guess, truth, base, seen, region.data)
+        )
+        kinds = classes(one, low, other, peak)
+        picks = list(self.common)
+        angles = spectral_angles(one[picks], other[picks]) if self.ratios and len(picks) > 1 else None
+        height, width = drift.shape[2:]
+        blocks = counted.reshape(self.bands, height, self.scale, width, self.scale).all((2, 4))
+        for square in squares(region.window, self.scale):
+            here = _cut(square)
+            sums = _pixels(one[here], other[here], similar[here], counted[here], kinds[here])
+            at = _cut(square.coarser(self.scale))
+            stays = blocks[at] & np.isfinite(drift[0][at])
+            sums["drift"] = np.where(stays, drift[0][at], 0).sum((1, 2))
+            sums["coarse"] = stays.sum((1, 2)).astype(float)
+            if angles is not None:
+                known = counted[here][picks].all(0) & np.isfinite(angles[here[1:]])
+                sums["angle"] = np.where(known, angles[here[1:]], 0).sum()[None]
+                sums["angles"] = known.sum()[None].astype(float)
+            side = square_side(self.scale)
+            full = square.width == square.height == side and whole[here].all() and counted[here].mean() >= 0.5
+            empty = np.zeros((self.bands, side // 2))
+            sums["power"] = power(one[here]) if full else empty
+            sums["true power"] = power(other[here]) if full else empty
+            self.parts.append((region.frame, sums))
+            self.places.append(square.shifted(region.window.col, region.window.row))
+        self._look(one[picks], other[picks], whole[picks], counted[picks])
+
+    def _look(self, guess: Array, truth: Array, data: Array, seen: Array) -> None:
+        height, width = truth.shape[1:]
+        side = min(CROP, height, width)
+        if self._distance is None or not self._crops or side < _LEAST_CROP:
+            return
+        places = [
+            (..., slice(row, row + side), slice(col, col + side))
+            for row in range(0, height - side + 1, side)
+            for col in range(0, width - side + 1, side)
+        ]
+        places = [place for place in places if data[place].all() and seen[place].mean() >= 0.5]
+        peak = max(self.protocol.peak[b] for b in self.common)
+        for place in places[:: -(-len(places) // self._crops) or 1]:
+            pair = (torch.from_numpy(np.ascontiguousarray(v[place])[None]).float() for v in (guess, truth))
+            self._distance.add(*(image / peak for image in pair))
+            self._seen_crops += 1
+
+    def vgg(self) -> float | None:
+        """The feature distance; None if there was nothing to look at, or with."""
+        value = self._distance.value() if self._distance is not None and self._seen_crops else float("nan")
+        return value if np.isfinite(value) else None
+
+    def units(self) -> Sums:
+        """The sums of each unit, ``(unit, band, …)``: of frames for a series, else of squares, side by side."""
+        keys = [frame for frame, _ in self.parts] if self.series else list(range(len(self.parts)))
+        together = 1 if self.series else -(-len(keys) // _UNITS)
+        order = {key: i // together for i, key in enumerate(dict.fromkeys(keys))}
+        unit = np.array([order[key] for key in keys])
+        gathered = {}
+        for name in self.parts[0][1]:
+            values = np.stack([sums[name] for _, sums in self.parts])
+            total = np.zeros((unit[-1] + 1, *values.shape[1:]))
+            np.add.at(total, unit, values)
+            gathered[name] = total
+        return gathered
+
+    def figures(self, served: Sequence[int], base: Tally) -> tuple[dict[str, Figure], dict[int, dict[str, Figure]]]:
+        """The figures over the common bands, and of each band ``served``, with intervals.
+
+        ``base`` is bicubic's tally, which the gain is over; the same units are drawn of both.
+        """
+        sums, low = self.units(), base.units()
+        count = len(sums["count"])
+        once, drawn = np.ones((1, count)), draws(count) if count > 1 else np.ones((0, count))
+        told: dict[str, Figure] = {}
+        by_band: dict[int, dict[str, Figure]] = {band: {} for band in served}
+        for name, measure in self._measures().items():
+            values, spread = (measure(sums, low, weights) for weights in (once, drawn))
+            for band in served:
+                _put(by_band[band], name, values[:, band], spread[:, band])
+            picks = list(self.common)
+            _put(told, name, *(_mean(v[:, picks]) for v in (values, spread)))
+        if "angle" in sums:
+            pair = (_ratio(w @ sums["angle"], w @ sums["angles"])[:, 0] for w in (once, drawn))
+            _put(told, "sam", *pair)
+        if self.ratios:
+            _put(told, "ergas", *(self._ergas(sums, w) for w in (once, drawn)))
+        return told, by_band
+
+    def _measures(self) -> dict[str, Callable[[Sums, Sums, Array], Array]]:
+        """Figures that each band has: of sums, bicubic's sums, and weights ``(draw, unit)``, to ``(draw, band)``."""
+
+        def of_class(position: int) -> Callable[[Sums, Sums, Array], Array]:
+            return lambda s, b, w: shares(np.tensordot(w, s["classes"], 1))[..., position]
+
+        def spectrum(s: Sums, b: Sums, w: Array) -> Array:
+            made, true = (np.tensordot(w, s[name], 1) for name in ("power", "true power"))
+            return beyond_nyquist(made, true, square_side(self.scale), self.scale)
+
+        return {
+            "psnr": lambda s, b, w: self._psnr(s, w),
+            "ssim": lambda s, b, w: _ratio(w @ s["similar"], w @ s["count"]),
+            "gain": lambda s, b, w: self._gain(s, b, w),
+            "drift": lambda s, b, w: _ratio(w @ s["drift"], w @ s["coarse"]),
+            **{name: of_class(i) for i, name in enumerate(CLASSES)},
+            "spectrum": spectrum,
+        }
+
+    def _psnr(self, sums: Sums, weights: Array) -> Array:
+        """In dB, ``(draw, band)``: of all pixels of a raster; of a series the mean over its slices'."""
+        squared = np.square(np.asarray(self.protocol.peak))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if not self.series:
+                return np.asarray(10 * np.log10(squared * (weights @ sums["count"]) / (weights @ sums["squares"])))
+            known = sums["count"] > 0
+            each = np.where(known, 10 * np.log10(squared * sums["count"] / sums["squares"]), 0)
+            equal = np.isinf(each)  # 0 · ∞ is not a number
+            mean = _ratio(weights @ np.where(equal, 0, each), weights @ known)
+            return np.where(weights @ equal > 0, np.inf, mean)
+
+    def _gain(self, sums: Sums, low: Sums, weights: Array) -> Array:
+        made, base = self._psnr(sums, weights), self._psnr(low, weights)
+        with np.errstate(invalid="ignore"):
+            return np.where(made == base, 0.0, made - base)  # equal infinities too
+
+    def _ergas(self, sums: Sums, weights: Array) -> Array:
+        """``(draw,)``: of all pixels of a raster; of a series the mean over its slices'."""
+        squares, truth, count = (sums[name][:, list(self.common)] for name in ("squares", "truth", "count"))
+        if not self.series:
+            return ergas(weights @ squares, weights @ truth, weights @ count, self.scale)
+        each = ergas(squares, truth, count, self.scale)
+        known = np.isfinite(each)
+        return _ratio(weights @ np.where(known, each, 0), weights @ known)
+
+    def spectra(self, band: int) -> tuple[Array, Array]:
+        """The spectrum of one band and the reference's, summed over squares, as :func:`power` gives them."""
+        made, true = (np.sum([s[name][band] for _, s in self.parts], 0) for name in ("power", "true power"))
+        return made, true
+
+    def hardest(self, most: int) -> list[tuple[int, Window]]:
+        """Frames and whole squares where the squared error is largest, the largest first, none touching another."""
+        errors = [float((s["squares"][list(self.common)]).sum()) for _, s in self.parts]
+        found: list[tuple[int, Window]] = []
+        for i in sorted(range(len(errors)), key=lambda i: (-errors[i], i)):
+            frame, place = self.parts[i][0], self.places[i]
+            apart = all(frame != f or _apart(place, w) for f, w in found)
+            if len(found) < most and self.parts[i][1]["true power"].any() and apart:
+                found.append((frame, place))
+        return found
+
+
+def _pixels(guess: Array, truth: Array, similar: Array, counted: Array, kinds: Array) -> Sums:
+    """Sums ``(band, …)`` over the pixels of a square that count."""
+    where = (1, 2)
+    return {
+        "squares": (np.square(guess - truth) * counted).sum(where),
+        "count": counted.sum(where).astype(float),
+        "similar": np.where(counted, similar, 0).sum(where),
+        "truth": np.where(counted, truth, 0).sum(where),
+        "classes": np.stack([((kinds == i) & counted).sum(where) for i in range(len(CLASSES))], -1).astype(float),
+    }
+
+
+def _apart(one: Window, other: Window) -> bool:
+    """Whether two windows have neither a pixel nor an edge in common."""
+    between = (
+        max(one.row, other.row) - min(one.stop[0], other.stop[0]),
+        max(one.col, other.col) - min(one.stop[1], other.stop[1]),
+    )
+    return max(between) > 0
+
+
+def _cut(window: Window) -> tuple[slice, slice, slice]:
+    bottom, right = window.stop
+    return slice(None), slice(window.row, bottom), slice(window.col, right)
+
+
+def _ratio(total: Array, count: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(total / np.where(count > 0, count, np.nan))
+
+
+def _mean(values: Array) -> Array:
+    """The mean over bands that are known, ``(draw, band)`` to ``(draw,)``."""
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1))
+
+
+def _put(figures: dict[str, Figure], name: str, value: Array, spread: Array) -> None:
+    """A figure, unless it is not a number."""
+    if not np.isnan(value[0]):
+        low, high = interval(spread) or (None, None)
+        figures[name] = Figure(float(value[0]), low, high)

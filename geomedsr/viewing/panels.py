@@ -1,0 +1,94 @@
+"""One place as each method makes it, side by side, and how far each is from the reference."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+
+import numpy as np
+
+from geomedsr.grid import Window
+from geomedsr.metrics.case import Case
+from geomedsr.metrics.methods import Method
+from geomedsr.metrics.reduced import stored
+from geomedsr.metrics.regions import physical
+from geomedsr.scene import Scene
+from geomedsr.sources import Array
+from geomedsr.viewing.colours import View, view_of
+from geomedsr.viewing.images import data_uri, png
+from geomedsr.viewing.stretch import limits, shades
+
+#: The side of a picture in CSS pixels, about.
+_SIDE = 192
+
+#: The error that is drawn darkest, of the range that is shown.
+DARKEST = 0.25
+
+#: From no error to the largest: white, yellow, red, black.
+_RAMP = np.array([[255, 255, 255], [255, 222, 110], [222, 70, 30], [60, 0, 20]], float)
+
+
+def panels(case: Case, frame: int, window: Window, skip: tuple[str, ...] = ("Lanczos",)) -> str:
+    """A row of pictures: input, methods, reference; below each method its error.
+
+    Errors are absolute differences, mean over the bands shown, white to black at :data:`DARKEST` of the range shown.
+    """
+    view, ends = view_of(case.fine), limits(case.fine)
+    shown = [ends[b] for b in view.bands]
+    one = slice(frame, frame + 1)
+    valid = case.fine.source.valid(one, window)[0][list(view.bands)]
+    truth = _values(case.fine, one, window, view)
+    small = _values(case.coarse, one, window.coarser(case.scale), view)
+    small = small.repeat(case.scale, 1).repeat(case.scale, 2)
+    columns = [_figure("input", _picture(small, valid, shown), "")]
+    for method, values in _made(case, view, one, window, skip):
+        errors = _errors(values, truth, valid, shown)
+        columns.append(_figure(method, _picture(values, valid, shown), _image(errors, f"error of {method}")))
+    columns.append(_figure("reference", _picture(truth, valid, shown), ""))
+    return f'<div class="panels">{"".join(columns)}</div>'
+
+
+def _made(case: Case, view: View, frames: slice, window: Window, skip: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
+    """The methods that make all bands shown, and their physical values ``(band, y, x)``."""
+    for method in case.methods:
+        bands = tuple(range(len(case.fine.bands))) if method.bands is None else method.bands
+        if method.name not in skip and set(view.bands) <= set(bands):
+            yield method.name, _result(case.fine, method, bands, view, frames, window)
+
+
+def _result(fine: Scene, method: Method, bands: tuple[int, ...], view: View, frames: slice, window: Window) -> Array:
+    some = fine.select([b + 1 for b in bands])
+    made = physical(some, frames, stored(method.read(frames, window), fine.dtype, some.bands))
+    shown: Array = made[0][[bands.index(b) for b in view.bands]]
+    return shown
+
+
+def _values(scene: Scene, frames: slice, window: Window, view: View) -> Array:
+    shown: Array = physical(scene, frames, scene.source.read(frames, window))[0][list(view.bands)]
+    return shown
+
+
+def _errors(values: Array, truth: Array, valid: Array, shown: list[tuple[float, float]]) -> Array:
+    """Errors as colours, uint8 ``(y, x, 4)``."""
+    span = np.array([high - low if high > low else 1.0 for low, high in shown])[:, None, None]
+    share = np.clip((np.abs(values - truth) / span).mean(0) / DARKEST, 0, 1) * (len(_RAMP) - 1)
+    steps = np.arange(len(_RAMP))
+    colours = np.stack([np.interp(share, steps, channel) for channel in _RAMP.T], -1)
+    opacity = np.where(valid.all(0), 255, 0)[..., None]
+    return np.ascontiguousarray(np.concatenate([np.rint(colours), opacity], -1).astype(np.uint8))
+
+
+def _picture(values: Array, valid: Array, shown: list[tuple[float, float]]) -> str:
+    return _image(shades(values, valid, shown), "")
+
+
+def _image(colours: Array, alt: str) -> str:
+    zoom = max(round(_SIDE / colours.shape[1]), 1)
+    return (
+        f'<img alt="{html.escape(alt)}" width="{colours.shape[1] * zoom}" height="{colours.shape[0] * zoom}" '
+        f'src="{data_uri(png(colours))}">'
+    )
+
+
+def _figure(name: str, picture: str, error: str) -> str:
+    return f"<figure><figcaption>{html.escape(name)}</figcaption>{picture}{error}</figure>"
