@@ -49,8 +49,9 @@ def spectra(ratios: Mapping[str, Sequence[float]], scale: int) -> str:
         f'<text {middle} text-anchor="middle">cycles per pixel of the reference</text>'
         f'<text transform="translate(11 {_HEIGHT / 2}) rotate(-90)" text-anchor="middle">dB of the reference’s</text>'
     )
+    width = _LEFT + _WIDTH + 8
     return (
-        f'<div><svg viewBox="0 {-_TOP} {_LEFT + _WIDTH + 8} {_TOP + _HEIGHT + _FOOT}" width="{_LEFT + _WIDTH + 8}" role="img" '
+        f'<div><svg viewBox="0 {-_TOP} {width} {_TOP + _HEIGHT + _FOOT}" width="{width}" role="img" '
         f'font-size="11" fill="#555" font-family="system-ui, sans-serif"><title>power spectra</title>'
         f"{''.join(ticks)}{nyquist}{''.join(lines)}{axes}</svg>"
         f'<div style="font-size:12px;margin-left:{_LEFT}px">{"&ensp; ".join(legend)}</div></div>'

@@ -173,8 +173,8 @@ def _around(window: Window, case: Case) -> Window:
 _INTERVALS = (
     '<p class="note">Ranges below values are 95 % bootstrap intervals: 1000 times, as many squares of the scene (of a '
     "series: slices) were drawn with replacement. They tell how much a figure depends on which of this ground was "
-    "looked at, not how another region or season would do. Of VGG-19 there is none: its distance is one ratio over all that "
-    "was seen.</p>"
+    "looked at, not how another region or season would do. Of VGG-19 there is none: its distance is one ratio over all "
+    "that was seen.</p>"
 )
 
 _SPECTRA = (

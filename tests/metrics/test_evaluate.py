@@ -246,6 +246,10 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         (["data.root=x"], "data.root=x without a recipe"),
         (["reference.tif", "/nope/year=2024/x.tif"], "which does not exist"),
         (["--vgg", "none.pth", "reference.tif"], "cannot be read as weights"),
+        (
+            ["--against", "bicubic,esrgan", "reference.tif"],
+            "the peer 'esrgan', expected some of bicubic, lan",
+        ),
         (["--csv", "/nowhere/s.csv", "reference.tif"], "in a folder that cannot be written"),
     ],
 )
