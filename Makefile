@@ -21,7 +21,7 @@ docs: .venv/docs       ## The documentation site, in site/; a warning is an erro
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA=FOLDER on the validation scenes
-	$(BIN)/geomedsr evaluate --model satellite-x4 $(call references,satellite-x4,$(DATA)/satellite,sentinel2_coast/reference.tif)
+	$(BIN)/geomedsr evaluate --model satellite-x4 --against bicubic,lanczos,realesrgan $(call references,satellite-x4,$(DATA)/satellite,sentinel2_coast/reference.tif)
 	$(BIN)/geomedsr evaluate --model satellite-x2 $(call references,satellite-x2,$(DATA)/satellite,sentinel2_coast/reference.tif)
 	$(BIN)/geomedsr evaluate --model ct-x2 $(call references,ct-x2,$(DATA),ct_abdomen)
 	$(BIN)/geomedsr evaluate --model mr-x2 $(call references,mr-x2,$(DATA),mr_thigh)
@@ -47,7 +47,7 @@ references = $(if $(DATA),configs/$(1).yaml data=$(2),examples/$(3))
 
 # One stamp per set of tools: the project is installed in place, its extras by need.
 .venv/demo .venv/bench .venv/test .venv/lint .venv/docs: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)notebook$(comma)vgg,$(if $(filter bench,$(@F)),demo$(comma)evaluate$(comma)cluster,$(@F)))]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)notebook$(comma)vgg,$(if $(filter bench,$(@F)),demo$(comma)evaluate$(comma)peers$(comma)cluster,$(@F)))]"
 	touch $@
 
 # They need an environment of their own; torchvision does not import beside torch 2.13, and is not needed.
