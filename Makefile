@@ -47,7 +47,7 @@ references = $(if $(DATA),configs/$(1).yaml data=$(2),examples/$(3))
 
 # One stamp per set of tools: the project is installed in place, its extras by need.
 .venv/demo .venv/bench .venv/test .venv/lint .venv/docs: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)notebook$(comma)vgg,$(if $(filter bench,$(@F)),demo$(comma)evaluate$(comma)peers$(comma)cluster,$(@F)))]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)notebook$(comma)peers$(comma)vgg,$(if $(filter bench,$(@F)),demo$(comma)evaluate$(comma)peers$(comma)cluster,$(@F)))]"
 	touch $@
 
 # They need an environment of their own; torchvision does not import beside torch 2.13, and is not needed.
