@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -52,6 +53,7 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
     result = open_scene(dst, force=True)
     if source.grid.planes and not _identity(source) and _identity(result):
         source = _rescaled(source, result)  # a series written as a volume, which has no slope and intercept
+    source = _taken(source, result)
     size = _size(source, result)
     checks = [size]
     if size.kept:
@@ -65,11 +67,23 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
             _conserved(source, result, factor, provenance),
             _limits(source, result),
             _stated(provenance, factor),
+            *_tiling(provenance),
         ]
     more: Callable[[Scene, Scene], list[Check]] | None = getattr(adapter_for(os.fspath(dst)), "checks", None)
     if more is not None and size.kept:
         checks += more(source, result)
     return checks
+
+
+def _taken(source: Scene, result: Scene) -> Scene:
+    """The bands that the model took of a source, where it says that it did not take all, or in another order."""
+    told = provenance_of(result).get("GEOMEDSR_BANDS")
+    if told is None:
+        return source
+    try:
+        return source.select([str(name) for name in json.loads(told)])
+    except (ValueError, TypeError):  # of other bands, or no list
+        return source
 
 
 def _identity(scene: Scene) -> bool:
@@ -296,3 +310,9 @@ def _stated(provenance: Mapping[str, str], factor: int) -> Check:
     )
     version = provenance.get("GEOMEDSR_MODEL_VERSION", "")
     return Check("it says which model made it", kept, f"{model} {version}" if model else "")
+
+
+def _tiling(provenance: Mapping[str, str]) -> list[Check]:
+    """Of a result whose tiles are not exactly those of the untiled one, that it says so; nothing to tell of others."""
+    told = provenance.get("GEOMEDSR_TILING", "exact")
+    return [] if told == "exact" else [Check("tiles equal the untiled result", None, told)]

@@ -82,10 +82,11 @@ def describe(provenance: Mapping[str, str]) -> tuple[str, str]:
     conserved = {"block-mean": "block means", "k-space-crop": "central k-space"}.get(p["OPERATOR"], p["OPERATOR"])
     kept = f"{conserved} conserved" if p["CONSERVED"] == "yes" else f"{conserved} not conserved"
     realism = f", realism {p['REALISM']}" if "REALISM" in p else ""
+    tiling = f", {p['TILING']}" if p.get("TILING", "exact") != "exact" else ""
     model = f"{p['MODEL']} {p['MODEL_VERSION']}"
     text = (
         f"Super-resolved x{p['FACTOR']} in plane by geomedsr {p['VERSION']}, model {model}, "
-        f"sha256 {p['MODEL_SHA256']}{realism}, operator {p['OPERATOR']}, {kept}. "
+        f"sha256 {p['MODEL_SHA256']}{realism}{tiling}, operator {p['OPERATOR']}, {kept}. "
         f"Detail finer than the source's pixels is a model's guess, not a measurement; {NOT_DIAGNOSTIC}."
     )
     return text, model
@@ -95,7 +96,8 @@ def stated(description: str) -> dict[str, str]:
     """The provenance that :func:`describe` put into a text; empty where there is none."""
     found = re.search(
         r"Super-resolved x(?P<FACTOR>\d+) in plane by geomedsr (?P<VERSION>\S+), model (?P<MODEL>\S+) "
-        r"(?P<MODEL_VERSION>\S+), sha256 (?P<MODEL_SHA256>[0-9a-f]{64})(, realism (?P<REALISM>[\d.e-]+))?, "
+        r"(?P<MODEL_VERSION>\S+), sha256 (?P<MODEL_SHA256>[0-9a-f]{64})(, realism (?P<REALISM>[\d.e-]+))?"
+        r"(, (?P<TILING>approximate tiling, halo \d+))?, "
         r"operator (?P<OPERATOR>\S+), "
         r".*?(?P<NOT>not )?conserved\.",
         description,

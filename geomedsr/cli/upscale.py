@@ -74,6 +74,8 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     model = f"{sr.provenance['GEOMEDSR_MODEL']} {sr.provenance['GEOMEDSR_MODEL_VERSION']}"
     if float(sr.provenance["GEOMEDSR_REALISM"]):
         model += f", realism {sr.provenance['GEOMEDSR_REALISM']}"
+    if sr.provenance["GEOMEDSR_TILING"] != "exact":
+        model += f", {sr.provenance['GEOMEDSR_TILING']}"
     slices = f"{frames} slice{'s' * (frames != 1)} of " if sr.grid.planes else ""
     return {
         "output": dst,

@@ -13,6 +13,7 @@ from geomedsr.devices import cores
 from geomedsr.errors import InputError
 from geomedsr.inference.runtime import SMALL
 from geomedsr.models import Model
+from geomedsr.models.community import CommunityNet
 from geomedsr.outputs import region_side
 
 #: What a job may take where the user says nothing: it fits a machine of 4 GiB.
@@ -26,6 +27,9 @@ TILES = (768, 512, 384, 256, 128, 64)
 
 #: Activations of a network that are alive at once, as multiples of its widest layer's input and output; measured.
 _ALIVE = 2.9
+
+#: The same for networks of others, as multiples of what they were seen to hold when tried out; measured, rounded up.
+_HELD = 1.8
 
 #: Bytes for each of a region's pixels: guesses and what conserving takes, band by band; copies of the values; measured.
 _PER_GUESS, _PER_VALUE = 8, 4
@@ -92,7 +96,12 @@ class Need:
         """Bytes, for a side of a tile in input pixels."""
         card = self.model.descriptor
         seen = (tile + 2 * self.model.radius) ** 2
-        network = _ALIVE * self.size * _widest(self.model.module, card.channels) * seen
+        module = self.model.module
+        if isinstance(module, CommunityNet):
+            held = _HELD * module.activations
+        else:
+            held = _ALIVE * _widest(module, card.channels)
+        network = held * self.size * seen
         pixels = region_side(tile * card.scale) ** 2
         together = self.bands if card.channels > 1 else 1
         return int(network + pixels * (together * _PER_GUESS + self.bands * _PER_VALUE * self.itemsize))
@@ -116,7 +125,9 @@ class Need:
 
     def _time(self, tile: int, shape: tuple[int, int], workers: int, whole: bool) -> float:
         radius = self.model.radius  # the halo costs about half of its pixels, layers being trimmed
+        if isinstance(self.model.module, CommunityNet):  # whose are not
+            radius *= 2
         height, width = (n + -(-n // tile) * radius for n in shape)
         largest = (min(tile, shape[0]) + radius) * (min(tile, shape[1]) + radius)
-        twice = 2 if (min(tile, *shape) + 2 * radius) ** 2 * self.model.descriptor.channels < SMALL else 1
+        twice = 2 if (min(tile, *shape) + 2 * self.model.radius) ** 2 * self.model.descriptor.channels < SMALL else 1
         return twice * (height * width / workers + (0 if whole else largest / 2))

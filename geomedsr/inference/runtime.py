@@ -16,6 +16,7 @@ from torch import nn
 from geomedsr.devices import choose_device, fast_bfloat16
 from geomedsr.errors import DeviceError
 from geomedsr.models import Model
+from geomedsr.models.community import CommunityNet
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -37,7 +38,7 @@ class Runtime:
         in it; or what is asked for.
 
         Raises:
-            DeviceError: no such device, or precision.
+            DeviceError: no such device, or precision; or bfloat16 for a network of others.
         """
         place = choose_device(device)
         if precision is None:
@@ -47,7 +48,12 @@ class Runtime:
             chosen = precision  # type: ignore[assignment]
         else:
             raise DeviceError(f"the precision {precision!r}", "float32 or bfloat16", "choose one of these")
-        return cls(str(place), chosen, chosen == "bfloat16" or itemsize <= 2)
+        foreign = isinstance(model.module, CommunityNet)  # others' code may want one type of number, laid out as usual
+        if foreign and chosen == "bfloat16":
+            raise DeviceError(
+                f"bfloat16 for {model.descriptor.name}", "float32, in which it was tried out", "leave it out"
+            )
+        return cls(str(place), chosen, not foreign and (chosen == "bfloat16" or itemsize <= 2))
 
     @property
     def words(self) -> str:

@@ -22,6 +22,7 @@ from geomedsr._version import __version__
 from geomedsr.errors import InputError, ModelError
 from geomedsr.grid import Window
 from geomedsr.inference import memory as budget
+from geomedsr.inference.colours import in_order
 from geomedsr.inference.runtime import Runtime
 from geomedsr.inference.stopping import check
 from geomedsr.models import Model, default_model, load_model
@@ -52,7 +53,8 @@ def upscale(
             scenes (rasters, CT, MR).
         realism: 0, the most faithful, … 1, the most lifelike, for models that have adversarial weights; by default, as
             the model's card says.
-        tile: side of a tile in input pixels. It changes memory and speed, not the result.
+        tile: side of a tile in input pixels. It changes memory and speed, not the result, unless the model's tiling is
+            approximate (networks of others).
         memory: what writing the result may take, in bytes or such as ``"2GiB"``; 1.5 GiB by default. The tile, where
             none is given, and the number of workers follow from it.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -75,8 +77,9 @@ def upscale(
         model = load_model(model.path, realism)
     if tile is not None and tile < 1:
         raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
-    _check(scene, model)
     card = model.descriptor
+    scene = in_order(scene, card)
+    _check(scene, model)
     if card.value_scale == "physical":
         scene = scene.with_physical_range(*card.value_range)
     runtime = Runtime.choose(model, device, precision, scene.dtype.itemsize)
@@ -379,6 +382,7 @@ def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str,
         "GEOMEDSR_RUNTIME": source.runtime.words,
         "GEOMEDSR_PRECISION": source.runtime.precision,
         "GEOMEDSR_TILE": str(source.tile),
+        "GEOMEDSR_TILING": model.tiling,
         "GEOMEDSR_VALUE_RANGE": json.dumps(ranges),
         "GEOMEDSR_NOTE": f"Detail finer than {card.scale} pixels of this image is a model's guess, not a measurement",
     }

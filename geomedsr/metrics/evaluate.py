@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from geomedsr.errors import InputError
+from geomedsr.inference.colours import in_order
 from geomedsr.metrics.case import Case
 from geomedsr.metrics.consistency import drift
 from geomedsr.metrics.methods import USUAL, Method, check_peers, peers, results
@@ -80,10 +81,10 @@ def evaluate(
     found: list[Evaluation] = []
     for scene in _named_apart(scenes):
         if reference is None:
-            fine = divisible(scene, card.scale)
+            fine = divisible(in_order(scene, card), card.scale)
             how = f"reduced {card.scale} × by {down_by}, rounded to {fine.dtype}"
         else:
-            fine, coarse = paired(reference, scene, card.scale)
+            fine, coarse = paired(in_order(reference, card), in_order(scene, card), card.scale)
             how = f"a real input, compared with {reference.name}"
         if card.value_scale == "physical":
             fine = fine.with_physical_range(*card.value_range)

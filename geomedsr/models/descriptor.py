@@ -11,7 +11,8 @@ class Descriptor(BaseModel):
     """A model's card.
 
     ``channels`` is the number of input (and output) channels. A model with one channel is band-agnostic:
-    it runs on each band by itself, so it serves any number of them. ``value_range`` tells how stored values
+    it runs on each band by itself, so it serves any number of them. ``bands`` names the colours that a joint model
+    wants in its channels, in order; where there are none, any bands will do. ``value_range`` tells how stored values
     become the network's numbers: what meets 0 and 1, which are percentiles of the scene or, where
     ``value_scale`` is ``"physical"``, values in its units (HU). ``operator`` names the observation operator it was
     trained under. ``adversarial`` says that the file holds a second set of weights, from adversarial training, and
@@ -29,6 +30,7 @@ class Descriptor(BaseModel):
     options: dict[str, int] = {}
     scale: int = Field(ge=2, le=16)
     channels: int = Field(default=1, ge=1)
+    bands: tuple[str, ...] = ()
     domain: str = "satellite"
     value_scale: Literal["percentiles", "physical"] = "percentiles"
     value_range: tuple[float, float]

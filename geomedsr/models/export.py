@@ -12,6 +12,7 @@ import torch
 
 from geomedsr._version import __version__
 from geomedsr.errors import ModelError, OutputError
+from geomedsr.models.community import CommunityNet
 from geomedsr.models.store import Model
 from geomedsr.outputs import exists, reason, unwritable
 
@@ -36,9 +37,14 @@ def export_onnx(model: Model, path: str | os.PathLike[str], *, overwrite: bool =
         The largest difference from torch.
 
     Raises:
-        ModelError: the packages are missing, or the file does not compute what torch does.
+        ModelError: the packages are missing, the network is another author's, or the file does not compute what torch
+            does.
         OutputError: the path is taken or cannot be written.
     """
+    if isinstance(model.module, CommunityNet):
+        raise ModelError(
+            f"{model.descriptor.name}, a network of others", "a geomedsr model", "export it with its authors' tools"
+        )
     try:
         import onnx
         import onnxruntime

@@ -1,4 +1,7 @@
-"""Model files: safetensors weights with one JSON blob, found by name or path. No pickle is ever read."""
+"""Model files: safetensors weights with one JSON blob, found by name or path. No code of a file is ever run.
+
+Checkpoints that others have trained are read by ``community``.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from safetensors.torch import save
 from torch import nn
 
 from geomedsr.errors import ModelError, OutputError
+from geomedsr.models.community import SUFFIXES, CommunityNet, load_community
 from geomedsr.models.compact import Compact
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.rrdb import RRDBNet
@@ -54,6 +58,11 @@ class Model:
     def radius(self) -> int:
         """The generator's receptive radius in input pixels."""
         return int(self.module.receptive_radius)  # type: ignore[arg-type]
+
+    @property
+    def tiling(self) -> str:
+        """``"exact"``: tiles equal the untiled result. Else, for some networks of others, what is done instead."""
+        return self.module.tiling if isinstance(self.module, CommunityNet) else "exact"
 
     def __reduce__(self) -> tuple[Any, ...]:
         shipped = available().get(self.descriptor.name)
@@ -115,14 +124,15 @@ def default_model(domain: str) -> str:
 
 
 def load_model(name_or_file: str | os.PathLike[str], realism: float | None = None) -> Model:
-    """Load a shipped model by name, or any geomedsr model file by path.
+    """Load a shipped model by name, or a file by path: a geomedsr model, or another author's checkpoint (``.pth``,
+    ``.pt``, ``.ckpt``, ``.safetensors``) of an architecture that the package ``spandrel`` knows.
 
     ``realism`` interpolates between the network trained for content (0, the most faithful) and the one trained on
     adversarially (1), weight by weight (ESRGAN, arXiv:1809.00219, section 3.4); by default, as the card says.
 
     Raises:
-        ModelError: no such model or file, or the file is truncated, not safetensors, without geomedsr's
-            description, or its weights do not fit its architecture; ``realism`` for a model that has content weights
+        ModelError: no such model or file, or the file is truncated, no weights, of an unknown architecture, or its
+            weights do not fit its architecture; ``realism`` for a model that has content weights
             alone, or outside 0 … 1.
     """
     if realism is not None and not 0 <= realism <= 1:
@@ -133,7 +143,7 @@ def load_model(name_or_file: str | os.PathLike[str], realism: float | None = Non
     path = available().get(text, Path(text))
     if not path.is_file():
         what = f"the model {text!r}" + (" (a directory)" if path.is_dir() else ", which is no file")
-        raise ModelError(what, f"one of {sorted(available())} or a {_SUFFIX} file", "see `geomedsr models`")
+        raise ModelError(what, f"one of {sorted(available())} or a {_SUFFIX} or .pth file", "see `geomedsr models`")
     stat = path.stat()
     return _load(str(path.resolve()), realism, stat.st_mtime_ns, stat.st_size)
 
@@ -160,16 +170,17 @@ def _load(path: str, realism: float | None, mtime_ns: int, size: int) -> Model:
     def broken(why: str) -> ModelError:
         return ModelError(f"the model file {path} ({why})", "a whole geomedsr model file", "copy or train it again")
 
+    if path.lower().endswith(SUFFIXES):
+        return _foreign(path, realism)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-        with open(path, "rb") as raw:
-            sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
+        sha256 = _sha256(path)
     except (SafetensorError, OSError) as error:
         raise broken(f"not readable as safetensors: {error}") from error
     if _BLOB not in metadata:
-        raise broken("safetensors without geomedsr's description")
+        return _foreign(path, realism, state)
     try:
         descriptor = Descriptor.model_validate_json(metadata[_BLOB])
     except pydantic.ValidationError as error:
@@ -185,16 +196,32 @@ def _load(path: str, realism: float | None, mtime_ns: int, size: int) -> Model:
     shapes = {prefix + key: shape for prefix in sets for key, shape in expected.items()}
     if shapes != {key: tensor.shape for key, tensor in state.items()}:
         raise broken(f"weights do not fit {descriptor.architecture} {descriptor.options}")
+    _check_dial(descriptor, realism)
+    amount = descriptor.realism if realism is None and descriptor.adversarial else realism or 0.0
+    module = build(descriptor)
+    module.load_state_dict({key: _between(state, key, amount) for key in expected})
+    return Model(descriptor, module.eval().requires_grad_(False), sha256, path, amount)
+
+
+def _foreign(path: str, realism: float | None, state: Mapping[str, torch.Tensor] | None = None) -> Model:
+    sha256 = _sha256(path)
+    descriptor, module = load_community(path, sha256, state)
+    _check_dial(descriptor, realism)
+    return Model(descriptor, module, sha256, path)
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as raw:
+        return hashlib.file_digest(raw, "sha256").hexdigest()
+
+
+def _check_dial(descriptor: Descriptor, realism: float | None) -> None:
     if realism is not None and not descriptor.adversarial:
         raise ModelError(
             f"a realism of {realism:g} for {descriptor.name} {descriptor.version}, which has content weights alone",
             "a model with adversarial weights",
             "leave it out, or choose another model",
         )
-    amount = descriptor.realism if realism is None and descriptor.adversarial else realism or 0.0
-    module = build(descriptor)
-    module.load_state_dict({key: _between(state, key, amount) for key in expected})
-    return Model(descriptor, module.eval().requires_grad_(False), sha256, path, amount)
 
 
 def _between(state: Mapping[str, torch.Tensor], key: str, realism: float) -> torch.Tensor:

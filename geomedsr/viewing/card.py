@@ -96,9 +96,10 @@ def model_card(model: Model) -> str:
     """A model's card."""
     d = model.descriptor
     count = sum(p.numel() for p in model.module.parameters())
+    sees = f"sees {model.radius} pixels around each" if model.tiling == "exact" else model.tiling
     rows = [
         ("for", f"{d.domain}, ×{d.scale}, {'band by band' if d.channels == 1 else f'{d.channels} bands jointly'}"),
-        ("network", f"{d.architecture}, {count / 1e6:.3g} million weights, sees {model.radius} pixels around each"),
+        ("network", f"{d.architecture}, {count / 1e6:.3g} million weights, {sees}"),
         ("realism", f"{model.realism:g} of 0 … 1" if d.adversarial else "has no dial"),
         ("agreement", f"with its input, by {d.operator}" if d.operator != "none" else "none is promised"),
         ("runs in", f"{d.precision} or finer"),

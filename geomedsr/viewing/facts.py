@@ -151,6 +151,8 @@ def made_by(scene: Scene) -> str | None:
     words = f"{told['GEOMEDSR_MODEL']} {told.get('GEOMEDSR_MODEL_VERSION', '')}, ×{told.get('GEOMEDSR_FACTOR', '?')}"
     if told.get("GEOMEDSR_REALISM", "0") != "0":
         words += f", realism {told['GEOMEDSR_REALISM']}"
+    if told.get("GEOMEDSR_TILING", "exact") != "exact":
+        words += f", {told['GEOMEDSR_TILING']}"
     return words
 
 
