@@ -35,8 +35,9 @@ PREFIX = "spandrel:"
 #: Networks that reach further, or of which it cannot be told, get :data:`HALO` instead.
 MOST_RADIUS = 53
 
-#: The declared halo in input pixels of a network whose radius is unknown or too large: three times the 10 that
-#: Real-ESRGAN's own script takes, and a whole number of the windows of 8 and 16 that attention works in.
+#: The declared halo in input pixels of a network whose radius is unknown or too large: a whole number of the windows of
+#: 8 and 16 that attention works in. With it a tile of Real-ESRGAN ×4 was on average 0.3 % of the value range from the
+#: untiled result, 1.1 % with half of it; with 48 pixels 0.06 %, but a tile of 128 pixels then costs a third more.
 HALO = 32
 
 #: The least side of the image that a network is tried out with.
@@ -87,9 +88,10 @@ def load_community(path: str, sha256: str, state: Mapping[str, Any] | None = Non
     Raises:
         ModelError: no ``spandrel``, a file that is no weights, or weights of a kind that is not supported.
     """
+    what = f"the checkpoint {path}" + (" without geomedsr's description" if state is not None else "")
     if state is None:
         state = _weights(path)
-    found = _recognised(path, state)
+    found = _recognised(what, state)
     net = CommunityNet(
         found.model.float().eval().requires_grad_(False),
         found.scale,
@@ -129,17 +131,17 @@ def _weights(path: str) -> Mapping[str, Any]:
     return state
 
 
-def _recognised(path: str, state: Mapping[str, Any]) -> Any:
+def _recognised(checkpoint: str, state: Mapping[str, Any]) -> Any:
     """``spandrel``'s descriptor of a super-resolution network.
 
     Raises:
         ModelError: no ``spandrel``, or weights that it does not know, or that make no finer image of the same bands.
     """
-    spandrel = import_spandrel()
+    spandrel = import_spandrel(checkpoint)
 
     def refused(what: str) -> ModelError:
         return ModelError(
-            f"the checkpoint {path} {what}",
+            f"{checkpoint} {what}",
             "a super-resolution network ×2 … ×16 of RGB or grey images, of an architecture that spandrel knows",
             "use another model",
         )

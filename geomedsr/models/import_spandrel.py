@@ -16,8 +16,8 @@ _TORCHVISION = ("torchvision", "torchvision.transforms", "torchvision.transforms
 _UNUSED = ("InterpolationMode", "normalize", "rotate")
 
 
-def import_spandrel() -> ModuleType:
-    """The package.
+def import_spandrel(checkpoint: str) -> ModuleType:
+    """The package, for a checkpoint that an error names.
 
     Raises:
         ModelError: it, or something that it needs, is missing.
@@ -27,7 +27,7 @@ def import_spandrel() -> ModuleType:
             return importlib.import_module("spandrel")
     except ImportError as error:
         raise ModelError(
-            f"no package {error.name or 'spandrel'}",
+            f"{checkpoint} and no package {error.name or 'spandrel'}",
             "it, for checkpoints of others",
             "pip install 'geomedsr[community]'",
         ) from error
