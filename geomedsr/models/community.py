@@ -12,7 +12,6 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -121,11 +120,16 @@ def _weights(path: str) -> Mapping[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, UnpicklingError, ValueError, KeyError, TypeError, AttributeError) as error:
-        text = str(error)
-        why = "it holds code, which is not run" if "Unsupported" in text or "weights_only" in text else "damaged, or no"
-        why += "" if why.startswith("it") else " checkpoint"
-        raise ModelError(f"{path}, which cannot be read as weights ({why})", "weights alone", "get another") from error
+    except Exception as error:  # of a file that is no checkpoint, anything
+        called = re.search(r"Unsupported global: GLOBAL ([\w.]+)", str(error))
+        why = f"it calls {called[1][:60]}, and no code of a file is run" if called else "damaged, or no checkpoint"
+        if "TorchScript" in str(error):
+            why = "it holds a TorchScript program, and no code of a file is run"
+        raise ModelError(
+            f"{path}, which cannot be read as weights ({why})",
+            "a file of tensors",
+            "get it as .safetensors, or another",
+        ) from error
     if not isinstance(state, Mapping):
         raise ModelError(f"{path}, which holds a {type(state).__name__}", "weights by name", "get another file")
     return state

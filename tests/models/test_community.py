@@ -246,9 +246,13 @@ def test_other_kinds_are_refused_in_a_line(tmp_path: Path, monkeypatch: pytest.M
     torch.save([torch.zeros(3)], tmp_path / "list.pth")
     assert "holds a list" in refusal(tmp_path / "list.pth")
     whole = saved(compact(), tmp_path / "whole.pth").read_bytes()
-    for name, content in {"cut": whole[:-200], "none": b"", "text": b"hello " * 50}.items():
+    for name, content in {"cut": whole[:-200], "none": b"", "text": b"hello " * 50, "page": b"<!DOCTYPE html>"}.items():
         (tmp_path / f"{name}.pth").write_bytes(content)
         assert "cannot be read as weights (damaged" in refusal(tmp_path / f"{name}.pth")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is going out of use
+        torch.jit.save(torch.jit.script(nn.Conv2d(3, 3, 1)), tmp_path / "script.pt")
+    assert "TorchScript" in refusal(tmp_path / "script.pt")
     architecture = import_spandrel("these tests").MAIN_REGISTRY["Compact"].architecture
     for purpose, said in (("FaceSR", "for faces"), ("Inpainting", "for inpainting")):
         load = architecture.load
@@ -293,7 +297,7 @@ def test_no_code_of_a_checkpoint_runs(
         said = capsys.readouterr().err
         assert said.startswith("error: ")
         assert said.count("\n") == 1
-        assert "it holds code, which is not run" in said
+        assert ", and no code of a file is run" in said
         assert not marker.exists()
     torch.load(path, weights_only=False)
     assert marker.exists()  # elsewhere it would have run
