@@ -280,6 +280,15 @@ def test_a_network_that_draws_at_random_or_makes_another_size_is_refused() -> No
         _try_out("tuple.pth", CommunityNet(nn.MaxPool2d(1, return_indices=True), 2), 3, "Tuple")
 
 
+def test_networks_are_given_one_image_at_a_time() -> None:
+    class Single(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x * x.mean()).repeat_interleave(2, -1).repeat_interleave(2, -2)  # of a batch, another mean
+
+    batch = torch.tensor([1.0, 3.0]).view(2, 1, 1, 1).expand(2, 1, 4, 4)
+    assert CommunityNet(Single(), 2)(batch).mean((1, 2, 3)).tolist() == [1, 9]
+
+
 def test_no_code_of_a_checkpoint_runs(
     tmp_path: Path, raster: Callable[..., Path], capsys: pytest.CaptureFixture
 ) -> None:
