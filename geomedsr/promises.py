@@ -53,7 +53,7 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
     result = open_scene(dst, force=True)
     if source.grid.planes and not _identity(source) and _identity(result):
         source = _rescaled(source, result)  # a series written as a volume, which has no slope and intercept
-    source = _taken(source, result)
+    source = taken(source, result)
     size = _size(source, result)
     checks = [size]
     if size.kept:
@@ -75,7 +75,7 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
     return checks
 
 
-def _taken(source: Scene, result: Scene) -> Scene:
+def taken(source: Scene, result: Scene) -> Scene:
     """The bands that the model took of a source, where it says that it did not take all, or in another order."""
     told = provenance_of(result).get("GEOMEDSR_BANDS")
     if told is None:

@@ -12,7 +12,7 @@ from geomedsr.errors import InputError
 from geomedsr.grid import Window
 from geomedsr.metrics.evaluate import Evaluation, compare_with
 from geomedsr.outputs import page_target, write_page
-from geomedsr.promises import Check, provenance_of, verify
+from geomedsr.promises import Check, provenance_of, taken, verify
 from geomedsr.scene import Scene
 from geomedsr.sources import sample
 from geomedsr.viewing.card import evaluation_table, scene_card
@@ -71,6 +71,7 @@ def report(
     """
     target = page_target(path, (".html",), overwrite)  # before the work
     source, result = open_scene(src, series=series, force=True), open_scene(dst, force=True)
+    source = taken(source, result)
     scenes, names = [source, result], ["source", "result"]
     truth = None
     if reference is not None:

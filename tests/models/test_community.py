@@ -202,6 +202,8 @@ def test_the_command_says_approximate_and_verify_too(
     assert checks["tiles equal the untiled result"].detail == "approximate tiling, halo 32"
     assert all(check.kept is not False for check in checks.values()), checks
     assert checks["the mean of each 2 × 2 block is the source's pixel"].kept
+    assert main(["report", str(path), str(out), "-o", str(tmp_path / "report.html")]) == 0
+    assert "approximate tiling, halo 32" in (tmp_path / "report.html").read_text()
     assert "approximate tiling, halo 32" in repr(geomedsr.upscale(geomedsr.open(path), model))
     assert "approximate tiling, halo 32" in load_model(model)._repr_html_()
 
