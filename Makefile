@@ -45,9 +45,11 @@ references = $(if $(DATA),configs/$(1).yaml data=$(2),examples/$(3))
 	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"error: got Python {v[0]}.{v[1]}, expected 3.11 or later: run make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 
-# One stamp per set of tools: the project is installed in place, its extras by need.
+# One stamp per set of tools: the project is installed in place, its extras by need. spandrel asks for torchvision, which
+# does not import beside the pinned torch, and which it does not need for what is used here.
 .venv/demo .venv/bench .venv/test .venv/lint .venv/docs: .venv/bin/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)notebook$(comma)peers$(comma)vgg,$(if $(filter bench,$(@F)),demo$(comma)evaluate$(comma)peers$(comma)cluster,$(@F)))]"
+	$(if $(filter test,$(@F)),$(BIN)/python -m pip install -q --no-deps -c constraints.txt spandrel einops)
 	touch $@
 
 # They need an environment of their own; torchvision does not import beside torch 2.13, and is not needed.
