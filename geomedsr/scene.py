@@ -32,7 +32,8 @@ class Band:
 
     ``kind`` is ``"nearest"`` for classes, bit flags and alpha: they are carried over, never computed.
     ``limits`` are the stored values that may be used, where they are fewer than the type has.
-    ``palette`` gives the colour (R, G, B, A) of each stored value.
+    ``palette`` gives the colour (R, G, B, A) of each stored value. ``role`` is what the user says it shows, such as
+    ``"red"`` or ``"nir"``, for models of named bands; it is written nowhere.
     Physical value = stored value × ``scale`` + ``offset``, in ``units``.
     """
 
@@ -47,6 +48,7 @@ class Band:
     palette: Mapping[int, tuple[int, ...]] | None = None
     limits: tuple[int, int] | None = None
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    role: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,17 +205,24 @@ class Scene:
     def select(self, bands: Sequence[str | int]) -> Scene:
         """Some of the bands, by name (any case) or number from 1, in the order asked.
 
+        ``"red=3"`` is band 3, and says that it shows red: models of named bands find it by that.
+
         Raises:
-            InputError: a band that does not exist, or none asked for.
+            InputError: a band that does not exist, none asked for, or one thing shown by two.
         """
-        picks = [self.band_index(b) for b in bands]
+        told = [self._told(b) for b in bands]
+        picks = [self.band_index(b) for b, _ in told]
         if not picks:
             raise InputError("no band", f"some of {self._band_list()}", "name at least one")
+        roles = [role for _, role in told if role is not None]
+        if len(set(roles)) < len(roles):
+            twice = next(role for role in roles if roles.count(role) > 1)
+            raise InputError(f"two bands that show {twice}", "one", "name each thing once, as in red=3,nir=4")
         known: ValueScale | None = self.__dict__.get("values", self.scale)
         return replace(
             self,
             source=self.source.select(picks),
-            bands=tuple(self.bands[i] for i in picks),
+            bands=tuple(self._named(i, role, roles) for i, (_, role) in zip(picks, told, strict=True)),
             scale=None if known is None else known.select(picks),
         )
 
@@ -222,6 +231,18 @@ class Scene:
         picks = {self.band_index(b) for b in bands}
         changed = (replace(b, kind="nearest") if i in picks else b for i, b in enumerate(self.bands))
         return replace(self, bands=tuple(changed))
+
+    def _told(self, band: str | int) -> tuple[str | int, str | None]:
+        """A band, and what the user says it shows: ``red=3``, unless a band is called so."""
+        role, equals, rest = str(band).partition("=")
+        if isinstance(band, int) or not (equals and role.strip()) or band in [b.name for b in self.bands]:
+            return band, None
+        return rest, role.strip().casefold()
+
+    def _named(self, index: int, role: str | None, taken: Sequence[str]) -> Band:
+        """A band with its role: a new one, or the one it had, unless another band takes that."""
+        band = self.bands[index]
+        return replace(band, role=role or (None if band.role in taken else band.role))
 
     def band_index(self, band: str | int) -> int:
         """Position of a band given by name (exact, then in any case) or by number from 1."""

@@ -1,48 +1,13 @@
+import numpy as np
 import pytest
 
 from geomedsr.errors import InputError
 from geomedsr.scene import Band, Scene
-from geomedsr.viewing.colours import colours, view_of, views
+from geomedsr.viewing.colours import view_of, views
 
 
-def scene(*names: str, interpretations: tuple[str, ...] = (), kinds: tuple[str, ...] = ()) -> Scene:
-    import numpy as np
-
-    bands = [
-        Band(
-            name,
-            interpretation=interpretations[i] if interpretations else "undefined",
-            kind="nearest" if kinds and kinds[i] == "nearest" else "continuous",
-        )
-        for i, name in enumerate(names)
-    ]
-    return Scene.from_array(np.zeros((len(names), 4, 4), np.uint8), bands=bands)
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (("B02", "B03", "B04", "B08"), {"red": 2, "green": 1, "blue": 0, "nir": 3}),
-        (("SR_B2", "SR_B3", "SR_B4", "SR_B5"), {"red": 2, "green": 1, "blue": 0}),  # Landsat's B5 or Sentinel's?
-        (("Red", "Green", "Blue", "NIR"), {"red": 0, "green": 1, "blue": 2, "nir": 3}),
-        (("blue", "green", "red", "rededge", "nir08"), {"red": 2, "green": 1, "blue": 0, "nir": 4}),
-        (("B1", "B2", "B3", "B4", "B5", "B7"), {}),  # Landsat 5, where B3 is red, or Landsat 8
-        (("B1", "B2", "B3", "B4", "B8A"), {"red": 3, "green": 2, "blue": 1}),
-        (("1", "2", "3"), {}),
-        (("red", "red", "green", "blue"), {}),
-    ],
-)
-def test_names_tell_colours_where_they_are_beyond_doubt(names: tuple[str, ...], expected: dict[str, int]) -> None:
-    assert colours(scene(*names).bands) == expected
-
-
-def test_the_files_own_interpretation_comes_first() -> None:
-    odd = scene("B04", "B03", "B02", interpretations=("blue", "green", "red"))
-    assert colours(odd.bands) == {"blue": 0, "green": 1, "red": 2}
-
-
-def test_classes_are_no_colours() -> None:
-    assert colours(scene("red", "green", "blue", kinds=("", "", "nearest")).bands) == {}
+def scene(*names: str) -> Scene:
+    return Scene.from_array(np.zeros((len(names), 4, 4), np.uint8), bands=[Band(name) for name in names])
 
 
 def test_views_are_composites_then_bands() -> None:
@@ -71,3 +36,8 @@ def test_what_cannot_be_told_is_said() -> None:
         view_of(scene("a", "b"), ["a", "b"])
     with pytest.raises(InputError, match="band 'c'"):
         view_of(scene("a", "b"), "c")
+
+
+def test_what_the_user_says_is_shown() -> None:
+    told = scene("a", "b", "c", "d").select(["red=c", "green=2", "blue=a", 4])
+    assert view_of(told).bands == (0, 1, 2)
