@@ -17,7 +17,7 @@ def run(options: argparse.Namespace) -> None:
         return
     for model in models:
         card = model.descriptor
-        bands = "any bands" if card.channels == 1 else f"{card.channels} bands"
+        bands = card.sees.replace("band by band", "any bands")
         gain = ""
         if card.metrics:
             gain = f", {card.metrics['psnr'] - card.metrics['psnr_bicubic']:+.2f} dB over bicubic in validation"

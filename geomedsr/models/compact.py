@@ -13,6 +13,7 @@ from torch import nn
 
 from geomedsr.models.interpolation import BicubicSkip
 from geomedsr.models.reach import radius
+from geomedsr.neighbours import middle
 
 
 class ResidualBlock(nn.Module):
@@ -43,17 +44,17 @@ def _cropped(x: torch.Tensor, margin: int) -> torch.Tensor:
 
 
 class Compact(nn.Module):
-    """Generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values.
+    """Generator ``(B, frames · C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values.
 
-    Fully convolutional; a new one is exactly bicubic, since its last convolution starts at zero.
+    Fully convolutional; a new one is exactly bicubic (of the middle frame), since its last convolution starts at zero.
     """
 
-    def __init__(self, scale: int, channels: int = 1, width: int = 48, blocks: int = 8) -> None:
+    def __init__(self, scale: int, channels: int = 1, width: int = 48, blocks: int = 8, frames: int = 1) -> None:
         super().__init__()
         if width < 1 or blocks < 0:
             raise ValueError(f"width {width} must be at least 1 and blocks {blocks} at least 0")
-        self.scale = scale
-        self.head = nn.Conv2d(channels, width, 3, padding=1)
+        self.scale, self.channels = scale, channels
+        self.head = nn.Conv2d(frames * channels, width, 3, padding=1)
         self.body = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
         self.tail = nn.Conv2d(width, channels * scale * scale, 3, padding=1)
         self.skip = BicubicSkip(scale)
@@ -76,7 +77,7 @@ class Compact(nn.Module):
         for block in self.body:
             deep = block(deep)
         detail = F.pixel_shuffle(self.tail(deep + shallow), self.scale)
-        fine: torch.Tensor = detail.to(x.dtype) + self.skip(x)
+        fine: torch.Tensor = detail.to(x.dtype) + self.skip(middle(x, self.channels))
         return fine
 
     def trimmed(self, x: torch.Tensor) -> torch.Tensor:
@@ -91,4 +92,5 @@ class Compact(nn.Module):
             deep = block.trimmed(deep)
         deep = deep + _cropped(shallow, 2 * len(self.body))
         detail = F.pixel_shuffle(unpadded(self.tail, deep), self.scale)
-        return detail.to(x.dtype).add_(self.skip.inner(_cropped(x, self.receptive_radius - self.skip.reach)))
+        inner = _cropped(middle(x, self.channels), self.receptive_radius - self.skip.reach)
+        return detail.to(x.dtype).add_(self.skip.inner(inner))

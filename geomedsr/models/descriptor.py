@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+#: More frames on each side than anything gains from.
+MOST_NEIGHBOURS = 8
+
+
+def check_bands(bands: tuple[str, ...], channels: int) -> None:
+    """Raise a ValueError unless names of bands fit a network of so many channels."""
+    if not bands:
+        return
+    folded = [name.strip().casefold() for name in bands]
+    if len(bands) != channels or channels == 1:
+        raise ValueError(f"bands {', '.join(bands)}: expected 2 or more, and as many as channels ({channels})")
+    if len(set(folded)) < len(folded) or "" in folded:
+        raise ValueError(f"bands {', '.join(bands)}: each name once, none empty")
 
 
 class Descriptor(BaseModel):
     """A model's card.
 
-    ``channels`` is the number of input (and output) channels. A model with one channel is band-agnostic:
-    it runs on each band by itself, so it serves any number of them. ``bands`` names the colours that a joint model
-    wants in its channels, in order; where there are none, any bands will do. ``value_range`` tells how stored values
+    ``channels`` is the number of bands that the network sees and makes at once. A model with one channel is
+    band-agnostic: it runs on each band by itself, so it serves any number of them. ``bands`` names those of a joint
+    model, in its order: by what they show (``red``, ``green``, ``blue``, ``nir``) or as files call them; without names
+    it takes bands as they come. ``neighbours`` is how many frames before and after the one it makes the network sees as
+    well, so that it has ``inputs`` channels of input. ``value_range`` tells how stored values
     become the network's numbers: what meets 0 and 1, which are percentiles of the scene or, where
     ``value_scale`` is ``"physical"``, values in its units (HU). ``operator`` names the observation operator it was
     trained under. ``adversarial`` says that the file holds a second set of weights, from adversarial training, and
@@ -31,6 +47,7 @@ class Descriptor(BaseModel):
     scale: int = Field(ge=2, le=16)
     channels: int = Field(default=1, ge=1)
     bands: tuple[str, ...] = ()
+    neighbours: int = Field(default=0, ge=0, le=MOST_NEIGHBOURS)
     domain: str = "satellite"
     value_scale: Literal["percentiles", "physical"] = "percentiles"
     value_range: tuple[float, float]
@@ -44,3 +61,25 @@ class Descriptor(BaseModel):
     attribution: tuple[str, ...] = ()
     training: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _named(self) -> Descriptor:
+        check_bands(self.bands, self.channels)
+        return self
+
+    @property
+    def frames(self) -> int:
+        """How many frames the network sees to make one."""
+        return 2 * self.neighbours + 1
+
+    @property
+    def inputs(self) -> int:
+        """Channels of the network's input: frame by frame, each with its bands."""
+        return self.frames * self.channels
+
+    @property
+    def sees(self) -> str:
+        """What the network sees at once, in words."""
+        bands = f"{', '.join(self.bands)} jointly" if self.bands else f"{self.channels} bands jointly"
+        slices = f", with {self.neighbours} slice{'s' * (self.neighbours != 1)} before and after"
+        return ("band by band" if self.channels == 1 else bands) + (slices if self.neighbours else "")

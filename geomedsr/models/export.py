@@ -28,7 +28,9 @@ _CHECKED = ((1, 40, 56), (3, 33, 17))
 
 def export_onnx(model: Model, path: str | os.PathLike[str], *, overwrite: bool = False) -> float:
     """Write the generator as ONNX: input ``lr``, ``(batch, C, height, width)`` float32, normalised as geomedsr does
-    (see the metadata ``geomedsr``, the model's card); output ``sr``, ``(batch, C, s·height, s·width)``.
+    (see the metadata ``geomedsr``, the model's card); output ``sr``, ``(batch, C, s·height, s·width)``. Named bands
+    come in the card's order. Where a model sees ``k`` neighbours, its input has ``(2k + 1) · C`` channels, frame by
+    frame.
 
     The observation operator is not part of it: block means or k-space are put right afterwards. Batch, height and width
     are free. The file is checked against torch with onnxruntime, at sizes other than the one it was traced with.
@@ -55,7 +57,7 @@ def export_onnx(model: Model, path: str | os.PathLike[str], *, overwrite: bool =
     if target.exists() and not overwrite:
         raise exists(target)
     card = model.descriptor
-    example = torch.rand(2, card.channels, 48, 64)
+    example = torch.rand(2, card.inputs, 48, 64)
     free = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
@@ -87,7 +89,7 @@ def export_onnx(model: Model, path: str | os.PathLike[str], *, overwrite: bool =
         session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
         worst = 0.0
         for batch, height, width in _CHECKED:
-            image = torch.rand(batch, card.channels, height, width)
+            image = torch.rand(batch, card.inputs, height, width)
             with torch.inference_mode():
                 wanted = model.module(image)
             got = torch.from_numpy(session.run(["sr"], {"lr": image.numpy()})[0])

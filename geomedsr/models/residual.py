@@ -7,13 +7,14 @@ from torch import nn
 
 from geomedsr.models.interpolation import BicubicSkip
 from geomedsr.models.reach import radius
+from geomedsr.neighbours import middle
 
 
 class ResidualGenerator(nn.Module):
-    """Generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values.
+    """Generator ``(B, frames · C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values.
 
-    ``head``, then ``body`` with a skip around it, ``up`` to the fine grid, ``tail``; and bicubic interpolation around
-    it all. A new one is exactly bicubic, since the last convolution starts at zero.
+    ``head``, then ``body`` with a skip around it, ``up`` to the fine grid, ``tail``; and bicubic interpolation of the
+    middle frame around it all. A new one is exactly bicubic, since the last convolution starts at zero.
     """
 
     def __init__(self, scale: int, head: nn.Module, body: nn.Module, up: nn.Module, tail: nn.Module) -> None:
@@ -22,6 +23,7 @@ class ResidualGenerator(nn.Module):
         self.head, self.body, self.up, self.tail = head, body, up, tail
         self.skip = BicubicSkip(scale)
         *_, last = (layer for layer in tail.modules() if isinstance(layer, nn.Conv2d))
+        self.channels = last.out_channels
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
@@ -33,7 +35,8 @@ class ResidualGenerator(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Super-resolve a batch."""
         shallow = self.head(x.to(self._first.weight.dtype))
-        fine: torch.Tensor = self.tail(self.up(shallow + self.body(shallow))).to(x.dtype) + self.skip(x)
+        detail: torch.Tensor = self.tail(self.up(shallow + self.body(shallow))).to(x.dtype)
+        fine: torch.Tensor = detail + self.skip(middle(x, self.channels))
         return fine
 
     @property

@@ -57,12 +57,14 @@ class RRDB(nn.Module):
 class RRDBNet(ResidualGenerator):
     """ESRGAN's generator; s is 2, 3, 4 or 8. The paper has ``width`` 64, ``growth`` 32 and ``blocks`` 23."""
 
-    def __init__(self, scale: int, channels: int = 1, width: int = 64, growth: int = 32, blocks: int = 23) -> None:
+    def __init__(
+        self, scale: int, channels: int = 1, width: int = 64, growth: int = 32, blocks: int = 23, frames: int = 1
+    ) -> None:
         if width < 1 or growth < 1 or blocks < 0:
             raise ValueError(f"width {width} and growth {growth} must be at least 1, and blocks {blocks} at least 0")
         super().__init__(
             scale,
-            head=nn.Conv2d(channels, width, 3, padding=1),
+            head=nn.Conv2d(frames * channels, width, 3, padding=1),
             body=nn.Sequential(*(RRDB(width, growth) for _ in range(blocks)), nn.Conv2d(width, width, 3, padding=1)),
             up=nearest(width, scale),
             tail=nn.Sequential(

@@ -33,12 +33,12 @@ class ResidualBlock(nn.Module):
 class SRResNet(ResidualGenerator):
     """SRGAN's generator; s is 2, 3, 4 or 8. The paper has ``width`` 64 and ``blocks`` 16."""
 
-    def __init__(self, scale: int, channels: int = 1, width: int = 64, blocks: int = 16) -> None:
+    def __init__(self, scale: int, channels: int = 1, width: int = 64, blocks: int = 16, frames: int = 1) -> None:
         if width < 1 or blocks < 0:
             raise ValueError(f"width {width} must be at least 1 and blocks {blocks} at least 0")
         super().__init__(
             scale,
-            head=nn.Sequential(nn.Conv2d(channels, width, 9, padding=4), nn.PReLU()),
+            head=nn.Sequential(nn.Conv2d(frames * channels, width, 9, padding=4), nn.PReLU()),
             body=nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)), nn.Conv2d(width, width, 3, padding=1)),
             up=sub_pixel(width, scale),
             tail=nn.Conv2d(width, channels, 9, padding=4),

@@ -64,6 +64,11 @@ class Model:
         """``"exact"``: tiles equal the untiled result. Else, for some networks of others, what is done instead."""
         return self.module.tiling if isinstance(self.module, CommunityNet) else "exact"
 
+    @property
+    def halo(self) -> tuple[int, int, int]:
+        """How far around what it makes the generator sees: frames, rows, columns."""
+        return self.descriptor.neighbours, self.radius, self.radius
+
     def __reduce__(self) -> tuple[Any, ...]:
         shipped = available().get(self.descriptor.name)
         found = self.descriptor.name if shipped and os.fspath(shipped.resolve()) == self.path else self.path
@@ -74,8 +79,7 @@ class Model:
 
     def __repr__(self) -> str:
         d = self.descriptor
-        bands = "band by band" if d.channels == 1 else f"{d.channels} bands jointly"
-        return f"<geomedsr.Model {d.name} {d.version}: ×{d.scale}, {bands}, {d.architecture}>"
+        return f"<geomedsr.Model {d.name} {d.version}: ×{d.scale}, {d.sees}, {d.architecture}>"
 
     def _repr_html_(self) -> str:
         from geomedsr.viewing.card import model_card
@@ -95,10 +99,13 @@ def build(descriptor: Descriptor) -> nn.Module:
             f"one of {sorted(ARCHITECTURES)}",
             "update geomedsr, or take another model",
         )
+    facts = {"scale": descriptor.scale, "channels": descriptor.channels}
+    if descriptor.neighbours:  # asked only of architectures that must know
+        facts["frames"] = descriptor.frames
     try:
-        return ARCHITECTURES[descriptor.architecture](
-            scale=descriptor.scale, channels=descriptor.channels, **descriptor.options
-        )
+        if "frames" in descriptor.options:
+            raise ValueError("frames follow from neighbours")
+        return ARCHITECTURES[descriptor.architecture](**facts, **descriptor.options)
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise ModelError(
             f"options {descriptor.options} for {descriptor.architecture}", "options it takes", str(error)

@@ -18,23 +18,29 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 
 @pytest.mark.parametrize(
-    ("architecture", "scale", "channels", "options"),
+    ("architecture", "scale", "channels", "neighbours", "options"),
     [
-        ("compact", 2, 4, {"width": 8, "blocks": 2}),
-        ("srresnet", 4, 1, {"width": 8, "blocks": 1}),
-        ("rrdb", 3, 1, {"width": 8, "growth": 4, "blocks": 1}),
+        ("compact", 2, 4, 0, {"width": 8, "blocks": 2}),
+        ("compact", 2, 2, 1, {"width": 8, "blocks": 1}),
+        ("srresnet", 4, 1, 0, {"width": 8, "blocks": 1}),
+        ("rrdb", 3, 1, 0, {"width": 8, "growth": 4, "blocks": 1}),
     ],
 )
 def test_onnxruntime_computes_the_same(
-    tmp_path: Path, architecture: str, scale: int, channels: int, options: dict[str, int]
+    tmp_path: Path, architecture: str, scale: int, channels: int, neighbours: int, options: dict[str, int]
 ) -> None:
     path = save_tiny(
-        tmp_path / "m.safetensors", scale=scale, channels=channels, architecture=architecture, options=options
+        tmp_path / "m.safetensors",
+        scale=scale,
+        channels=channels,
+        architecture=architecture,
+        options=options,
+        neighbours=neighbours,
     )
     model = geomedsr.load_model(path)
     out = tmp_path / "m.onnx"
     worst = export_onnx(model, out)
-    image = torch.rand(2, channels, 21, 70)
+    image = torch.rand(2, channels * (2 * neighbours + 1), 21, 70)
     (got,) = onnxruntime.InferenceSession(str(out)).run(["sr"], {"lr": image.numpy()})
     with torch.inference_mode():
         wanted = model.module(image).numpy()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import save_tiny, texture
+from pydantic import ValidationError
 
 import geomedsr
 from geomedsr import Scene
@@ -38,6 +39,36 @@ def test_all_are_tried() -> None:
 def test_a_new_one_is_bicubic(architecture: str, scale: int) -> None:
     x = torch.rand(2, 3, 9, 7)
     torch.testing.assert_close(build(descriptor(architecture, scale, 3))(x), BicubicSkip(scale)(x))
+
+
+@pytest.mark.parametrize("architecture", SMALL)
+def test_a_new_one_that_sees_neighbours_is_bicubic_of_the_middle_frame(architecture: str) -> None:
+    net = build(descriptor(architecture, 2, 2, neighbours=2))
+    x = torch.rand(1, 10, 12, 9)  # five frames of two bands
+    torch.testing.assert_close(net(x), BicubicSkip(2)(x[:, 4:6]))
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(torch.rand_like(parameter) * 0.1)
+    seen = x.clone().requires_grad_()
+    net(seen)[:, 0].sum().backward()
+    assert (seen.grad.abs().amax((0, 2, 3)) > 0).all()  # every frame and band has its say
+
+
+def test_names_of_bands_fit_the_channels() -> None:
+    assert descriptor("compact", 2, 2, bands=("red", "nir")).sees == "red, nir jointly"
+    assert descriptor("compact", 2, 4, neighbours=2).sees == "4 bands jointly, with 2 slices before and after"
+    assert descriptor("compact", 2, neighbours=1).sees == "band by band, with 1 slice before and after"
+    assert descriptor("compact", 2, 4, neighbours=2).inputs == 20
+    for channels, bands, said in (
+        (3, ("red", "nir"), "as many as channels"),
+        (1, ("red",), "expected 2 or more"),
+        (2, ("red", "RED"), "each name once"),
+        (2, ("red", " "), "none empty"),
+    ):
+        with pytest.raises(ValidationError, match=said):
+            descriptor("compact", 2, channels, bands=bands)
+    with pytest.raises(ModelError, match="frames follow from neighbours"):
+        build(descriptor("compact", 2, options={"frames": 3}))
 
 
 @pytest.mark.parametrize("architecture", SMALL)

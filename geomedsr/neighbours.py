@@ -1,0 +1,38 @@
+"""Neighbouring frames as the network sees them: which those are, and how they become channels.
+
+A network that sees ``k`` neighbours gets ``2k + 1`` frames for each that it makes: those before, the frame itself in
+the middle, those after. At the ends of a series its first and last frame are repeated (docs/decisions/0012).
+Neighbours are the next frames in the scene's order, however far apart they lie.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from geomedsr.sources import Array
+
+
+def around(frames: slice, count: int, reach: int) -> tuple[slice, Array]:
+    """Which frames, of ``count``, to read for some of them, and where among those read each one's neighbours are.
+
+    The positions are ``(frame, 2 · reach + 1)``, the frame itself in the middle.
+    """
+    wanted = np.arange(count)[frames]
+    neighbours = np.clip(wanted[:, None] + np.arange(-reach, reach + 1), 0, count - 1)
+    first = int(neighbours.min(initial=count))
+    return slice(first, int(neighbours.max(initial=-1)) + 1), neighbours - first
+
+
+def as_channels(images: torch.Tensor, places: Array) -> torch.Tensor:
+    """Frames ``(F, C, H, W)`` as a network sees them: ``(B, (2k + 1) · C, H, W)``, frame by frame, each with its bands.
+
+    ``places`` are positions ``(B, 2k + 1)``; see :func:`around`.
+    """
+    return images[torch.from_numpy(places)].flatten(1, 2)
+
+
+def middle(image: torch.Tensor, channels: int) -> torch.Tensor:
+    """The frame itself, ``(B, C, H, W)``, of what :func:`as_channels` made of frames of ``channels`` bands."""
+    before = (image.shape[1] - channels) // 2
+    return image[:, before : before + channels] if before else image
