@@ -64,7 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--all", action="store_true", help="every usable DICOM series under SRC, into a matching tree")
     sub.add_argument("--force", action="store_true", help="take series that geomedsr made itself, too")
     sub.add_argument("--uid-seed", metavar="TEXT", help="make the same DICOM UIDs again for the same seed and work")
-    sub.add_argument("--bands", type=_names, metavar="B04,B03,…", help="bands by name or number from 1, in this order")
+    sub.add_argument(
+        "--bands",
+        type=_names,
+        metavar="B04,B03,…",
+        help="bands by name or number from 1, in this order; red=3 says what one shows",
+    )
     place = sub.add_mutually_exclusive_group()
     place.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="only this window, in input pixels")
     place.add_argument("--bbox", type=_bbox, metavar="W,S,E,N", help="only this box, in units of the scene's CRS")

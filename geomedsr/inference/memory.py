@@ -34,6 +34,9 @@ _HELD = 1.8
 #: Bytes for each of a region's pixels: guesses and what conserving takes, band by band; copies of the values; measured.
 _PER_GUESS, _PER_VALUE = 8, 4
 
+#: Bytes for each pixel of a neighbouring frame, as the network sees it, besides its stored value.
+_PER_FLOAT = 4
+
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
 
@@ -100,11 +103,13 @@ class Need:
         if isinstance(module, CommunityNet):
             held = _HELD * module.activations
         else:
-            held = _ALIVE * _widest(module, card.channels)
+            held = _ALIVE * _widest(module, card.inputs)
         network = held * self.size * seen
         pixels = region_side(tile * card.scale) ** 2
         together = self.bands if card.channels > 1 else 1
-        return int(network + pixels * (together * _PER_GUESS + self.bands * _PER_VALUE * self.itemsize))
+        others = (card.frames - 1) / card.scale**2  # neighbours are read, not made
+        beside = self.bands * others * (_PER_FLOAT + self.itemsize)
+        return int(network + pixels * (together * _PER_GUESS + self.bands * _PER_VALUE * self.itemsize + beside))
 
     def choose(self, shape: tuple[int, int], memory: int, whole: bool = False) -> tuple[int, int]:
         """The side of a tile, and how many workers, that fit: all cores if any tile allows it, then the least time.
@@ -129,5 +134,5 @@ class Need:
             radius *= 2
         height, width = (n + -(-n // tile) * radius for n in shape)
         largest = (min(tile, shape[0]) + radius) * (min(tile, shape[1]) + radius)
-        twice = 2 if (min(tile, *shape) + 2 * self.model.radius) ** 2 * self.model.descriptor.channels < SMALL else 1
+        twice = 2 if (min(tile, *shape) + 2 * self.model.radius) ** 2 * self.model.descriptor.inputs < SMALL else 1
         return twice * (height * width / workers + (0 if whole else largest / 2))

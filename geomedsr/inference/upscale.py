@@ -19,13 +19,14 @@ import torch
 
 from geomedsr import operators
 from geomedsr._version import __version__
+from geomedsr.bands import joint
 from geomedsr.errors import InputError, ModelError
 from geomedsr.grid import Window
 from geomedsr.inference import memory as budget
-from geomedsr.inference.colours import in_order
 from geomedsr.inference.runtime import Runtime
 from geomedsr.inference.stopping import check
 from geomedsr.models import Model, default_model, load_model
+from geomedsr.neighbours import around, as_channels
 from geomedsr.operators.conserve import conserve, unconserved
 from geomedsr.operators.k_space import central
 from geomedsr.scene import Scene
@@ -48,7 +49,8 @@ def upscale(
 
     Args:
         scene: any scene. Bands of kind ``"nearest"`` (classes, flags, alpha) are repeated; the others go
-            through the model on the scene's own value scale.
+            through the model on the scene's own value scale. A model of named bands finds them wherever they are; each
+            slice of a series is seen with its neighbours by models made for that.
         model: a shipped model's name, a model file, or a loaded model; without one, the model shipped for such
             scenes (rasters, CT, MR).
         realism: 0, the most faithful, … 1, the most lifelike, for models that have adversarial weights; by default, as
@@ -77,14 +79,12 @@ def upscale(
         model = load_model(model.path, realism)
     if tile is not None and tile < 1:
         raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
+    computed = _computed(scene, model)
     card = model.descriptor
-    scene = in_order(scene, card)
-    _check(scene, model)
     if card.value_scale == "physical":
         scene = scene.with_physical_range(*card.value_range)
     runtime = Runtime.choose(model, device, precision, scene.dtype.itemsize)
     tile, workers = _plan(scene, model, runtime, tile, memory)
-    computed = tuple(i for i, b in enumerate(scene.bands) if b.kind == "continuous")
     source = UpscaledSource(
         scene=scene,
         model=model,
@@ -137,7 +137,10 @@ def output_nodata(scene: Scene) -> tuple[float | int | None, ...]:
 
 @dataclass(frozen=True)
 class UpscaledSource:
-    """Windows of a super-resolved scene, computed as they are read; see the module's text."""
+    """Windows of a super-resolved scene, computed as they are read; see the module's text.
+
+    ``computed`` are the positions of the bands that go through the model, in its order.
+    """
 
     scene: Scene
     model: Model
@@ -214,18 +217,21 @@ class UpscaledSource:
 
     def select(self, bands: Sequence[int]) -> UpscaledSource:
         """Some of the bands; the others are not computed."""
-        if self.model.descriptor.channels > 1 and len(bands) != len(self.scene.bands):
+        if self.model.descriptor.channels > 1 and sorted(bands) != list(range(len(self.scene.bands))):
             raise InputError(
                 "some bands of a result whose bands were made jointly",
                 "all of them",
                 "select after writing, or select the model's bands before upscaling",
             )
         picks = list(bands)
-        kept = [self.computed.index(b) for b in picks if b in self.computed]
+        computed = [i for i, b in enumerate(picks) if b in self.computed]
+        if self.model.descriptor.channels > 1:  # the network's order stays
+            computed = [picks.index(b) for b in self.computed]
+        kept = [self.computed.index(picks[i]) for i in computed]
         return replace(
             self,
             scene=self.scene.select([b + 1 for b in picks]),
-            computed=tuple(i for i, b in enumerate(picks) if b in self.computed),
+            computed=tuple(computed),
             nodata=tuple(self.nodata[b] for b in picks),
             values=self.values.select(kept),
         )
@@ -236,10 +242,11 @@ class UpscaledSource:
         With its positions among the computed bands: one band after the other where they are independent (less memory,
         and faster, since it stays in the cache), else all at once.
         """
-        radius, scale = self.model.radius, self.scale
+        (neighbours, radius, _), scale = self.model.halo, self.scale
         tiles = list(_tiles(coarse, self.tile))
-        halos = [self._seen.tensor(tile.grown(radius), frames) for tile in tiles]
-        count, bands = halos[0].shape[:2]
+        read, places = around(frames, self.scene.shape[0], neighbours)
+        halos = [self._seen.tensor(tile.grown(radius), read) for tile in tiles]
+        count, bands = len(places), len(self.computed)
         step = 1 if self.model.descriptor.channels == 1 else bands
         for first in range(0, bands, step):
             picks = slice(first, first + step)
@@ -250,7 +257,7 @@ class UpscaledSource:
                 row, col = (tile.row - coarse.row) * scale, (tile.col - coarse.col) * scale
                 for frame in range(count):
                     check()
-                    made = self.runtime(self.model, halo[frame : frame + 1, picks]).numpy()
+                    made = self.runtime(self.model, as_channels(halo[:, picks], places[frame : frame + 1])).numpy()
                     if alone:
                         fine = made
                     else:
@@ -343,7 +350,13 @@ def _cut_window(array: Array, window: Window) -> Array:
     return array[..., window.row : end_row, window.col : end_col]
 
 
-def _check(scene: Scene, model: Model) -> None:
+def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
+    """Positions of the bands that go through the model, in its order.
+
+    Raises:
+        InputError: bands that it does not fit, or that must not be interpolated.
+        ModelError: an operator that is not known.
+    """
     palette = [b.name for b in scene.bands if b.interpretation == "palette" and b.kind == "continuous"]
     if palette:
         raise InputError(
@@ -351,15 +364,28 @@ def _check(scene: Scene, model: Model) -> None:
             "values that can be interpolated",
             f"expand a picture first (`gdal_translate -expand rgb`), or carry classes over with --nearest {palette[0]}",
         )
-    channels = model.descriptor.channels
-    count = sum(b.kind == "continuous" for b in scene.bands)
-    if channels > 1 and count != channels:
+    card = model.descriptor
+    continuous = tuple(i for i, b in enumerate(scene.bands) if b.kind == "continuous")
+    operators.get(card.operator)
+    if card.bands:
+        places = joint(scene, card.bands, f"the model {card.name}")
+        others = [scene.bands[i].name for i in continuous if i not in places]
+        if others:  # never dropped in silence
+            own = ",".join(f"{word}={scene.bands[i].name}" for i, word in sorted(zip(places, card.bands, strict=True)))
+            raise InputError(
+                f"band{'s' * (len(others) != 1)} {', '.join(others[:20])}, of which the model {card.name} makes none",
+                f"its bands alone: {', '.join(card.bands)}",
+                f"choose them with --bands {own}, or use a band-agnostic model",
+            )
+        return places
+    if card.channels > 1 and len(continuous) != card.channels:
+        count = f"{len(continuous)} band{'s' * (len(continuous) != 1)}"
         raise InputError(
-            f"{count} band{'s' * (count != 1)} for the model {model.descriptor.name} of {channels} channels",
-            f"exactly {channels} bands",
+            f"{count} for the model {card.name} of {card.channels} channels",
+            f"exactly {card.channels} bands",
             "choose them with --bands, or use a band-agnostic model",
         )
-    operators.get(model.descriptor.operator)
+    return continuous
 
 
 def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str, str]:
@@ -368,6 +394,12 @@ def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str,
     ranges = [list(line) if i in source.computed else None for i, line in enumerate(lines)]
     if scene.values.origin == "physical":
         ranges = [list(card.value_range) if i in source.computed else None for i in range(len(scene.bands))]
+    more = {}
+    if card.bands:
+        named = zip(card.bands, (scene.bands[i].name for i in source.computed), strict=True)
+        more["GEOMEDSR_MODEL_BANDS"] = json.dumps(dict(named))
+    if card.neighbours:
+        more["GEOMEDSR_NEIGHBOURS"] = str(card.neighbours)
     return {
         **scene.provenance,
         "GEOMEDSR_VERSION": __version__,
@@ -377,6 +409,7 @@ def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str,
         "GEOMEDSR_MODEL_SHA256": model.sha256,
         "GEOMEDSR_REALISM": f"{model.realism:g}",
         "GEOMEDSR_FACTOR": str(card.scale),
+        **more,
         "GEOMEDSR_OPERATOR": card.operator,
         "GEOMEDSR_CONSERVED": "yes" if source.conserve else "no",
         "GEOMEDSR_RUNTIME": source.runtime.words,

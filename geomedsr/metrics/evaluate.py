@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from geomedsr.bands import select_joint
 from geomedsr.errors import InputError
-from geomedsr.inference.colours import in_order
 from geomedsr.metrics.case import Case
 from geomedsr.metrics.consistency import drift
 from geomedsr.metrics.methods import USUAL, Method, check_peers, peers, results
@@ -19,7 +19,7 @@ from geomedsr.metrics.regions import Region, continuous, count_regions, divisibl
 from geomedsr.metrics.spectrum import mean_ratio
 from geomedsr.metrics.table import Evaluation, Score
 from geomedsr.metrics.tally import Tally
-from geomedsr.models import Model, load_model
+from geomedsr.models import Descriptor, Model, load_model
 from geomedsr.operators import get as operator_named
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
@@ -49,7 +49,8 @@ def evaluate(
 
     Args:
         model: the model.
-        scenes: references, which the model was not trained on; with ``reference`` one real input.
+        scenes: references, which the model was not trained on; with ``reference`` one real input. Of a model of named
+            bands these alone are compared.
         reference: what is truly there at the model's resolution, taken by another sensor: nothing is brought down then.
             Scene and reference are cropped to the ground they share; values are compared as they are, so that a
             difference between the sensors counts as error.
@@ -81,10 +82,10 @@ def evaluate(
     found: list[Evaluation] = []
     for scene in _named_apart(scenes):
         if reference is None:
-            fine = divisible(in_order(scene, card), card.scale)
+            fine = divisible(_seen(scene, card), card.scale)
             how = f"reduced {card.scale} × by {down_by}, rounded to {fine.dtype}"
         else:
-            fine, coarse = paired(in_order(reference, card), in_order(scene, card), card.scale)
+            fine, coarse = paired(_seen(reference, card), _seen(scene, card), card.scale)
             how = f"a real input, compared with {reference.name}"
         if card.value_scale == "physical":
             fine = fine.with_physical_range(*card.value_range)
@@ -200,6 +201,11 @@ def _joined(found: Sequence[Evaluation]) -> Evaluation:
     scores = tuple(score for one in found for score in one.scores)
     words = tuple(text for one in found for text in one.words)
     return Evaluation(scores, words, tuple(case for one in found for case in one.cases))
+
+
+def _seen(scene: Scene, card: Descriptor) -> Scene:
+    """The bands that a model of named bands makes; of other models all."""
+    return select_joint(scene, card.bands, f"the model {card.name}") if card.bands else scene
 
 
 def _named_apart(scenes: Sequence[Scene]) -> Iterator[Scene]:

@@ -85,6 +85,19 @@ def test_scores_are_those_of_whole_arrays(tiny: Model, monkeypatch: pytest.Monke
     assert "reduced 4 × by block-mean, rounded to uint16; the reference's 1–99 % range is the peak" in result.words[0]
 
 
+def test_of_a_model_of_named_bands_these_alone_are_compared(tmp_path: Path) -> None:
+    options = {"architecture": "compact", "options": {"width": 4, "blocks": 1}}
+    named, plain = (
+        load_model(save_tiny(tmp_path / f"{len(bands)}.safetensors", channels=2, bands=bands, **options))
+        for bands in (("nir", "green"), ())
+    )
+    scene = geomedsr.open(SAMPLE / "reference.tif").crop(geomedsr.Window(0, 0, 96, 96))
+    one, other = evaluate(named, [scene]), evaluate(plain, [scene.select(["B08", "B03"])])
+    assert [(s.psnr, s.ssim) for s in one.scores] == [(s.psnr, s.ssim) for s in other.scores]
+    with pytest.raises(InputError, match="do not tell nir, for the model tiny"):
+        evaluate(named, [scene.select([1, 2, 3])])
+
+
 def test_ct_is_compared_in_its_window_and_in_the_body() -> None:
     model = load_model("ct-x2")
     (score, *_) = evaluate(model, [geomedsr.open(CT_SAMPLE)]).scores
