@@ -45,7 +45,8 @@ def validation_scenes(recipe: Recipe) -> list[Scene]:
     """The scenes kept out, band for band as the network wants them."""
     train, held = split(recipe)
     warn_of_both_sides([(e.window, path) for e, path in train], [(e.window, path) for e, path in held])
-    return [continuous(_scene(recipe, entry, path), recipe.generator.channels) for entry, path in held]
+    part = recipe.generator
+    return [continuous(_scene(recipe, entry, path), part.channels, part.bands) for entry, path in held]
 
 
 def stage_patches(
@@ -70,6 +71,8 @@ def stage_patches(
         recipe.generator.scale,
         recipe.chain,
         channels=recipe.generator.channels,
+        bands=recipe.generator.bands,
+        neighbours=recipe.generator.neighbours,
         augment=recipe.augment,
         above=foreground.above if foreground else 0.0,
         share=foreground.share if foreground else 0.0,

@@ -22,6 +22,8 @@ def describe(recipe: Recipe) -> Descriptor:
         options=part.options,
         scale=part.scale,
         channels=part.channels,
+        bands=part.bands,
+        neighbours=part.neighbours,
         domain=recipe.domain,
         value_scale=recipe.values.scale,
         value_range=recipe.values.range,

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from geomedsr.bands import select_joint
 from geomedsr.degradations import AnyDegradation, BlockMean, chain
-from geomedsr.errors import RecipeError
+from geomedsr.errors import InputError, RecipeError
 from geomedsr.grid import Window
+from geomedsr.neighbours import around, as_channels
 from geomedsr.padding import read_reflected
 from geomedsr.scene import Scene
 from geomedsr.training.augment import ZOOM_REACH, Augment, Change, padded, sharpen, zoomed
@@ -42,9 +44,10 @@ class Draw:
 class Patches(Dataset[Pair]):
     """Square patches of ``size`` pixels of some scenes, each with the coarse image made from it.
 
-    Item ``i`` is ``(fine, coarse)``, normalised float32 ``(C, size, size)`` and ``(C, size / s, size / s)``: a pure
-    function of ``seed`` and ``i``. A scene is chosen with a weight that grows as the root of its number of values, so
-    that large scenes lead without drowning small ones. Usable alone, in a ``DataLoader`` too.
+    Item ``i`` is ``(fine, coarse)``, normalised float32 ``(C, size, size)`` and ``(C, size / s, size / s)``, or
+    ``((2k + 1) · C, size / s, size / s)`` where ``k`` neighbours are seen: a pure function of ``seed`` and ``i``. A
+    scene is chosen with a weight that grows as the root of its number of values, so that large scenes lead without
+    drowning small ones. Usable alone, in a ``DataLoader`` too.
 
     Args:
         scenes: rasters, series or volumes; bands of kind ``"nearest"`` are left out.
@@ -52,6 +55,9 @@ class Patches(Dataset[Pair]):
         scale: how many times coarser the coarse image is.
         degradation: a reduction, and disturbances after it.
         channels: 1 draws single bands; otherwise each scene must have so many, and they stay together.
+        bands: the names of those, found in each scene wherever they are, and cut in this order; others are left out.
+        neighbours: how many frames before and after are made coarse too: of the same window, changed and degraded by
+            the same draw, each with noise of its own. See :mod:`geomedsr.neighbours`.
         augment: what is changed at random.
         above: a normalised value; patches of which less than a ``share`` lies above it are not drawn.
         share: see ``above``.
@@ -71,14 +77,17 @@ class Patches(Dataset[Pair]):
         degradation: Sequence[AnyDegradation] = (BlockMean(),),
         *,
         channels: int = 1,
+        bands: Sequence[str] = (),
+        neighbours: int = 0,
         augment: Augment | None = None,
         above: float = 0.0,
         share: float = 0.0,
         seed: int = 0,
         length: int = 1_000_000,
     ) -> None:
-        self.scenes = [continuous(scene, channels) for scene in scenes]
-        self.size, self.scale, self.channels = size, scale, channels
+        channels = len(bands) or channels
+        self.scenes = [continuous(scene, channels, bands) for scene in scenes]
+        self.size, self.scale, self.channels, self.neighbours = size, scale, channels, neighbours
         self.chain = chain(degradation, scale)
         self.augment = augment or Augment()
         self.above, self.share, self.seed, self.length = above, share, seed, length
@@ -141,31 +150,36 @@ class Patches(Dataset[Pair]):
         )
 
     def cut(self, draw: Draw) -> Pair | None:
-        """The patch of a draw and its coarse image; None where a pixel is no data, or too few are foreground."""
-        scene, frames = self.scenes[draw.scene], slice(draw.frame, draw.frame + 1)
-        margin, change = self.chain.margin, draw.change
+        """The patch of a draw and its coarse image; None where a pixel is no data, of neighbours too, or too few are
+        foreground.
+        """
+        scene, margin, change = self.scenes[draw.scene], self.chain.margin, draw.change
+        frames, places = around(slice(draw.frame, draw.frame + 1), scene.shape[0], self.neighbours)
+        own = int(places[0, self.neighbours])
         blur = 1 if change.sharpness else 0
         around_patch = margin + blur
         reach = around_patch if change.zoom == 1 else math.ceil((around_patch + ZOOM_REACH) / change.zoom) + ZOOM_REACH
         stored, valid = read_reflected(scene.source, frames, draw.window.grown(reach))
         if not valid[:, draw.bands].all():
             return None
-        around = scene.values.normalise(stored, frames)[:, draw.bands]
+        larger = scene.values.normalise(stored, frames)[:, draw.bands]
         if change.zoom != 1:
-            around = zoomed(around, change.zoom, self.size + 2 * around_patch)
+            larger = zoomed(larger, change.zoom, self.size + 2 * around_patch)
         if blur:
-            around = sharpen(around, change.sharpness)[..., 1:-1, 1:-1]
-        around = padded(around, change, margin)
-        fine = around[..., margin:-margin, margin:-margin] if margin else around
+            larger = sharpen(larger, change.sharpness)[..., 1:-1, 1:-1]
+        larger = padded(larger, change, margin)
+        fine = (larger[..., margin:-margin, margin:-margin] if margin else larger)[own]
         if self.share and float((fine > self.above).float().mean()) < self.share:
             return None
         if self.chain.reduction.whole:
-            coarse = self._reduced_frame(draw.scene, draw.frame, draw.bands.start, draw.bands.stop, change.sharpness)
+            kept = (draw.bands.start, draw.bands.stop, change.sharpness)
+            coarse = torch.cat([self._reduced_frame(draw.scene, i, *kept) for i in range(frames.start, frames.stop)])
             row, col, side = (n // self.scale for n in (draw.window.row, draw.window.col, self.size))
             coarse = coarse[..., row : row + side, col : col + side]
         else:
-            coarse = self.chain.reduce(around, draw.degradation)
-        return change.move(fine[0]), change.move(self.chain.disturb(coarse, draw.degradation)[0])
+            coarse = self.chain.reduce(larger, draw.degradation)
+        seen = as_channels(self.chain.disturb(coarse, draw.degradation), places)[0]
+        return change.move(fine), change.move(seen)
 
     def _reduced_frame(self, scene: int, frame: int, first: int, stop: int, sharpness: float) -> torch.Tensor:
         """The coarse image of a whole frame, ``(1, C, H, W)``; the last ones are kept."""
@@ -189,12 +203,19 @@ def nearly_empty(scene: Scene) -> RecipeError:
     )
 
 
-def continuous(scene: Scene, channels: int) -> Scene:
-    """The scene's bands that are not classes or flags.
+def continuous(scene: Scene, channels: int, bands: Sequence[str] = ()) -> Scene:
+    """The scene's bands that are not classes or flags; or those of some names, in that order.
 
     Raises:
-        RecipeError: there are none, or not as many as a network of several channels wants.
+        RecipeError: there are none, not as many as a network of several channels wants, or names cannot be told.
     """
+    if bands:
+        try:
+            return select_joint(scene, bands, "generator.bands")
+        except InputError as error:
+            told = ", ".join(f"{band}={i}" for i, band in enumerate(bands, 1))
+            remedy = f"say which is which in the scene's entry, as in bands: [{told}]"
+            raise RecipeError(error.got, error.expected, remedy) from error
     picks = [i for i, band in enumerate(scene.bands, 1) if band.kind == "continuous"]
     if not picks or (channels > 1 and len(picks) != channels):
         raise RecipeError(

@@ -15,6 +15,7 @@ from geomedsr import operators
 from geomedsr.degradations import AnyDegradation, BlockMean, KSpaceCrop, chain
 from geomedsr.errors import RecipeError
 from geomedsr.losses import L1, AdversarialLoss, AnyLoss, Consistency, Perceptual
+from geomedsr.models.descriptor import MOST_NEIGHBOURS, check_bands
 from geomedsr.parts import Part
 from geomedsr.training.augment import Augment
 from geomedsr.values import PERCENTILES
@@ -23,21 +24,38 @@ from geomedsr.values import PERCENTILES
 class GeneratorPart(Part):
     """Which network: see :data:`geomedsr.models.store.ARCHITECTURES`.
 
-    ``channels`` 1 is band-agnostic: patches are of one band, and the model serves any number of them. ``start`` is a
-    model, by name or file, whose weights to begin with: of the same architecture, options, scale and channels.
+    ``channels`` 1 is band-agnostic: patches are of one band, and the model serves any number of them. ``bands`` names
+    those of a joint model, which are found in each scene by what they show, such as ``red``; ``channels`` is then their
+    number. ``neighbours`` is how many frames of a series it sees before and after the one it makes. ``start`` is a
+    model, by name or file, whose weights to begin with: of the same architecture, options, scale, bands and neighbours.
     """
 
     architecture: str = "compact"
     scale: int = Field(default=4, ge=2, le=16)
     channels: int = Field(default=1, ge=1)
+    bands: tuple[str, ...] = ()
+    neighbours: int = Field(default=0, ge=0, le=MOST_NEIGHBOURS)
     options: dict[str, int] = Field(default={})
     start: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counted(cls, content: Any) -> Any:
+        if isinstance(content, dict) and isinstance(content.get("bands"), list | tuple) and content["bands"]:
+            return {"channels": len(content["bands"]), **content}
+        return content
+
+    @model_validator(mode="after")
+    def _named(self) -> GeneratorPart:
+        check_bands(self.bands, self.channels)
+        return self
 
 
 class SceneEntry(Part):
     """A scene, or a window ``[col, row, width, height]`` of one, with the notice to keep with what it makes.
 
-    ``path`` may hold ``*``, ``?`` and ``[…]``, and stands for every match then. ``bands`` names those to use.
+    ``path`` may hold ``*``, ``?`` and ``[…]``, and stands for every match then. ``bands`` names those to use; where a
+    file does not tell what they show, ``red=1`` does.
     """
 
     path: str

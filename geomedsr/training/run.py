@@ -280,12 +280,14 @@ def _start(recipe: Recipe) -> State:
     assert recipe.generator.start is not None
     model = load_model(recipe.generator.start)
     part, card = recipe.generator, model.descriptor
-    here = (part.architecture, part.scale, part.channels, part.options)
-    there = (card.architecture, card.scale, card.channels, card.options)
+    here, there = (
+        (of.architecture, of.scale, of.channels, "/".join(of.bands) or "-", of.neighbours, of.options)
+        for of in (part, card)
+    )
     if here != there:
         raise RecipeError(
             f"generator.start {part.start} of {' '.join(map(str, there))}",
-            f"the recipe's {' '.join(map(str, here))} (architecture, scale, channels, options)",
+            f"the recipe's {' '.join(map(str, here))} (architecture, scale, channels, bands, neighbours, options)",
             "make the recipe's generator the same, or leave `start` out",
         )
     return model.module.state_dict()

@@ -13,6 +13,7 @@ from torch import nn
 from geomedsr import operators
 from geomedsr.errors import RecipeError
 from geomedsr.losses import AdversarialLoss, Sample
+from geomedsr.neighbours import middle
 from geomedsr.training.run import Run
 
 #: What autocast computes in.
@@ -20,7 +21,8 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 def step(run: Run, fine: torch.Tensor, coarse: torch.Tensor) -> dict[str, float]:
-    """Use a batch ``(B, C, s·H, s·W)`` and its coarse images ``(B, C, H, W)``; each loss by name, without its weight.
+    """Use a batch ``(B, C, s·H, s·W)`` and its coarse images ``(B, frames · C, H, W)``; each loss by name, without its
+    weight.
 
     Raises:
         RecipeError: a loss or a gradient is not finite; the network it belongs to is as it was.
@@ -53,8 +55,8 @@ def _look(run: Run, hr: torch.Tensor, lr: torch.Tensor) -> Sample:
     """The generator's guess, and what the discriminator, held still, says of it."""
     with _autocast(run):
         guess = run.generator(lr)
-    operator = operators.get(run.recipe.operator)
-    sample = Sample.of(guess.float(), hr, lr, operator, run.recipe.generator.scale)
+    operator, part = operators.get(run.recipe.operator), run.recipe.generator
+    sample = Sample.of(guess.float(), hr, middle(lr, part.channels), operator, part.scale)
     if run.discriminator is None:
         return sample
     run.discriminator.requires_grad_(False)

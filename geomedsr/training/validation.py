@@ -19,6 +19,7 @@ from geomedsr.grid import Window
 from geomedsr.inference.engine import write
 from geomedsr.losses import Perceptual
 from geomedsr.metrics.features import FeatureDistance
+from geomedsr.neighbours import around, middle
 from geomedsr.scene import Scene
 from geomedsr.training.pairs import ScenePair, spread
 from geomedsr.training.recipe import Recipe
@@ -34,7 +35,7 @@ Upscale = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class _Windows:
-    """Some windows or frames of one scene, ``(n, C, H, W)``, fine and coarse."""
+    """Some windows of frames of a scene: fine ``(n, C, H, W)``, coarse with neighbours ``(n, frames, C, H, W)``."""
 
     fine: torch.Tensor
     coarse: torch.Tensor
@@ -55,8 +56,11 @@ class Validation:
         self.channels = recipe.generator.channels
         self.operator = operators.get(recipe.operator)
         self.above = recipe.foreground.above if recipe.foreground else -float("inf")
-        links = chain(recipe.chain, self.scale)
-        found = [_frames(s, links) if s.shape[0] > 1 or links.reduction.whole else _windows(s, links) for s in scenes]
+        links, beside = chain(recipe.chain, self.scale), recipe.generator.neighbours
+        found = [
+            _frames(s, links, beside) if s.shape[0] > 1 or links.reduction.whole else _windows(s, links, beside)
+            for s in scenes
+        ]
         found += [_matched(pair) for pair in pairs]
         for scene, windows in zip([*scenes, *(pair.fine for pair in pairs)], found, strict=True):
             if not len(windows.fine):
@@ -69,7 +73,9 @@ class Validation:
         self.scenes = found
         self.sees = _sees(recipe)
         self.bicubic = self._scores(
-            lambda x: F.interpolate(x, scale_factor=float(self.scale), mode="bicubic", align_corners=False)
+            lambda x: F.interpolate(
+                middle(x, self.channels), scale_factor=float(self.scale), mode="bicubic", align_corners=False
+            )
         )
 
     def scores(self, network: nn.Module) -> dict[str, float]:
@@ -91,13 +97,13 @@ class Validation:
         rows = []
         for windows in self.scenes:
             pick = len(windows.fine) // 2
-            fine, coarse = (part[pick : pick + 1, :1].to(self.device) for part in (windows.fine, windows.coarse))
-            every = windows.coarse[pick : pick + 1].to(self.device)
+            fine, seen = windows.fine[pick : pick + 1, :1].to(self.device), self._seen(windows.coarse[pick])[:1]
+            coarse = middle(seen, self.channels)[:, :1]
             side = min(_SIDE, *fine.shape[-2:]) // self.scale * self.scale
             images = [
                 F.interpolate(coarse, scale_factor=self.scale, mode="nearest"),
                 F.interpolate(coarse, scale_factor=self.scale, mode="bicubic"),
-                self._guess(network, every if self.channels > 1 else coarse)[:, :1],
+                self._guess(network, seen)[:, :1],
                 fine,
             ]
             strip = torch.cat([image[..., :side, :side] for image in images], -1)
@@ -119,11 +125,8 @@ class Validation:
             small = min(windows.fine.shape[-2:]) < _LEAST_SEEN
             distance = FeatureDistance(self.sees.file) if self.sees and not small else None
             for fine, coarse in zip(windows.fine, windows.coarse, strict=True):
-                # Bands are a batch for a network of one channel.
-                hr, lr = (
-                    (part[:, None] if self.channels == 1 else part[None]).to(self.device) for part in (fine, coarse)
-                )
-                guess = upscale(lr)
+                hr = (fine[:, None] if self.channels == 1 else fine[None]).to(self.device)
+                guess = upscale(self._seen(coarse))
                 seen = hr > self.above
                 errors.append(((guess - hr).square() * seen).sum((2, 3)).ravel())
                 counts.append(seen.sum((2, 3)).ravel())
@@ -139,7 +142,11 @@ class Validation:
     @torch.inference_mode()
     def _guess(self, network: nn.Module, coarse: torch.Tensor) -> torch.Tensor:
         guess: torch.Tensor = network(coarse)
-        return self.operator.project(guess, coarse, self.scale)
+        return self.operator.project(guess, middle(coarse, self.channels), self.scale)
+
+    def _seen(self, coarse: torch.Tensor) -> torch.Tensor:
+        """Coarse frames ``(frames, C, H, W)`` as the network sees them; bands are a batch for one of one channel."""
+        return (coarse.transpose(0, 1) if self.channels == 1 else coarse.flatten(0, 1)[None]).to(self.device)
 
 
 def _sees(recipe: Recipe) -> Perceptual | None:
@@ -156,7 +163,7 @@ def _sees(recipe: Recipe) -> Perceptual | None:
     return Perceptual()
 
 
-def _windows(scene: Scene, links: Chain) -> _Windows:
+def _windows(scene: Scene, links: Chain, neighbours: int) -> _Windows:
     """Windows without nodata, spread over a scene."""
     _, _, height, width = scene.shape
     side = _side(scene, links.scale, min(_SIDE, height, width))
@@ -167,7 +174,7 @@ def _windows(scene: Scene, links: Chain) -> _Windows:
     ]
     places = [w for w in places if scene.source.valid(slice(0, 1), w).all()]
     places = places[:: -(-len(places) // _MOST) or 1]
-    return _pairs([(scene, window, slice(0, 1)) for window in places], links)
+    return _pairs(scene, [(window, 0) for window in places], links, neighbours)
 
 
 def _matched(pair: ScenePair) -> _Windows:
@@ -185,23 +192,24 @@ def _matched(pair: ScenePair) -> _Windows:
     return _Windows(torch.stack(fine), torch.stack(coarse))
 
 
-def _frames(scene: Scene, links: Chain) -> _Windows:
+def _frames(scene: Scene, links: Chain, neighbours: int) -> _Windows:
     """Whole frames, spread over a series."""
     count, _, height, width = scene.shape
     whole = Window(0, 0, _side(scene, links.scale, width), _side(scene, links.scale, height))
-    return _pairs([(scene, whole, slice(i, i + 1)) for i in range(0, count, -(-count // _MOST))], links)
+    return _pairs(scene, [(whole, i) for i in range(0, count, -(-count // _MOST))], links, neighbours)
 
 
-def _pairs(places: list[tuple[Scene, Window, slice]], links: Chain) -> _Windows:
-    """Cut and degraded, with the same random parameters each time."""
+def _pairs(scene: Scene, chosen: list[tuple[Window, int]], links: Chain, neighbours: int) -> _Windows:
+    """Windows of frames, cut and degraded, with the same random parameters each time."""
     fine, coarse = [], []
     margin = links.margin
-    for index, (scene, window, frames) in enumerate(places):
-        around = scene.tensor(window.grown(margin), frames)
-        fine.append(around[..., margin:-margin, margin:-margin] if margin else around)
+    for index, (window, frame) in enumerate(chosen):
+        read, places = around(slice(frame, frame + 1), scene.shape[0], neighbours)
+        larger = scene.tensor(window.grown(margin), read)
+        fine.append((larger[..., margin:-margin, margin:-margin] if margin else larger)[places[0, neighbours]])
         drawn = links.draw(np.random.default_rng(index))
-        coarse.append(links.disturb(links.reduce(around, drawn), drawn))
-    return _Windows(torch.cat(fine), torch.cat(coarse)) if places else _Windows(torch.empty(0), torch.empty(0))
+        coarse.append(links.disturb(links.reduce(larger, drawn), drawn)[places[0]])
+    return _Windows(torch.stack(fine), torch.stack(coarse)) if chosen else _Windows(torch.empty(0), torch.empty(0))
 
 
 def _side(scene: Scene, scale: int, length: int) -> int:
