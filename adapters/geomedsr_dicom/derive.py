@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -73,6 +73,7 @@ class Job:
     description: str
     model: str
     factor: int
+    neighbours: int
     when: datetime | None
 
 
@@ -84,9 +85,11 @@ def describe(provenance: Mapping[str, str]) -> tuple[str, str]:
     realism = f", realism {p['REALISM']}" if "REALISM" in p else ""
     tiling = f", {p['TILING']}" if p.get("TILING", "exact") != "exact" else ""
     model = f"{p['MODEL']} {p['MODEL_VERSION']}"
+    count = p.get("NEIGHBOURS")
+    beside = f", seeing {count} slice{'s' * (count != '1')} before and after" if count else ""
     text = (
         f"Super-resolved x{p['FACTOR']} in plane by geomedsr {p['VERSION']}, model {model}, "
-        f"sha256 {p['MODEL_SHA256']}{realism}{tiling}, operator {p['OPERATOR']}, {kept}. "
+        f"sha256 {p['MODEL_SHA256']}{realism}{beside}{tiling}, operator {p['OPERATOR']}, {kept}. "
         f"Detail finer than the source's pixels is a model's guess, not a measurement; {NOT_DIAGNOSTIC}."
     )
     return text, model
@@ -97,6 +100,7 @@ def stated(description: str) -> dict[str, str]:
     found = re.search(
         r"Super-resolved x(?P<FACTOR>\d+) in plane by geomedsr (?P<VERSION>\S+), model (?P<MODEL>\S+) "
         r"(?P<MODEL_VERSION>\S+), sha256 (?P<MODEL_SHA256>[0-9a-f]{64})(, realism (?P<REALISM>[\d.e-]+))?"
+        r"(, seeing (?P<NEIGHBOURS>\d+) slices? before and after)?"
         r"(, (?P<TILING>approximate tiling, halo \d+))?, "
         r"operator (?P<OPERATOR>\S+), "
         r".*?(?P<NOT>not )?conserved\.",
@@ -134,8 +138,13 @@ def derived(source: Dataset, job: Job) -> Dataset:
     return ds
 
 
-def derive_classic(source: Dataset, job: Job, plane: Plane, stored: Array, frame: Frame) -> Dataset:
-    """The header of a derived single-frame image; its pixels are ``stored``, ``(y, x)``."""
+def derive_classic(
+    source: Dataset, job: Job, plane: Plane, stored: Array, frame: Frame, beside: tuple[Frame, ...] = ()
+) -> Dataset:
+    """The header of a derived single-frame image; its pixels are ``stored``, ``(y, x)``.
+
+    ``beside`` are the neighbours that the model saw: sources as well, after the image's own.
+    """
     ds = derived(source, job)
     ds.ImageType = _image_type(source.get("ImageType"), str(source.get("Modality")))
     measures(ds, plane)
@@ -147,13 +156,19 @@ def derive_classic(source: Dataset, job: Job, plane: Plane, stored: Array, frame
     before = str(ds.get("DerivationDescription") or "")
     ds.DerivationDescription = f"{before}; {job.description}"[-1024:] if before else job.description
     ds.DerivationCodeSequence = _code("113085", "Spatial resampling")
-    ds.SourceImageSequence = Sequence([_reference(source, None)])
+    ds.SourceImageSequence = Sequence([_reference(source, None), *(_beside(source, other) for other in beside)])
     ds.Rows, ds.Columns = stored.shape
     return ds
 
 
-def derive_enhanced(source: Dataset, job: Job, planes: Mapping[int, Plane], size: tuple[int, int]) -> Dataset:
-    """The header of a derived multi-frame image (C.7.6.16); ``planes`` by frame index."""
+def derive_enhanced(
+    source: Dataset,
+    job: Job,
+    planes: Mapping[int, Plane],
+    size: tuple[int, int],
+    beside: Mapping[int, tuple[Frame, ...]],
+) -> Dataset:
+    """The header of a derived multi-frame image (C.7.6.16); ``planes``, and neighbours, by frame index."""
     ds = derived(source, job)
     ds.ImageType = _enhanced_type(source.get("ImageType"))
     for keyword in DROPPED_IF_DERIVED:
@@ -171,9 +186,11 @@ def derive_enhanced(source: Dataset, job: Job, planes: Mapping[int, Plane], size
         made = Dataset()
         made.DerivationDescription = job.description
         made.DerivationCodeSequence = _code("113085", "Spatial resampling")
-        made.SourceImageSequence = Sequence([_reference(source, index + 1)])
+        others = [_beside(source, other, other.index + 1) for other in beside.get(index, ())]
+        made.SourceImageSequence = Sequence([_reference(source, index + 1), *others])
         item.DerivationImageSequence = Sequence([made])
-    ds.SourceImageEvidenceSequence = Sequence([_evidence(source)])
+    seen = [frame.uid for frames in beside.values() for frame in frames]
+    ds.SourceImageEvidenceSequence = Sequence([_evidence(source, dict.fromkeys([str(source.SOPInstanceUID), *seen]))])
     for group in (shared, *ds.PerFrameFunctionalGroupsSequence):
         for name in ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence"):
             for kind in group.get(name) or []:
@@ -278,14 +295,24 @@ def _reference(source: Dataset, frame: int | None) -> Dataset:
     return item
 
 
-def _evidence(source: Dataset) -> Dataset:
-    """Where the source lies among studies and series (C.8.13.2.1, Type 1C for a derived image)."""
-    instance = Dataset()
-    instance.ReferencedSOPClassUID = source.SOPClassUID
-    instance.ReferencedSOPInstanceUID = source.SOPInstanceUID
+def _beside(source: Dataset, frame: Frame, number: int | None = None) -> Dataset:
+    """A neighbouring slice, of the source's class."""
+    item = _reference(source, number)
+    item.ReferencedSOPInstanceUID = frame.uid
+    return item
+
+
+def _evidence(source: Dataset, uids: Iterable[str]) -> Dataset:
+    """Where the sources, all of one series, lie among studies (C.8.13.2.1, Type 1C for a derived image)."""
+    instances = []
+    for uid in uids:
+        instance = Dataset()
+        instance.ReferencedSOPClassUID = source.SOPClassUID
+        instance.ReferencedSOPInstanceUID = uid
+        instances.append(instance)
     series = Dataset()
     series.SeriesInstanceUID = source.SeriesInstanceUID
-    series.ReferencedSOPSequence = Sequence([instance])
+    series.ReferencedSOPSequence = Sequence(instances)
     study = Dataset()
     study.StudyInstanceUID = source.StudyInstanceUID
     study.ReferencedSeriesSequence = Sequence([series])

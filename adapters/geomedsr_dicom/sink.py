@@ -70,7 +70,7 @@ class SeriesSink:
                 else:
                     with quiet():
                         ds = _read(frame.path)
-                        ds = derive_classic(ds, self.job, self.planes[number], stored, frame)
+                        ds = derive_classic(ds, self.job, self.planes[number], stored, frame, self._beside(number))
                         _set_pixels(ds, np.ascontiguousarray(stored).tobytes())
                         self._save(ds, f"{number + 1:04d}.dcm")
             (self._folder / f"{region.key}.done").touch()
@@ -109,6 +109,11 @@ class SeriesSink:
     def _folder(self) -> Path:
         return self.scratch.folder
 
+    def _beside(self, number: int) -> tuple[Frame, ...]:
+        """The neighbours that the model saw beside a slice."""
+        first, last = max(number - self.job.neighbours, 0), number + self.job.neighbours
+        return tuple(frame for i, frame in enumerate(self.frames[first : last + 1], first) if i != number)
+
     def _put_frame(self, frame: Frame, stored: Array) -> None:
         """A frame of a multi-frame file, at its place among the raw pixels."""
         raw = self._folder / f"{self._files.index(frame.path)}.raw"
@@ -132,7 +137,8 @@ class SeriesSink:
             with open(raw, "ab") as file:
                 file.write(b"\0")
         with quiet(), open(raw, "rb") as pixels:
-            ds = derive_enhanced(_read(path), self.job, planes, self.size)
+            beside = {f.index: self._beside(i) for i, f in enumerate(self.frames) if f.path == path}
+            ds = derive_enhanced(_read(path), self.job, planes, self.size, beside)
             _set_pixels(ds, pixels)
             self._save(ds, name)
         os.remove(raw)
@@ -215,6 +221,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
             description=description,
             model=model,
             factor=int(scene.provenance["GEOMEDSR_FACTOR"]),
+            neighbours=int(scene.provenance.get("GEOMEDSR_NEIGHBOURS", "0")),
             when=datetime.fromisoformat(moment) if moment else None,
         ),
         made=made,
