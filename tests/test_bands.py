@@ -65,6 +65,7 @@ def test_the_user_tells_what_a_band_shows() -> None:
     assert [band.role for band in told.bands] == ["nir", "red", None]
     assert told.data.values[0, :, 0, 0].tolist() == [3, 0, 2]
     assert joint(told, ("red", "nir"), "a test") == (1, 0)
+    assert joint(plain.select(["SWIR=2", "red=4"]), ("red", "swir"), "a test") == (1, 0)  # any word will do
     landsat = scene("SR_B2", "SR_B3", "SR_B4", "SR_B5")
     assert find(landsat.bands, ("red", "nir")) == {"red": 2}  # B5 is near infrared in Landsat, red edge in Sentinel-2
     assert joint(landsat.select([1, 2, 3, "nir=SR_B5"]), ("nir", "red"), "a test") == (3, 2)
