@@ -76,7 +76,7 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
 
 
 def taken(source: Scene, result: Scene) -> Scene:
-    """The bands that the model took of a source, where it says that it did not take all, or in another order."""
+    """The bands of a source that a result was made of, where it says that they were chosen, as by ``--bands``."""
     told = provenance_of(result).get("GEOMEDSR_BANDS")
     if told is None:
         return source

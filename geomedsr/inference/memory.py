@@ -100,10 +100,7 @@ class Need:
         card = self.model.descriptor
         seen = (tile + 2 * self.model.radius) ** 2
         module = self.model.module
-        if isinstance(module, CommunityNet):
-            held = _HELD * module.activations
-        else:
-            held = _ALIVE * _widest(module, card.inputs)
+        held = _HELD * module.activations if isinstance(module, CommunityNet) else _ALIVE * _widest(module, card.inputs)
         network = held * self.size * seen
         pixels = region_side(tile * card.scale) ** 2
         together = self.bands if card.channels > 1 else 1

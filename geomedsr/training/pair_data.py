@@ -104,7 +104,7 @@ def _pairs(recipe: Recipe, entries: Sequence[Found]) -> list[ScenePair]:
     pairs, left = [], HELD
     for entry, paths in entries:
         fine, coarse = (
-            continuous(open_scene(path) if bands is None else open_scene(path).select(bands), 1)
+            continuous(open_scene(path) if bands is None else open_scene(path).select(bands), 1, recipe.generator.bands)
             for path, bands in zip(paths, (entry.fine_bands, entry.coarse_bands), strict=True)
         )
         if entry.window is not None:

@@ -283,6 +283,8 @@ class Recipe(Part):
         unused = "degradation" if self.degradation else self.augment.unfit_for_pairs
         if self.data.pairs and unused:
             raise ValueError(f"data.pairs are real: {unused} would not change them, leave it out")
+        if (self.data.pairs or self.data.validation_pairs) and self.generator.neighbours:
+            raise ValueError("real pairs are of single frames: generator.neighbours must be 0")
         chain(self.chain, self.generator.scale)
         if self.operator not in (self.chain[0].kind, "none"):
             raise ValueError(

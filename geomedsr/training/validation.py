@@ -209,7 +209,7 @@ def _pairs(scene: Scene, chosen: list[tuple[Window, int]], links: Chain, neighbo
         fine.append((larger[..., margin:-margin, margin:-margin] if margin else larger)[places[0, neighbours]])
         drawn = links.draw(np.random.default_rng(index))
         coarse.append(links.disturb(links.reduce(larger, drawn), drawn)[places[0]])
-    return _Windows(torch.stack(fine), torch.stack(coarse)[:, None]) if chosen else _Windows(torch.empty(0), torch.empty(0))
+    return _Windows(torch.stack(fine), torch.stack(coarse)) if chosen else _Windows(torch.empty(0), torch.empty(0))
 
 
 def _side(scene: Scene, scale: int, length: int) -> int:

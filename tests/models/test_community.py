@@ -79,6 +79,11 @@ def saved(net: nn.Module, path: Path) -> Path:
     return path
 
 
+def rgb(array: np.ndarray) -> Scene:
+    """A scene of three bands that say what they show."""
+    return Scene.from_array(array, bands=[Band("red"), Band("green"), Band("blue")])
+
+
 def untiled(net: nn.Module, array: np.ndarray, halo: int, scale: int, multiple: int = 1) -> np.ndarray:
     """One call of the network on the whole image, padded by numpy; block means put right."""
     values = Scene.from_array(array).values
@@ -108,7 +113,7 @@ def test_a_network_of_known_radius_is_tiled_exactly(tmp_path: Path, suffix: str)
     array = texture(3, 50, 43, "float32")
     expected = untiled(net, array, 4, 4)
     for tile in (13, 100):
-        sr = geomedsr.upscale(Scene.from_array(array), model, tile=tile)
+        sr = geomedsr.upscale(rgb(array), model, tile=tile)
         assert largest(sr.data.values, expected) < 1e-5
         assert sr.provenance["GEOMEDSR_TILING"] == "exact"
 
@@ -118,15 +123,12 @@ def test_an_esrgan_is_exact_where_it_is_small_and_approximate_where_it_is_large(
     # At low resolution 1 + 15 + 1 convolutions, at ×2 three more: 3 fine pixels are 2 coarse ones.
     assert (small.radius, small.tiling) == (1 + 15 + 1 + 2, "exact")
     array = texture(3, 40, 37, "float32")
-    assert (
-        largest(geomedsr.upscale(Scene.from_array(array), small, tile=20).data.values, untiled(esrgan(1), array, 19, 2))
-        < 1e-5
-    )
+    assert largest(geomedsr.upscale(rgb(array), small, tile=20).data.values, untiled(esrgan(1), array, 19, 2)) < 1e-5
     net = esrgan(4)  # 60 convolutions in its blocks
     large = load_model(saved(net, tmp_path / "large.pth"))
     assert (large.radius, large.tiling) == (32, "approximate tiling, halo 32")
     array = texture(3, 40, 40, "uint16")
-    sr = geomedsr.upscale(Scene.from_array(array), large, tile=64)
+    sr = geomedsr.upscale(rgb(array), large, tile=64)
     out = sr.data.values
     assert np.abs(out.astype(int) - untiled(net, array, 32, 2)).max() <= 1
     assert (block_sums(out[0], 2) == array.astype(object) * 4).all()
@@ -138,7 +140,7 @@ def test_attention_in_windows_runs_with_a_declared_halo(tmp_path: Path) -> None:
     model = load_model(saved(net, tmp_path / "swin.pth"))
     assert model.tiling == "approximate tiling, halo 32"
     array = texture(3, 37, 30, "float32")
-    sr = geomedsr.upscale(Scene.from_array(array), model, tile=64)
+    sr = geomedsr.upscale(rgb(array), model, tile=64)
     assert largest(sr.data.values, untiled(net, array, 32, 2)) < 1e-5
 
 
@@ -148,7 +150,7 @@ def test_sizes_that_a_network_wants_are_made_by_reflection(tmp_path: Path) -> No
     assert (model.descriptor.scale, model.descriptor.channels) == (2, 3)
     assert model.tiling == "approximate tiling, halo 32"  # it is not alike at odd and even pixels
     array = texture(3, 41, 38, "float32")
-    sr = geomedsr.upscale(Scene.from_array(array), model, tile=64)
+    sr = geomedsr.upscale(rgb(array), model, tile=64)
     assert largest(sr.data.values, untiled(net, array, 32, 2, multiple=4)) < 1e-5
 
 
@@ -168,15 +170,14 @@ def test_red_green_and_blue_are_found_by_name(tmp_path: Path) -> None:
     array = texture(5, 24, 24)
     bands = [*(Band(name) for name in NAMES), Band("SCL", kind="nearest")]
     scene = Scene.from_array(array, bands=bands)
-    sr = geomedsr.upscale(scene, model)
-    assert [b.name for b in sr.bands] == ["B04", "B03", "B02", "SCL"]
-    rgb = Scene.from_array(array[[2, 1, 0]])  # unnamed: as they come
-    assert (sr.data.values[:, :3] == geomedsr.upscale(rgb, model).data.values).all()
+    with pytest.raises(InputError, match="choose them with --bands blue=B02,green=B03,red=B04"):
+        geomedsr.upscale(scene, model)
+    sr = geomedsr.upscale(scene.select(["B02", "B03", "B04", "SCL"]), model)
+    reordered = geomedsr.upscale(rgb(array[[2, 1, 0]]), model)
+    assert (sr.data.values[:, [2, 1, 0]] == reordered.data.values).all()
     assert (sr.data.values[0, 3] == array[4].repeat(2, 0).repeat(2, 1)).all()
-    assert "GEOMEDSR_BANDS" not in geomedsr.upscale(rgb, model).provenance
-    for count, said in ((4, "choose them with --bands"), (2, "just 3")):
-        with pytest.raises(InputError, match=said):
-            geomedsr.upscale(Scene.from_array(array[:count]), model)
+    with pytest.raises(InputError, match="do not tell red, green, blue"):
+        geomedsr.upscale(Scene.from_array(array[:3]), model)
 
 
 def test_the_command_says_approximate_and_verify_too(
@@ -188,10 +189,11 @@ def test_the_command_says_approximate_and_verify_too(
 
     path, model = raster(texture(4, 30, 34), edit=named), saved(deep(), tmp_path / "RealESRGAN_x2.pth")
     out = tmp_path / "out.tif"
-    assert main(["upscale", str(path), str(out), "--model", str(model)]) == 0
+    choice = ["--bands", "B04,B03,B02"]
+    assert main(["upscale", str(path), str(out), "--model", str(model), *choice]) == 0
     assert "×2 by RealESRGAN_x2 " in (said := capsys.readouterr().out)
     assert ", approximate tiling, halo 32, " in said
-    assert main(["upscale", str(path), str(out), "--model", str(model), "--json", "--overwrite"]) == 0
+    assert main(["upscale", str(path), str(out), "--model", str(model), "--json", "--overwrite", *choice]) == 0
     told = json.loads(capsys.readouterr().out)["provenance"]
     assert told["GEOMEDSR_TILING"] == "approximate tiling, halo 32"
     result = geomedsr.open(out, force=True)
@@ -204,7 +206,9 @@ def test_the_command_says_approximate_and_verify_too(
     assert checks["the mean of each 2 × 2 block is the source's pixel"].kept
     assert main(["report", str(path), str(out), "-o", str(tmp_path / "report.html")]) == 0
     assert "approximate tiling, halo 32" in (tmp_path / "report.html").read_text()
-    assert "approximate tiling, halo 32" in repr(geomedsr.upscale(geomedsr.open(path), model))
+    assert "approximate tiling, halo 32" in repr(
+        geomedsr.upscale(geomedsr.open(path).select(["B04", "B03", "B02"]), model)
+    )
     assert "approximate tiling, halo 32" in load_model(model)._repr_html_()
 
 
@@ -320,7 +324,7 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="realism of"):
         load_model(path, 0.5)
     with pytest.raises(DeviceError, match="bfloat16 for m"):
-        geomedsr.upscale(Scene.from_array(texture(3, 20, 20)), model, precision="bfloat16")
+        geomedsr.upscale(rgb(texture(3, 20, 20)), model, precision="bfloat16")
     with pytest.raises(ModelError, match="its authors' tools"):
         export_onnx(model, tmp_path / "m.onnx")
 
@@ -332,7 +336,7 @@ def test_workers_load_the_file_themselves(tmp_path: Path) -> None:
     again: Model = pickle.loads(data)
     assert (again.sha256, again.radius) == (model.sha256, model.radius)
     array = texture(3, 60, 70)
-    sr = geomedsr.upscale(Scene.from_array(array), model, tile=20)
+    sr = geomedsr.upscale(rgb(array), model, tile=20)
     assert (pickle.loads(pickle.dumps(sr)).data.values == sr.data.values).all()
 
 

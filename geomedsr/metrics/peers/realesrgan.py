@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from geomedsr.bands import colours
 from geomedsr.errors import GeomedsrError, InputError
 from geomedsr.grid import Window
 from geomedsr.metrics.interpolation import bicubic
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
-from geomedsr.viewing.colours import colours
 
 #: What the network makes finer by.
 _SCALE = 4
