@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import nn
 
+from geomedsr.discriminators.dcgan import DCGANDiscriminator
+from geomedsr.discriminators.patchgan import PatchGANDiscriminator
 from geomedsr.discriminators.srgan import SRGANDiscriminator
 from geomedsr.discriminators.unet import UNetDiscriminator
 from geomedsr.errors import RecipeError
 
-__all__ = ["DISCRIMINATORS", "SRGANDiscriminator", "UNetDiscriminator", "build_discriminator"]
+__all__ = [
+    "DISCRIMINATORS",
+    "DCGANDiscriminator",
+    "PatchGANDiscriminator",
+    "SRGANDiscriminator",
+    "UNetDiscriminator",
+    "build_discriminator",
+    "mixes_images",
+]
 
 #: Discriminators by the name a recipe gives them. Each gives logits: positive for real.
-DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {"srgan": SRGANDiscriminator, "unet": UNetDiscriminator}
+DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
+    "dcgan": DCGANDiscriminator,
+    "patchgan": PatchGANDiscriminator,
+    "srgan": SRGANDiscriminator,
+    "unet": UNetDiscriminator,
+}
 
 
 def build_discriminator(architecture: str, channels: int, options: Mapping[str, int]) -> nn.Module:
@@ -32,3 +48,14 @@ def build_discriminator(architecture: str, channels: int, options: Mapping[str, 
         raise RecipeError(
             f"options {dict(options)} for the discriminator {architecture}", "options it takes", str(error)
         ) from error
+
+
+def mixes_images(architecture: str, options: Mapping[str, int]) -> bool:
+    """Whether what it says of an image depends on the others in a batch, as batch normalisation makes it.
+
+    Raises:
+        RecipeError: unknown architecture, or options it does not take.
+    """
+    with torch.device("meta"):
+        network = build_discriminator(architecture, 1, options)
+    return any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
