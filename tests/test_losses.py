@@ -8,7 +8,23 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from geomedsr import operators
-from geomedsr.losses import L1, MSE, AnyLoss, Consistency, Perceptual, Relativistic, Sample, Vanilla
+from geomedsr.losses import (
+    L1,
+    MSE,
+    AnyLoss,
+    Charbonnier,
+    Consistency,
+    FourierAmplitude,
+    Gradient,
+    LeastSquares,
+    Perceptual,
+    Relativistic,
+    Sample,
+    SpectralAngle,
+    TotalVariation,
+    Vanilla,
+    Wasserstein,
+)
 from geomedsr.models.vgg19 import LAYERS, VGG19
 
 BLOCK = operators.get("block-mean")
@@ -39,6 +55,97 @@ def test_consistency_sees_what_projection_hides() -> None:
     assert float(Consistency()(free)) == 0
 
 
+def free(guess: torch.Tensor, hr: torch.Tensor) -> Sample:
+    """A sample that nothing is projected in."""
+    return Sample.of(guess, hr, hr, operators.get("none"), 1)
+
+
+def test_charbonnier_rounds_the_tip_of_the_absolute() -> None:
+    made = sample(GUESS, HR)  # differences 1, 1, 3, 3
+    assert float(Charbonnier(epsilon=0.75)(made)) == pytest.approx((2 * 1.25 + 2 * np.sqrt(9.5625)) / 4, rel=1e-6)
+    assert float(Charbonnier()(sample(HR, HR))) == pytest.approx(1e-3)  # its least value is ε
+
+
+def test_gradient_compares_absolute_differences_of_neighbours() -> None:
+    made = sample(GUESS, HR)
+    across = (abs(0 - 2) + abs(4 - 2)) / 2  # |∂x|: 0, 4 of the guess, 2, 2 of the truth
+    down = (abs(0 - 4) + abs(4 - 0)) / 2
+    assert float(Gradient()(made)) == across + down
+    assert float(Gradient()(free(5 - HR, HR))) == 0  # neither sign nor level
+
+
+def test_total_variation_is_the_mean_length_of_the_gradient() -> None:
+    guess = torch.tensor([[[[0.0, 3.0], [4.0, 3.0]]]])  # (3, 4) at the first pixel; (0, 0), (−1, 0), (0, 0)
+    assert float(TotalVariation()(free(guess, HR))) == (5 + 0 + 1 + 0) / 4
+    flat = torch.full((1, 2, 4, 4), 0.3, requires_grad=True)
+    loss = TotalVariation()(free(flat, torch.rand(1, 2, 4, 4)))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(flat.grad, torch.zeros_like(flat))
+
+
+def test_fourier_amplitude_is_the_published_formula() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.random((2, 2, 3, 4, 6))
+
+    def amplitudes(images: np.ndarray) -> np.ndarray:
+        """The sums written out: window, transform, length."""
+        y, x = np.arange(4), np.arange(6)
+        window = np.outer(np.sin(np.pi * y / 4) ** 2, np.sin(np.pi * x / 6) ** 2)
+        rows = np.exp(-2j * np.pi * np.outer(y, y) / 4)
+        columns = np.exp(-2j * np.pi * np.outer(x, x) / 6)
+        return np.abs(rows @ (images * window) @ columns) / np.sqrt(24)
+
+    expected = np.abs(amplitudes(one) - amplitudes(other)).mean()
+    made = free(torch.from_numpy(one).float(), torch.from_numpy(other).float())
+    assert float(FourierAmplitude()(made)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_fourier_amplitude_counts_noise_alike_in_patches_of_any_size_and_has_finite_slopes() -> None:
+    torch.manual_seed(0)
+    values = [float(FourierAmplitude()(free(torch.randn(8, 1, n, n), torch.zeros(8, 1, n, n)))) for n in (32, 128)]
+    assert values[0] == pytest.approx(values[1], rel=0.05)
+    black = torch.zeros(1, 1, 8, 8, requires_grad=True)
+    FourierAmplitude()(free(black, torch.rand(1, 1, 8, 8))).backward()
+    assert black.grad.isfinite().all()
+
+
+def spectra(*pixels: tuple[float, ...]) -> torch.Tensor:
+    """Pixels side by side, ``(1, bands, 1, n)``."""
+    return torch.tensor(pixels).T[None, :, None]
+
+
+def test_spectral_angle_is_the_mean_angle_in_radians() -> None:
+    made = spectra((1.0, 0.0), (1.0, 0.0), (3.0, 4.0), (1.0, 1.0), (0.0, 0.0))
+    real = spectra((1.0, 1.0), (0.0, 2.0), (6.0, 8.0), (-1.0, -1.0), (1.0, 1.0))
+    angle = float(SpectralAngle()(free(made, real)))
+    assert angle == pytest.approx((np.pi / 4 + np.pi / 2 + 0 + np.pi + 0) / 5, rel=1e-6)
+
+
+def test_spectral_angle_is_the_published_formula_and_exact_where_arccos_is_not() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 2, 5, 6, 7))
+    cosine = (one * other).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
+    made = free(torch.from_numpy(one).float(), torch.from_numpy(other).float())
+    assert float(SpectralAngle()(made)) == pytest.approx(float(np.arccos(cosine).mean()), rel=1e-5)
+    near = free(spectra((1.0, 1e-4)), spectra((1.0, 0.0)))  # a cosine of 1 in float32
+    assert float(SpectralAngle()(near)) == pytest.approx(1e-4, rel=1e-4)
+
+
+def test_spectral_angle_has_finite_slopes_everywhere() -> None:
+    made = spectra((1.0, 2.0), (0.0, 0.0), (0.0, 0.0), (1.0, 1.0), (1e-20, 0.0), (-1.0, -2.0))
+    real = spectra((1.0, 2.0), (0.0, 0.0), (1.0, 1.0), (0.0, 0.0), (1.0, 1.0), (1.0, 2.0))
+    made.requires_grad_()
+    SpectralAngle()(free(made, real)).backward()
+    assert made.grad.isfinite().all()
+    assert float(made.grad.abs().max()) < 1
+    black = torch.zeros(1, 3, 2, 2, requires_grad=True)  # no pixel has a direction
+    loss = SpectralAngle()(free(black, torch.zeros(1, 3, 2, 2)))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(black.grad, torch.zeros_like(black))
+
+
 def logits(real: list[float], fake: list[float]) -> Sample:
     return replace(sample(GUESS, HR), real=torch.tensor(real), fake=torch.tensor(fake))
 
@@ -66,6 +173,68 @@ def test_relativistic_is_the_published_formula() -> None:
     generator = one_sided([2, 0], 1, 0) + one_sided([-1, 3], 1, 1)
     assert float(Relativistic().discriminator(made.real, made.fake)) == pytest.approx(judge, rel=1e-6)
     assert float(Relativistic()(made)) == pytest.approx(generator, rel=1e-6)
+
+
+def test_least_squares_is_the_published_formula() -> None:
+    made = logits([2.0, 0.0], [-1.0, 3.0])
+    assert float(LeastSquares()(made)) == (2**2 + 2**2) / 2 / 2
+    assert float(LeastSquares().discriminator(made.real, made.fake)) == (1 + 1) / 2 / 2 + (1 + 9) / 2 / 2
+    perfect = logits([1.0, 1.0], [0.0, 0.0])
+    assert float(LeastSquares().discriminator(perfect.real, perfect.fake)) == 0
+
+
+def test_wasserstein_is_the_published_formula() -> None:
+    made = logits([2.0, 1.0], [-1.0, 4.0])
+    assert float(Wasserstein()(made)) == -1.5
+    assert float(Wasserstein().discriminator(made.real, made.fake)) == 1.5 - 1.5
+    assert float(Wasserstein().discriminator(made.real, -made.fake)) == -1.5 - 1.5
+
+
+class Slope(torch.nn.Module):
+    """``D(x) = w · x``, whose slope is w everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1) @ self.w[:, None]
+
+
+def test_the_penalty_of_a_line_is_known() -> None:
+    judge, images = Slope(), torch.rand(4, 1, 1, 2)
+    penalty = Wasserstein().restraint(judge, images, torch.rand(4, 1, 1, 2), torch.rand(4))
+    penalty.backward()
+    assert penalty.item() == pytest.approx(10 * (5 - 1) ** 2)
+    torch.testing.assert_close(judge.w.grad, 2 * 10 * (5 - 1) * torch.tensor([0.6, 0.8]))
+    assert float(Vanilla().restraint(judge, images, images, torch.rand(4))) == 0
+
+
+class Bowl(torch.nn.Module):
+    """``‖x‖² / 2``, whose slope is x, as two judgements whose mean that is."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        half = x.flatten(1).square().sum(1, keepdim=True) / 2
+        return torch.cat((half - 7, half + 7), 1)
+
+
+def test_the_penalty_is_taken_between_real_and_made_for_each_image() -> None:
+    hr, sr = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([[0.0, 0.0], [0.0, 6.0]])
+    images = (hr.reshape(2, 1, 1, 2), sr.reshape(2, 1, 1, 2))
+    # Half of (3, 4) has the length 2.5; a quarter of (0, 2) and three of (0, 6) that of 5.
+    penalty = Wasserstein(penalty=2).restraint(Bowl(), *images, torch.tensor([0.5, 0.25]))
+    assert penalty.item() == pytest.approx(2 * (1.5**2 + 4**2) / 2)
+    flat = Wasserstein().restraint(Bowl(), torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), torch.zeros(1))
+    assert flat.item() == 10  # a slope of 0 is as wrong as one of 2, and is finite
+
+
+def test_the_penalty_is_float32_whatever_autocast_says() -> None:
+    torch.manual_seed(0)
+    judge = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.LeakyReLU(0.2), torch.nn.Conv2d(4, 1, 3))
+    given = (judge, torch.rand(2, 1, 8, 8), torch.rand(2, 1, 8, 8), torch.rand(2))
+    alone = Wasserstein().restraint(*given)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(Wasserstein().restraint(*given), alone)
 
 
 @pytest.fixture

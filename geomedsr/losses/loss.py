@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from pydantic import Field
+from torch import nn
 
 from geomedsr.operators import Operator
 from geomedsr.parts import Part
@@ -51,8 +52,16 @@ class Loss(Part, ABC):
 
 
 class AdversarialLoss(Loss):
-    """A loss with two sides: called, it is the generator's."""
+    """A loss with two sides: called, it is the generator's; the discriminator's is of its logits, and a restraint."""
 
     @abstractmethod
     def discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
         """The discriminator's loss, from its logits of real and of made images."""
+
+    def restraint(self, judge: nn.Module, hr: torch.Tensor, sr: torch.Tensor, mix: torch.Tensor) -> torch.Tensor:
+        """What the discriminator is held to besides: 0 for most losses.
+
+        ``judge`` is the discriminator itself; ``hr`` and ``sr`` are real and made images, normalised float32
+        ``(B, C, H, W)``, with no path to the generator; ``mix`` is a random number in [0, 1) for each, ``(B,)``.
+        """
+        return hr.new_zeros(())

@@ -13,8 +13,9 @@ from pydantic import Field, model_validator
 
 from geomedsr import operators
 from geomedsr.degradations import AnyDegradation, BlockMean, KSpaceCrop, chain
+from geomedsr.discriminators import mixes_images
 from geomedsr.errors import RecipeError
-from geomedsr.losses import L1, AdversarialLoss, AnyLoss, Consistency, Perceptual
+from geomedsr.losses import L1, AdversarialLoss, AnyLoss, Consistency, Perceptual, SpectralAngle, Wasserstein
 from geomedsr.models.descriptor import MOST_NEIGHBOURS, check_bands
 from geomedsr.parts import Part
 from geomedsr.training.augment import Augment
@@ -159,7 +160,8 @@ class StagePart(Part):
     """One stage: ``steps`` of ``batch`` patches of ``patch`` × ``patch`` high-resolution pixels.
 
     ``accumulate`` divides a batch into so many parts, one after the other, whose gradients are added: less memory, and
-    the same step, unless something looks at a whole batch, as batch normalisation and the relativistic loss do.
+    the same step, unless something looks at a whole batch, as batch normalisation and the losses relativistic and
+    perceptual do. Where several processes train, a batch is what all use together.
     ``losses``: the terms of the weighted sum, each kind once.
     """
 
@@ -227,7 +229,15 @@ class AdversarialPart(StagePart):
     def _one_opponent(self) -> AdversarialPart:
         count = sum(isinstance(loss, AdversarialLoss) for loss in self.losses)
         if count != 1:
-            raise ValueError(f"losses hold {count} adversarial ones (vanilla, relativistic): expected 1")
+            raise ValueError(
+                f"losses hold {count} adversarial ones (least-squares, relativistic, vanilla, wasserstein): expected 1"
+            )
+        judge = self.discriminator
+        if isinstance(self.adversarial_loss, Wasserstein) and mixes_images(judge.architecture, judge.options):
+            raise ValueError(
+                f"the loss wasserstein with the discriminator {judge.architecture}, which has batch normalisation: "
+                "choose unet, or dcgan or patchgan with options {batch_norm: 0}"
+            )
         return self
 
 
@@ -276,6 +286,11 @@ class Recipe(Part):
         for name, stage in self.stages:
             if stage.patch % self.generator.scale:
                 raise ValueError(f"{name}.patch {stage.patch} is not a multiple of the scale {self.generator.scale}")
+            if self.generator.channels < 2 and any(isinstance(loss, SpectralAngle) for loss in stage.losses):
+                raise ValueError(
+                    f"the loss spectral-angle in {name} with generator.channels {self.generator.channels}: it compares "
+                    "bands, and needs at least 2 together"
+                )
         if self.steps < 1:
             raise ValueError("no steps: content.steps and adversarial.steps are 0")
         if self.operator not in operators.NAMES:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -75,15 +76,22 @@ def _teach_discriminator(run: Run, samples: list[Sample]) -> float:
     assert adversarial is not None
     judge.requires_grad_(True)
     value = 0.0
-    for sample in samples:
+    for sample, mix in zip(samples, _mixes(run, samples).chunk(len(samples)), strict=True):
         with _autocast(run):
             real, fake = judge(sample.hr), judge(sample.sr.detach())
         loss = adversarial.discriminator(real.float(), fake.float())
+        loss = loss + adversarial.restraint(judge, sample.hr, sample.sr.detach(), mix)
         run.scaler.scale(loss / len(samples)).backward()  # type: ignore[no-untyped-call]
         value += loss.item() / len(samples)
     _check(run, {"discriminator": value})
     _descend(run, judge, opponent, None)
     return value
+
+
+def _mixes(run: Run, samples: list[Sample]) -> torch.Tensor:
+    """A random number in [0, 1) for each image: it depends on the seed, the step and the place in the batch."""
+    count = sum(len(sample.hr) for sample in samples)
+    return torch.from_numpy(np.random.default_rng((run.recipe.seed, run.step, 1)).random(count))
 
 
 def _descend(run: Run, network: nn.Module, optimiser: torch.optim.Optimizer, rate: float | None) -> None:

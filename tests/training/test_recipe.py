@@ -45,6 +45,11 @@ def test_a_recipe_is_read_and_overridden(tmp_path: Path) -> None:
         ("adversarial={steps: 1, losses: [{kind: l1}]}", "hold 0 adversarial"),
         ("adversarial={steps: 1, losses: [{kind: vanilla}, {kind: relativistic}]}", "hold 2 adversarial"),
         ("adversarial={steps: 1, patch: 34, losses: [{kind: vanilla}]}", "adversarial.patch 34"),
+        ("adversarial={steps: 1, losses: [{kind: wasserstein}], discriminator: {architecture: srgan}}", "batch norm"),
+        ("adversarial={steps: 1, losses: [{kind: wasserstein}], discriminator: {architecture: dcgan}}", "batch norm"),
+        ("adversarial={steps: 1, losses: [{kind: wasserstein}], discriminator: {architecture: nope}}", "'nope'"),
+        ("content.losses=[{kind: spectral-angle}]", "at least 2"),
+        ("content.losses=[{kind: charbonnier, epsilon: 0}]", "epsilon"),
         ("operator=cubic", "none of block-mean, k-space-crop, none"),
         ("degradation=[{kind: poisson-gaussian}]", "expected one that reduces"),
         ("degradation=[{kind: gaussian-psf}]", "must be the same"),
@@ -71,6 +76,15 @@ def test_a_recipe_is_read_and_overridden(tmp_path: Path) -> None:
 def test_what_a_recipe_does_not_know_is_refused(tmp_path: Path, override: str, said: str) -> None:
     with pytest.raises(RecipeError, match=said.replace("(", r"\(")):
         load_recipe(recipe_file(tmp_path), [override])
+
+
+def test_wasserstein_goes_with_what_judges_each_image_by_itself(tmp_path: Path) -> None:
+    for judge in ("unet", "patchgan, options: {batch_norm: 0}", "dcgan, options: {batch_norm: 0}"):
+        words = ["adversarial={steps: 1, losses: [{kind: wasserstein}]}"]
+        words.append(f"adversarial.discriminator={{architecture: {judge}}}")
+        assert load_recipe(recipe_file(tmp_path), words).adversarial is not None
+    bands = ["generator.channels=2", "content.losses=[{kind: spectral-angle}]"]
+    assert load_recipe(recipe_file(tmp_path), bands).content.losses[0].kind == "spectral-angle"
 
 
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
