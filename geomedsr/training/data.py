@@ -20,6 +20,7 @@ from geomedsr.sources import ArraySource
 from geomedsr.training.pairs import PairPatches, ScenePair
 from geomedsr.training.patches import Pair, Patches, continuous
 from geomedsr.training.recipe import Recipe, SceneEntry, StagePart
+from geomedsr.training.team import Team
 
 #: Scenes are kept decoded, the smallest first, up to so many bytes in all.
 HELD = 2**30
@@ -81,14 +82,24 @@ def stage_patches(
     )
 
 
-def batches(patches: Patches | PairPatches, size: int, start: int, ahead: bool = True) -> Iterator[Pair]:
-    """The batches from step ``start`` on, ``(B, C, H, W)`` fine and coarse.
+def batches(
+    patches: Patches | PairPatches,
+    size: int,
+    start: int,
+    ahead: bool = True,
+    team: Team | None = None,
+    pieces: int = 1,
+) -> Iterator[Pair]:
+    """The batches of ``size`` from step ``start`` on, ``(B, C, H, W)`` fine and coarse.
 
-    ``ahead``: each is prepared by another thread while those before are used. See :func:`prepare_ahead`.
+    ``ahead``: each is prepared by another thread while those before are used. See :func:`prepare_ahead`. Where a
+    ``team`` trains: this process's share of each, which is used in so many ``pieces``.
     """
+    together = team or Team()
 
     def collect(step: int) -> Pair:
-        fine, coarse = zip(*(patches[i] for i in range(step * size, (step + 1) * size)), strict=True)
+        picks = together.share(range(step * size, (step + 1) * size), pieces)
+        fine, coarse = zip(*(patches[i] for i in picks), strict=True)
         return torch.stack(fine), torch.stack(coarse)
 
     steps = range(start, len(patches) // size)

@@ -1,19 +1,21 @@
 """Training: a content stage, then an adversarial one. This page is all of it; its parts are beside it.
 
 A step's batch depends on the seed and the step's number alone, and a checkpoint holds all that a step changes, so a run
-that was stopped goes on as if it had not been.
+that was stopped goes on as if it had not been. Under torchrun every process runs this page with its share of each
+batch; the first alone validates and writes.
 """
 
 from __future__ import annotations
 
 import copy
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from geomedsr.devices import choose_device, keep_memory
+from geomedsr.devices import keep_memory
 from geomedsr.errors import DeviceError
 from geomedsr.models import save_model
 from geomedsr.training.data import batches, prepare_ahead, stage_patches, training_scenes, validation_scenes
@@ -24,6 +26,7 @@ from geomedsr.training.pair_data import trained_on, training_pairs, validation_p
 from geomedsr.training.recipe import Recipe
 from geomedsr.training.run import Run
 from geomedsr.training.step import step
+from geomedsr.training.team import assembled
 from geomedsr.training.validation import Validation
 
 MODEL, BEST = "model.safetensors", "best.safetensors"
@@ -41,39 +44,49 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
         OutputError: ``out`` cannot be made or written.
         InputError: a scene cannot be read.
         ModelError: unknown architecture or options, or no weights of VGG-19 for a perceptual loss.
-        DeviceError: no such device, or its memory does not suffice.
+        DeviceError: no such device, its memory does not suffice, or another process of the run ended.
     """
     folder = made(Path(out))
     keep_memory()
-    with alone(folder), writing(folder):
-        return _train(recipe, folder, quiet)
+    with (
+        assembled(recipe.device) as (team, device),
+        alone(folder) if team.first else nullcontext(),
+        writing(folder),
+    ):
+        return _train(Run(recipe, device, team), folder, quiet)
 
 
-def _train(recipe: Recipe, folder: Path, quiet: bool) -> Path:
-    run = Run(recipe, choose_device(recipe.device))
-    run.load(folder)
+def _train(run: Run, folder: Path, quiet: bool) -> Path:
+    recipe, team = run.recipe, run.team
+    if team.first:
+        run.load(folder)
+    run.agree()
     if run.step >= recipe.steps and (folder / MODEL).exists():
         return folder / MODEL
     scenes, pairs = training_scenes(recipe), training_pairs(recipe)
     drawn_from = {name: stage_patches(recipe, stage, scenes, i, pairs) for i, (name, stage) in enumerate(recipe.stages)}
-    validation = Validation(recipe, validation_scenes(recipe), run.device, validation_pairs(recipe))
-    with Journal(folder, recipe, run.step, quiet) as journal:
+    held = (validation_scenes(recipe), validation_pairs(recipe)) if team.first else ((), ())
+    validation = Validation(recipe, held[0], run.device, held[1])
+    with Journal(folder, recipe, run.step, quiet) if team.first else nullcontext() as journal:
         while run.step < recipe.steps:
             run.begin_stage()
             stage, name = run.stage, run.stage_name
             patches = drawn_from[name]
-            for batch in batches(patches, stage.batch, run.stage_step, prepare_ahead(patches, run.device)):
+            ahead = prepare_ahead(patches, run.device)
+            for batch in batches(patches, stage.batch, run.stage_step, ahead, team, stage.accumulate):
                 fine, coarse = (part.to(run.device, memory_format=torch.channels_last) for part in batch)
                 rate = run.learning_rate
                 try:
                     terms = step(run, fine, coarse)
                 except torch.OutOfMemoryError as error:
                     raise DeviceError(
-                        f"too little memory on {run.device} for {stage.batch} patches of {stage.patch} × {stage.patch}",
+                        f"too little memory on {run.device} for {len(fine)} patches of {stage.patch} × {stage.patch}",
                         "a step that fits",
                         f"raise {name}.accumulate, lower {name}.batch or {name}.patch, or set precision=bfloat16",
                     ) from error
-                journal.add(run, name, terms, rate, len(fine))
+                if journal is None:
+                    continue
+                journal.add(run, name, terms, rate, stage.batch)
                 last = run.step == recipe.steps or run.stage_name != name
                 if last or run.step % recipe.validate_every == 0:
                     scores = validation.scores(run.average)
@@ -85,7 +98,7 @@ def _train(recipe: Recipe, folder: Path, quiet: bool) -> Path:
                     journal.write(run)
                 if last or run.step % recipe.checkpoint_every == 0:
                     run.save(folder)
-    return _finish(run, validation, folder / MODEL)
+    return _finish(run, validation, folder / MODEL) if team.first else folder / MODEL
 
 
 def _finish(run: Run, validation: Validation, path: Path) -> Path:

@@ -23,6 +23,7 @@ from geomedsr.training.describe import describe
 from geomedsr.training.pair_data import trained_on
 from geomedsr.training.recipe import AdversarialPart, OptimiserPart, Recipe, StagePart
 from geomedsr.training.schedule import learning_rate
+from geomedsr.training.team import Team
 
 #: The newest state, and the one before it.
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
@@ -41,13 +42,14 @@ class Run:
 
     Raises:
         ModelError: unknown architecture or options, or no weights of VGG-19 for a perceptual loss.
-        RecipeError: unknown discriminator or options, or a start of another architecture.
+        RecipeError: unknown discriminator or options, patches too small for it, a batch that the team does not divide,
+            or a start of another architecture.
     """
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
-        self.recipe, self.device, self.step = recipe, device, 0
+    def __init__(self, recipe: Recipe, device: torch.device, team: Team | None = None) -> None:
+        self.recipe, self.device, self.team, self.step = recipe, device, team or Team(), 0
         self._identity = identity(recipe)
-        _check_stages(recipe)  # now: not after hours of the stage before
+        _check_stages(recipe, self.team)  # now: not after hours of the stage before
         torch.manual_seed(recipe.seed)
         self.generator = self._new_generator()
         if recipe.generator.start is not None:
@@ -165,6 +167,16 @@ class Run:
         if broken:
             raise RecipeError(f"{broken[0]}, which cannot be read", "a checkpoint", "delete it to start over")
 
+    def agree(self) -> None:
+        """Let every process stand where the first one stands.
+
+        Raises:
+            RecipeError: their recipes or data differ.
+        """
+        state = self.team.told(sealed(self._state()) if self.team.first else b"")
+        if not self.team.first:
+            self._restore(unsealed(state), Path("a first process"))
+
     def _state(self) -> State:
         state: State = {
             "recipe": self._identity,
@@ -258,17 +270,31 @@ def unsealed(data: bytes) -> State:
     return state
 
 
-def _check_stages(recipe: Recipe) -> None:
+def _check_stages(recipe: Recipe, team: Team) -> None:
     """Make all that the stages name once, so that what cannot be made is told before the first."""
-    for _, stage in recipe.stages:
+    for name, stage in recipe.stages:
+        share, left = divmod(stage.batch, stage.accumulate * team.size)
+        if left:
+            raise RecipeError(
+                f"{name}.batch {stage.batch} for {team.size} processes (accumulate {stage.accumulate})",
+                f"a multiple of {stage.accumulate * team.size}: a batch is what all processes use together",
+                "change it, or start another number of processes",
+            )
         for loss in stage.losses:
             if isinstance(loss, Perceptual):
                 load_vgg19(loss.file)
         if isinstance(stage, AdversarialPart):
+            part, channels = stage.discriminator, recipe.generator.channels
             with torch.device("meta"):
-                build_discriminator(
-                    stage.discriminator.architecture, recipe.generator.channels, stage.discriminator.options
-                )
+                judge = build_discriminator(part.architecture, channels, part.options)
+                try:
+                    judge(torch.empty(share, channels, stage.patch, stage.patch))
+                except (RuntimeError, ValueError) as error:
+                    raise RecipeError(
+                        f"{name}.patch {stage.patch} for the discriminator {part.architecture} ({reason(error)})",
+                        "patches that it can judge",
+                        f"raise {name}.patch, or change the discriminator's options",
+                    ) from error
 
 
 def _start(recipe: Recipe) -> State:

@@ -25,6 +25,8 @@ def step(run: Run, fine: torch.Tensor, coarse: torch.Tensor) -> dict[str, float]
     """Use a batch ``(B, C, s·H, s·W)`` and its coarse images ``(B, frames · C, H, W)``; each loss by name, without its
     weight.
 
+    Where a team trains, the batch is this process's share, and the losses are those of all.
+
     Raises:
         RecipeError: a loss or a gradient is not finite; the network it belongs to is as it was.
     """
@@ -42,6 +44,7 @@ def step(run: Run, fine: torch.Tensor, coarse: torch.Tensor) -> dict[str, float]
             terms[loss.kind] = terms.get(loss.kind, 0.0) + term.item() / parts
         run.scaler.scale(total / parts).backward()  # type: ignore[no-untyped-call]
         samples.append(sample)
+    terms = run.team.means(terms, run.device)
     _check(run, terms)
     _descend(run, run.generator, run.optimiser, run.learning_rate)
     if run.discriminator is not None:
@@ -65,7 +68,7 @@ def _look(run: Run, hr: torch.Tensor, lr: torch.Tensor) -> Sample:
         fake = run.discriminator(sample.sr)
         with torch.no_grad():
             real = run.discriminator(hr)
-    return replace(sample, real=real.float(), fake=fake.float())
+    return replace(sample, real=run.team.gather(real.float()), fake=run.team.gather(fake.float()))
 
 
 def _teach_discriminator(run: Run, samples: list[Sample]) -> float:
@@ -79,23 +82,26 @@ def _teach_discriminator(run: Run, samples: list[Sample]) -> float:
     for sample, mix in zip(samples, _mixes(run, samples).chunk(len(samples)), strict=True):
         with _autocast(run):
             real, fake = judge(sample.hr), judge(sample.sr.detach())
-        loss = adversarial.discriminator(real.float(), fake.float())
+        loss = adversarial.discriminator(run.team.gather(real.float()), run.team.gather(fake.float()))
         loss = loss + adversarial.restraint(judge, sample.hr, sample.sr.detach(), mix)
         run.scaler.scale(loss / len(samples)).backward()  # type: ignore[no-untyped-call]
         value += loss.item() / len(samples)
+    value = run.team.means({"discriminator": value}, run.device)["discriminator"]
     _check(run, {"discriminator": value})
     _descend(run, judge, opponent, None)
     return value
 
 
 def _mixes(run: Run, samples: list[Sample]) -> torch.Tensor:
-    """A random number in [0, 1) for each image: it depends on the seed, the step and the place in the batch."""
-    count = sum(len(sample.hr) for sample in samples)
-    return torch.from_numpy(np.random.default_rng((run.recipe.seed, run.step, 1)).random(count))
+    """A random number in [0, 1) for each image: it depends on the seed, the step and the place in the whole batch."""
+    batch = range(sum(len(sample.hr) for sample in samples) * run.team.size)
+    drawn = torch.from_numpy(np.random.default_rng((run.recipe.seed, run.step, 1)).random(len(batch)))
+    return drawn[run.team.share(batch, len(samples))]
 
 
 def _descend(run: Run, network: nn.Module, optimiser: torch.optim.Optimizer, rate: float | None) -> None:
-    """One optimiser step down the gradient, clipped to the recipe's norm."""
+    """One optimiser step down the gradient of the whole batch, clipped to the recipe's norm."""
+    run.team.average(network)
     if rate is not None:
         for group in optimiser.param_groups:
             group["lr"] = rate
