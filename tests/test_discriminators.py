@@ -98,7 +98,7 @@ def test_patchgans_logits_see_the_papers_patches(layers: int, reach: int) -> Non
 def test_weights_begin_small_and_batch_norm_can_be_left_out(architecture: str) -> None:
     torch.manual_seed(0)
     net = build_discriminator(architecture, 1, {"width": 32})
-    weights = [m.weight for m in net.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    weights = [m.weight.detach() for m in net.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
     for weight in weights:
         assert float(weight.std()) == pytest.approx(0.02, rel=0.15)
     assert mixes_images(architecture, {})

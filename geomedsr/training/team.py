@@ -6,6 +6,7 @@ whole batch, up to the rounding of sums. Losses are given the logits of all. See
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from torch import nn
 
 from geomedsr.devices import choose_device
 from geomedsr.errors import DeviceError
+from geomedsr.outputs import reason
 
 #: What torchrun tells each process.
 _SET = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -105,7 +107,7 @@ def assembled(name: str) -> Iterator[tuple[Team, torch.device]]:
     """The team that this process is in, and its device; at the end, all wait for each other.
 
     One process alone where torchrun did not start it. ``name`` is a recipe's ``device``; GPUs are given out by
-    ``LOCAL_RANK``.
+    ``LOCAL_RANK``. Connections stay for the next run: made anew, processes could find each other's old addresses.
 
     Raises:
         DeviceError: no such device, not a GPU for each process, or processes that do not find each other.
@@ -120,16 +122,33 @@ def assembled(name: str) -> Iterator[tuple[Team, torch.device]]:
             raise DeviceError(f"the device {name} for {size} processes", "auto, cpu or cuda", "leave the number out")
         device = choose_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
         torch.cuda.set_device(device)
-    try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise DeviceError(f"{size} processes that do not find each other ({reason})", "torchrun's", "see it") from error
+    ours = not dist.is_initialized()
+    if ours:
+        _connect("nccl" if device.type == "cuda" else "gloo", size)
     try:
         yield Team(rank, size), device
         with _connected():
             dist.barrier()
-    finally:
+    except BaseException:
+        if ours:
+            _leave()  # or the others would wait
+        raise
+
+
+def _connect(backend: str, size: int) -> None:
+    try:
+        dist.init_process_group(backend, timeout=_PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise DeviceError(
+            f"{size} processes that do not find each other ({reason(error)})",
+            "what torchrun sets",
+            "start them with torchrun, or unset RANK and WORLD_SIZE",
+        ) from error
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    if dist.is_initialized():
         dist.destroy_process_group()
 
 

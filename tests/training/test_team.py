@@ -96,26 +96,27 @@ def test_two_processes_give_the_gradients_of_one_with_twice_the_batch(tmp_path: 
         assert two["terms"] == pytest.approx(one["terms"], rel=1e-5)
 
 
-STOPPED = """
+KILLED = """
 import os, sys
 from geomedsr.training import load_recipe, train
 from geomedsr.training.run import Run
+recipe, folder = load_recipe(sys.argv[1]), sys.argv[2]
+train(recipe, f"{folder}/two", quiet=True)
 save = Run.save
 def save_and_die(self, folder):
     save(self, folder)
     if self.step == 6:
         os.kill(os.getpid(), 9)
 Run.save = save_and_die
-train(load_recipe(sys.argv[1]), sys.argv[2], quiet=True)
+train(recipe, f"{folder}/killed", quiet=True)
 """
 
 
 def test_a_run_of_two_ends_as_a_run_of_one_and_goes_on_after_a_kill(tmp_path: Path) -> None:
-    recipe = recipe_file(tmp_path, **SMALL)
+    recipe, script = recipe_file(tmp_path, **SMALL), tmp_path / "killed.py"
+    script.write_text(KILLED)
     alone = load_file(train(load_recipe(recipe), tmp_path / "alone", quiet=True))
-    done = launch("-m", "geomedsr.cli", "train", recipe, "--out", tmp_path / "two")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [str(tmp_path / "two" / "model.safetensors")]  # told once
+    assert launch(script, recipe, tmp_path).returncode != 0
     two = load_file(tmp_path / "two" / "model.safetensors")
     assert alone.keys() == two.keys()
     for name, value in alone.items():
@@ -127,12 +128,12 @@ def test_a_run_of_two_ends_as_a_run_of_one_and_goes_on_after_a_kill(tmp_path: Pa
     assert logs[0] == logs[1]
     assert len(logs[0]) == 4
 
-    (tmp_path / "stopped.py").write_text(STOPPED)
-    assert launch(tmp_path / "stopped.py", recipe, tmp_path / "stopped").returncode != 0
-    assert not (tmp_path / "stopped" / "model.safetensors").exists()
-    done = launch("-m", "geomedsr.cli", "train", recipe, "--out", tmp_path / "stopped", "--quiet")
+    assert (tmp_path / "killed" / "checkpoint.pt").exists()
+    assert not (tmp_path / "killed" / "model.safetensors").exists()
+    done = launch("-m", "geomedsr.cli", "train", recipe, "--out", tmp_path / "killed")
     assert done.returncode == 0, done.stderr
-    again = load_file(tmp_path / "stopped" / "model.safetensors")
+    assert done.stdout.splitlines() == [str(tmp_path / "killed" / "model.safetensors")]  # told once
+    again = load_file(tmp_path / "killed" / "model.safetensors")
     assert all(torch.equal(again[name], value) for name, value in two.items())
 
 
