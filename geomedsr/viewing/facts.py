@@ -89,21 +89,25 @@ def crs_name(wkt: str | None) -> str | None:
     """Its code and name, from WKT."""
     if wkt is None:
         return None
-    name = wkt.split('"')[1] if '"' in wkt else wkt
-    code = re.search(r'(?:AUTHORITY|ID)\["(\w+)",\s*"?(\w+)"?\]\s*\]$', wkt.strip())
-    return f"{code[1]}:{code[2]} ({name})" if code else name
+    name, code = wkt.split('"')[1] if '"' in wkt else wkt, crs_code(wkt)
+    return f"{code[0]}:{code[1]} ({name})" if code else name
+
+
+def crs_code(wkt: str | None) -> tuple[str, str] | None:
+    """Who keeps the list that a CRS is in, and its code there; None where WKT does not tell."""
+    found = re.search(r'(?:AUTHORITY|ID)\["(\w+)",\s*"?(\w+)"?\]\s*\]$', (wkt or "").strip())
+    return (found[1], found[2]) if found else None
 
 
 def unit_of(wkt: str | None) -> str:
     """``m`` for metres, ``°`` for degrees, else the name of the unit of a CRS; empty without one."""
     if wkt is None:
         return ""
-    units = re.findall(r'(?:LENGTHUNIT|ANGLEUNIT|UNIT)\["([^"]+)"', wkt)
-    if not units:
-        return ""
-    projected = wkt.lstrip().startswith(("PROJ", "COMPOUND", "BOUND", "LOCAL", "ENG"))
-    # A projected CRS names its own unit last, a geographic one has but its angle.
-    name = str(units[-1] if projected else units[0])
+    wkt = re.split(r"\b(?:VERT\w*|TARGETCRS)\[", wkt)[0]  # of a compound or bound CRS, how it lies in the plane
+    projected = re.search(r"\b(?:PROJ\w*|LOCAL_CS|ENG\w*)\[", wkt)
+    # WKT 2 gives the ellipsoid's axes a length, and the prime meridian an angle; a CRS names its own unit last.
+    units = re.findall(rf'\b(?:{"LENGTH" if projected else "ANGLE"}UNIT|UNIT)\["([^"]+)"', wkt)
+    name = str(units[-1]) if units else ""
     return {"metre": "m", "meter": "m", "degree": "°"}.get(name.casefold(), name)
 
 
