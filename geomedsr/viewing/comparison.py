@@ -85,6 +85,9 @@ def compare(
     if names is not None and len(names) != len(scenes):
         raise InputError(f"{len(names)} names for {len(scenes)} scenes", "one for each", "name all or none")
     coarsest = min(scenes, key=lambda s: s.shape[2] * s.shape[3])
+    other = next((s for s in scenes if not isinstance(s, Scene)), None)
+    if other is not None:
+        raise InputError(f"a {type(other).__name__} to compare", "scenes", "open it with geomedsr.open")
     factors = tuple(_factor(coarsest, scene) for scene in scenes)
     count = scenes[0].shape[0]
     asked = [frames] if isinstance(frames, int) or frames is None else list(frames)
@@ -333,6 +336,10 @@ def _factor(coarse: Scene, fine: Scene) -> int:
     return factor
 
 
+    codes = facts.crs_code(coarse.grid.crs), facts.crs_code(fine.grid.crs)
+    if codes[0] and codes[1] and codes[0][0] == codes[1][0] and codes[0] != codes[1]:
+        one, other = (":".join(code) for code in codes if code)
+        raise InputError(f"{coarse.name} in {one} and {fine.name} in {other}", "one CRS", "reproject one of them")
 def _same_ground(coarse: Scene, fine: Scene, factor: int) -> bool:
     one, other = coarse.grid, fine.grid
     if one.planes and other.planes:

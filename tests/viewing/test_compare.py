@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from affine import Affine
 from PIL import Image
+from rasterio.crs import CRS
 
 import geomedsr
 from geomedsr.errors import InputError, OutputError
@@ -127,8 +128,6 @@ def test_a_series_has_slices_windows_and_millimetres(ct: Scene) -> None:
 
 
 def test_degrees_become_metres_for_the_eye() -> None:
-    from rasterio.crs import CRS
-
     from geomedsr.grid import Grid
 
     grid = Grid((10, 20), Affine(0.001, 0, 10, 0, -0.001, 60.005), CRS.from_epsg(4326).to_wkt())
@@ -199,6 +198,11 @@ def test_a_picture_where_scripts_do_not_run(sentinel: Scene, truth: Scene, tmp_p
 
 
 def test_the_page_needs_nothing_else(sentinel: Scene, truth: Scene, tmp_path: Path) -> None:
+def in_zone(scene: Scene, zone: int, version: str = "WKT1_GDAL") -> Scene:
+    crs = CRS.from_epsg(32600 + zone).to_wkt(version=version)
+    return replace(scene, grid=replace(scene.grid, crs=crs))
+
+
     path = tmp_path / "page.html"
     geomedsr.compare(sentinel, truth, names=["a</script><b>", "ü"]).save(path)
     text = path.read_text(encoding="utf-8")
@@ -209,6 +213,11 @@ def test_the_page_needs_nothing_else(sentinel: Scene, truth: Scene, tmp_path: Pa
         geomedsr.compare(sentinel, truth).save(tmp_path / "page.pdf")
     with pytest.raises(OutputError, match="exists and can be written"):
         geomedsr.compare(sentinel, truth).save(tmp_path / "no" / "page.html")
+    with pytest.raises(InputError, match=r"input.tif in EPSG:32618 and reference.tif in EPSG:32619, expected one CRS"):
+        geomedsr.compare(sentinel, in_zone(truth, 19))
+    geomedsr.compare(in_zone(sentinel, 18, "WKT2_2019"), truth)  # the same, otherwise written
+    with pytest.raises(InputError, match=r"a str to compare, expected scenes: open it with geomedsr\.open"):
+        geomedsr.compare("input.tif", truth)  # type: ignore[arg-type]
 
 
 def test_results_made_jointly_are_compared_too(tmp_path: Path, sentinel: Scene) -> None:
