@@ -220,7 +220,7 @@ class Comparison:
     def _data(self) -> dict[str, Any]:
         """What the script is given."""
         first, grid = self.scenes[0], self._coarsest.grid
-        codes = [Codes.of(self._seen(i), first, b) for i, b in enumerate(self.bands)]
+        codes = [Codes.of(self._seen(i), first, b, self.limits[b]) for i, b in enumerate(self.bands)]
         layers = []
         for name, layer in zip(self.names, self._layers, strict=True):
             height, width = layer.frames[0][0].shape[1:]
@@ -305,7 +305,8 @@ class _Layer:
             line = frame if len(slope) > 1 else 0
             stored = seen.source.read(one, window)[0].astype(np.float64)
             physical = stored * slope[line][:, None, None] + offset[line][:, None, None]
-            parts.append((physical[places], seen.source.valid(one, window)[0][places]))
+            valid = seen.source.valid(one, window)[0] & np.isfinite(physical)
+            parts.append((physical[places], valid[places]))
         return cls(tuple(parts))
 
 

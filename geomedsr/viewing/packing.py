@@ -20,8 +20,11 @@ from geomedsr.sources import Array
 #: Codes besides 0.
 _CODES = 65_535
 
-#: Floats are told in so many steps of the range that is shown.
-_STEPS = 4_096
+#: Floats are told in so many steps of the range that is shown, and so many times that range below and above it.
+_STEPS, _BEYOND = 4_096, 7
+
+#: How near a whole number of steps is.
+_NEAR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -33,22 +36,43 @@ class Codes:
     exact: bool
 
     @classmethod
-    def of(cls, values: Iterable[Array], scene: Scene, band: int) -> Codes:
-        """Codes for all values of a band, of whichever scenes; their steps are the first's."""
-        ends = [(float(v.min()), float(v.max())) for v in values if v.size]
-        low, high = (min(e[0] for e in ends), max(e[1] for e in ends)) if ends else (0.0, 1.0)
-        slopes = {abs(float(s[band])) for s in scene.lines[0]}
-        step = slopes.pop() if scene.dtype.kind != "f" and len(slopes) == 1 else 0.0
-        exact = step > 0 and (high - low) / step < _CODES - 1
-        if not exact:
-            step = (high - low) / (_STEPS if scene.dtype.kind == "f" else _CODES - 1) or 1.0
-        return cls(low, step, exact)
+    def of(
+        cls, values: Iterable[Array], scene: Scene, band: int, shown: tuple[float, float] = (-np.inf, np.inf)
+    ) -> Codes:
+        """Codes for all values of a band, of whichever scenes; their steps are the first's, if all lie on such.
+
+        ``shown`` are the values of black and white: what lies very far beyond them need not be told apart.
+        """
+        step = _step(scene, band)
+        low, high, origin = np.inf, -np.inf, None
+        for part in (v for v in values if v.size):
+            low, high = min(low, float(part.min())), max(high, float(part.max()))
+            origin = part.flat[0] if origin is None else origin
+            if step and (high - low) / step < _CODES - 1:
+                places = (part - origin) / step
+                step = step if np.abs(places - np.rint(places)).max() < _NEAR else 0.0
+        if origin is None:
+            low, high = 0.0, 1.0
+        if step and (high - low) / step < _CODES - 1:
+            return cls(low, step, True)
+        wide = shown[1] - shown[0]
+        near = max(low, shown[0] - _BEYOND * wide), min(high, shown[1] + _BEYOND * wide)
+        low, high = near if near[0] < near[1] else (low, high)
+        fine = min(high - low, wide) / _STEPS if scene.dtype.kind == "f" else 0.0
+        return cls(low, max(fine, (high - low) / (_CODES - 1)) or 1.0, False)
 
     def encode(self, physical: Array, valid: Array) -> Array:
         """Codes, uint16, of the same shape."""
         with np.errstate(invalid="ignore"):
             codes = np.rint((np.where(valid, physical, self.low) - self.low) / self.step) + 1
         return np.where(valid, np.clip(codes, 1, _CODES), 0).astype("<u2")
+
+
+def _step(scene: Scene, band: int) -> float:
+    """How far apart a band's values are, physical; 0 for floats, and where it differs from frame to frame."""
+    slopes = scene.lines[0]
+    steps = {abs(float(row[band if len(row) > 1 else 0])) for row in slopes}
+    return steps.pop() if scene.dtype.kind != "f" and len(steps) == 1 else 0.0
 
 
 def pack(codes: Array) -> str:

@@ -56,7 +56,15 @@ def reduced(scene: Scene, bands: Sequence[int], frame: int, side: int, *, comput
     source, scale = _input(source, factor, compute)
     values, valid, window = _read(source, frame, -(-max(source.shape[2:]) // side), nearest)
     slope, offset = (table[frame if len(table) > 1 else 0, :, None, None] for table in picked.lines)
-    return Small((values * slope + offset)[places], valid[places], window.scaled(scale))
+    physical = values * slope + offset
+    return Small(physical[places], (valid & np.isfinite(physical))[places], window.scaled(scale))
+
+
+def unread(source: Source) -> bool:
+    """Whether its values, or those that it is made from, are an array that is yet to be computed, such as dask's."""
+    while isinstance(source, (CroppedSource, UpscaledSource)):
+        source = source.whole if isinstance(source, CroppedSource) else source.scene.source
+    return isinstance(source, ArraySource) and not isinstance(source.values, np.ndarray)
 
 
 def _input(source: Source, factor: int, compute: bool) -> tuple[Source, int]:

@@ -64,6 +64,41 @@ def test_what_has_more_values_than_codes_is_told_in_steps() -> None:
     assert flat.encode(np.array([[2.0]]), np.array([[True]])).tolist() == [[1]]
 
 
+def told(codes: Codes, values: np.ndarray) -> np.ndarray:
+    coded = codes.encode(values, np.ones(values.shape, bool)).astype(float)
+    return np.asarray(codes.low + (coded - 1) * codes.step)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_a_stray_value_does_not_take_the_steps_from_what_is_shown(dtype: type) -> None:
+    scene = Scene.from_array(np.zeros((1, 1, 1), dtype))
+    shown = np.linspace(0, 1000, 101)
+    codes = Codes.of([np.append(shown, [-2147483648.0, 9000.0])], scene, 0, (0.0, 1000.0))
+    assert not codes.exact
+    assert told(codes, shown) == pytest.approx(shown, abs=0.2)
+    assert told(codes, np.array([-2147483648.0, 8000.0])) == pytest.approx([-7000, 8000], abs=0.2)  # the nearest code
+    elsewhere = Codes.of([shown], scene, 0, (1e6, 1e6 + 1))
+    assert told(elsewhere, shown) == pytest.approx(shown, abs=0.1)
+
+
+def test_values_between_the_first_scenes_steps_are_kept() -> None:
+    mask = Scene.from_array(np.zeros((1, 1, 1), np.uint8))
+    shares = np.array([0.1, 0.25, 0.9])
+    codes = Codes.of([np.array([0.0, 1.0]), shares], mask, 0)
+    assert not codes.exact
+    assert told(codes, shares) == pytest.approx(shares, abs=1e-4)
+
+
+def test_what_is_no_number_once_it_is_scaled_is_no_data() -> None:
+    scene = Scene.from_array(np.ones((1, 4, 4), np.uint8), bands=[Band("a", scale=float("nan"))])
+    assert np.isnan(values_of(data_of(geomedsr.compare(scene, scene, level=(0, 1))), 0, 0)).all()
+    with pytest.raises(InputError, match="from nan to nan, expected a range that a float holds"):
+        geomedsr.compare(scene, scene)
+    far = Scene.from_array(np.repeat([[[-1.7e308, 1.7e308]]], 50, axis=2))
+    with pytest.raises(InputError, match=r"from -1\.7e\+308 to inf, expected a range that a float holds"):
+        geomedsr.compare(far, far)
+
+
 def test_the_values_of_both_travel_exactly(sentinel: Scene, truth: Scene) -> None:
     comparison = geomedsr.compare(sentinel, truth, names=["before", "after"], window=Window(8, 4, 32, 24))
     data = data_of(comparison)
