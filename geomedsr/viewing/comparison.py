@@ -144,7 +144,8 @@ class Comparison:
         mark = f"geomedsr-{uuid.uuid4().hex[:12]}"
         style = resources.files("geomedsr.viewing").joinpath("swipe.css").read_text(encoding="utf-8")
         script = resources.files("geomedsr.viewing").joinpath("swipe.js").read_text(encoding="utf-8")
-        data = json.dumps(self._data | {"style": style}, ensure_ascii=False, allow_nan=False).replace("</", "<\\/")
+        data = json.dumps(self._data | {"style": style}, ensure_ascii=False, allow_nan=False)
+        data = data.replace("<", "\\u003c")  # a name such as <!--<script> would end the script, or never let it end
         about = html.escape(f"{' | '.join(self.names)}; {self._about}")
         still = f'<img alt="{about}" style="max-width:100%" src="{data_uri(self.png())}">'
         return (

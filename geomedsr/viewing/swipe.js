@@ -4,10 +4,11 @@
 function begin(mark, data) {
   let tries = 0;
   (function wait() {
-    const host = document.getElementById(mark);
-    if (!host) {
-      if (tries++ < 400) setTimeout(wait, 50);
-    } else if (!host.shadowRoot) {
+    // A notebook may show one output twice.
+    const hosts = [...document.querySelectorAll(`#${mark}`)].filter((host) => !host.dataset.begun);
+    if (!hosts.length && tries++ < 400) setTimeout(wait, 50);
+    for (const host of hosts) {
+      host.dataset.begun = "true";
       unpackSlice(data, 0).then((slice) => new Viewer(host, data, slice)).catch((error) => {
         host.dataset.failed = String(error);
       });
@@ -62,8 +63,8 @@ function button(text, title, act) {
   return made;
 }
 
-function number(value) {
-  return String(Number(Number(value).toPrecision(6)));
+function number(value, digits = 6) {
+  return String(Number(Number(value).toPrecision(digits)));
 }
 
 class Viewer {
@@ -80,8 +81,12 @@ class Viewer {
     this.limits = data.limits.map((ends) => ends.slice());
     this.pictures = data.layers.map(() => null);
     this.pointers = new Map();
-    this.build();
+    const parts = this.build();
     this.paint();
+    const root = host.attachShadow({ mode: "open" }); // it hides the picture, so not before all that may fail
+    root.append(...parts);
+    this.listen(root);
+    this.draw();
     new ResizeObserver(() => this.draw()).observe(this.stage);
     host.dataset.ready = "true";
   }
@@ -101,10 +106,8 @@ class Viewer {
     this.read = element("div", { class: "read", "aria-live": "off" });
     const bar = element("div", { class: "bar" });
     this.controls(bar);
-    const root = this.host.attachShadow({ mode: "open" });
-    root.append(element("style", {}, data.style), bar, this.stage, this.read,
-      element("div", { class: "about" }, data.about));
-    this.listen(root);
+    return [element("style", {}, data.style), bar, this.stage, this.read,
+      element("div", { class: "about" }, data.about)];
   }
 
   controls(bar) {
@@ -474,7 +477,9 @@ class Viewer {
     return this.planes().map((plane) => {
       const code = this.slice[layer][plane][index];
       const { low, step, exact } = this.data.codes[plane];
-      return code === 0 ? "no data" : (exact ? "" : "≈ ") + number(low + (code - 1) * step);
+      if (code === 0) return "no data";
+      const value = low + (code - 1) * step;
+      return exact ? number(value, 12) : ({ 1: "≤ ", 65535: "≥ " }[code] || "≈ ") + number(value);
     }).join(" ");
   }
 }

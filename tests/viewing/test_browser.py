@@ -210,6 +210,50 @@ def test_a_third_scene_is_chosen(page_of) -> None:
         assert (row[420:480] == 128).all()
 
 
+def test_no_name_ends_the_script(page_of) -> None:
+    with opened(page_of(flat(20), flat(80), names=["<!--<script>", "</script><b>\u2028`${1}"])) as page:
+        shown = viewer(page)
+        assert shown.locator(".name.left").inner_text() == "<!--<script>"
+        assert shown.locator(".name.right").inner_text() == "</script><b>\u2028`${1}"
+
+
+def test_one_output_shown_twice(tmp_path: Path) -> None:
+    fragment = geomedsr.compare(flat(20), flat(80), percentiles=(0, 100), height=300).html()
+    (tmp_path / "twice.html").write_text(f"<!DOCTYPE html><body>{fragment}<hr>{fragment}</body>", encoding="utf-8")
+    with opened((tmp_path / "twice.html").as_uri(), size=(332, 900)) as page:
+        for number in (0, 1):
+            assert (row_of(viewer(page, number))[20:130] == 51).all()
+
+
+def test_values_of_many_digits_are_told_in_full(page_of) -> None:
+    whole = np.array([[1_234_567, 1_234_568], [1_234_570, 1_234_600]], np.int32)
+    floats = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    floats[0, 0], floats[-1, -1] = -1e30, 1e30
+    with opened(page_of(*[Scene.from_array(whole[None])] * 2, height=300), size=(332, 700)) as page:
+        box = viewer(page).locator(".stage").bounding_box()
+        page.mouse.move(box["x"] + 50, box["y"] + 50)
+        assert viewer(page).locator(".read").inner_text().split("   ")[1] == "1234567  |  1234567 "
+    stray = page_of(*[Scene.from_array(floats[None])] * 2, percentiles=(1, 99), height=300)
+    with opened(stray, size=(332, 700)) as page:
+        box = viewer(page).locator(".stage").bounding_box()
+        told = []
+        for place in (1, 150, 298):
+            page.mouse.move(box["x"] + place, box["y"] + place)
+            told.append(viewer(page).locator(".read").inner_text().split("   ")[1].split("  |")[0])
+        assert [words[:2] for words in told] == ["≤ ", "≈ ", "≥ "]
+        assert float(told[1][2:]) == pytest.approx(floats[32, 32], abs=0.02)
+        assert 30 < pixels(viewer(page).locator(".stage"))[150, 40, 0] < 225  # not one shade for all but the strays
+
+
+def test_if_it_cannot_be_drawn_the_picture_stays(tmp_path: Path) -> None:
+    text = geomedsr.compare(flat(20), flat(80), percentiles=(0, 100)).page()
+    text = text.replace("<body>", "<body><script>CanvasRenderingContext2D.prototype.createImageData = null</script>")
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+    with opened((tmp_path / "page.html").as_uri()) as page:
+        page.wait_for_function("document.querySelector('.geomedsr-swipe').dataset.failed")
+        assert page.locator(".geomedsr-swipe img").is_visible()
+
+
 def test_without_scripts_there_is_a_picture(page_of) -> None:
     with opened(page_of(flat(20), flat(80)), scripts=False) as page:
         picture = pixels(page.locator(".geomedsr-swipe img"))
