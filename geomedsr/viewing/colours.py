@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from geomedsr.bands import colours
 from geomedsr.errors import InputError
 from geomedsr.scene import Scene
@@ -52,7 +54,7 @@ def view_of(scene: Scene, bands: str | int | Sequence[str | int] | None = None) 
                 "name three bands, red first",
             )
         return View(name, tuple(found[c] for c in COMPOSITES[name]))
-    asked = [bands] if isinstance(bands, (str, int)) else list(bands)
+    asked = [bands] if isinstance(bands, (str, int, np.integer)) else list(bands)
     if len(asked) not in (1, 3):
         raise InputError(f"{len(asked)} bands to show", "one, as grey, or three: red, green, blue", "name one or three")
     picks = tuple(scene.band_index(b) for b in asked)

@@ -35,6 +35,9 @@ from geomedsr.viewing.stretch import CT_WINDOWS, Level, shades
 #: The finest scene's values that a viewer holds by default, all bands and slices together, and at most.
 _USUAL, _MOST = 2_400_000, 40_000_000
 
+#: The largest side of a region, in pixels of the finest scene: Safari's largest canvas.
+_LONGEST = 16_384
+
 #: The least and the largest side of a default region, in pixels of the finest scene.
 _LEAST_SIDE, _LARGEST_SIDE = 256, 1536
 
@@ -82,15 +85,15 @@ def compare(
     """
     if len(scenes) < 2:
         raise InputError(f"{len(scenes)} scene{'s' * (len(scenes) != 1)} to compare", "two or more", "add one")
-    if names is not None and len(names) != len(scenes):
-        raise InputError(f"{len(names)} names for {len(scenes)} scenes", "one for each", "name all or none")
-    coarsest = min(scenes, key=lambda s: s.shape[2] * s.shape[3])
     other = next((s for s in scenes if not isinstance(s, Scene)), None)
     if other is not None:
         raise InputError(f"a {type(other).__name__} to compare", "scenes", "open it with geomedsr.open")
+    if names is not None and len(names) != len(scenes):
+        raise InputError(f"{len(names)} names for {len(scenes)} scenes", "one for each", "name all or none")
+    coarsest = min(scenes, key=lambda s: s.shape[2] * s.shape[3])
     factors = tuple(_factor(coarsest, scene) for scene in scenes)
     count = scenes[0].shape[0]
-    asked = [frames] if isinstance(frames, int) or frames is None else list(frames)
+    asked = [frames] if isinstance(frames, (int, np.integer)) or frames is None else list(frames)
     numbers = tuple(pick_frame(scenes[0], n) for n in asked)
     if not numbers:
         raise InputError("no slice", f"some of 0 … {count - 1}", "name one")
@@ -104,6 +107,13 @@ def compare(
         window = _middle(coarsest, max(factors), len(held) * len(numbers))
     coarsest.check(window)
     size = window.width * window.height * max(factors) ** 2 * len(held) * len(numbers)
+    longest = max(window.width, window.height) * max(factors)
+    if longest > _LONGEST:
+        raise InputError(
+            f"a region of {longest} pixels a side in the finest scene",
+            f"at most {_LONGEST}, which browsers draw",
+            "give a smaller window",
+        )
     if size > _MOST:
         raise InputError(
             f"a region of {size / 1e6:.0f} million values, in all bands and slices",
@@ -326,6 +336,10 @@ def _factor(coarse: Scene, fine: Scene) -> int:
             "the same bands and frames in all",
             "select the bands first",
         )
+    codes = facts.crs_code(coarse.grid.crs), facts.crs_code(fine.grid.crs)
+    if codes[0] and codes[1] and codes[0][0] == codes[1][0] and codes[0] != codes[1]:
+        one, other = (":".join(code) for code in codes if code)
+        raise InputError(f"{coarse.name} in {one} and {fine.name} in {other}", "one CRS", "reproject one of them")
     factor = height2 // height
     if (height * factor, width * factor) != (height2, width2):
         raise InputError(
@@ -338,10 +352,6 @@ def _factor(coarse: Scene, fine: Scene) -> int:
     return factor
 
 
-    codes = facts.crs_code(coarse.grid.crs), facts.crs_code(fine.grid.crs)
-    if codes[0] and codes[1] and codes[0][0] == codes[1][0] and codes[0] != codes[1]:
-        one, other = (":".join(code) for code in codes if code)
-        raise InputError(f"{coarse.name} in {one} and {fine.name} in {other}", "one CRS", "reproject one of them")
 def _same_ground(coarse: Scene, fine: Scene, factor: int) -> bool:
     one, other = coarse.grid, fine.grid
     if one.planes and other.planes:

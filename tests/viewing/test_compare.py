@@ -181,6 +181,16 @@ def test_a_region_too_large_for_a_page_is_refused() -> None:
     scene = Scene.from_array(np.zeros((1, 5000, 9000), np.uint8))
     with pytest.raises(InputError, match=r"a region of 45 million values.*at most 40 million.*smaller window"):
         geomedsr.compare(scene, scene, window=Window(0, 0, 9000, 5000))
+    strip = Scene.from_array(np.zeros((1, 2, 16_385), np.uint8))
+    geomedsr.compare(strip, strip, window=Window(0, 0, 16_384, 2))
+    with pytest.raises(InputError, match=r"of 16385 pixels a side.*at most 16384, which browsers draw: give a smaller"):
+        geomedsr.compare(strip, strip, window=Window(0, 0, 16_385, 2))
+
+
+def test_numpys_numbers_are_numbers(ct: Scene) -> None:
+    window = Window(200, 180, 8, 8)
+    comparison = geomedsr.compare(ct, ct, window=window, bands=np.int64(1), frames=np.int64(2))  # type: ignore[arg-type]
+    assert (comparison.frames, comparison.view.bands) == ((2,), (0,))
 
 
 def moved(scene: Scene, by: float) -> Scene:
