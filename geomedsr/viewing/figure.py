@@ -17,6 +17,7 @@ from geomedsr.viewing.reduced import reduced
 from geomedsr.viewing.stretch import Level, limits, shades
 
 if TYPE_CHECKING:
+    from affine import Affine
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -72,17 +73,18 @@ def plot(
     low, high = shown[0]
     palette = None if len(view.bands) == 3 else {"cmap": "gray", "vmin": low, "vmax": high}
     drawn = axis.imshow(image, extent=extent, interpolation="nearest", aspect="auto", **(palette or {}))
-    axis.set_aspect(_aspect(scene, extent, small))
-    axis.set_xlabel(units[0])
-    axis.set_ylabel(units[1])
+    axis.set_aspect(_aspect(scene, extent))
+    axis.set_xlabel(units[0], parse_math=False)
+    axis.set_ylabel(units[1], parse_math=False)
     axis.ticklabel_format(useOffset=False, style="plain")
     axis.tick_params(labelsize=8)
     axis.tick_params(axis="y", labelrotation=90 if scene.grid.affine is not None else 0)
     axis.set_facecolor("0.85")
-    axis.set_title(_title(scene, view, number) if title is None else title, fontsize=10)
+    own = title is None  # of names, in which a $ is no mathematics
+    axis.set_title(_title(scene, view, number) if own else title, fontsize=10, parse_math=not own)
     if palette is not None:
         bar = figure.colorbar(drawn, ax=axis, shrink=0.75, pad=0.02)
-        bar.set_label(facts.unit(scene.select([view.bands[0] + 1])) or "value", fontsize=8)
+        bar.set_label(scene.bands[view.bands[0]].units or "value", fontsize=8, parse_math=False)
         bar.ax.tick_params(labelsize=8)
     _scale_bar(axis, scene, extent)
     return figure
@@ -137,13 +139,19 @@ def extent_of(scene: Scene, frame: int, small: Any) -> tuple[tuple[float, float,
         right, bottom = x0 + end_col * plane.spacing[1], y0 + end_row * plane.spacing[0]
         names = (f"mm, towards {_towards(plane.along_row)}", f"mm, towards {_towards(plane.along_column)}")
         return (x0 + window.col * plane.spacing[1], right, bottom, y0 + window.row * plane.spacing[0]), names
-    affine = grid.affine
-    if affine is None or affine.b != 0 or affine.d != 0:
+    affine = _along_axes(scene)
+    if affine is None:
         return (window.col, end_col, end_row, window.row), ("column", "row")
     (left, top), (right, bottom) = affine @ (window.col, window.row), affine @ (end_col, end_row)
     unit = facts.unit_of(grid.crs)
     names = ("longitude, °", "latitude, °") if unit == "°" else (f"x, {unit}".rstrip(", "), f"y, {unit}".rstrip(", "))
     return (left, right, bottom, top), names
+
+
+def _along_axes(scene: Scene) -> Affine | None:
+    """The affine, where its rows and columns lie along the axes of the CRS; None where pixels are the axes."""
+    affine = scene.grid.affine
+    return affine if affine is not None and affine.b == affine.d == 0 else None
 
 
 def _towards(direction: Sequence[float]) -> str:
@@ -152,15 +160,18 @@ def _towards(direction: Sequence[float]) -> str:
     return (("right", "left"), ("anterior", "posterior"), ("inferior", "superior"))[axis][direction[axis] > 0]
 
 
-def _aspect(scene: Scene, extent: Sequence[float], small: Any) -> float:
+def _aspect(scene: Scene, extent: Sequence[float]) -> float:
     """How many times longer one unit up is drawn than one to the right, so that the ground keeps its shape."""
-    left, right, bottom, top = extent
-    if facts.unit_of(scene.grid.crs) == "°" and scene.grid.affine is not None:
-        return facts.METRES_PER_DEGREE / facts.parallel((bottom + top) / 2)
-    width, height = facts.pixel_size(scene.grid) if not scene.grid.planes else (1.0, 1.0)
-    if (left, right) == (small.window.col, small.window.stop[1]):  # pixels on the axes
-        return height / width
-    return 1.0
+    affine = scene.grid.affine
+    if affine is None:
+        return 1.0
+    along = _along_axes(scene)
+    width, height = (1.0, 1.0) if along is not None else facts.pixel_size(scene.grid)
+    if facts.unit_of(scene.grid.crs) == "°":
+        middle = (extent[0] + extent[1]) / 2, (extent[2] + extent[3]) / 2
+        latitude = middle[1] if along is not None else (affine @ middle)[1]
+        height *= facts.METRES_PER_DEGREE / facts.parallel(latitude)
+    return height / width
 
 
 def _title(scene: Scene, view: View, frame: int) -> str:
@@ -170,12 +181,14 @@ def _title(scene: Scene, view: View, frame: int) -> str:
 
 def _scale_bar(axis: Any, scene: Scene, extent: Sequence[float]) -> None:
     """A bar of a round length, in m or mm, where the axes have such units."""
-    unit = "mm" if scene.grid.planes else facts.unit_of(scene.grid.crs)
-    per_unit = 1.0
-    pixels = scene.grid.affine is not None and (scene.grid.affine.b != 0 or scene.grid.affine.d != 0)
-    if unit == "°" and not pixels:  # metres along the parallel
+    per_unit, unit = 1.0, ""
+    if scene.grid.planes:
+        unit = "mm"
+    elif _along_axes(scene) is not None:
+        unit = facts.unit_of(scene.grid.crs)
+    if unit == "°":  # metres along the parallel
         per_unit, unit = facts.parallel((extent[2] + extent[3]) / 2), "m"
-    if unit not in ("m", "mm") or pixels:
+    if unit not in ("m", "mm"):
         return
     length, words = round_length(abs(extent[1] - extent[0]) * per_unit, unit)
     from matplotlib.patheffects import withStroke

@@ -105,6 +105,8 @@ def test_the_scale_bar_has_a_round_length(sentinel: Scene, ct: Scene) -> None:
     assert length * 111.32 * np.cos(np.radians(60.5)) == pytest.approx(10)
     without = Scene.from_array(np.zeros((1, 10, 10), np.uint8)).plot()
     assert not [a for a in without.axes[0].artists if type(a).__name__ == "AnchoredSizeBar"]
+    unplaced = Scene.from_array(np.zeros((1, 10, 10), np.uint8), grid=Grid((10, 10), None, sentinel.grid.crs)).plot()
+    assert not [a for a in unplaced.axes[0].artists if type(a).__name__ == "AnchoredSizeBar"]  # its pixels have no size
 
 
 def test_a_rotated_scene_is_shown_by_its_pixels() -> None:
@@ -113,6 +115,19 @@ def test_a_rotated_scene_is_shown_by_its_pixels() -> None:
     figure = scene.plot()
     assert shown(figure).get_extent() == [0, 6, 4, 0]
     assert figure.axes[0].get_xlabel() == "column"
+    affine = Affine.translation(10, 60) @ Affine.rotation(30) @ Affine.scale(0.001, -0.001)
+    grid = Grid((4000, 10), affine, CRS.from_epsg(4326).to_wkt())
+    figure = Scene.from_array(np.zeros((1, 4000, 10), np.uint8), grid=grid).plot()
+    latitude = (affine @ (5, 2000))[1]  # not the row
+    assert figure.axes[0].get_aspect() == pytest.approx(1 / np.cos(np.radians(latitude)), rel=1e-3)
+
+
+def test_a_dollar_in_a_name_is_no_mathematics() -> None:
+    scene = Scene.from_array(np.eye(4)[None], bands=[Band("$a_{$", units="$/m_{$")], name="a")
+    figure = scene.plot()
+    assert figure._repr_png_()[:4] == b"\x89PNG"
+    assert figure.axes[0].get_title() == "a, $a_{$"
+    scene.plot(title=r"$\alpha$")._repr_png_()
 
 
 def test_a_large_scene_is_brought_down() -> None:
