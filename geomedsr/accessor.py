@@ -6,6 +6,7 @@ coordinate such as ``spatial_ref`` with the CRS as WKT and, where there are no c
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Hashable
 from typing import Any
@@ -157,10 +158,20 @@ def _names(array: xr.DataArray, band: Hashable | None) -> list[str]:
 
 def _nodata(array: xr.DataArray) -> float | int | None:
     """The fill value among the values; what has been masked already is NaN."""
-    value = array.attrs.get("_FillValue", array.attrs.get("missing_value"))
-    if value is None or (array.dtype.kind == "f" and np.isnan(value)):
+    told = array.attrs.get("_FillValue", array.attrs.get("missing_value"))
+    if told is None:
         return None
-    return float(value) if array.dtype.kind == "f" else int(value)
+    try:
+        one = np.asarray(told).item()
+        value = one if isinstance(one, int) else float(one)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the fill value {told!r}", "one number", "correct the attribute _FillValue") from error
+    if array.dtype.kind == "f":
+        return None if math.isnan(value) else float(value)
+    if array.dtype.kind not in "iu" or not math.isfinite(value) or value != int(value):
+        return None
+    info = np.iinfo(array.dtype)
+    return int(value) if info.min <= value <= info.max else None  # else no pixel can have it
 
 
 def _text(value: Any) -> str | None:
@@ -186,7 +197,10 @@ def _affine(array: xr.DataArray, x: Hashable, y: Hashable) -> Affine | None:
         if right and down:
             return Affine(right, 0, left - right / 2, 0, down, top - down / 2)
     told = str(_mapping(array).get("GeoTransform", "")).split()
-    return Affine.from_gdal(*map(float, told)) if len(told) == 6 else None
+    try:
+        return Affine.from_gdal(*map(float, told)) if len(told) == 6 else None
+    except ValueError as error:
+        raise InputError(f"the GeoTransform {' '.join(told)}", "six numbers", "correct the attribute") from error
 
 
 def _line(array: xr.DataArray, axis: Hashable) -> tuple[float, float]:
@@ -194,12 +208,14 @@ def _line(array: xr.DataArray, axis: Hashable) -> tuple[float, float]:
     values = np.asarray(array.coords[axis].values)
     if values.dtype.kind not in "iuf" or values.ndim != 1:
         raise InputError(f"coordinates of {axis} of type {values.dtype}", "numbers, one for each pixel", "convert them")
+    # Where coordinates are written in few digits, they lie off by as much.
+    grain = float(np.spacing(np.abs(values).max())) if values.dtype.kind == "f" and len(values) else 0.0
     values = values.astype(np.float64)
     if len(values) < 2:
         return float(values[0]), 0.0
     step = (values[-1] - values[0]) / (len(values) - 1)
     off = np.abs(np.diff(values) - step).max()
-    if not (np.isfinite(step) and step != 0 and off <= _EVEN * abs(step)):
+    if not (np.isfinite(step) and step != 0 and off <= max(_EVEN * abs(step), min(2 * grain, abs(step) / 4))):
         raise InputError(
             f"coordinates of {axis} that are not evenly spaced ({step:.6g} on average, off by {off:.3g})",
             "a regular grid",

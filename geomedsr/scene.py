@@ -93,11 +93,16 @@ class Scene:
         Raises:
             InputError: another number of axes, an empty array, or values that are not real numbers.
         """
-        array = getattr(array, "data", array) if hasattr(array, "dims") else array  # xarray's
-        if array.ndim not in (2, 3, 4) or 0 in array.shape or np.dtype(array.dtype).kind not in "iuf":
+        if not (hasattr(array, "dtype") and hasattr(array, "ndim")):
+            raise InputError(
+                f"a {type(array).__name__}", "an array", "convert it; of an xarray Dataset, take one of its variables"
+            )
+        array = array.data if hasattr(array, "dims") else array  # xarray's
+        counted = all(count > 0 for count in array.shape)  # dask may not know them
+        if array.ndim not in (2, 3, 4) or not counted or np.dtype(array.dtype).kind not in "iuf":
             raise InputError(
                 f"an array of shape {tuple(array.shape)} and type {array.dtype}",
-                "2 to 4 axes (frame, band, y, x), none empty, of integers or floats",
+                "2 to 4 axes (frame, band, y, x) of known lengths, none empty, of integers or floats",
                 "reshape or convert it",
             )
         lift = (None,) * (4 - array.ndim)

@@ -135,3 +135,14 @@ def test_sampling_is_capped_and_finds_rare_data() -> None:
     assert (values[0] == 77).all()
     everywhere = sample(Scene.from_array(array[0]).source, pixels=1 << 18)
     assert everywhere[0].size <= 1 << 18
+
+
+def test_what_is_no_array_is_refused() -> None:
+    dataset = xr.Dataset({"data": (("y", "x"), np.zeros((3, 4)))})
+    with pytest.raises(InputError, match=r"got a Dataset, expected an array: .*take one of its variables"):
+        Scene.from_array(dataset)
+    with pytest.raises(InputError, match="got a list, expected an array"):
+        Scene.from_array([[1, 2], [3, 4]])
+    some = da.ones((6, 4), chunks=2)[da.arange(6, chunks=2) % 2 == 0]  # how many rows, is not known
+    with pytest.raises(InputError, match=r"shape \(nan, 4\).*of known lengths"):
+        Scene.from_array(some)

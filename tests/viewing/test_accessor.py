@@ -160,3 +160,36 @@ def test_xarray_is_not_imported_for_it() -> None:
     code = "import sys, geomedsr; print('xarray' in sys.modules, 'PIL' in sys.modules, 'matplotlib' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout == "False False False\n", run.stderr
+
+
+@pytest.mark.parametrize("fill", [-9999, float("nan"), float("inf"), 7.5, np.array([300.0])])
+def test_a_fill_value_that_no_pixel_can_have_is_none(fill: object, tiny: Model) -> None:
+    array = xr.DataArray(texture(1, 24, 24)[0].astype(np.uint8), dims=("y", "x"), attrs={"_FillValue": fill})
+    assert array.geomedsr.scene().bands[0].nodata is None
+    assert (array.geomedsr.upscale(tiny).coarsen(x=4, y=4).mean() == array).all()
+
+
+def test_attributes_that_make_no_sense_are_refused() -> None:
+    array = xr.DataArray(np.ones((4, 4), np.int16), dims=("y", "x"))
+    for fill in ("n/a", np.array([-1, -2])):
+        with pytest.raises(InputError, match=r"the fill value .*expected one number: correct the attribute"):
+            array.assign_attrs(_FillValue=fill).geomedsr.scene()
+    assert array.assign_attrs(_FillValue=np.array([3])).geomedsr.scene().bands[0].nodata == 3
+    place = xr.Variable((), 0, {"GeoTransform": "a b c d e f"})
+    with pytest.raises(InputError, match="the GeoTransform a b c d e f, expected six numbers"):
+        array.assign_coords(spatial_ref=place).geomedsr.scene()
+
+
+def test_coordinates_of_few_digits_are_even_as_far_as_they_go() -> None:
+    def scene(step: float) -> Scene:
+        lon, lat = (start + step * np.arange(400) for start in (170, 50))
+        coords = {"lon": lon.astype(np.float32), "lat": lat.astype(np.float32)}
+        made: Scene = xr.DataArray(np.zeros((400, 400)), dims=("lat", "lon"), coords=coords).geomedsr.scene()
+        return made
+
+    affine = scene(0.0025).grid.affine
+    assert affine is not None
+    assert affine.a == pytest.approx(0.0025, rel=1e-4)
+    assert affine.c == pytest.approx(170 - 0.00125, abs=2e-5)
+    with pytest.raises(InputError, match="not evenly spaced"):
+        scene(0.00002)  # about what a float32 tells apart there
