@@ -164,6 +164,15 @@ class Grid:
     rpcs: Mapping[str, str] | None = None
     planes: tuple[Plane, ...] = ()
 
+    def __post_init__(self) -> None:
+        affine = self.affine
+        if affine is not None and not (affine.determinant and math.isfinite(affine.determinant)):
+            raise InputError(
+                f"the affine {', '.join(f'{v:g}' for v in affine.to_gdal())} (as GDAL orders it)",
+                "one under which pixels have an area",
+                "correct the georeferencing, or remove it, for example with `gdal_edit.py -unsetgt`",
+            )
+
     def scaled(self, factor: int) -> Grid:
         """The grid ``factor`` times finer over the same ground."""
         rpcs = None

@@ -73,3 +73,11 @@ def test_a_box_needs_an_affine() -> None:
 def test_coarser_windows_cover() -> None:
     assert Window(5, 9, 6, 3).coarser(4) == Window(1, 2, 2, 1)
     assert Window(4, 8, 8, 4).coarser(4).scaled(4) == Window(4, 8, 8, 4)
+
+
+@pytest.mark.parametrize(
+    "affine", [Affine(0, 0, 5, 0, 0, 6), Affine(1, 2, 0, 2, 4, 0), Affine(float("nan"), 0, 0, 0, 1, 0)]
+)
+def test_pixels_without_an_area_are_refused(affine: Affine) -> None:
+    with pytest.raises(InputError, match=r"the affine .*expected one under which pixels have an area"):
+        Grid((3, 4), affine)
