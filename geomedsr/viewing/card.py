@@ -80,7 +80,7 @@ def _thumbnail(scene: Scene) -> str:
         return _words(f"cannot be read: {error.got}")
     told = [view.name] if len(view.bands) == 3 else []
     told += [f"slice {frame + 1}"] if scene.shape[0] > 1 else []
-    told += ["its middle"] if (small.window.height, small.window.width) != scene.shape[2:] else []
+    told += ["its middle"] if small.window.height < scene.shape[2] or small.window.width < scene.shape[3] else []
     style = f"width:{_SIDE}px;max-width:{_SIDE}px;margin:0;border-radius:3px;image-rendering:auto;display:block"
     caption = f'<div style="opacity:.65;text-align:center;font-size:11px">{html.escape(", ".join(told))}</div>'
     alt = html.escape(f"{scene.name}, {', '.join(told) or view.name}")

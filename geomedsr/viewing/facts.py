@@ -13,7 +13,6 @@ from geomedsr.grid import Grid, Plane
 from geomedsr.promises import provenance_of
 from geomedsr.ranges import physical_range
 from geomedsr.scene import Scene
-from geomedsr.sources import ArraySource
 
 #: Of latitude; of longitude at the equator.
 METRES_PER_DEGREE = 111_320.0
@@ -134,13 +133,16 @@ def memory(scene: Scene) -> str:
 
 def value_range(scene: Scene) -> str | None:
     """The range in which 98 % of the valid pixels lie, in physical units; None where that is not to be had."""
-    if isinstance(scene.source, ArraySource) and not isinstance(scene.source.values, np.ndarray) and not scene.scale:
-        return None
     from geomedsr.inference.upscale import upscaled
+    from geomedsr.viewing.reduced import unread
 
     inner = upscaled(scene.source)
+    seen = inner.scene if inner is not None else scene
+    known = seen.__dict__.get("values", seen.scale)  # the value scale, where it need not be read
+    if unread(seen.source) and (seen.rescale or known is None or known.origin != "percentiles"):
+        return None
     try:
-        low, high = physical_range(inner.scene if inner is not None else scene)
+        low, high = physical_range(seen)
     except GeomedsrError:
         return None
     of = " of its input" if inner is not None else ""

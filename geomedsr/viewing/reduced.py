@@ -51,7 +51,7 @@ def reduced(scene: Scene, bands: Sequence[int], frame: int, side: int, *, comput
     _, _, height, width = scene.shape
     factor = -(-max(height, width) // side)
     source, nearest = picked.source, [b.kind == "nearest" for b in picked.bands]
-    if not compute and isinstance(source, ArraySource) and not isinstance(source.values, np.ndarray):
+    if not compute and unread(source):
         return None
     source, scale = _input(source, factor, compute)
     values, valid, window = _read(source, frame, -(-max(source.shape[2:]) // side), nearest)

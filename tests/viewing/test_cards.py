@@ -12,6 +12,7 @@ import rasterio
 from PIL import Image
 
 import geomedsr
+from geomedsr.grid import Window
 from geomedsr.inference.upscale import UpscaledSource
 from geomedsr.metrics.evaluate import Evaluation, Score
 from geomedsr.scene import Band, Scene
@@ -106,6 +107,12 @@ def test_a_results_card_computes_nothing(sentinel: Scene, monkeypatch: pytest.Mo
     assert "384 × 288 pixels" in card
     assert "guess" in card
     assert picture_of(card).shape == (72, 96, 4)
+
+
+def test_a_card_of_a_part_of_a_result_says_what_it_shows(sentinel: Scene) -> None:
+    sr = geomedsr.upscale(sentinel, "satellite-x4")
+    assert "its middle" not in sr.crop(Window(3, 5, 10, 10))._repr_html_()  # seen through 4 × 4 pixels of its input
+    assert "its middle" in Scene.from_array(np.zeros((1, 1, 40_000_000), np.uint8))._repr_html_()
 
 
 def test_a_card_of_what_cannot_be_read_says_so(tmp_path: Path, sentinel: Scene) -> None:

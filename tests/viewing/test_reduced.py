@@ -127,3 +127,15 @@ def test_what_is_yet_to_be_computed_is_not_for_a_card() -> None:
     assert "yet to be computed" in scene._repr_html_()
     with pytest.raises(AssertionError, match="computed"):
         reduced(scene, [0], 0, 100)
+
+
+def test_nor_what_is_to_be_made_from_it() -> None:
+    def fail(block: Any) -> Any:
+        raise AssertionError("computed")
+
+    lazy = da.zeros((1, 64, 64), chunks=32, dtype=np.uint16).map_blocks(fail, dtype=np.uint16, meta=np.empty(0))
+    given = Scene.from_array(lazy).with_range(0, 1000)
+    for scene in (given, given.crop(Window(0, 0, 32, 32)), geomedsr.upscale(given, "satellite-x4")):
+        card = scene._repr_html_()
+        assert "yet to be computed" in card
+        assert "1–99 %" not in card
