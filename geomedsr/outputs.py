@@ -46,10 +46,14 @@ def page_target(path: str | os.PathLike[str], suffixes: Sequence[str], overwrite
     Raises:
         OutputError: another suffix, a directory, taken, or in no folder that can be written.
     """
-    target = Path(os.path.realpath(path))
+    try:
+        target = Path(os.path.realpath(path))
+        folder = target.is_dir()
+    except (OSError, ValueError) as error:  # a name that the system does not take
+        raise unwritable(os.fspath(path), reason(error)) from error
     if target.suffix.lower() not in suffixes:
         raise OutputError(f"the name {target.name}", f"one in {' or '.join(suffixes)}", "rename it")
-    if target.is_dir():
+    if folder:
         raise OutputError(f"the output {path}, a directory", "a file name", "add one to it")
     if target.exists() and not overwrite:
         raise exists(target)
@@ -68,10 +72,12 @@ def write_page(target: Path, content: bytes) -> None:
     try:
         partial.write_bytes(content)
         os.replace(partial, target)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):
             partial.unlink()
-        raise unwritable(target, error.strerror or str(error)) from error
+        if isinstance(error, OSError):
+            raise unwritable(target, error.strerror or str(error)) from error
+        raise
 
 
 def hold(folder: Path) -> int | None:

@@ -198,6 +198,11 @@ def moved(scene: Scene, by: float) -> Scene:
     return replace(scene, grid=replace(scene.grid, affine=scene.grid.affine @ Affine.translation(by, 0)))
 
 
+def in_zone(scene: Scene, zone: int, version: str = "WKT1_GDAL") -> Scene:
+    crs = CRS.from_epsg(32600 + zone).to_wkt(version=version)
+    return replace(scene, grid=replace(scene.grid, crs=crs))
+
+
 def test_only_the_same_ground_is_compared(sentinel: Scene, truth: Scene, ct: Scene) -> None:
     geomedsr.compare(moved(truth, 0.01), sentinel)
     with pytest.raises(InputError, match="which lie elsewhere"):
@@ -208,6 +213,11 @@ def test_only_the_same_ground_is_compared(sentinel: Scene, truth: Scene, ct: Sce
         geomedsr.compare(sentinel, truth.crop(Window(0, 0, 100, 100)))
     with pytest.raises(InputError, match="which lie elsewhere"):
         geomedsr.compare(ct, replace(ct, grid=ct.grid.cropped(Window(5, 0, 512, 512))))
+    with pytest.raises(InputError, match=r"input.tif in EPSG:32618 and reference.tif in EPSG:32619, expected one CRS"):
+        geomedsr.compare(sentinel, in_zone(truth, 19))
+    geomedsr.compare(in_zone(sentinel, 18, "WKT2_2019"), truth)  # the same, otherwise written
+    with pytest.raises(InputError, match=r"a str to compare, expected scenes: open it with geomedsr\.open"):
+        geomedsr.compare("input.tif", truth)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="1 scene to compare, expected two"):
         geomedsr.compare(sentinel)
     with pytest.raises(InputError, match="3 names for 2"):
@@ -243,11 +253,6 @@ def test_a_picture_where_scripts_do_not_run(sentinel: Scene, truth: Scene, tmp_p
 
 
 def test_the_page_needs_nothing_else(sentinel: Scene, truth: Scene, tmp_path: Path) -> None:
-def in_zone(scene: Scene, zone: int, version: str = "WKT1_GDAL") -> Scene:
-    crs = CRS.from_epsg(32600 + zone).to_wkt(version=version)
-    return replace(scene, grid=replace(scene.grid, crs=crs))
-
-
     path = tmp_path / "page.html"
     geomedsr.compare(sentinel, truth, names=["a</script><b>", "ü"]).save(path)
     text = path.read_text(encoding="utf-8")
@@ -258,11 +263,18 @@ def in_zone(scene: Scene, zone: int, version: str = "WKT1_GDAL") -> Scene:
         geomedsr.compare(sentinel, truth).save(tmp_path / "page.pdf")
     with pytest.raises(OutputError, match="exists and can be written"):
         geomedsr.compare(sentinel, truth).save(tmp_path / "no" / "page.html")
-    with pytest.raises(InputError, match=r"input.tif in EPSG:32618 and reference.tif in EPSG:32619, expected one CRS"):
-        geomedsr.compare(sentinel, in_zone(truth, 19))
-    geomedsr.compare(in_zone(sentinel, 18, "WKT2_2019"), truth)  # the same, otherwise written
-    with pytest.raises(InputError, match=r"a str to compare, expected scenes: open it with geomedsr\.open"):
-        geomedsr.compare("input.tif", truth)  # type: ignore[arg-type]
+
+
+def test_a_page_that_is_stopped_leaves_nothing(
+    sentinel: Scene, truth: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        geomedsr.compare(sentinel, truth).save(tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_results_made_jointly_are_compared_too(tmp_path: Path, sentinel: Scene) -> None:
