@@ -13,8 +13,8 @@ from geomedsr.grid import Window
 from geomedsr.metrics.evaluate import Evaluation, compare_with
 from geomedsr.outputs import page_target, write_page
 from geomedsr.promises import Check, provenance_of, taken, verify
+from geomedsr.ranges import physical_sample
 from geomedsr.scene import Scene
-from geomedsr.sources import sample
 from geomedsr.viewing.card import evaluation_table, scene_card
 from geomedsr.viewing.comparison import Comparison, compare
 from geomedsr.viewing.facts import unit
@@ -137,15 +137,12 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
 
 def _histograms(source: Scene, result: Scene, truth: Scene | None) -> str:
     named = {"source": source, "result": result} | ({} if truth is None else {"reference": truth})
-    samples = {name: sample(scene.source) for name, scene in named.items()}
+    samples = {name: physical_sample(scene) for name, scene in named.items()}
     plots = []
     for index, band in enumerate(source.bands[:_DRAWN]):
         if band.kind == "nearest":
             continue
-        values = {}
-        for name, scene in named.items():
-            slope, offset = (float(table[:, index].mean()) for table in scene.lines)
-            values[name] = samples[name][index].astype("f8") * slope + offset
+        values = {name: found[index] for name, found in samples.items()}
         title = band.name if len(source.bands) > 1 else "values"
         plots.append(histogram(values, title, band.units or unit(source)))
     left = len(source.bands) - _DRAWN

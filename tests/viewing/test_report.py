@@ -9,7 +9,7 @@ import rasterio
 import geomedsr
 from geomedsr.cli import main
 from geomedsr.scene import Scene
-from geomedsr.viewing.report import report
+from geomedsr.viewing.report import _histograms, report
 from viewing.browsing import drag_handle, opened, pixels, viewer
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -77,7 +77,8 @@ def test_bad_input(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
 
     assert "one in .html" in refused(SOURCE, result, "-o", tmp_path / "r.pdf")
     assert "expected the same size" in refused(SOURCE, result, "-o", page, "--reference", SOURCE)
-    assert "a CT window" in refused(SOURCE, result, "-o", page, "--level", "lung") or True
+    assert "the CT window 'lung'" in refused(SOURCE, result, "-o", page, "--level", "lung")
+    assert "File name too long" in refused(SOURCE, result, "-o", tmp_path / f"{'r' * 300}.html")
     assert "exists" in refused(SOURCE, result, "-o", tmp_path / "no" / "r.html")
     page.write_text("mine")
     assert main(["report", str(SOURCE), str(result), "-o", str(page)]) == 2
@@ -113,3 +114,10 @@ def test_the_reports_viewer_is_swiped(result: Path, tmp_path: Path) -> None:
         for _ in range(3):
             page.keyboard.press("Shift+ArrowRight")
         assert np.array_equal(pixels(stage)[60:-60, moved], before[60:-60, moved])
+
+
+def test_the_histogram_of_slices_each_on_a_scale_of_its_own() -> None:
+    stored = np.full((2, 1, 8, 8), 100, np.uint8)
+    scene = Scene.from_array(stored, rescale=((1.0, 0.0), (3.0, -50.0)), domain="MR")
+    drawn = _histograms(scene, scene, None)
+    assert re.findall(r'fill="#555"[^>]*>([^<]+)<', drawn) == ["100", "250"]  # not twice 175, of the mean slope
