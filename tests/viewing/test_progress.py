@@ -73,3 +73,8 @@ def test_no_module_makes_bars_of_its_own() -> None:
     package = Path(progress.__file__).parent
     users = [p for p in package.rglob("*.py") if "tqdm" in p.read_text(encoding="utf-8")]
     assert users == [Path(progress.__file__)]
+
+
+@pytest.mark.parametrize("word", ["0", "off", "No", "FALSE"])
+def test_the_environment_says_no_in_any_of_these_words(word: str) -> None:
+    assert on_a_terminal(GEOMEDSR_PROGRESS=word) == ""
