@@ -75,7 +75,7 @@ def _thumbnail(scene: Scene) -> str:
         if small is None:
             return _words("not read: its values are yet to be computed")
         ends = limits(scene)
-        image = shades(small.values, small.valid, [ends[b] for b in view.bands])
+        image = shades(small.values, small.valid, [ends[b] for b in view.bands])[facts.upright(scene.grid)]
     except GeomedsrError as error:
         return _words(f"cannot be read: {error.got}")
     told = [view.name] if len(view.bands) == 3 else []

@@ -223,7 +223,7 @@ class Comparison:
     @cached_property
     def _layers(self) -> list[_Layer]:
         return [
-            _Layer.of(scene, self.window.scaled(factor), self.bands, self.frames)
+            _Layer.of(scene, self.window.scaled(factor), self.bands, self.frames, facts.upright(self._coarsest.grid))
             for scene, factor in zip(self.scenes, self.factors, strict=True)
         ]
 
@@ -294,20 +294,29 @@ class Comparison:
         affine = grid.affine
         if affine is None:
             return [[w.col, w.row, w.width, 0, 0, w.height]] * len(self.frames)
-        (ox, oy), (xx, xy), (yx, yy) = (
-            affine @ (w.col + c, w.row + r) for c, r in ((0, 0), (w.width, 0), (0, w.height))
-        )
+        down, right = facts.upright(grid)
+        top, bottom = [0, w.height][down]
+        left, end = [0, w.width][right]
+        outer = ((left, top), (end, top), (left, bottom))
+        (ox, oy), (xx, xy), (yx, yy) = (affine @ (w.col + c, w.row + r) for c, r in outer)
         return [[ox, oy, xx - ox, xy - oy, yx - ox, yy - oy]] * len(self.frames)
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """Physical values and validity ``(band, y, x)`` of a region, slice by slice."""
+    """Physical values and validity ``(band, y, x)`` of a region, slice by slice, as they are drawn."""
 
     frames: tuple[tuple[Array, Array], ...]
 
     @classmethod
-    def of(cls, scene: Scene, window: Window, bands: Sequence[int], frames: Sequence[int]) -> _Layer:
+    def of(
+        cls,
+        scene: Scene,
+        window: Window,
+        bands: Sequence[int],
+        frames: Sequence[int],
+        way: tuple[slice, slice],
+    ) -> _Layer:
         seen, places = narrowed(scene, bands)
         slope, offset = seen.lines
         parts = []
@@ -317,7 +326,7 @@ class _Layer:
             stored = seen.source.read(one, window)[0].astype(np.float64)
             physical = stored * slope[line][:, None, None] + offset[line][:, None, None]
             valid = seen.source.valid(one, window)[0] & np.isfinite(physical)
-            parts.append((physical[places], valid[places]))
+            parts.append((physical[places][:, *way], valid[places][:, *way]))
         return cls(tuple(parts))
 
 

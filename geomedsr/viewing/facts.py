@@ -58,6 +58,14 @@ def pixel_size(grid: Grid) -> tuple[float, float]:
     return (1.0, 1.0) if a is None else (math.hypot(a.a, a.d), math.hypot(a.b, a.e))
 
 
+def upright(grid: Grid) -> tuple[slice, slice]:
+    """How to take rows and columns so that north is up and east to the right, where they lie along those."""
+    affine = grid.affine
+    if affine is None or affine.b != 0 or affine.d != 0:
+        return slice(None), slice(None)
+    return slice(None, None, -1 if affine.e > 0 else 1), slice(None, None, -1 if affine.a < 0 else 1)
+
+
 def slice_step(planes: Sequence[Plane]) -> float:
     """The median distance of neighbouring slices in mm; 0 for one."""
     if len(planes) < 2:

@@ -73,6 +73,8 @@ def plot(
     low, high = shown[0]
     palette = None if len(view.bands) == 3 else {"cmap": "gray", "vmin": low, "vmax": high}
     drawn = axis.imshow(image, extent=extent, interpolation="nearest", aspect="auto", **(palette or {}))
+    if _along_axes(scene) is not None:  # north up, whichever row comes first
+        axis.set(xlim=sorted(extent[:2]), ylim=sorted(extent[2:]))
     axis.set_aspect(_aspect(scene, extent))
     axis.set_xlabel(units[0], parse_math=False)
     axis.set_ylabel(units[1], parse_math=False)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from PIL import Image
 
 import geomedsr
-from geomedsr.grid import Window
+from geomedsr.grid import Grid, Window
 from geomedsr.inference.upscale import UpscaledSource
 from geomedsr.metrics.evaluate import Evaluation, Score
 from geomedsr.scene import Band, Scene
@@ -107,6 +108,12 @@ def test_a_results_card_computes_nothing(sentinel: Scene, monkeypatch: pytest.Mo
     assert "384 × 288 pixels" in card
     assert "guess" in card
     assert picture_of(card).shape == (72, 96, 4)
+
+
+def test_in_a_card_the_north_is_up() -> None:
+    values = np.arange(12, dtype=np.uint8).reshape(1, 3, 4)
+    placed = Scene.from_array(values, grid=Grid((3, 4), Affine(-10, 0, 500, 0, 10, 1000)))
+    assert (picture_of(placed._repr_html_()) == picture_of(Scene.from_array(values)._repr_html_())[::-1, ::-1]).all()
 
 
 def test_a_card_of_a_part_of_a_result_says_what_it_shows(sentinel: Scene) -> None:

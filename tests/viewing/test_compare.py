@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 
 import geomedsr
 from geomedsr.errors import InputError, OutputError
-from geomedsr.grid import Window
+from geomedsr.grid import Grid, Window
 from geomedsr.scene import Band, Scene
 from geomedsr.viewing.packing import Codes, pack
 
@@ -116,6 +116,15 @@ def test_the_values_of_both_travel_exactly(sentinel: Scene, truth: Scene) -> Non
     assert data["place"] == [[west + 8 * 40, north - 4 * 40, 32 * 40, 0, 0, -24 * 40]]
 
 
+def test_the_north_is_up_whichever_row_comes_first() -> None:
+    values = np.arange(12, dtype=np.uint8).reshape(1, 3, 4)
+    grid = Grid((3, 4), Affine(-10, 0, 500, 0, 10, 1000))  # the first pixel in the south-east
+    scene = Scene.from_array(values, grid=grid)
+    data = data_of(geomedsr.compare(scene, scene, window=Window(1, 0, 2, 2)))
+    assert values_of(data, 0, 0).tolist() == [[6, 5], [2, 1]]
+    assert data["place"] == [[470, 1020, 20, 0, 0, -20]]
+
+
 def test_black_and_white_are_the_first_scenes(sentinel: Scene, truth: Scene) -> None:
     red = sentinel.physical().values[0, 2]
     assert data_of(geomedsr.compare(sentinel, truth))["limits"][2] == pytest.approx(np.percentile(red, (1, 99)))
@@ -163,8 +172,6 @@ def test_a_series_has_slices_windows_and_millimetres(ct: Scene) -> None:
 
 
 def test_degrees_become_metres_for_the_eye() -> None:
-    from geomedsr.grid import Grid
-
     grid = Grid((10, 20), Affine(0.001, 0, 10, 0, -0.001, 60.005), CRS.from_epsg(4326).to_wkt())
     scene = Scene.from_array(np.zeros((1, 10, 20), np.uint8), grid=grid)
     data = data_of(geomedsr.compare(scene, scene))

@@ -122,6 +122,18 @@ def test_a_rotated_scene_is_shown_by_its_pixels() -> None:
     assert figure.axes[0].get_aspect() == pytest.approx(1 / np.cos(np.radians(latitude)), rel=1e-3)
 
 
+def test_the_north_is_up_whichever_row_comes_first() -> None:
+    grid = Grid((3, 4), Affine(-10, 0, 500, 0, 10, 1000), CRS.from_epsg(32618).to_wkt())
+    figure = Scene.from_array(np.arange(12, dtype=np.uint8).reshape(1, 3, 4), grid=grid).plot()
+    assert figure.axes[0].get_xlim() == (460, 500)
+    assert figure.axes[0].get_ylim() == (1000, 1030)
+    assert shown(figure).get_extent() == [500, 460, 1030, 1000]
+    assert bar_of(figure) == (5, "5 m")
+    figure.draw_without_rendering()
+    bar = figure.axes[0].artists[0].size_bar.get_children()[0].get_window_extent()
+    assert bar.width / figure.axes[0].get_window_extent().width == pytest.approx(5 / 40, rel=0.2)
+
+
 def test_a_dollar_in_a_name_is_no_mathematics() -> None:
     scene = Scene.from_array(np.eye(4)[None], bands=[Band("$a_{$", units="$/m_{$")], name="a")
     figure = scene.plot()
