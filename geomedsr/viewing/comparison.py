@@ -88,6 +88,8 @@ def compare(
     other = next((s for s in scenes if not isinstance(s, Scene)), None)
     if other is not None:
         raise InputError(f"a {type(other).__name__} to compare", "scenes", "open it with geomedsr.open")
+    if height < 1:
+        raise InputError(f"a height of {height} pixels", "1 or more", "leave it out, or give about 480")
     if names is not None and len(names) != len(scenes):
         raise InputError(f"{len(names)} names for {len(scenes)} scenes", "one for each", "name all or none")
     coarsest = min(scenes, key=lambda s: s.shape[2] * s.shape[3])

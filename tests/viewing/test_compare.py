@@ -229,6 +229,8 @@ def test_only_the_same_ground_is_compared(sentinel: Scene, truth: Scene, ct: Sce
         geomedsr.compare(sentinel)
     with pytest.raises(InputError, match="3 names for 2"):
         geomedsr.compare(sentinel, truth, names=["a", "b", "c"])
+    with pytest.raises(InputError, match="a height of -5 pixels"):
+        geomedsr.compare(sentinel, truth, height=-5)
     with pytest.raises(InputError, match="the window 90,0,10,10"):
         geomedsr.compare(sentinel, truth, window=Window(90, 0, 10, 10))
 
