@@ -1,7 +1,7 @@
 """``compare``: a before/after viewer as one piece of HTML that needs nothing else; a picture where scripts do not run.
 
-The values themselves travel in it, losslessly, so that bands, windows and levels are chosen in the page. Only the
-region that is shown is read, or computed.
+The values themselves travel in it, as :mod:`geomedsr.viewing.packing` writes them, so that bands, windows and levels
+are chosen in the page. Only the region that is shown is read, or computed.
 """
 
 from __future__ import annotations

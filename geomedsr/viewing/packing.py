@@ -1,7 +1,8 @@
 """Values as whole numbers of 16 bits, compressed for a page's script to unpack.
 
 A code is ``1 + (value − low) / step``, 0 where there is no data. Integers keep their exact values, as far as 65 535 of
-them go. Each plane is written as differences along its rows, low bytes before high ones, in a zlib stream (RFC 1950),
+them go; else values are rounded to steps, and what lies very far outside the range that is shown has the first or the
+last code. Each plane is written as differences along its rows, low bytes before high ones, in a zlib stream (RFC 1950),
 in base 64: browsers have both built in.
 """
 
