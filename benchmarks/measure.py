@@ -115,15 +115,18 @@ def watched(words: Sequence[str], out: Path, **environment: str) -> Figures:
 
 
 def _bytes(folder: Path) -> int:
-    """What a folder holds on disk: of sparse files what they take, of files that grow not what is kept for them."""
-    total = 0
+    """What a folder holds on disk: of sparse files what they take, of files that grow not what is kept for them.
+
+    A file that is renamed meanwhile is met twice, and counted once.
+    """
+    sizes = {}
     for path in folder.rglob("*"):
         try:
             stat = path.stat()
-            total += min(stat.st_size, stat.st_blocks * 512)
+            sizes[stat.st_ino] = min(stat.st_size, stat.st_blocks * 512)
         except OSError:  # it is gone by now
             continue
-    return total
+    return sum(sizes.values())
 
 
 def resident(pid: int) -> int:
