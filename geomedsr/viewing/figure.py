@@ -38,7 +38,7 @@ def figure_class() -> type[Figure]:
     except ImportError as error:
         raise GeomedsrError("no matplotlib", "it for figures", "pip install 'geomedsr[notebook]'") from error
 
-    class SceneFigure(Figure):
+    class SceneFigure(Figure):  # type: ignore[misc, unused-ignore]  # where matplotlib is missing
         def _repr_png_(self) -> bytes:
             file = io.BytesIO()
             self.savefig(file, format="png", dpi=_DPI, bbox_inches="tight")
