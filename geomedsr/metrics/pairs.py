@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from geomedsr.crs import same_crs
 from geomedsr.errors import InputError
 from geomedsr.grid import Window
 from geomedsr.metrics.regions import continuous
@@ -17,7 +18,7 @@ _APART = 0.02
 def paired(reference: Scene, source: Scene, scale: int) -> tuple[Scene, Scene]:
     """Reference and input, continuous bands, both cropped to the ground they share; whole pixels of the input.
 
-    Where both have an affine it places them; else sizes must tell.
+    Where both have an affine it places them; else sizes must tell. The reference then has the input's grid, made finer.
 
     Raises:
         InputError: other bands or frames, another coordinate system, pixels of another size or between each other, no
@@ -44,7 +45,8 @@ def paired(reference: Scene, source: Scene, scale: int) -> tuple[Scene, Scene]:
             "at least 16 a side",
             "take another pair",
         )
-    return replace(fine.crop(cut), scale=None), replace(coarse.crop(given), scale=None)
+    coarse = replace(coarse.crop(given), scale=None)
+    return replace(fine.crop(cut), scale=None, grid=coarse.grid.scaled(scale)), coarse
 
 
 def _common(fine: Scene, coarse: Scene, scale: int) -> tuple[Window, Window]:
@@ -52,7 +54,7 @@ def _common(fine: Scene, coarse: Scene, scale: int) -> tuple[Window, Window]:
     one, other = fine.grid, coarse.grid
     assert one.affine is not None
     assert other.affine is not None
-    if _crs(one.crs) != _crs(other.crs):
+    if not same_crs(one.crs, other.crs):
         raise InputError(
             f"{fine.name} and {coarse.name} in different coordinate systems", "one for both", "warp one with gdalwarp"
         )
@@ -81,10 +83,6 @@ def _common(fine: Scene, coarse: Scene, scale: int) -> tuple[Window, Window]:
             "resample the reference with gdalwarp -tap or -te",
         )
     return Window(round(offsets[0]), round(offsets[1]), given.width * scale, given.height * scale), given
-
-
-def _crs(wkt: str | None) -> str:
-    return "".join((wkt or "").split())
 
 
 def _check_sizes(fine: Scene, coarse: Scene, scale: int) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from affine import Affine
 
+from geomedsr.crs import crs_code, same_crs
 from geomedsr.errors import RecipeError
 from geomedsr.grid import Grid, Window
 from geomedsr.scene import Scene
@@ -98,7 +99,7 @@ def placement(fine: Scene, coarse: Scene, scale: int) -> Placement:
 
 def _relation(fine: Grid, coarse: Grid, scale: int, names: str) -> Affine:
     if fine.affine is not None and coarse.affine is not None:
-        if not _same_crs(fine.crs, coarse.crs):
+        if not same_crs(fine.crs, coarse.crs):
             raise RecipeError(
                 f"{names} of the CRSs {_short(fine.crs)} and {_short(coarse.crs)}",
                 "one CRS",
@@ -117,22 +118,11 @@ def _relation(fine: Grid, coarse: Grid, scale: int, names: str) -> Affine:
     return Affine.scale(scale)
 
 
-def _same_crs(one: str | None, other: str | None) -> bool:
-    """Whether two CRSs are one: the same text, or the same code at the end of it."""
-    return one == other or (_code(one) is not None and _code(one) == _code(other))
-
-
-def _code(crs: str | None) -> str | None:
-    """``EPSG:32618`` of WKT that ends with ``AUTHORITY["EPSG","32618"]]`` or ``ID["EPSG",32618]]``."""
-    found = re.search(r'(?:AUTHORITY|ID)\["(\w+)","?(\w+)"?\]\]\s*$', crs or "")
-    return f"{found[1]}:{found[2]}" if found else None
-
-
 def _short(crs: str | None) -> str:
     if crs is None:
         return "none"
-    name = re.search(r'"([^"]*)"', crs)
-    return _code(crs) or (name[1] if name else crs[:40])
+    code, name = crs_code(crs), re.search(r'"([^"]*)"', crs)
+    return ":".join(code) if code else name[1] if name else crs[:40]
 
 
 def _nearest(position: float, most: int) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from geomedsr.crs import crs_code
 from geomedsr.errors import InputError
 from geomedsr.grid import Grid, Window
 from geomedsr.outputs import page_target, write_page
@@ -347,7 +348,7 @@ def _factor(coarse: Scene, fine: Scene) -> int:
             "the same bands and frames in all",
             "select the bands first",
         )
-    codes = facts.crs_code(coarse.grid.crs), facts.crs_code(fine.grid.crs)
+    codes = crs_code(coarse.grid.crs), crs_code(fine.grid.crs)
     if codes[0] and codes[1] and codes[0][0] == codes[1][0] and codes[0] != codes[1]:
         one, other = (":".join(code) for code in codes if code)
         raise InputError(f"{coarse.name} in {one} and {fine.name} in {other}", "one CRS", "reproject one of them")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from geomedsr.crs import crs_code
 from geomedsr.errors import GeomedsrError
 from geomedsr.grid import Grid, Plane
 from geomedsr.promises import provenance_of
@@ -98,12 +99,6 @@ def crs_name(wkt: str | None) -> str | None:
         return None
     name, code = wkt.split('"')[1] if '"' in wkt else wkt, crs_code(wkt)
     return f"{code[0]}:{code[1]} ({name})" if code else name
-
-
-def crs_code(wkt: str | None) -> tuple[str, str] | None:
-    """Who keeps the list that a CRS is in, and its code there; None where WKT does not tell."""
-    found = re.search(r'(?:AUTHORITY|ID)\["(\w+)",\s*"?(\w+)"?\]\s*\]$', (wkt or "").strip())
-    return (found[1], found[2]) if found else None
 
 
 def unit_of(wkt: str | None) -> str:

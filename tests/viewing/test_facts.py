@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from rasterio.crs import CRS
 
+from geomedsr.crs import crs_code, same_crs
 from geomedsr.grid import Grid
 from geomedsr.scene import Scene
-from geomedsr.viewing.facts import crs_code, spacing, unit_of
+from geomedsr.viewing.facts import spacing, unit_of
 
 
 @pytest.mark.parametrize("version", ["WKT1_GDAL", "WKT2_2019"])
@@ -23,11 +24,17 @@ def test_the_unit_of_a_crs_is_that_of_its_plane(code: int, unit: str, version: s
     wkt = CRS.from_epsg(code).to_wkt(version=version)
     assert unit_of(wkt) == unit
     assert crs_code(wkt) == ("EPSG", str(code))
+    other = CRS.from_epsg(code).to_wkt(version="WKT2_2015")
+    assert same_crs(wkt, other)
+    assert not same_crs(wkt, CRS.from_epsg(3857).to_wkt(version=version))
 
 
 def test_a_crs_without_a_plane_or_a_name() -> None:
     assert unit_of('LOCAL_CS["England",UNIT["metre",1]]') == "m"
     assert (unit_of(None), unit_of(""), crs_code(None)) == ("", "", None)
+    assert same_crs(None, None)
+    assert same_crs('LOCAL_CS["England", UNIT["metre",1]]', 'LOCAL_CS["England",UNIT["metre",1]]')
+    assert not same_crs('LOCAL_CS["England",UNIT["metre",1]]', None)
 
 
 def test_xarrays_degrees_are_degrees() -> None:
