@@ -135,12 +135,19 @@ def open_volume(path: str) -> Scene:
 def stated(metadata: Mapping[str, str]) -> dict[str, str]:
     """The provenance that geomedsr wrote: in fields of its own, or in NIfTI's 80 characters."""
     own = {key: text for key, text in metadata.items() if key.startswith("GEOMEDSR_")}
-    found = re.match(r"geomedsr (\S+) (\S+) (\S+) x(\d+) (\S+) (kept|free) ([0-9a-f]{8,})", metadata.get("descrip", ""))
+    found = re.match(
+        r"geomedsr (?P<VERSION>\S+) (?P<MODEL>\S+) (?P<MODEL_VERSION>\S+) x(?P<FACTOR>\d+) (?P<OPERATOR>\S+) "
+        r"(?P<AGREED>kept|free)(,r(?P<REALISM>[\d.e-]+))?(,n(?P<NEIGHBOURS>\d+))?(,h(?P<HALO>\d+))? "
+        r"(?P<MODEL_SHA256>[0-9a-f]{8,})",
+        metadata.get("descrip", ""),
+    )
     if own or not found:
         return own
-    names = ("VERSION", "MODEL", "MODEL_VERSION", "FACTOR", "OPERATOR", "CONSERVED", "MODEL_SHA256")
-    facts = dict(zip((f"GEOMEDSR_{n}" for n in names), found.groups(), strict=True))
-    return {**facts, "GEOMEDSR_CONSERVED": "yes" if found[6] == "kept" else "no"}
+    facts = found.groupdict()
+    agreed, halo = facts.pop("AGREED"), facts.pop("HALO")
+    facts["CONSERVED"] = "yes" if agreed == "kept" else "no"
+    facts["TILING"] = f"approximate tiling, halo {halo}" if halo else None
+    return {f"GEOMEDSR_{name}": text for name, text in facts.items() if text is not None}
 
 
 @lru_cache(maxsize=1)

@@ -219,9 +219,9 @@ def _metadata(scene: Scene, suffix: str) -> dict[str, str]:
     if suffix in (".nii", ".nii.gz"):
         kept = {key: text for key, text in before.items() if key in _NIFTI_KEPT}
         if "MODEL" in p:
-            agreed = "kept" if p["CONSERVED"] == "yes" else "free"
             start = (
-                f"geomedsr {p['VERSION']} {p['MODEL']} {p['MODEL_VERSION']} x{p['FACTOR']} {p['OPERATOR']} {agreed} "
+                f"geomedsr {p['VERSION']} {p['MODEL']} {p['MODEL_VERSION']} x{p['FACTOR']} {p['OPERATOR']} "
+                f"{_agreement(p)} "
             )
             kept["descrip"] = kept["ITK_FileNotes"] = (start + p["MODEL_SHA256"])[:79]
         return kept
@@ -229,3 +229,15 @@ def _metadata(scene: Scene, suffix: str) -> dict[str, str]:
         key: text for key, text in before.items() if not key.startswith(("ITK_", "NRRD_", "qform", "sform", "dim["))
     }
     return {**kept, **scene.provenance}
+
+
+def _agreement(p: Mapping[str, str]) -> str:
+    """Whether the result agrees with its source; and realism, neighbours and the halo of approximate tiling, if any."""
+    words = ["kept" if p["CONSERVED"] == "yes" else "free"]
+    if p.get("REALISM", "0") != "0":
+        words.append(f"r{p['REALISM']}")
+    if "NEIGHBOURS" in p:
+        words.append(f"n{p['NEIGHBOURS']}")
+    if p.get("TILING", "exact") != "exact":
+        words.append(f"h{p['TILING'].rpartition(' ')[2]}")
+    return ",".join(words)

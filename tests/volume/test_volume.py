@@ -1,6 +1,7 @@
 """NIfTI, NRRD and MetaImage: values, world positions, metadata; and what DICOM series become in them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -84,6 +85,18 @@ def test_nibabel_finds_the_same_places(volume: Callable[..., Path], tmp_path: Pa
     assert after.get_data_dtype() == before.get_data_dtype()
     text = bytes(after.header["descrip"]).decode()
     assert text.startswith(f"geomedsr {geomedsr.__version__} tiny-ct 0.0.1 x2 block-mean kept {model.sha256[:8]}")
+
+
+def test_nifti_tells_realism_neighbours_and_tiling(volume: Callable[..., Path], tmp_path: Path, model: Model) -> None:
+    sr = geomedsr.upscale(geomedsr.open(volume()), model)
+    more = {"GEOMEDSR_REALISM": "0.25", "GEOMEDSR_NEIGHBOURS": "1", "GEOMEDSR_TILING": "approximate tiling, halo 32"}
+    for facts in (more, {}, {"GEOMEDSR_NEIGHBOURS": "2"}):
+        out = tmp_path / "out.nii.gz"
+        geomedsr.write(replace(sr, provenance={**sr.provenance, **facts}), out, overwrite=True)
+        told = geomedsr.open(out, force=True).provenance
+        assert {key: told[key] for key in more if key in told} == facts
+        assert (told["GEOMEDSR_MODEL"], told["GEOMEDSR_CONSERVED"]) == ("tiny-ct", "yes")
+        assert model.sha256.startswith(told["GEOMEDSR_MODEL_SHA256"])
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32", "float64"])
