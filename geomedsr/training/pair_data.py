@@ -101,15 +101,15 @@ def _by_stem(folder: str) -> dict[str, str]:
 
 def _pairs(recipe: Recipe, entries: Sequence[Found]) -> list[ScenePair]:
     """Opened, cut to what they share, small ones read into memory, and matched."""
-    pairs, left = [], HELD
+    pairs, left, part = [], HELD, recipe.generator
     for entry, paths in entries:
         fine, coarse = (
-            continuous(open_scene(path) if bands is None else open_scene(path).select(bands), 1, recipe.generator.bands)
+            continuous(open_scene(path) if bands is None else open_scene(path).select(bands), part.channels, part.bands)
             for path, bands in zip(paths, (entry.fine_bands, entry.coarse_bands), strict=True)
         )
         if entry.window is not None:
             coarse.check(Window(*entry.window))
-        place = placement(fine, coarse, recipe.generator.scale)
+        place = placement(fine, coarse, part.scale)
         area = place.overlap if entry.window is None else place.overlap.common(Window(*entry.window))
         if min(area.width, area.height) < 1:
             raise RecipeError(
@@ -125,5 +125,5 @@ def _pairs(recipe: Recipe, entries: Sequence[Found]) -> list[ScenePair]:
         left -= size_in_bytes(fine) + size_in_bytes(coarse)
         if left >= 0:
             fine, coarse = in_memory(fine), in_memory(coarse)
-        pairs.append(paired(fine, coarse, recipe.generator.scale))
+        pairs.append(paired(fine, coarse, part.scale))
     return pairs

@@ -214,14 +214,14 @@ def continuous(scene: Scene, channels: int, bands: Sequence[str] = ()) -> Scene:
             return select_joint(scene, bands, "generator.bands")
         except InputError as error:
             told = ", ".join(f"{band}={i}" for i, band in enumerate(bands, 1))
-            remedy = f"say which is which in the scene's entry, as in bands: [{told}]"
+            remedy = f"say which is which in its entry (pairs: fine_bands and coarse_bands), as in bands: [{told}]"
             raise RecipeError(error.got, error.expected, remedy) from error
     picks = [i for i, band in enumerate(scene.bands, 1) if band.kind == "continuous"]
     if not picks or (channels > 1 and len(picks) != channels):
         raise RecipeError(
             f"{scene.name} of {len(picks)} band{'s' * (len(picks) != 1)} (classes and flags not counted)",
             f"{channels} in every scene" if channels > 1 else "at least one",
-            "name them with `bands`, leave the scene out, or set generator.channels to 1 (band by band)",
+            "name them with `bands` (pairs: `fine_bands`, `coarse_bands`), leave it out, or set channels to 1",
         )
     return scene if len(picks) == len(scene.bands) else scene.select(picks)
 

@@ -117,7 +117,7 @@ def recipe_card(recipe: Recipe) -> str:
         ("for", f"{recipe.domain}, ×{g.scale}"),
         ("generator", f"{g.architecture} {_options(g.options)}".strip()),
         ("operator", recipe.operator),
-        ("low resolution", " → ".join(step.kind for step in recipe.chain)),
+        ("low resolution", "real pairs" if recipe.data.pairs else " → ".join(step.kind for step in recipe.chain)),
     ]
     for name, stage in recipe.stages:
         losses = ", ".join(f"{loss.weight:g} {loss.kind}" for loss in stage.losses)

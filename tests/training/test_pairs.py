@@ -348,3 +348,15 @@ def test_validation_on_pairs_is_the_psnr_of_their_windows(tmp_path: Path) -> Non
     nothing = ScenePair(empty, coarse, pair.placement, pair.lines)
     with pytest.raises(RecipeError, match="no window of 192 pixels"):
         Validation(recipe, [], torch.device("cpu"), [nothing])
+
+
+def test_pairs_have_the_bands_that_the_network_sees(raster: Write, tmp_path: Path) -> None:
+    fine = texture(2, 80, 80)
+    entry = write(raster, fine, means(fine, 2).astype("float32"))
+    upper, lower = {**entry, "window": [0, 0, 40, 20]}, {**entry, "window": [0, 20, 40, 20]}
+    alone = {**lower, "fine_bands": [1], "coarse_bands": [1]}
+    generator = {"scale": 2, "channels": 2, "options": {"width": 8, "blocks": 1}}
+    recipe = recipe_of(tmp_path, upper, data={"validation_pairs": [alone]}, generator=generator)
+    assert training_pairs(recipe)[0].fine.shape == (1, 2, 40, 80)
+    with pytest.raises(RecipeError, match=r"fine\.tif of 1 band .*, expected 2 in every scene.*`fine_bands`"):
+        validation_pairs(recipe)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from conftest import recipe_file
 from PIL import Image
 
 import geomedsr
@@ -159,6 +160,13 @@ def test_a_recipes_card() -> None:
     for part in ("satellite-x4", "block-mean", "content", "adversarial", "relativistic", "discriminator"):
         assert part in text
     assert len(repr(recipe).splitlines()) == 1
+
+
+def test_the_card_of_a_recipe_of_real_pairs_says_so(tmp_path: Path) -> None:
+    pairs = [{"fine": "a", "coarse": "b", "attribution": ""}]
+    text = text_of(load_recipe(recipe_file(tmp_path, data={"pairs": pairs}))._repr_html_())
+    assert "real pairs" in text
+    assert "block-mean" not in text  # nothing is made coarse
 
 
 def test_an_evaluations_card_marks_the_best() -> None:
