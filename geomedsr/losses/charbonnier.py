@@ -13,7 +13,7 @@ from geomedsr.losses.loss import Loss, Sample
 class Charbonnier(Loss):
     """``mean √((SR − HR)² + ε²)``: content; like L1 far from 0, like MSE within ε (normalised values) of it.
 
-    Charbonnier et al. 1994, doi:10.1109/ICIP.1994.413553; LapSRN, arXiv:1704.03915, section 3.3, with ε = 0.001.
+    Charbonnier et al. 1994, doi:10.1109/ICIP.1994.413553; LapSRN, arXiv:1704.03915, with ε = 0.001.
     """
 
     kind: Literal["charbonnier"] = "charbonnier"

@@ -14,7 +14,7 @@ from geomedsr.models.vgg19 import LAYERS, as_rgb, load_vgg19
 class Perceptual(Loss):
     """``Σ weight(layer) · mean (φ(SR) − φ(HR))²`` over VGG-19's feature maps φ (SRGAN, arXiv:1609.04802, eq. 5).
 
-    ``activated``: after the ReLU, as SRGAN has it; before it, as ESRGAN does (arXiv:1809.00219, section 3.2), by
+    ``activated``: after the ReLU, as SRGAN has it; before it, as ESRGAN does (arXiv:1809.00219, section 3.3), by
     default. ``relative`` divides each layer's term by the variance of φ(HR), so that layers count alike and weights do
     not depend on how the network was scaled. ``file``: a torchvision state dict instead of the extra ``vgg``. How bands
     become RGB: :func:`geomedsr.models.vgg19.as_rgb`.
