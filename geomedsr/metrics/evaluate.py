@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from geomedsr.metrics.consistency import drift
 from geomedsr.metrics.methods import USUAL, Method, check_peers, peers, results
 from geomedsr.metrics.pairs import paired
 from geomedsr.metrics.protocol import Protocol
-from geomedsr.metrics.reduced import reduced, stored
-from geomedsr.metrics.regions import Region, continuous, count_regions, divisible, physical, regions
+from geomedsr.metrics.reduced import reduced
+from geomedsr.metrics.regions import Region, continuous, count_regions, divisible, regions
 from geomedsr.metrics.spectrum import mean_ratio
 from geomedsr.metrics.table import Evaluation, Score
 from geomedsr.metrics.tally import Tally
@@ -25,6 +26,8 @@ from geomedsr.scene import Scene
 from geomedsr.sources import Array
 
 __all__ = ["Evaluation", "Protocol", "Score", "compare_with", "evaluate"]
+
+_Named = TypeVar("_Named", Scene, Method)
 
 #: Slices with less foreground than that are left out.
 _LEAST = 0.02
@@ -92,8 +95,8 @@ def evaluate(
         protocol = Protocol.of(fine, value_range, above)
         if reference is None:
             coarse = reduced(fine, card.scale, down_by)
-        methods = peers(against, coarse, card.scale) + results(models, coarse)
-        case = Case(scene.name, fine, coarse, card.scale, tuple(methods), ())
+        methods = tuple(_named_apart(peers(against, coarse, card.scale) + results(models, coarse)))
+        case = Case(scene.name, fine, coarse, card.scale, methods, ())
         found.append(_compared(case, protocol, down_by, vgg_file, f"{scene.name}: {how}; {protocol.words}"))
     return _joined(found)
 
@@ -119,9 +122,10 @@ def compare_with(
         )
     fine, coarse = continuous(reference), continuous(source)
     protocol = Protocol.of(fine, None, None)
-    made = {name: continuous(scene) for name, scene in results.items()}
-    methods = peers(USUAL, coarse, scale) + [Method(n, s.source.read, scene=s) for n, s in made.items()]
-    case = Case(fine.name, fine, coarse, scale, tuple(methods), ())
+    ours = {name: continuous(scene) for name, scene in results.items()}
+    made = [Method(name, scene.source.read, scene, scene=scene) for name, scene in ours.items()]
+    methods = tuple(_named_apart(peers(USUAL, coarse, scale) + made))
+    case = Case(fine.name, fine, coarse, scale, methods, ())
     return _compared(case, protocol, "block-mean", vgg_file, f"Compared with {reference.name}; {protocol.words}")
 
 
@@ -137,11 +141,11 @@ def _compared(case: Case, protocol: Protocol, operator: str, vgg_file: str | Non
     }
     for region in regions(fine, case.coarse, scale, operator):
         seen = region.data if protocol.above is None else region.data & (region.truth > protocol.above)
-        if seen[(..., *region.inner)].mean() < (_LEAST if fine.shape[0] > 1 else 1e-9):
+        if seen[:, list(common)][(..., *region.inner)].mean() < (_LEAST if fine.shape[0] > 1 else 1e-9):
             continue
         base = None
         for method in case.methods:
-            guess = _guess(fine, method, region)
+            guess = _guess(method, region)
             away = _drift(guess, region, scale, operator)
             guess = protocol.clip(guess)
             base = guess if base is None else base  # bicubic comes first
@@ -154,20 +158,14 @@ def _compared(case: Case, protocol: Protocol, operator: str, vgg_file: str | Non
     return Evaluation(scores, (f"{words}{notes}.",), (replace(case, places=tuple(first.hardest(_PLACES))),))
 
 
-def _guess(fine: Scene, method: Method, region: Region) -> Array:
+def _guess(method: Method, region: Region) -> Array:
     """A method's result over a region and its surroundings, as it would be stored, physical, ``(1, band, y, x)``.
 
-    Bands that the method does not make, and what is no data, are the reference's, so that nothing there is measured.
+    Bands that the method does not make, and what is not known, are the reference's, so that nothing there is measured.
     """
-    values = method.read(region.frames, region.around)
-    if method.bands is None:
-        made = physical(fine, region.frames, stored(values, fine.dtype, fine.bands))
-        return np.where(region.data, made, region.truth)
-    picks = list(method.bands)
-    some = fine.select([b + 1 for b in picks])
     made = region.truth.copy()
-    made[:, picks] = physical(some, region.frames, stored(values, fine.dtype, some.bands))
-    return np.where(region.data, made, region.truth)
+    made[:, slice(None) if method.bands is None else list(method.bands)] = method.physical(region.frames, region.around)
+    return np.where(region.known, made, region.truth)
 
 
 def _drift(guess: Array, region: Region, scale: int, operator: str) -> Array:
@@ -182,7 +180,7 @@ def _drift(guess: Array, region: Region, scale: int, operator: str) -> Array:
 def _score(case: Case, method: Method, tally: Tally, base: Tally, served: Sequence[int]) -> Score:
     told, by_band = tally.figures(served, base)
     names = [band.name for band in case.fine.bands]
-    units = {band.units for band in case.fine.bands}
+    units = {band.units for band in case.coarse.bands}  # drift is from the input
     return Score(
         case.name,
         method.name,
@@ -208,9 +206,9 @@ def _seen(scene: Scene, card: Descriptor) -> Scene:
     return select_joint(scene, card.bands, f"the model {card.name}") if card.bands else scene
 
 
-def _named_apart(scenes: Sequence[Scene]) -> Iterator[Scene]:
-    """The scenes, a number added to names that recur."""
+def _named_apart(named: Sequence[_Named]) -> Iterator[_Named]:
+    """Scenes or methods, a number added to names that recur."""
     taken: dict[str, int] = {}
-    for scene in scenes:
-        taken[scene.name] = taken.get(scene.name, 0) + 1
-        yield scene if taken[scene.name] == 1 else replace(scene, name=f"{scene.name} ({taken[scene.name]})")
+    for one in named:
+        taken[one.name] = taken.get(one.name, 0) + 1
+        yield one if taken[one.name] == 1 else replace(one, name=f"{one.name} ({taken[one.name]})")

@@ -13,6 +13,8 @@ from geomedsr.grid import Window
 from geomedsr.inference.upscale import upscale
 from geomedsr.metrics.interpolation import REACH, bicubic, lanczos
 from geomedsr.metrics.peers.realesrgan import RealESRGAN
+from geomedsr.metrics.reduced import stored
+from geomedsr.metrics.regions import physical
 from geomedsr.models import Model
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
@@ -28,15 +30,22 @@ USUAL = ("bicubic", "lanczos")
 class Method:
     """``read(frames, window)`` gives values in stored units, ``(frame, band, y, x)``, of a window of fine pixels.
 
+    They are stored as ``like`` is, which has its bands, type and scale: a real pair's reference may have others.
     ``bands`` are those that it makes, by position in the scene, in the order in which ``read`` gives them; None: all.
     ``note`` says in a sentence what a reader must know of it. ``scene`` is the result where it is one.
     """
 
     name: str
     read: Callable[[slice, Window], Array]
+    like: Scene
     bands: tuple[int, ...] | None = None
     note: str = ""
     scene: Scene | None = None
+
+    def physical(self, frames: slice, window: Window) -> Array:
+        """The same in physical units, after rounding to the type."""
+        values = stored(self.read(frames, window), self.like.dtype, self.like.bands)
+        return physical(self.like, frames, values)
 
 
 def check_peers(names: Iterable[str]) -> tuple[str, ...]:
@@ -64,7 +73,7 @@ def peers(names: Sequence[str], coarse: Scene, scale: int) -> list[Method]:
         found["lanczos"] = interpolation("Lanczos", lanczos, coarse, scale)
     if "realesrgan" in names:
         peer = RealESRGAN.of(coarse, scale)
-        found["realesrgan"] = Method(peer.name, peer.read, peer.bands, peer.note)
+        found["realesrgan"] = Method(peer.name, peer.read, peer.scene, peer.bands, peer.note)
     return list(found.values())
 
 
@@ -76,7 +85,8 @@ def results(models: Sequence[Model], coarse: Scene) -> list[Method]:
         if model.descriptor.adversarial:
             label += f", realism {model.realism:g}"
         scene = upscale(coarse, model)
-        made.append(Method(label, scene.source.read, scene=scene))
+        note = "" if model.tiling == "exact" else f"{label}: {model.tiling}"
+        made.append(Method(label, scene.source.read, scene, note=note, scene=scene))
     return made
 
 
@@ -90,4 +100,4 @@ def interpolation(name: str, method: Callable[[torch.Tensor, int], torch.Tensor]
         row, col = window.row - kept.row * scale, window.col - kept.col * scale
         return fine[..., row : row + window.height, col : col + window.width]
 
-    return Method(name, read)
+    return Method(name, read, coarse)

@@ -27,14 +27,16 @@ _SSIM_REACH = 8
 class Region:
     """A region of one frame of the reference, what surrounds it, and what is there.
 
-    ``truth`` is physical, ``(1, band, y, x)`` over ``around``, 0 where ``data``, of the same axes, is False; ``inner``
-    cuts the region itself out of it. ``coarse`` is the input there, physical, ``(1, band, y, x)``.
+    ``truth`` is physical, ``(1, band, y, x)`` over ``around``, 0 where it or the input is not ``known``; ``data`` are
+    the pixels that may count, where SSIM meets nothing else. ``inner`` cuts the region itself out.
+    ``coarse`` is the input there, physical, ``(1, band, y, x)``.
     """
 
     frame: int
     window: Window
     around: Window
     truth: Array
+    known: Array
     data: Array
     coarse: Array
 
@@ -64,10 +66,14 @@ def regions(fine: Scene, coarse: Scene, scale: int, operator: str) -> Iterator[R
                 window = Window(col, row, min(side, width - col), min(side, height - row))
                 around = window.grown(_SSIM_REACH).clipped((height, width))
                 one = slice(frame, frame + 1)
-                data = _data(fine, coarse, one, around, scale)
-                truth = np.where(data, physical(fine, one, fine.source.read(one, around)), 0.0)
+                wider = around.grown(_SSIM_REACH).clipped((height, width))
+                there = _known(fine, coarse, one, wider, scale)
+                shape = (1, len(fine.bands), around.height, around.width)
+                known = np.broadcast_to(_cut(there, wider, around), shape)
+                data = np.broadcast_to(_cut(~_near(~there, _SSIM_REACH), wider, around), shape)
+                truth = np.where(known, physical(fine, one, fine.source.read(one, around)), 0.0)
                 given = physical(coarse, one, coarse.source.read(one, window.coarser(scale)))
-                yield Region(frame, window, around, truth, data, given)
+                yield Region(frame, window, around, truth, known, data, given)
 
 
 def count_regions(fine: Scene, scale: int, operator: str) -> int:
@@ -120,17 +126,26 @@ def physical(scene: Scene, frames: slice, stored: Array) -> Array:
     return values
 
 
-def _data(fine: Scene, coarse: Scene, frames: slice, window: Window, scale: int) -> Array:
+def _known(fine: Scene, coarse: Scene, frames: slice, window: Window, scale: int) -> Array:
     """Which pixels are data, in every band of both, and so far from the input's missing ones that no interpolation
-    meets those."""
-    margin = REACH + -(-_SSIM_REACH // scale)
-    inside = window.coarser(scale)
-    kept = inside.grown(margin).clipped(coarse.shape[2:])
-    valid = coarse.source.valid(frames, kept)
-    missing = torch.from_numpy((~valid).any(1, keepdims=True).astype(np.float32))
-    near = torch.nn.functional.max_pool2d(missing, 2 * margin + 1, 1, margin) > 0
-    fine_near = near.numpy().repeat(scale, -2).repeat(scale, -1)
-    first_row, first_col = window.row - kept.row * scale, window.col - kept.col * scale
-    cut = fine_near[..., first_row : first_row + window.height, first_col : first_col + window.width]
-    known = ~cut & fine.source.valid(frames, window).all(1, keepdims=True)
-    return np.broadcast_to(known, (known.shape[0], len(fine.bands), *known.shape[2:]))
+    meets those; ``(frame, 1, y, x)``."""
+    kept = window.coarser(scale).grown(REACH).clipped(coarse.shape[2:])
+    near = _near(~np.asarray(coarse.source.valid(frames, kept).all(1, keepdims=True)), REACH)
+    given = _cut(near.repeat(scale, -2).repeat(scale, -1), kept.scaled(scale), window)
+    known: Array = fine.source.valid(frames, window).all(1, keepdims=True) & ~given
+    return known
+
+
+def _near(missing: Array, margin: int) -> Array:
+    """Which pixels ``(frame, 1, y, x)`` lie at most so far from a missing one."""
+    if not missing.any():
+        return missing
+    pooled = torch.nn.functional.max_pool2d(torch.from_numpy(missing.astype(np.float32)), 2 * margin + 1, 1, margin)
+    near: Array = pooled.numpy() > 0
+    return near
+
+
+def _cut(array: Array, window: Window, part: Window) -> Array:
+    """What an array over a window holds of a part of it."""
+    row, col = part.row - window.row, part.col - window.col
+    return array[..., row : row + part.height, col : col + part.width]

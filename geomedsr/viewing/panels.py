@@ -9,8 +9,6 @@ import numpy as np
 
 from geomedsr.grid import Window
 from geomedsr.metrics.case import Case
-from geomedsr.metrics.methods import Method
-from geomedsr.metrics.reduced import stored
 from geomedsr.metrics.regions import physical
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
@@ -53,14 +51,7 @@ def _made(case: Case, view: View, frames: slice, window: Window, skip: tuple[str
     for method in case.methods:
         bands = tuple(range(len(case.fine.bands))) if method.bands is None else method.bands
         if method.name not in skip and set(view.bands) <= set(bands):
-            yield method.name, _result(case.fine, method, bands, view, frames, window)
-
-
-def _result(fine: Scene, method: Method, bands: tuple[int, ...], view: View, frames: slice, window: Window) -> Array:
-    some = fine.select([b + 1 for b in bands])
-    made = physical(some, frames, stored(method.read(frames, window), fine.dtype, some.bands))
-    shown: Array = made[0][[bands.index(b) for b in view.bands]]
-    return shown
+            yield method.name, method.physical(frames, window)[0][[bands.index(b) for b in view.bands]]
 
 
 def _values(scene: Scene, frames: slice, window: Window, view: View) -> Array:

@@ -1,18 +1,23 @@
 """Real pairs: an input and a reference of the same ground."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from affine import Affine
 from conftest import SAMPLE, texture
+from rasterio.crs import CRS
 
 import geomedsr
-from geomedsr import Scene
+from geomedsr import Grid, Scene
 from geomedsr.cli import main
 from geomedsr.metrics.evaluate import evaluate
+from geomedsr.metrics.interpolation import bicubic
 from geomedsr.metrics.pairs import paired
+from geomedsr.metrics.quality import ssim_map
 from geomedsr.models import Model
 
 FINE, COARSE = SAMPLE / "reference.tif", SAMPLE / "input.tif"
@@ -31,6 +36,37 @@ def test_a_pair_is_compared_as_it_is(tiny: Model, monkeypatch: pytest.MonkeyPatc
     assert "a real input, compared with reference.tif" in scores.words[0]
 
 
+def test_each_side_is_read_in_its_own_units(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same reference stored in another type, with a scale and an offset, gives the same figures."""
+    monkeypatch.setattr("geomedsr.metrics.tally.CROPS", 0)
+    truth, given = geomedsr.open(FINE), geomedsr.open(COARSE)
+    bands = [replace(band, nodata=None, scale=2.0, offset=200.0) for band in truth.bands]
+    other = Scene.from_array(truth.data.values / 2 - 100, grid=truth.grid, bands=bands)
+    plain, stored = (evaluate(tiny, [given], reference=scene, against=["bicubic"]) for scene in (truth, other))
+    for one, two in zip(plain.scores, stored.scores, strict=True):
+        assert (two.psnr, two.ssim) == (pytest.approx(one.psnr, abs=1e-6), pytest.approx(one.ssim, abs=1e-6))
+        assert two.figures["drift"].value == pytest.approx(one.figures["drift"].value, abs=1e-9)
+    assert plain.scores[0].psnr > 20
+
+
+def test_what_the_reference_lacks_counts_nowhere_and_no_window_meets_it(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geomedsr.metrics.tally.CROPS", 0)
+    array = texture(1, 96, 96)
+    valid, far = np.ones((1, 96, 96), bool), np.ones((96, 96), bool)
+    valid[0, 40:44, 50:60] = False  # of the reference alone
+    far[32:52, 42:68] = False  # eight pixels more on each side
+    coarse = np.rint(array.reshape(1, 24, 4, 24, 4).mean((2, 4))).astype("uint16")
+    masked = Scene.from_array(np.where(valid, array, 0), valid=valid)
+    score = evaluate(tiny, [Scene.from_array(coarse)], reference=masked, against=["bicubic"]).scores[0]
+    base = np.rint(bicubic(torch.from_numpy(coarse.astype(float))[None], 4)[0].numpy())
+    peak = np.diff(np.percentile(array[valid], (1, 99)))
+    assert score.ssim == pytest.approx(ssim_map(base, array.astype(float), peak)[0][far].mean(), abs=1e-9)
+    error = np.square(base - array)[0][far].mean()
+    assert score.psnr == pytest.approx(10 * np.log10(peak[0] ** 2 / error), abs=1e-9)
+
+
 def test_both_are_cropped_to_common_ground(raster: Callable[..., Path]) -> None:
     array = texture(1, 160, 200)
     fine = geomedsr.open(raster(array, "fine.tif"))  # 10 m from 435730, 4179460
@@ -46,6 +82,27 @@ def test_both_are_cropped_to_common_ground(raster: Callable[..., Path]) -> None:
 
 
 NORTH = 4179460
+
+
+def test_one_crs_may_be_written_in_two_ways() -> None:
+    texts = [CRS.from_epsg(32618).to_wkt(version=version) for version in ("WKT1_GDAL", "WKT2_2019")]
+    fine, coarse = (
+        Scene.from_array(texture(1, n, n), grid=Grid((n, n), Affine(640 / n, 0, 435730, 0, -640 / n, NORTH), text))
+        for n, text in zip((64, 16), texts, strict=True)
+    )
+    cut, given = paired(fine, coarse, 4)
+    assert (cut.shape, given.shape) == (fine.shape, coarse.shape)
+
+
+def test_a_pair_that_lies_a_hundredth_of_a_pixel_off_is_shown_too(
+    raster: Callable[..., Path], tiny_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geomedsr.metrics.tally.CROPS", 0)
+    fine, page = raster(texture(1, 128, 128), "fine.tif"), tmp_path / "page.html"
+    coarse = raster(texture(1, 32, 32), "coarse.tif", transform=Affine(40, 0, 435730.6, 0, -40, NORTH))
+    pair = [str(coarse), "--reference", str(fine)]
+    assert main(["evaluate", "--model", str(tiny_path), *pair, "--quiet", "--html", str(page)]) == 0
+    assert "geomedsr-swipe" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,18 @@
 """What evaluate tells besides PSNR and SSIM is what an independent computation on whole arrays gives."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import SAMPLE, texture
+from conftest import SAMPLE, save_tiny, texture
 
 import geomedsr
 from geomedsr import Scene
 from geomedsr.metrics.evaluate import evaluate
 from geomedsr.metrics.table import Evaluation
-from geomedsr.models import Model
+from geomedsr.models import Model, load_model
 
 
 @pytest.fixture(autouse=True)
@@ -128,3 +130,28 @@ def test_a_sharpened_image_has_the_spectrum_of_the_reference(sample: Scene) -> N
             errors[row, col] = np.square(base[part] - truth[part]).sum()
     row, col = max(errors, key=errors.get)
     assert (told.cases[0].places[0][1].row, told.cases[0].places[0][1].col) == (row * 96, col * 96)
+
+
+def test_source_and_result_may_be_stored_in_different_units() -> None:
+    """A source with an offset, a result and a reference in physical values, as a CT series and its volume are."""
+    from geomedsr.metrics.evaluate import compare_with
+
+    truth = texture(1, 96, 96, "int16", low=-900, high=300)
+    made = truth + np.int16(10)
+    coarse = np.rint(truth.reshape(1, 48, 2, 48, 2).mean((2, 4)))
+    stored = Scene.from_array((coarse + 1024).astype("uint16"), bands=[geomedsr.Band("1", offset=-1024.0)])
+    plain = Scene.from_array(coarse.astype("int16"))
+    found = [compare_with(Scene.from_array(truth), s, {"made": Scene.from_array(made)}).scores for s in (stored, plain)]
+    for one, two in zip(*found, strict=True):
+        assert (one.psnr, one.ssim) == (pytest.approx(two.psnr), pytest.approx(two.ssim))
+        assert one.figures["drift"].value == pytest.approx(two.figures["drift"].value)
+    low, high = np.percentile(truth, (1, 99))
+    assert found[0][-1].psnr == pytest.approx(20 * np.log10((high - low) / 10))
+
+
+def test_a_model_called_as_a_peer_is_told_apart(tiny: Model, tmp_path: Path) -> None:
+    named = load_model(save_tiny(tmp_path / "m.safetensors", name="bicubic"))
+    scene = Scene.from_array(texture(1, 96, 96))
+    one, other = (evaluate(model, [scene], against=["bicubic"]).scores for model in (named, tiny))
+    assert [s.method for s in one] == ["bicubic", "bicubic (2)"]
+    assert [(s.psnr, s.gain) for s in one] == [(s.psnr, s.gain) for s in other]

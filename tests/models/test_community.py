@@ -23,6 +23,7 @@ from geomedsr import Band, Scene
 from geomedsr.cli import main
 from geomedsr.errors import DeviceError, InputError, ModelError
 from geomedsr.inference.memory import Need
+from geomedsr.metrics.evaluate import evaluate
 from geomedsr.models import Model, load_model
 from geomedsr.models.community import CommunityNet, _try_out
 from geomedsr.models.export import export_onnx
@@ -210,6 +211,14 @@ def test_the_command_says_approximate_and_verify_too(
         geomedsr.upscale(geomedsr.open(path).select(["B04", "B03", "B02"]), model)
     )
     assert "approximate tiling, halo 32" in load_model(model)._repr_html_()
+
+
+def test_an_evaluation_says_approximate_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geomedsr.metrics.tally.CROPS", 0)
+    model = load_model(saved(deep(), tmp_path / "deep.pth"))
+    told = evaluate(model, [rgb(texture(3, 64, 64))], against=["bicubic"])
+    assert [s.method for s in told.scores] == ["bicubic", "deep"]
+    assert told.words[0].endswith(". deep: approximate tiling, halo 32.")
 
 
 def test_dicom_text_tells_approximate_tiling() -> None:

@@ -11,6 +11,7 @@ from conftest import SAMPLE, save_tiny, texture
 import geomedsr
 from geomedsr import Scene, Window
 from geomedsr.cli import main
+from geomedsr.errors import InputError
 from geomedsr.metrics.evaluate import evaluate
 from geomedsr.metrics.interpolation import bicubic
 from geomedsr.metrics.peers import realesrgan
@@ -78,6 +79,13 @@ def test_means_are_over_what_it_makes(repeated: list[np.ndarray], tiny: Model, m
         assert score.psnr == pytest.approx(np.mean([score.bands[b]["psnr"].value for b in ("B02", "B03", "B04")]))
     assert "it saw B04, B03, B02 as red, green and blue" in result.words[0]
     assert "over these three bands" in result.words[0]
+
+
+def test_what_counts_is_looked_for_in_what_it_makes(repeated: list[np.ndarray], tiny: Model) -> None:
+    array = texture(4, 96, 96)
+    array[3] += 10_000  # near infrared, which it does not make
+    with pytest.raises(InputError, match="in which no pixel counts"):
+        evaluate(tiny, [Scene.from_array(array, bands=RGBN)], against=["realesrgan"], above=9000.0)
 
 
 @needs_ncnn
