@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint docs bench bench-peers clean
+.PHONY: demo test test-slow lint docs models bench bench-peers clean
 demo: .venv/demo       ## Upscale the shipped samples into demo/
 	$(BIN)/python examples/demo.py
 	$(BIN)/python examples/demo_medical.py
@@ -33,6 +33,13 @@ bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA
 	$(BIN)/python benchmarks/training.py $(DATA)
 	$(if $(DATA),$(BIN)/python benchmarks/precision.py $(DATA))
 	$(if $(DATA),$(BIN)/python benchmarks/edges.py $(DATA))
+
+models: .venv/bench     ## Train every shipped model again by its recipe: DATA=FOLDER, see the recipes for what it holds
+	$(if $(DATA),,$(error got no DATA, expected the folder that the recipes name: make models DATA=FOLDER))
+	$(BIN)/geomedsr train configs/satellite-x4.yaml data.root=$(DATA)/satellite --out runs/satellite-x4
+	$(BIN)/geomedsr train configs/satellite-x2.yaml data.root=$(DATA)/satellite --out runs/satellite-x2
+	$(BIN)/geomedsr train configs/ct-x2.yaml data.root=$(DATA) --out runs/ct-x2
+	$(BIN)/geomedsr train configs/mr-x2.yaml data.root=$(DATA) --out runs/mr-x2
 
 bench-peers: .venv/peers-env ## The same work by opensr-utils and MONAI
 	.venv/peers-env/bin/python benchmarks/peers.py joint

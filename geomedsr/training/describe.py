@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
 from pathlib import Path
 
 import torch
 
 from geomedsr._version import __version__
+from geomedsr.devices import choose_device, cores
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.store import build, count_parameters
 from geomedsr.training.recipe import Recipe
+
+
+def hardware(device: str) -> str:
+    """What a recipe's device is here: a GPU's name, or how many cores of what."""
+    place = choose_device(device)
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
+    return f"{cores()} CPU core{'s' * (cores() != 1)}, {platform.machine()}"
+
+
+def commit() -> str | None:
+    """The commit of the checkout that this package is in, with ``+`` where files have been changed; else None."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        words = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):  # no git
+        return None
 
 
 def describe(recipe: Recipe) -> Descriptor:
@@ -44,5 +67,7 @@ def describe(recipe: Recipe) -> Descriptor:
         "precision": recipe.precision,
         "parameters": count_parameters(build(descriptor)),
         "software": f"geomedsr {__version__}, torch {torch.__version__}",
+        "hardware": hardware(recipe.device),
+        "commit": commit(),
     }
     return descriptor.model_copy(update={"training": training})

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +64,8 @@ def test_a_run_leaves_a_model_that_upscale_runs(tmp_path: Path) -> None:
     model = geomedsr.load_model(path)
     card = model.descriptor
     assert (card.name, card.scale, card.training["stages"]["content"]["steps"]) == ("test-x4", 4, 12)
+    assert re.fullmatch(r"\d+ CPU cores?, \w+", card.training["hardware"])
+    assert card.training["commit"] is None or re.fullmatch(r"[0-9a-f]{12}\+?", card.training["commit"])
     assert card.training_data == ("reference.tif",)
     assert card.attribution == ("Contains modified Copernicus Sentinel data",)
     assert card.metrics["psnr"] != card.metrics["psnr_bicubic"]
@@ -207,18 +210,28 @@ loop.train(load_recipe(sys.argv[1]), sys.argv[2], quiet=True)
 """
 
 
+@pytest.fixture(scope="module")
+def unkilled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A recipe, and the folder of a run of it that nothing stopped."""
+    folder = tmp_path_factory.mktemp("unkilled")
+    path = recipe_file(folder, **BOTH)
+    train(load_recipe(path), folder / "whole", quiet=True)
+    return path, folder / "whole"
+
+
 @pytest.mark.parametrize(("at", "when"), [(4, "after"), (8, "after"), (8, "before"), (12, "before")])
-def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path, at: int, when: str) -> None:
+def test_a_killed_run_ends_with_the_same_weights(
+    tmp_path: Path, unkilled: tuple[Path, Path], at: int, when: str
+) -> None:
     """In the content stage's last checkpoint, in the adversarial stage, and between its last step and the model."""
-    path = recipe_file(tmp_path, **BOTH)
-    whole = train(load_recipe(path), tmp_path / "whole", quiet=True)
+    path, whole = unkilled
     words = [sys.executable, "-c", KILLED, str(path), str(tmp_path / "killed"), str(at), when]
     assert subprocess.run(words, timeout=300).returncode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "model.safetensors").exists()
     assert main(["train", str(path), "--out", str(tmp_path / "killed"), "--quiet"]) == 0
-    assert same(whole, tmp_path / "killed" / "model.safetensors")
-    assert same(tmp_path / "whole/best.safetensors", tmp_path / "killed/best.safetensors")
-    one, other = rows(tmp_path / "whole"), rows(tmp_path / "killed")
+    assert same(whole / "model.safetensors", tmp_path / "killed" / "model.safetensors")
+    assert same(whole / "best.safetensors", tmp_path / "killed/best.safetensors")
+    one, other = rows(whole), rows(tmp_path / "killed")
     timeless = [column for column in one[0] if column not in ("images_per_second", *SCORES)]
     assert [[r[c] for c in timeless] for r in one] == [[r[c] for c in timeless] for r in other]
 
