@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,30 +56,24 @@ def stage_patches(
 ) -> Patches | PairPatches:
     """What a stage, the ``order``-th of its recipe, draws from: each draws its own sequence."""
     foreground = recipe.foreground
+    common: dict[str, Any] = {
+        "channels": recipe.generator.channels,
+        "augment": recipe.augment,
+        "above": foreground.above if foreground else 0.0,
+        "share": foreground.share if foreground else 0.0,
+        "seed": 2 * recipe.seed + order,
+        "length": stage.steps * stage.batch,
+    }
     if pairs:
-        return PairPatches(
-            pairs,
-            stage.patch,
-            channels=recipe.generator.channels,
-            augment=recipe.augment,
-            above=foreground.above if foreground else 0.0,
-            share=foreground.share if foreground else 0.0,
-            seed=2 * recipe.seed + order,
-            length=stage.steps * stage.batch,
-        )
+        return PairPatches(pairs, stage.patch, **common)
     return Patches(
         scenes,
         stage.patch,
         recipe.generator.scale,
         recipe.chain,
-        channels=recipe.generator.channels,
         bands=recipe.generator.bands,
         neighbours=recipe.generator.neighbours,
-        augment=recipe.augment,
-        above=foreground.above if foreground else 0.0,
-        share=foreground.share if foreground else 0.0,
-        seed=2 * recipe.seed + order,
-        length=stage.steps * stage.batch,
+        **common,
     )
 
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.grid import Window
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.training.augment import Augment
-from geomedsr.training.patches import TRIES, Draw, Pair, nearly_empty
+from geomedsr.training.patches import Draw, Drawn, Pair
 from geomedsr.training.radiometry import Line, fit_line
 from geomedsr.training.registration import Placement, placement
 
@@ -99,7 +98,7 @@ def paired(fine: Scene, coarse: Scene, scale: int) -> ScenePair:
     return ScenePair(fine, coarse, place, lines)
 
 
-class PairPatches(Dataset[Pair]):
+class PairPatches(Drawn):
     """Patches of ``size`` fine pixels from real pairs: like :class:`Patches`, but nothing is made coarse.
 
     Item ``i`` is ``(fine, coarse)``, normalised float32 ``(C, size, size)`` and ``(C, size / s, size / s)``, a pure
@@ -144,19 +143,9 @@ class PairPatches(Dataset[Pair]):
         """What is read."""
         return [scene for pair in self.pairs for scene in (pair.fine, pair.coarse)]
 
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Pair:
-        if not 0 <= index < self.length:
-            raise IndexError(index)
-        rng = np.random.default_rng((self.seed, index))
-        which = int(rng.choice(len(self.pairs), p=self.weights))
-        for _ in range(TRIES):
-            pair = self.cut(self.draw(rng, which))
-            if pair is not None:
-                return pair
-        raise nearly_empty(self.pairs[which].fine)
+    def fine(self, which: int) -> Scene:
+        """The scene in high resolution of a pair."""
+        return self.pairs[which].fine
 
     def draw(self, rng: np.random.Generator, which: int) -> Draw:
         """A random choice in a pair: the window is of coarse pixels, and may hold some without data."""

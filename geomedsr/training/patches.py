@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from geomedsr.grid import Window
 from geomedsr.neighbours import around, as_channels
 from geomedsr.padding import read_reflected
 from geomedsr.scene import Scene
+from geomedsr.sources import Array
 from geomedsr.training.augment import ZOOM_REACH, Augment, Change, padded, sharpen, zoomed
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -41,7 +43,41 @@ class Draw:
     degradation: tuple[Any, ...] = (None,)
 
 
-class Patches(Dataset[Pair]):
+class Drawn(Dataset[Pair], ABC):
+    """Patches by index: each a pure function of the seed and the index; large sources are drawn from more often."""
+
+    seed: int
+    length: int
+    weights: Array
+
+    @abstractmethod
+    def fine(self, which: int) -> Scene:
+        """The scene in high resolution that a source is or has."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator, which: int) -> Draw:
+        """A random choice in a source; the window may hold pixels without data."""
+
+    @abstractmethod
+    def cut(self, draw: Draw) -> Pair | None:
+        """The patches of a draw; None where they are of no use."""
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Pair:
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        rng = np.random.default_rng((self.seed, index))
+        which = int(rng.choice(len(self.weights), p=self.weights))
+        for _ in range(TRIES):
+            pair = self.cut(self.draw(rng, which))
+            if pair is not None:
+                return pair
+        raise nearly_empty(self.fine(which))
+
+
+class Patches(Drawn):
     """Square patches of ``size`` pixels of some scenes, each with the coarse image made from it.
 
     Item ``i`` is ``(fine, coarse)``, normalised float32 ``(C, size, size)`` and ``(C, size / s, size / s)``, or
@@ -115,19 +151,9 @@ class Patches(Dataset[Pair]):
         self.weights = weights / weights.sum()
         self._frames: dict[tuple[int, int, int, int, float], torch.Tensor] = {}
 
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> Pair:
-        if not 0 <= index < self.length:
-            raise IndexError(index)
-        rng = np.random.default_rng((self.seed, index))
-        scene = int(rng.choice(len(self.scenes), p=self.weights))
-        for _ in range(TRIES):
-            pair = self.cut(self.draw(rng, scene))
-            if pair is not None:
-                return pair
-        raise nearly_empty(self.scenes[scene])
+    def fine(self, scene: int) -> Scene:
+        """The scene of a draw."""
+        return self.scenes[scene]
 
     def draw(self, rng: np.random.Generator, scene: int) -> Draw:
         """A random choice in a scene; the window may hold pixels without data."""
