@@ -47,8 +47,9 @@ def keep_memory() -> bool:
     """Let the C library keep the memory that a network's activations free, for the next ones; whether it does.
 
     glibc gives large blocks back to the system at once and asks for them again, zeroed page by page, at the next
-    layer: on CPUs that took up to half of the time of inference (docs/decisions/0008). What is kept is at most
-    what was in use at once. It is left alone where the user has set one of glibc's ``MALLOC_`` variables.
+    layer: on CPUs that took up to half of the time of inference (docs/decisions/0008). Nor can the memory that glibc
+    sets aside for a thread, 64 MiB, hold such blocks; so threads started from here on share one store. What is kept is
+    at most what was in use at once. It is left alone where the user has set one of glibc's ``MALLOC_`` variables.
     """
     if any(name.startswith("MALLOC_") for name in os.environ):
         return False
@@ -56,7 +57,8 @@ def keep_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False  # another C library
-    trim_threshold, mmap_threshold, most = -1, -3, 2**31 - 1
+    trim_threshold, mmap_threshold, arena_max, most = -1, -3, -8, 2**31 - 1
+    mallopt(arena_max, 1)
     return bool(mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)) and bool(
         mallopt(trim_threshold, most)
     )

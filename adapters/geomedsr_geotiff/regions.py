@@ -40,6 +40,9 @@ _OVERVIEWS = {
     "ZSTD_LEVEL_OVERVIEW": _LEVEL,
 }
 
+#: Rows of an overview that are averaged at once, so that they stay in a core's cache.
+_ROWS = 64
+
 #: Region files kept open while their blocks are read.
 _OPEN = 128
 
@@ -120,14 +123,21 @@ class Encoding:
         """
         if self.resampling != "average" or values.dtype not in (np.uint8, np.uint16):
             return None
-        if self.nodata is not None and (values == self.nodata).any():
+        if self._missing(values):
             return None
         found = []
         for _ in range(levels):
-            rows = values[:, 0::2].astype(np.uint32) + values[:, 1::2]
-            values = ((rows[..., 0::2] + rows[..., 1::2] + 2) // 4).astype(values.dtype)
+            coarse = np.empty((len(values), values.shape[1] // 2, values.shape[2] // 2), values.dtype)
+            for row in range(0, coarse.shape[1], _ROWS):
+                rows = values[:, 2 * row : 2 * (row + _ROWS)]
+                pairs = rows[:, 0::2].astype(np.uint32) + rows[:, 1::2]
+                coarse[:, row : row + _ROWS] = (pairs[..., 0::2] + pairs[..., 1::2] + 2) // 4
+            values = coarse
             found.append(values)
-        return None if any((coarse == self.nodata).any() for coarse in found) else found
+        return None if any(map(self._missing, found)) else found
+
+    def _missing(self, values: Array) -> bool:
+        return self.nodata is not None and bool((values == self.nodata).any())
 
 
 class BlockReader:

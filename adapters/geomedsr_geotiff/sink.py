@@ -12,8 +12,9 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -146,9 +147,11 @@ class RasterSink:
         folder, encoding = self.scratch.folder, self._encoding
         paths = {(place.row_off, place.col_off): path for path, place in self._places()}
         stages = [Stage(0, self.tiling, paths)]
-        if self.driver == "COG":
-            stages = pyramid(stages[0], encoding, folder, self.mask)
-        write_whole(result, self._lay_out(encoding))
+        with ThreadPoolExecutor(1) as beside:
+            layout = beside.submit(self._lay_out, encoding)
+            if self.driver == "COG":
+                stages = pyramid(stages[0], encoding, folder, self.mask)
+            write_whole(result, layout.result())
         reader = BlockReader()
         try:
             wanted = reader.encoding(next(iter(paths.values())))
@@ -166,7 +169,8 @@ class RasterSink:
     def _lay_out(self, encoding: Encoding) -> bytes:
         """The result without its blocks: everything that describes it, and empty overviews."""
         _, height, width = self.shape
-        with MemoryFile(ext=".tif") as empty, MemoryFile(ext=".tif") as made:
+        alone = gdal(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS=1)  # threads only wait for one another here
+        with alone, MemoryFile(ext=".tif") as empty, MemoryFile(ext=".tif") as made:
             with empty.open(height=height, width=width, sparse_ok=True, BIGTIFF="IF_SAFER", **encoding.profile) as data:
                 self._describe(data)
                 if self.mask:  # one block of it makes its directory
@@ -176,7 +180,7 @@ class RasterSink:
             factors = [2**level for level in range(1, self.tiling.overviews + 1)]
             if factors:
                 with gdal(SPARSE_OK_OVERVIEW=True), rasterio.open(empty.name, "r+") as data:
-                    encoding.reduce(data, factors)
+                    replace(encoding, resampling="nearest").reduce(data, factors)  # of nothing, the quickest way
             options = {"SPARSE_OK": True, "OVERVIEWS": "FORCE_USE_EXISTING", "COMPRESS": "ZSTD", "PREDICTOR": "YES"}
             rasterio.shutil.copy(empty.name, made.name, driver="COG", BLOCKSIZE=BLOCK, BIGTIFF="IF_SAFER", **options)
             whole = bytes(made.getbuffer())

@@ -2,6 +2,6 @@
 
 import sys
 
-from geomedsr.cli import main
+from geomedsr.cli import command
 
-sys.exit(main())
+sys.exit(command())

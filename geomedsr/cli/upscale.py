@@ -14,11 +14,13 @@ from typing import Any
 
 from geomedsr.adapters import Item, contents_of
 from geomedsr.cli.output import print_json
+from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 
 
 def run(options: argparse.Namespace) -> int | None:
     """One source, or every series under it."""
+    keep_memory()  # before threads are started
     if options.all:
         return _upscale_all(options)
     started = time.perf_counter()

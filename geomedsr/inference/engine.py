@@ -52,6 +52,7 @@ def write(
         OutputError: the path cannot be written, exists, is the scene's own file, or is being written by another job.
         InputError: the source fails in some window; or no such cluster.
     """
+    keep_memory()
     sink = open_sink(scene, path, overwrite, **options)
     regions = list(plan(scene.source, getattr(sink, "block", None)))
     deviations: list[float] = []

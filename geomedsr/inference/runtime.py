@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from geomedsr.devices import choose_device, fast_bfloat16
@@ -61,9 +62,9 @@ class Runtime:
         return f"torch {torch.__version__.partition('+')[0]} {choose_device(self.device).type}"
 
     def __call__(self, model: Model, batch: torch.Tensor) -> torch.Tensor:
-        """The generator on a normalised float32 batch ``(B, C, H + 2r, W + 2r)`` with its halo; ``(B, C, s·H, s·W)``.
+        """The generator on a normalised float32 batch ``(B, C, H + 2r, W + 2r)`` with its halo.
 
-        float32, on the CPU.
+        The phases ``(B, C, s², H, W)`` of its output (:mod:`geomedsr.operators.phases`), float32, on the CPU.
         """
         place = choose_device(self.device)
         module = _prepared(model, self, place)
@@ -78,19 +79,23 @@ class Runtime:
 
 
 class Trimmed(nn.Module):
-    """A generator that is given a halo and returns the result without it."""
+    """A generator that is given a halo and returns the phases of the result without it."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
         self.generator = generator
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``(B, C, H + 2r, W + 2r)`` to ``(B, C, s·H, s·W)``."""
+        """``(B, C, H + 2r, W + 2r)`` to ``(B, C, s², H, W)``."""
         trimmed: Any = getattr(self.generator, "trimmed", None)
         if trimmed is not None:  # it knows how to leave out what is not needed, layer by layer
             return trimmed(x)  # type: ignore[no-any-return]
-        edge = int(self.generator.receptive_radius) * int(self.generator.scale)  # type: ignore[arg-type]
-        return self.generator(x)[..., edge:-edge, edge:-edge]  # type: ignore[no-any-return]
+        scale = int(self.generator.scale)  # type: ignore[arg-type]
+        edge = int(self.generator.receptive_radius) * scale  # type: ignore[arg-type]
+        fine = self.generator(x)
+        fine = fine[..., edge : fine.shape[-2] - edge, edge : fine.shape[-1] - edge]
+        planes = F.pixel_unshuffle(fine, scale)
+        return planes.reshape(*fine.shape[:2], scale * scale, *planes.shape[2:])
 
 
 _kept: dict[tuple[str, float, str, Runtime], nn.Module] = {}

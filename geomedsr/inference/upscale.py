@@ -29,6 +29,7 @@ from geomedsr.models import Model, default_model, load_model
 from geomedsr.neighbours import around, as_channels
 from geomedsr.operators.conserve import conserve, unconserved
 from geomedsr.operators.k_space import central
+from geomedsr.operators.phases import merged
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, CroppedSource, Source
 from geomedsr.values import ValueScale
@@ -194,11 +195,14 @@ class UpscaledSource:
         coarse = window.coarser(self.scale)
         stored = self.scene.source.read(frames, coarse)
         valid = self.scene.source.valid(frames, coarse)
-        out = self._repeat(stored)
         self._refuse_collision(stored, valid, coarse)
         bands, deviation = list(self.computed), None
-        if valid[:, bands].any():
-            data = valid[:, bands]
+        data = valid[:, bands]
+        if bands == list(range(valid.shape[1])) and data.all():  # nothing else is to be seen
+            out, deviation = self._to_stored(stored, frames, coarse)
+            return self._cut(out, window), deviation
+        out = self._repeat(stored)
+        if data.any():
             fine, deviation = self._to_stored(stored[:, bands], frames, coarse)
             out[:, bands] = fine if data.all() else np.where(self._repeat(data), fine, out[:, bands])
         for band, nodata in enumerate(self.nodata):
@@ -237,12 +241,12 @@ class UpscaledSource:
         )
 
     def _guesses(self, frames: slice, coarse: Window) -> Iterator[tuple[slice, Array]]:
-        """The generator's output over a window of input pixels: normalised float32, ``(f, b, s·h, s·w)``.
+        """The generator's output over a window of input pixels: its phases, normalised float32 ``(f, b, s², h, w)``.
 
         With its positions among the computed bands: one band after the other where they are independent (less memory,
         and faster, since it stays in the cache), else all at once.
         """
-        (neighbours, radius, _), scale = self.model.halo, self.scale
+        neighbours, radius, _ = self.model.halo
         tiles = list(_tiles(coarse, self.tile))
         read, places = around(frames, self.scene.shape[0], neighbours)
         halos = [self._seen.tensor(tile.grown(radius), read) for tile in tiles]
@@ -251,24 +255,24 @@ class UpscaledSource:
         for first in range(0, bands, step):
             picks = slice(first, first + step)
             alone = count == len(tiles) == 1
-            shape = (count, step, coarse.height * scale, coarse.width * scale)
-            fine = np.empty((0,) if alone else shape, np.float32)
+            shape = (count, step, self.scale**2, coarse.height, coarse.width)
+            phases = np.empty((0,) if alone else shape, np.float32)
             for tile, halo in zip(tiles, halos, strict=True):
-                row, col = (tile.row - coarse.row) * scale, (tile.col - coarse.col) * scale
+                row, col = tile.row - coarse.row, tile.col - coarse.col
                 for frame in range(count):
                     check()
                     made = self.runtime(self.model, as_channels(halo[:, picks], places[frame : frame + 1])).numpy()
                     if alone:
-                        fine = made
+                        phases = made
                     else:
-                        fine[frame, :, row : row + tile.height * scale, col : col + tile.width * scale] = made[0]
-            if not _finite(fine):
+                        phases[frame, ..., row : row + tile.height, col : col + tile.width] = made[0]
+            if not _finite(phases):
                 raise ModelError(
                     f"output of the model {self.model.descriptor.name} that is not finite",
                     "numbers",
                     "give a --range that fits the scene, or use another model",
                 )
-            yield picks, fine
+            yield picks, phases
 
     @property
     def _seen(self) -> Scene:
@@ -282,7 +286,11 @@ class UpscaledSource:
         around = Window(0, 0, self.scene.shape[3], self.scene.shape[2]) if whole else coarse
         out = np.empty((*base.shape[:2], base.shape[2] * self.scale, base.shape[3] * self.scale), self.dtype)
         deviations = []
-        for picks, fine in self._guesses(frames, around):
+        for picks, phases in self._guesses(frames, around):
+            if self.conserve and not whole:
+                conserve(base[:, picks], phases, span[:, picks], nodata, limits, out[:, picks])
+                continue
+            fine = merged(phases)
             if whole:
                 given = self._seen.tensor(around, frames)[:, picks].double()
                 exact = self._operator.project(torch.from_numpy(fine).double(), given, self.scale).numpy()
@@ -290,8 +298,6 @@ class UpscaledSource:
                 error = torch.from_numpy(rounded - (exact * span[:, picks] + low[:, picks]))
                 deviations.append(float(central(self._operator.down(error, self.scale)).abs().max()))
                 out[:, picks] = _cut_window(rounded, coarse.scaled(self.scale))
-            elif self.conserve:
-                out[:, picks] = conserve(base[:, picks], fine, span[:, picks], self.scale, nodata, limits)
             else:
                 out[:, picks] = unconserved(fine, low[:, picks], span[:, picks], self.dtype, nodata, limits)
         return out, max(deviations, default=None)

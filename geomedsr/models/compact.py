@@ -15,6 +15,9 @@ from geomedsr.models.interpolation import BicubicSkip
 from geomedsr.models.reach import radius
 from geomedsr.neighbours import middle
 
+#: Rows that are laid out anew at once, so that they stay in a core's cache.
+_ROWS = 16
+
 
 class ResidualBlock(nn.Module):
     """Convolution, ReLU, convolution, added to the input; ``(B, width, H, W)`` to the same."""
@@ -81,16 +84,24 @@ class Compact(nn.Module):
         return fine
 
     def trimmed(self, x: torch.Tensor) -> torch.Tensor:
-        """The same without the outermost ``receptive_radius`` input pixels, and without computing what only they need:
-        each layer leaves out the pixels that lie beyond its reach. On tiles with a halo that saves half of its cost.
-        For inference: layers work in place.
+        """The phases ``(B, C, s², H, W)`` of the same (:mod:`geomedsr.operators.phases`) for an image with a halo of
+        ``receptive_radius``, without computing what only the halo's pixels need: each layer leaves out those that lie
+        beyond its reach. On tiles that saves half of the halo's cost. For inference: layers work in place.
         """
         shallow = unpadded(self.head, x.to(self.head.weight.dtype))
         deep = shallow
         for block in self.body:
             assert isinstance(block, ResidualBlock)
             deep = block.trimmed(deep)
-        deep = deep + _cropped(shallow, 2 * len(self.body))
-        detail = F.pixel_shuffle(unpadded(self.tail, deep), self.scale)
+        detail = unpadded(self.tail, deep + _cropped(shallow, 2 * len(self.body)))
         inner = _cropped(middle(x, self.channels), self.receptive_radius - self.skip.reach)
-        return detail.to(x.dtype).add_(self.skip.inner(inner))
+        return _added(self.skip.phases(inner), detail)
+
+
+def _added(phases: torch.Tensor, detail: torch.Tensor) -> torch.Tensor:
+    """``detail`` added in place, some rows at a time: it may be laid out channels-last, where the phases are planes."""
+    detail = detail.reshape(phases.shape)
+    for row in range(0, phases.shape[-2], _ROWS):
+        rows = slice(row, row + _ROWS)
+        phases[..., rows, :] += detail[..., rows, :]
+    return phases

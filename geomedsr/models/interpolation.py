@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isqrt
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -39,10 +41,19 @@ class BicubicSkip(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, C, H, W)`` float to ``(B, C, s·H, s·W)``."""
-        return self.inner(F.pad(x, (self.reach,) * 4, mode="replicate"))
+        return merged(self.phases(F.pad(x, (self.reach,) * 4, mode="replicate")))
 
-    def inner(self, x: torch.Tensor) -> torch.Tensor:
-        """The same of the pixels that have all neighbours, ``(B, C, H + 4, W + 4)`` to ``(B, C, s·H, s·W)``."""
+    def phases(self, x: torch.Tensor) -> torch.Tensor:
+        """The same of the pixels that have all neighbours, before PixelShuffle: ``(B, C, H + 4, W + 4)`` to
+        ``(B, C, s², H, W)``.
+        """
         batch, channels, height, width = x.shape
-        fine = F.pixel_shuffle(F.conv2d(x.reshape(-1, 1, height, width), self.kernel.to(x.dtype)), self.scale)
-        return fine.reshape(batch, channels, *fine.shape[2:])
+        planes = F.conv2d(x.reshape(-1, 1, height, width), self.kernel.to(x.dtype))
+        return planes.reshape(batch, channels, *planes.shape[1:])
+
+
+def merged(phases: torch.Tensor) -> torch.Tensor:
+    """PixelShuffle: ``(B, C, s², H, W)`` to ``(B, C, s·H, s·W)``."""
+    batch, channels, count, height, width = phases.shape
+    fine: torch.Tensor = F.pixel_shuffle(phases.reshape(batch, channels * count, height, width), isqrt(count))
+    return fine

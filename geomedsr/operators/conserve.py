@@ -6,16 +6,19 @@ digits. For integers the deviations are rounded by cascade rounding (round the r
 differences): each rounded deviation is the floor or the ceiling of the exact one and their sum is exactly
 zero, so averaging the block gives the input back bit for bit.
 
-Arrays here are ``(frame, band, y, x)``; ``scale`` is ``s``.
+The fine image comes as its phases (:mod:`geomedsr.operators.phases`), as networks make it; with the phase as the first
+axis, ``(s², frame, band, y, x)``, everything here is arithmetic between whole arrays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import pairwise
+from math import isqrt
 from typing import Any
 
 import numpy as np
 
+from geomedsr.operators.phases import merged
 from geomedsr.sources import Array
 
 #: Coarse pixels that are worked on at once, so that what is computed of them stays in a core's cache.
@@ -24,44 +27,47 @@ _AT_ONCE = 1 << 14
 
 def conserve(
     base: Array,
-    fine: Array,
+    phases: Array,
     span: Array,
-    scale: int,
     nodata: float | int | None = None,
     limits: tuple[int, int] | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Stored values on the fine grid whose block means are ``base``.
 
     Args:
         base: stored input values, ``(…, H, W)``. Where one is ``nodata`` itself or no number, its block holds
             nothing of use; no other block is touched.
-        fine: the network's output, normalised float32, ``(…, s·H, s·W)``; only its deviations count.
+        phases: the network's output, normalised float32, ``(…, s², H, W)``; only its deviations count.
         span: stored units per normalised unit, ``(…, 1, 1)``.
-        scale: ``s``.
         nodata: a stored value that no output pixel may take.
         limits: for integers, the values that may be used, where they are fewer than the type has. A block whose
             own value lies outside may reach that value.
+        out: where the result goes, ``(…, s·H, s·W)`` of ``base``'s type; by default a new array.
 
     Returns:
         An array ``(…, s·H, s·W)`` of ``base``'s type. Integers: every block sums to exactly ``s² · base``
         and stays within the type and the limits. Floats: block means are ``base`` within one ulp of the block's largest
         magnitude.
     """
-    rows = max(1, _AT_ONCE // base.shape[-1])
-    if base.shape[-2] <= rows:
-        return _conserve(base, fine, span, scale, nodata, limits)
-    out = np.empty(fine.shape, base.dtype)
-    for top in range(0, base.shape[-2], rows):
-        coarse, part = slice(top, top + rows), slice(top * scale, (top + rows) * scale)
-        out[..., part, :] = _conserve(base[..., coarse, :], fine[..., part, :], span, scale, nodata, limits)
+    scale = isqrt(phases.shape[-3])
+    height, width = base.shape[-2:]
+    if out is None:
+        out = np.empty((*base.shape[:-2], scale * height, scale * width), base.dtype)
+    rows = max(1, _AT_ONCE // (base[..., 0, 0].size * width))
+    for top in range(0, height, rows):
+        coarse = slice(top, top + rows)
+        made = _conserve(base[..., coarse, :], np.moveaxis(phases[..., coarse, :], -3, 0), span, nodata, limits)
+        merged(np.moveaxis(made, 0, -3), out[..., top * scale : (top + rows) * scale, :])
     return out
 
 
 def _conserve(
-    base: Array, fine: Array, span: Array, scale: int, nodata: float | int | None, limits: tuple[int, int] | None
+    base: Array, phases: Array, span: Array, nodata: float | int | None, limits: tuple[int, int] | None
 ) -> Array:
+    """Of phases ``(s², …, H, W)`` to the same."""
     if base.dtype.kind == "f":
-        return _conserve_float(base, fine, span, scale, nodata)
+        return _conserve_float(base, phases, span, nodata)
     low, high = limits or (int(np.iinfo(base.dtype).min), int(np.iinfo(base.dtype).max))
     if nodata is not None and int(nodata) == low:
         low += 1
@@ -70,7 +76,7 @@ def _conserve(
     least, most = np.asarray(low, base.dtype), np.asarray(high, base.dtype)
     if limits is not None:
         least, most = np.minimum(least, base), np.maximum(most, base)
-    out = _conserve_int(base, fine, span, scale, least, most)
+    out = _conserve_int(base, phases, span, least, most)
     if nodata is None or not low <= int(nodata) <= high:
         return out
     hit = out == np.asarray(nodata, base.dtype)
@@ -79,10 +85,7 @@ def _conserve(
         below = base < nodata
         side_low = np.where(below, least, np.asarray(min(int(nodata) + 1, high), base.dtype))
         side_high = np.where(below, np.asarray(max(int(nodata) - 1, low), base.dtype), most)
-        sided = _conserve_int(base, fine, span, scale, side_low, side_high)
-        blocks = np.logical_or.reduce([hit[phase] for phase in _phases(scale)])
-        for phase in _phases(scale):
-            out[phase] = np.where(blocks, sided[phase], out[phase])
+        out = np.where(hit.any(0), _conserve_int(base, phases, span, side_low, side_high), out)
     return out
 
 
@@ -111,65 +114,39 @@ def unconserved(
     return out
 
 
-def _phases(scale: int) -> Iterator[tuple[Any, slice, slice]]:
-    """The ``s²`` positions in a block, each as an index that takes that pixel of every block."""
-    for i in range(scale):
-        for j in range(scale):
-            yield ..., slice(i, None, scale), slice(j, None, scale)
-
-
-def _block_mean(fine: Array, scale: int, dtype: type) -> Array:
-    total = np.zeros((*fine.shape[:-2], fine.shape[-2] // scale, fine.shape[-1] // scale), dtype)
-    for phase in _phases(scale):
-        total += fine[phase]
-    return np.asarray(total / dtype(scale * scale))
-
-
-def _conserve_float(base: Array, fine: Array, span: Array, scale: int, nodata: float | int | None) -> Array:
-    mean = _block_mean(fine, scale, np.float64)
+def _conserve_float(base: Array, phases: Array, span: Array, nodata: float | int | None) -> Array:
+    mean = phases.sum(0, np.float64) / len(phases)
     wide = base.astype(np.float64)
-    out = np.empty(fine.shape, base.dtype)
     limit = float(np.finfo(base.dtype).max)
     with np.errstate(over="ignore", invalid="ignore"):
-        inside = np.logical_and.reduce(
-            [np.abs(wide + (fine[phase] - mean) * span) <= limit for phase in _phases(scale)]
-        )
-        for phase in _phases(scale):  # a block that would leave the type stays constant
-            out[phase] = np.where(inside, wide + (fine[phase] - mean) * span, wide).astype(base.dtype)
+        made = wide + (phases - mean) * span
+        inside = (np.abs(made) <= limit).all(0)  # a block that would leave the type stays constant
+        out = np.where(inside, made, wide).astype(base.dtype)
     if nodata is None or np.isnan(nodata):
         return out
     hit = out == base.dtype.type(nodata)
     if hit.any():  # step off it by one ulp of the block's largest magnitude: within what is promised
-        largest = np.maximum.reduce([np.abs(out[phase]) for phase in _phases(scale)])
-        step = np.where(base >= base.dtype.type(nodata), 1, -1) * np.spacing(largest)
-        for phase in _phases(scale):
-            out[phase] = np.where(hit[phase], out[phase] + step.astype(base.dtype), out[phase])
+        step = np.where(base >= base.dtype.type(nodata), 1, -1) * np.spacing(np.abs(out).max(0))
+        out = np.where(hit, out + step.astype(base.dtype), out)
     return out
 
 
-def _conserve_int(base: Array, fine: Array, span: Array, scale: int, low: Array, high: Array) -> Array:
+def _conserve_int(base: Array, phases: Array, span: Array, low: Array, high: Array) -> Array:
     small = base.dtype.itemsize <= 2
     real: Any = np.float32 if small else np.float64
     whole: Any = np.int32 if small else np.int64
     span = np.asarray(span, real)
-    planes = np.empty((scale * scale, *base.shape), real)  # one after the other in memory, which is much faster
-    for plane, phase in zip(planes, _phases(scale), strict=True):
-        plane[...] = fine[phase]
-    mean = planes.sum(0) / real(scale * scale)
+    planes = np.array(phases, real, order="C")  # one after the other in memory, which is much faster
+    planes -= planes.sum(0) / real(len(planes))
 
-    largest, smallest = planes.max(0), planes.min(0)
     up, down = _room(base, high, real), _room(low, base, real)
-    factor = span * np.minimum(_shrink((largest - mean) * span, up), _shrink((mean - smallest) * span, down))
-
-    running: Array = np.zeros(base.shape, real)
-    deviations = np.zeros(planes.shape, whole)
-    for plane, deviation in zip(planes[:-1], deviations[:-1], strict=True):
-        plane -= mean
-        plane *= factor
-        running += plane
-        np.floor(np.add(running, real(0.5), out=plane), out=plane)
-        deviation[...] = plane
-    deviations[1:] -= deviations[:-1].copy()  # of the rounded sums; the last is 0, so they sum to zero
+    planes *= span * np.minimum(_shrink(planes.max(0) * span, up), _shrink(-planes.min(0) * span, down))
+    for before, plane in pairwise(planes[:-1]):
+        plane += before
+    planes += real(0.5)
+    sums = np.zeros((len(planes) + 1, *base.shape), whole)  # the last of them is 0, so the deviations sum to zero
+    sums[1:-1] = np.floor(planes, out=planes)[:-1]
+    deviations: Array = sums[1:] - sums[:-1]
 
     # Float rounding in the running sum can, very rarely, push a deviation past the room that is left.
     flat = (deviations.max(0).astype(real) > up) | (-deviations.min(0).astype(real) > down)
@@ -177,10 +154,7 @@ def _conserve_int(base: Array, fine: Array, span: Array, scale: int, low: Array,
         deviations[:, flat] = 0
     # 64-bit sums may pass through wrap-around; the result lies within the type, so it is exact.
     deviations += base.astype(whole) if base.dtype != np.uint64 else base.view(np.int64)
-    out = np.empty(fine.shape, base.dtype)
-    for deviation, phase in zip(deviations, _phases(scale), strict=True):
-        out[phase] = deviation
-    return out
+    return deviations.astype(base.dtype)
 
 
 def _room(low: Array, high: Array, real: type) -> Array:

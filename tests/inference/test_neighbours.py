@@ -14,6 +14,7 @@ from geomedsr.inference.memory import Need
 from geomedsr.models import load_model, save_model
 from geomedsr.models.store import build
 from geomedsr.operators.conserve import conserve
+from geomedsr.operators.phases import split
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def by_hand(scene: Scene, model: Model, frame: int) -> np.ndarray:
         with torch.inference_mode():
             made = model.module(torch.from_numpy(padded)[None]).numpy()
         fine.append(made[:, :, 2 * halo : -2 * halo, 2 * halo : -2 * halo])
-    return conserve(scene.data.values[frame : frame + 1], np.concatenate(fine, 1), span, 2)[0]
+    return conserve(scene.data.values[frame : frame + 1], split(np.concatenate(fine, 1), 2), span)[0]
 
 
 @pytest.mark.parametrize("frame", [0, 1, 3])

@@ -29,6 +29,7 @@ from geomedsr.models.community import CommunityNet, _try_out
 from geomedsr.models.export import export_onnx
 from geomedsr.models.import_spandrel import import_spandrel
 from geomedsr.operators.conserve import conserve
+from geomedsr.operators.phases import split
 from geomedsr_dicom.derive import describe, stated
 
 if find_spec("spandrel") is None:
@@ -94,7 +95,7 @@ def untiled(net: nn.Module, array: np.ndarray, halo: int, scale: int, multiple: 
     with torch.inference_mode():
         fine = net(values.normalise(padded)).numpy()
     cut = [slice(halo * scale, (halo + n) * scale) for n in array.shape[1:]]
-    return conserve(array[None], fine[(..., *cut)], values.bounds()[1], scale)
+    return conserve(array[None], split(fine[(..., *cut)], scale), values.bounds()[1])
 
 
 def largest(a: np.ndarray, b: np.ndarray) -> float:
