@@ -18,7 +18,7 @@ import geomedsr
 from geomedsr import Model, Scene
 from geomedsr.devices import cores
 from geomedsr.inference.runtime import _prepared
-from geomedsr.inference.upscale import upscaled
+from geomedsr.inference.source import upscaled
 
 SAMPLE = Path(__file__).parents[1] / "examples/sentinel2_coast/reference.tif"
 

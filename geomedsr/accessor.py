@@ -19,6 +19,7 @@ from geomedsr.errors import InputError
 from geomedsr.grid import Grid
 from geomedsr.inference import upscale
 from geomedsr.models import Model
+from geomedsr.provenance import foreign
 from geomedsr.scene import Band, Scene
 
 #: Names of the axes to the right and downwards; the first are ours, rioxarray's and the grid mapping's.
@@ -114,7 +115,7 @@ def _like(array: xr.DataArray, made: Scene) -> xr.DataArray:
             told = {"GeoTransform": " ".join(repr(float(v)) for v in affine.to_gdal())}
             coords[name] = xr.Variable(coord.dims, coord.data, coord.attrs | told)
     provenance = {key: value for key, value in made.provenance.items() if key != "GEOMEDSR_SOURCE"}
-    result = xr.DataArray(values, dims=order, coords=coords, attrs=array.attrs | provenance, name=array.name)
+    result = xr.DataArray(values, dims=order, coords=coords, attrs=foreign(array.attrs) | provenance, name=array.name)
     kept = {
         k: v for k, v in array.encoding.items() if k in ("_FillValue", "grid_mapping", "scale_factor", "add_offset")
     }

@@ -15,6 +15,7 @@ from geomedsr import operators
 from geomedsr.adapters import adapter_for, open_scene
 from geomedsr.grid import Window
 from geomedsr.operators.k_space import central
+from geomedsr.provenance import provenance_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource
 
@@ -293,12 +294,6 @@ def _limits(source: Scene, result: Scene) -> Check:
         least = min(least, float(before.min()))
     kept = least <= low and high <= limits[1]
     return Check(promise, kept, f"{low:g} … {high:g} in {limits[0]} … {limits[1]}")
-
-
-def provenance_of(result: Scene) -> Mapping[str, str]:
-    """What a result says of how it was made: its ``GEOMEDSR_`` tags."""
-    told = result.provenance or result.tags.get("", {})
-    return {key: value for key, value in told.items() if key.startswith("GEOMEDSR_")}
 
 
 def _stated(provenance: Mapping[str, str], factor: int) -> Check:

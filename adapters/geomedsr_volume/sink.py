@@ -16,6 +16,7 @@ from geomedsr.adapters import Region
 from geomedsr.errors import OutputError, SceneWarning
 from geomedsr.grid import Plane
 from geomedsr.outputs import Scratch, exists, file_target, publish, unwritable
+from geomedsr.provenance import foreign
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.stack import Stack
@@ -214,7 +215,7 @@ def _values(scene: Scene) -> tuple[str, tuple[tuple[float, float], ...] | None]:
 
 def _metadata(scene: Scene, suffix: str) -> dict[str, str]:
     """What the source said of itself, and what made this: NIfTI has 80 characters for it."""
-    before = scene.headers.metadata if isinstance(scene.headers, VolumeHeaders) else {}
+    before = foreign(scene.headers.metadata) if isinstance(scene.headers, VolumeHeaders) else {}
     p = {key.removeprefix("GEOMEDSR_"): text for key, text in scene.provenance.items()}
     if suffix in (".nii", ".nii.gz"):
         kept = {key: text for key, text in before.items() if key in _NIFTI_KEPT}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from geomedsr.adapters import Item, contents_of
@@ -51,8 +49,6 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         scene = scene.with_nearest(options.nearest)
     if options.bands is not None:
         scene = scene.select(options.bands)
-        taken = json.dumps([band.name for band in scene.bands])
-        scene = replace(scene, provenance={**scene.provenance, "GEOMEDSR_BANDS": taken})
     if options.range is not None:
         scene = scene.with_range(*options.range)
     window = options.window

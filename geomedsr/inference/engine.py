@@ -15,7 +15,7 @@ from geomedsr.devices import cores, keep_memory
 from geomedsr.errors import OutputError
 from geomedsr.grid import Window
 from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
-from geomedsr.inference.upscale import UpscaledSource, upscaled
+from geomedsr.inference.source import UpscaledSource, upscaled
 from geomedsr.progress import bar
 from geomedsr.scene import Scene
 from geomedsr.sources import Source

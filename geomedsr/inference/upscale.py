@@ -1,38 +1,21 @@
-"""``upscale``: a scene in, a finer lazy scene out.
-
-Any window of the result can be read by itself: the input pixels under it plus an exact halo go through the
-generator, the halo is cropped, and the block means are put right. So tiles need no blending, and a tile
-equals the same part of the whole.
-"""
+"""``upscale``: a scene in, a finer lazy scene out; its source is in ``source``."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from itertools import pairwise
-from typing import Any
-
-import numpy as np
-import torch
+from dataclasses import replace
 
 from geomedsr import operators
 from geomedsr._version import __version__
 from geomedsr.bands import joint
-from geomedsr.errors import InputError, ModelError
-from geomedsr.grid import Window
+from geomedsr.errors import InputError
 from geomedsr.inference import memory as budget
 from geomedsr.inference.runtime import Runtime
-from geomedsr.inference.stopping import check
+from geomedsr.inference.source import UpscaledSource
 from geomedsr.models import Model, default_model, load_model
-from geomedsr.neighbours import around, as_channels
-from geomedsr.operators.conserve import conserve, unconserved
-from geomedsr.operators.k_space import central
-from geomedsr.operators.phases import merged
+from geomedsr.provenance import before, foreign
 from geomedsr.scene import Scene
-from geomedsr.sources import Array, CroppedSource, Source
-from geomedsr.values import ValueScale
 
 
 def upscale(
@@ -104,7 +87,7 @@ def upscale(
         name=f"{scene.name} ×{card.scale}",
         files=scene.files,
         masked=scene.masked,
-        tags=scene.tags,
+        tags={namespace: foreign(tags) for namespace, tags in scene.tags.items()},
         provenance=_provenance(scene, model, source),
         scale=scene.values,
         domain=scene.domain,
@@ -134,226 +117,6 @@ def output_nodata(scene: Scene) -> tuple[float | int | None, ...]:
     declared = [b.nodata for b in scene.bands if b.nodata is not None]
     value = declared[0] if declared else None
     return (value,) * len(scene.bands)
-
-
-@dataclass(frozen=True)
-class UpscaledSource:
-    """Windows of a super-resolved scene, computed as they are read; see the module's text.
-
-    ``computed`` are the positions of the bands that go through the model, in its order.
-    """
-
-    scene: Scene
-    model: Model
-    computed: tuple[int, ...]
-    nodata: tuple[float | int | None, ...]
-    tile: int
-    workers: int
-    runtime: Runtime
-    conserve: bool
-    values: ValueScale
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, part.name) for part in fields(self) if part.name != "workers")  # the same pixels
-
-    @property
-    def scale(self) -> int:
-        """How many times finer."""
-        return self.model.descriptor.scale
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """``(frame, band, y, x)``."""
-        frames, bands, height, width = self.scene.shape
-        return frames, bands, height * self.scale, width * self.scale
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The storage type: the input's."""
-        return self.scene.dtype
-
-    @property
-    def block(self) -> tuple[int, int]:
-        """A tile; a whole frame of a series, or where the operator needs it."""
-        if self.scene.grid.planes or self._operator.reach == "frame":
-            return self.shape[2:]
-        return self.tile * self.scale, self.tile * self.scale
-
-    @property
-    def _operator(self) -> operators.Operator:
-        return operators.get(self.model.descriptor.operator)
-
-    def read(self, frames: slice, window: Window) -> Array:
-        """Super-resolved stored values of a window, in output pixels."""
-        return self.read_measured(frames, window)[0]
-
-    def read_measured(self, frames: slice, window: Window) -> tuple[Array, float | None]:
-        """The same, and how far rounding and clipping took the result from the input, in stored units.
-
-        That is the largest absolute difference that the operator sees; None where agreement is exact, or not asked for.
-        """
-        coarse = window.coarser(self.scale)
-        stored = self.scene.source.read(frames, coarse)
-        valid = self.scene.source.valid(frames, coarse)
-        self._refuse_collision(stored, valid, coarse)
-        bands, deviation = list(self.computed), None
-        data = valid[:, bands]
-        if bands == list(range(valid.shape[1])) and data.all():  # nothing else is to be seen
-            out, deviation = self._to_stored(stored, frames, coarse)
-            return self._cut(out, window), deviation
-        out = self._repeat(stored)
-        if data.any():
-            fine, deviation = self._to_stored(stored[:, bands], frames, coarse)
-            out[:, bands] = fine if data.all() else np.where(self._repeat(data), fine, out[:, bands])
-        for band, nodata in enumerate(self.nodata):
-            if nodata is not None and not valid[:, band].all():
-                out[:, band][~self._repeat(valid[:, band])] = nodata
-        return self._cut(out, window), deviation
-
-    def valid(self, frames: slice, window: Window) -> Array:
-        """The input's validity, repeated."""
-        coarse = window.coarser(self.scale)
-        valid = self.scene.source.valid(frames, coarse)
-        if valid.all():
-            shape = (*valid.shape[:2], window.height, window.width)
-            return np.broadcast_to(np.True_, shape)
-        return self._cut(self._repeat(valid), window)
-
-    def select(self, bands: Sequence[int]) -> UpscaledSource:
-        """Some of the bands; the others are not computed."""
-        if self.model.descriptor.channels > 1 and sorted(bands) != list(range(len(self.scene.bands))):
-            raise InputError(
-                "some bands of a result whose bands were made jointly",
-                "all of them",
-                "select after writing, or select the model's bands before upscaling",
-            )
-        picks = list(bands)
-        computed = [i for i, b in enumerate(picks) if b in self.computed]
-        if self.model.descriptor.channels > 1:  # the network's order stays
-            computed = [picks.index(b) for b in self.computed]
-        kept = [self.computed.index(picks[i]) for i in computed]
-        return replace(
-            self,
-            scene=self.scene.select([b + 1 for b in picks]),
-            computed=tuple(computed),
-            nodata=tuple(self.nodata[b] for b in picks),
-            values=self.values.select(kept),
-        )
-
-    def _guesses(self, frames: slice, coarse: Window) -> Iterator[tuple[slice, Array]]:
-        """The generator's output over a window of input pixels: its phases, normalised float32 ``(f, b, s², h, w)``.
-
-        With its positions among the computed bands: one band after the other where they are independent (less memory,
-        and faster, since it stays in the cache), else all at once.
-        """
-        neighbours, radius, _ = self.model.halo
-        tiles = list(_tiles(coarse, self.tile))
-        read, places = around(frames, self.scene.shape[0], neighbours)
-        halos = [self._seen.tensor(tile.grown(radius), read) for tile in tiles]
-        count, bands = len(places), len(self.computed)
-        step = 1 if self.model.descriptor.channels == 1 else bands
-        for first in range(0, bands, step):
-            picks = slice(first, first + step)
-            alone = count == len(tiles) == 1
-            shape = (count, step, self.scale**2, coarse.height, coarse.width)
-            phases = np.empty((0,) if alone else shape, np.float32)
-            for tile, halo in zip(tiles, halos, strict=True):
-                row, col = tile.row - coarse.row, tile.col - coarse.col
-                for frame in range(count):
-                    check()
-                    made = self.runtime(self.model, as_channels(halo[:, picks], places[frame : frame + 1])).numpy()
-                    if alone:
-                        phases = made
-                    else:
-                        phases[frame, ..., row : row + tile.height, col : col + tile.width] = made[0]
-            if not _finite(phases):
-                raise ModelError(
-                    f"output of the model {self.model.descriptor.name} that is not finite",
-                    "numbers",
-                    "give a --range that fits the scene, or use another model",
-                )
-            yield picks, phases
-
-    @property
-    def _seen(self) -> Scene:
-        """The bands that the network sees, on the scale on which it sees them."""
-        return replace(self.scene.select([i + 1 for i in self.computed]), scale=self.values)
-
-    def _to_stored(self, base: Array, frames: slice, coarse: Window) -> tuple[Array, float | None]:
-        low, span = self.values.bounds(frames)
-        nodata, limits = self.nodata[self.computed[0]], self.scene.bands[self.computed[0]].limits
-        whole = self._operator.reach == "frame" and self.conserve
-        around = Window(0, 0, self.scene.shape[3], self.scene.shape[2]) if whole else coarse
-        out = np.empty((*base.shape[:2], base.shape[2] * self.scale, base.shape[3] * self.scale), self.dtype)
-        deviations = []
-        for picks, phases in self._guesses(frames, around):
-            if self.conserve and not whole:
-                conserve(base[:, picks], phases, span[:, picks], nodata, limits, out[:, picks])
-                continue
-            fine = merged(phases)
-            if whole:
-                given = self._seen.tensor(around, frames)[:, picks].double()
-                exact = self._operator.project(torch.from_numpy(fine).double(), given, self.scale).numpy()
-                rounded = unconserved(exact, low[:, picks], span[:, picks], self.dtype, nodata, limits)
-                error = torch.from_numpy(rounded - (exact * span[:, picks] + low[:, picks]))
-                deviations.append(float(central(self._operator.down(error, self.scale)).abs().max()))
-                out[:, picks] = _cut_window(rounded, coarse.scaled(self.scale))
-            else:
-                out[:, picks] = unconserved(fine, low[:, picks], span[:, picks], self.dtype, nodata, limits)
-        return out, max(deviations, default=None)
-
-    def _refuse_collision(self, stored: Array, valid: Array, coarse: Window) -> None:
-        """Bands with nodata values of their own become one; a valid pixel may not already have that value."""
-        nodata = self.nodata[0]
-        if nodata is None or len({b.nodata for b in self.scene.bands}) == 1:
-            return
-        hit = valid & (stored == np.asarray(nodata).astype(self.dtype))
-        if hit.any():
-            names = [b.name for b, found in zip(self.scene.bands, hit.any((0, 2, 3)), strict=True) if found]
-            raise InputError(
-                f"bands with nodata values {', '.join(str(b.nodata) for b in self.scene.bands)}, and valid "
-                f"pixels of band {names[0]} equal to {nodata} near column {coarse.col}, row {coarse.row}",
-                "one nodata value that serves all bands, as GeoTIFF has it",
-                "upscale the bands that share one, with --bands",
-            )
-
-    def _repeat(self, array: Array) -> Array:
-        return array.repeat(self.scale, axis=-2).repeat(self.scale, axis=-1)
-
-    def _cut(self, fine: Array, window: Window) -> Array:
-        row, col = window.row % self.scale, window.col % self.scale
-        return fine[..., row : row + window.height, col : col + window.width]
-
-
-def upscaled(source: Source) -> UpscaledSource | None:
-    """The super-resolved scene that a source shows a part of; None for others."""
-    while isinstance(source, CroppedSource):
-        source = source.whole
-    return source if isinstance(source, UpscaledSource) else None
-
-
-def _finite(values: Array) -> bool:
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = values.sum()  # quick; it may overflow
-    return bool(np.isfinite(total) or np.isfinite(values).all())
-
-
-def _tiles(window: Window, side: int) -> Iterator[Window]:
-    """The window in equal pieces of at most ``side × side``."""
-    end_row, end_col = window.stop
-    for row in _cuts(window.row, end_row, side):
-        for col in _cuts(window.col, end_col, side):
-            yield Window(col[0], row[0], col[1] - col[0], row[1] - row[0])
-
-
-def _cuts(start: int, stop: int, side: int) -> list[tuple[int, int]]:
-    count = -(-(stop - start) // side)
-    return list(pairwise(start + (stop - start) * i // count for i in range(count + 1)))
-
-
-def _cut_window(array: Array, window: Window) -> Array:
-    end_row, end_col = window.stop
-    return array[..., window.row : end_row, window.col : end_col]
 
 
 def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
@@ -407,7 +170,7 @@ def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str,
     if card.neighbours:
         more["GEOMEDSR_NEIGHBOURS"] = str(card.neighbours)
     return {
-        **scene.provenance,
+        **before(scene),
         "GEOMEDSR_VERSION": __version__,
         "GEOMEDSR_SOURCE": scene.name,
         "GEOMEDSR_MODEL": card.name,

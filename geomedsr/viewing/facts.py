@@ -11,7 +11,7 @@ import numpy as np
 from geomedsr.crs import crs_code
 from geomedsr.errors import GeomedsrError
 from geomedsr.grid import Grid, Plane
-from geomedsr.promises import provenance_of
+from geomedsr.provenance import provenance_of
 from geomedsr.ranges import physical_range
 from geomedsr.scene import Scene
 
@@ -136,7 +136,7 @@ def memory(scene: Scene) -> str:
 
 def value_range(scene: Scene) -> str | None:
     """The range in which 98 % of the valid pixels lie, in physical units; None where that is not to be had."""
-    from geomedsr.inference.upscale import upscaled
+    from geomedsr.inference.source import upscaled
     from geomedsr.viewing.reduced import unread
 
     inner = upscaled(scene.source)

@@ -9,7 +9,7 @@ import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.grid import Window
-from geomedsr.inference.upscale import UpscaledSource
+from geomedsr.inference.source import UpscaledSource
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source
 

@@ -12,7 +12,8 @@ from geomedsr.errors import InputError
 from geomedsr.grid import Window
 from geomedsr.metrics.evaluate import Evaluation, compare_with
 from geomedsr.outputs import page_target, write_page
-from geomedsr.promises import Check, provenance_of, taken, verify
+from geomedsr.promises import Check, taken, verify
+from geomedsr.provenance import provenance_of
 from geomedsr.ranges import physical_sample
 from geomedsr.scene import Scene
 from geomedsr.viewing.card import evaluation_table, scene_card

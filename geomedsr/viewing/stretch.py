@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from geomedsr.errors import InputError
-from geomedsr.inference.upscale import upscaled
+from geomedsr.inference.source import upscaled
 from geomedsr.ranges import physical_range
 from geomedsr.scene import Scene
 from geomedsr.sources import Array

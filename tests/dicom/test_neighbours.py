@@ -10,7 +10,7 @@ from conftest import block_sums, save_tiny
 
 import geomedsr
 from geomedsr.models import Model, load_model
-from geomedsr.promises import provenance_of
+from geomedsr.provenance import provenance_of
 
 from .conftest import enhanced, errors, pixels, save, stored
 

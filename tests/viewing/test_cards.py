@@ -15,7 +15,7 @@ from PIL import Image
 
 import geomedsr
 from geomedsr.grid import Grid, Window
-from geomedsr.inference.upscale import UpscaledSource
+from geomedsr.inference.source import UpscaledSource
 from geomedsr.metrics.evaluate import Evaluation, Score
 from geomedsr.scene import Band, Scene
 from geomedsr.training import load_recipe

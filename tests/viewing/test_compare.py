@@ -133,7 +133,7 @@ def test_black_and_white_are_the_first_scenes(sentinel: Scene, truth: Scene) -> 
 
 
 def test_only_the_tiles_that_are_shown_are_computed(sentinel: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    from geomedsr.inference.upscale import UpscaledSource
+    from geomedsr.inference.source import UpscaledSource
 
     sr = geomedsr.upscale(sentinel, "satellite-x4")
     read, windows = UpscaledSource.read_measured, []

@@ -1,0 +1,65 @@
+"""What results say of how they were made, and of what was made of results."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+import geomedsr
+from geomedsr import Scene
+from geomedsr.cli import main
+from geomedsr.provenance import provenance_of
+from geomedsr.scene import Band
+
+
+def scene(names: tuple[str, ...] = ("B02", "B03", "B04")) -> Scene:
+    values = np.random.default_rng(0).integers(1, 9999, (len(names), 24, 20)).astype(np.uint16)
+    return Scene.from_array(values, bands=[Band(name, description=name) for name in names])
+
+
+def test_bands_selected_in_python_are_verified_like_those_of_the_command(tiny_path: Path, tmp_path: Path) -> None:
+    geomedsr.write(scene(), tmp_path / "in.tif")
+    chosen = geomedsr.open(tmp_path / "in.tif").select(["b04", 1])
+    geomedsr.write(geomedsr.upscale(chosen, tiny_path), tmp_path / "before.tif")
+    geomedsr.write(
+        geomedsr.upscale(geomedsr.open(tmp_path / "in.tif"), tiny_path).select([3, 1]), tmp_path / "after.tif"
+    )
+    words = ["upscale", str(tmp_path / "in.tif"), str(tmp_path / "cli.tif"), "--model", str(tiny_path), "--quiet"]
+    assert main([*words, "--bands", "B04,B02"]) == 0
+    for name in ("before", "after", "cli"):
+        result = geomedsr.open(tmp_path / f"{name}.tif")
+        assert json.loads(provenance_of(result)["GEOMEDSR_BANDS"]) == ["B04", "B02"]
+        assert [
+            c.promise for c in geomedsr.verify(tmp_path / "in.tif", tmp_path / f"{name}.tif") if c.kept is False
+        ] == []
+
+
+def test_all_bands_in_their_order_are_no_choice() -> None:
+    assert provenance_of(scene().select([1, "b03", "B04"])) == {}
+
+
+def test_a_result_made_finer_again_is_told_by_its_last_model_and_names_the_others(
+    tiny_path: Path, tmp_path: Path
+) -> None:
+    model = geomedsr.load_model(tiny_path).descriptor
+    once = f"{model.name} {model.version} x{model.scale}"
+    geomedsr.write(geomedsr.upscale(scene().select([2, 1]), tiny_path), tmp_path / "1.tif")
+    for number in (1, 2):
+        last = geomedsr.open(tmp_path / f"{number}.tif")
+        last = last.crop(geomedsr.Window(0, 0, 24, 24))
+        geomedsr.write(geomedsr.upscale(last, tiny_path, conserve=False), tmp_path / f"{number + 1}.tif")
+    told = provenance_of(geomedsr.open(tmp_path / "3.tif"))
+    assert told["GEOMEDSR_BEFORE"] == f"{once}, {once}"
+    assert told["GEOMEDSR_SOURCE"] == "2.tif"
+    assert told["GEOMEDSR_CONSERVED"] == "no"
+    assert "GEOMEDSR_BANDS" not in told  # the first pass's choice, not this one's
+    assert "GEOMEDSR_BEFORE" not in provenance_of(geomedsr.open(tmp_path / "1.tif"))
+
+
+def test_attributes_of_an_array_that_is_made_finer_again_are_not_kept(tiny_path: Path) -> None:
+    array = xr.DataArray(scene().data.values[0], dims=("band", "y", "x"), attrs={"GEOMEDSR_OLD": "1", "title": "t"})
+    again = array.geomedsr.upscale(tiny_path)
+    assert "GEOMEDSR_OLD" not in again.attrs
+    assert again.attrs["title"] == "t"
+    assert again.attrs["GEOMEDSR_MODEL"] == geomedsr.load_model(tiny_path).descriptor.name
