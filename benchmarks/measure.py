@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,32 +50,29 @@ def bare(path: Path, model: Model, precision: str) -> list[Callable[[], object]]
 
     One window after the other with all threads, and a window for each core with one thread; the fastest counts.
     """
+    return [partial(network(path, model, precision), *way) for way in ((ALL, 1, cores()), (EACH, cores(), 1))]
+
+
+def network(path: Path, model: Model, precision: str) -> Callable[[int, int, int], None]:
+    """The network alone on a scene's values, by the side of its windows, how many at once, and threads for each."""
     scene = geomedsr.open(path)
     source = upscaled(geomedsr.upscale(scene, model, precision=precision).source)
     assert source is not None
-    trimmed = _prepared(model, source.runtime, torch.device("cpu"))
-    module: nn.Module = trimmed.generator  # type: ignore[assignment]
-    values = scene.tensor()[0]
-    groups = values.split(model.descriptor.channels)
+    module: nn.Module = _prepared(model, source.runtime, torch.device("cpu")).generator  # type: ignore[assignment]
+    groups = scene.tensor()[0].split(model.descriptor.channels)
 
-    def windows(side: int) -> list[torch.Tensor]:
-        return [window for group in groups for row in group.split(side, 1) for window in row.split(side, 2)]
-
-    def run(threads: int, window: torch.Tensor) -> None:
+    def one(threads: int, window: torch.Tensor) -> None:
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         with torch.inference_mode():
             module(window[None].contiguous(memory_format=torch.channels_last))
 
-    def each_with_all() -> None:
-        for window in windows(ALL):
-            run(cores(), window)
+    def run(side: int, at_once: int, threads: int) -> None:
+        windows = [window for group in groups for row in group.split(side, 1) for window in row.split(side, 2)]
+        with ThreadPoolExecutor(at_once) as pool:
+            list(pool.map(partial(one, threads), windows))
 
-    def all_with_one() -> None:
-        with ThreadPoolExecutor(cores()) as pool:
-            list(pool.map(lambda window: run(1, window), windows(EACH)))
-
-    return [each_with_all, all_with_one]
+    return run
 
 
 @dataclass(frozen=True)

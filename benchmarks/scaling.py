@@ -1,4 +1,4 @@
-"""One worker process of one thread, and two: how much faster two are.
+"""One worker process of one thread, and two: how much faster two are; and the network alone on one core, and on two.
 
     python benchmarks/scaling.py [SIDE]
 
@@ -11,10 +11,11 @@ import sys
 import tempfile
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 from dask.distributed import Client, LocalCluster
-from measure import conditions, sample
+from measure import EACH, conditions, network, sample, timed
 
 import geomedsr
 
@@ -46,9 +47,13 @@ def main(side: int = 1536) -> None:
         for turn in range(RUNS):
             for processes in (1, 2) if turn % 2 == 0 else (2, 1):
                 times[processes].append(seconds(path, out, processes))
+        run = network(path, geomedsr.load_model("satellite-x4"), "bfloat16")
+        alone = {n: min(timed(partial(run, EACH, n, 1)) for _ in range(2)) for n in (1, 2)}
     one, two = (statistics.median(times[n]) for n in (1, 2))
-    print("| worker processes, one thread each | seconds | × one |\n|---|---|---|")
-    print(f"| 1 | {one:.1f} | 1.00 |\n| 2 | {two:.1f} | {one / two:.2f} |")
+    print("| | seconds | × one |\n|---|---|---|")
+    print(f"| 1 worker process of one thread | {one:.1f} | 1.00 |\n| 2 | {two:.1f} | {one / two:.2f} |")
+    print(f"| the network alone, one window at a time | {alone[1]:.1f} | 1.00 |")
+    print(f"| two at a time | {alone[2]:.1f} | {alone[1] / alone[2]:.2f} |")
 
 
 if __name__ == "__main__":
