@@ -89,7 +89,7 @@ def evaluate(
             how = f"reduced {card.scale} × by {down_by}, rounded to {fine.dtype}"
         else:
             fine, coarse = paired(_seen(reference, card), _seen(scene, card), card.scale)
-            how = f"a real input, compared with {reference.name}"
+            how = f"a real input, compared with {reference.name} as it is: what sensors see otherwise counts as error"
         if card.value_scale == "physical":
             fine = fine.with_physical_range(*card.value_range)
         protocol = Protocol.of(fine, value_range, above)

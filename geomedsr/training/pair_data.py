@@ -10,11 +10,12 @@ from dataclasses import replace
 from geomedsr.adapters import open_scene
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.grid import Window
+from geomedsr.pairing import placement
 from geomedsr.training.data import HELD, in_memory, kept_out, size_in_bytes, split, warn_of_both_sides
 from geomedsr.training.pairs import ScenePair, paired
 from geomedsr.training.patches import continuous
 from geomedsr.training.recipe import PairEntry, Recipe
-from geomedsr.training.registration import placement
+from geomedsr.training.validation import SIDE
 
 #: Endings of files that go with rasters of the same name.
 _BESIDE = {".xml", ".ovr", ".msk", ".tfw", ".wld", ".prj", ".json", ".txt", ".md", ".csv"}
@@ -27,17 +28,17 @@ def training_pairs(recipe: Recipe) -> list[ScenePair]:
     """The real pairs to draw from; small ones are read into memory.
 
     Raises:
-        RecipeError: a folder holds no partners, or two scenes make no pair.
-        InputError: a scene cannot be read.
+        RecipeError: a folder holds no partners, or no line relates the values of two scenes.
+        InputError: a scene cannot be read, or two make no pair.
     """
-    return _pairs(recipe, split_pairs(recipe)[0])
+    return _pairs(recipe, split_pairs(recipe)[0], max(stage.patch for _, stage in recipe.stages))
 
 
 def validation_pairs(recipe: Recipe) -> list[ScenePair]:
     """The real pairs kept out."""
     train, held = split_pairs(recipe)
     warn_of_both_sides([(e.window, p[0]) for e, p in train], [(e.window, p[0]) for e, p in held])
-    return _pairs(recipe, held)
+    return _pairs(recipe, held, SIDE)
 
 
 def split_pairs(recipe: Recipe) -> tuple[list[Found], list[Found]]:
@@ -99,8 +100,8 @@ def _by_stem(folder: str) -> dict[str, str]:
     return found
 
 
-def _pairs(recipe: Recipe, entries: Sequence[Found]) -> list[ScenePair]:
-    """Opened, cut to what they share, small ones read into memory, and matched."""
+def _pairs(recipe: Recipe, entries: Sequence[Found], side: int) -> list[ScenePair]:
+    """Opened, cut to what they share, small ones read into memory, and matched for windows of ``side`` fine pixels."""
     pairs, left, part = [], HELD, recipe.generator
     for entry, paths in entries:
         fine, coarse = (
@@ -125,5 +126,5 @@ def _pairs(recipe: Recipe, entries: Sequence[Found]) -> list[ScenePair]:
         left -= size_in_bytes(fine) + size_in_bytes(coarse)
         if left >= 0:
             fine, coarse = in_memory(fine), in_memory(coarse)
-        pairs.append(paired(fine, coarse, part.scale))
+        pairs.append(paired(fine, coarse, part.scale, max(side // part.scale, 1)))
     return pairs

@@ -10,21 +10,18 @@ import numpy as np
 
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.grid import Window
+from geomedsr.pairing import Placement, placement
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.training.augment import Augment
 from geomedsr.training.patches import Draw, Drawn, Pair
 from geomedsr.training.radiometry import Line, fit_line
-from geomedsr.training.registration import Placement, placement
 
 #: The least R² of a band's line, and that below which it is told; both of what outliers leave.
 LEAST_R2, GOOD_R2 = 0.5, 0.9
 
 #: Lines are fitted in windows of so many coarse pixels, at most so many along each axis.
 _SIDE, _MOST = 32, 16
-
-#: Misplacement that is told, in fine pixels.
-_TOLD = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,29 +51,23 @@ class ScenePair:
         return fine[0, bands], coarse[0, bands]
 
 
-def paired(fine: Scene, coarse: Scene, scale: int) -> ScenePair:
+def paired(fine: Scene, coarse: Scene, scale: int, side: int = _SIDE) -> ScenePair:
     """Two scenes as a pair: placed by their grids, the coarse one's values by a line for each band.
 
     The lines are fitted to the fine scene's block means, where both have data. Bands are matched by their order.
+    ``side`` is that of the windows that will be cut, in coarse pixels: how far such windows lie off is told.
 
     Raises:
-        RecipeError: other numbers of bands, more than one frame; grids that do not fit, see
-            :func:`geomedsr.training.registration.placement`; no data in common; or values that no line relates.
+        InputError: other numbers of bands, or grids that do not go together, see
+            :func:`geomedsr.pairing.placement` and :meth:`geomedsr.pairing.Placement.check`.
+        RecipeError: more than one frame; no data in common; or values that no line relates.
     """
-    names = f"the pair {fine.name} and {coarse.name}"
-    if fine.shape[:2] != coarse.shape[:2] or fine.shape[0] != 1:
-        sizes = " and ".join(
-            f"{s.shape[1]} bands in {s.shape[0]} frame{'s' * (s.shape[0] > 1)}" for s in (fine, coarse)
-        )
-        raise RecipeError(f"{names} of {sizes}", "as many bands each, in one frame", "name fine_bands and coarse_bands")
     place = placement(fine, coarse, scale)
-    points, miss = _points(fine, coarse, place)
-    if miss > _TOLD:
-        warnings.warn(
-            f"{names}: coarse pixels do not begin where fine ones do: patches lie up to {miss:.2f} fine pixels off",
-            SceneWarning,
-            stacklevel=2,
-        )
+    names = place.names
+    if fine.shape[0] != 1:
+        raise RecipeError(f"{names} of {fine.shape[0]} frames", "one", "pair single slices")
+    place.check(spread(place.overlap, side, _MOST))
+    points = _points(fine, coarse, place)
     lines = tuple(fit_line(coarse_values, fine_means) for coarse_values, fine_means in points)
     for band, line, (values, _) in zip(fine.bands, lines, points, strict=True):
         if len(values) < 2:
@@ -185,15 +176,14 @@ def spread(area: Window, side: int, most: int) -> list[Window]:
     return [Window(c, r, min(side, end_col - c), min(side, end_row - r)) for r in some[0] for c in some[1]]
 
 
-def _points(fine: Scene, coarse: Scene, place: Placement) -> tuple[list[tuple[Array, Array]], float]:
-    """For each band, coarse values and the fine block means beside them; and the largest misplacement."""
+def _points(fine: Scene, coarse: Scene, place: Placement) -> list[tuple[Array, Array]]:
+    """For each band, coarse values and the fine block means beside them."""
     found: list[tuple[list[Array], list[Array]]] = [([], []) for _ in fine.bands]
-    s, miss = place.scale, 0.0
+    s = place.scale
     for window in spread(place.overlap, _SIDE, _MOST):
         there = place.fine(window)
         if not there.inside(fine.grid.shape):  # the overlap is smaller than its pixels drift
             continue
-        miss = max(miss, place.miss(window))
         blocks = (len(fine.bands), window.height, s, window.width, s)
         means = fine.source.read(slice(0, 1), there)[0].reshape(blocks).mean((2, 4), dtype=np.float64)
         both = fine.source.valid(slice(0, 1), there)[0].reshape(blocks).all((2, 4))
@@ -203,4 +193,4 @@ def _points(fine: Scene, coarse: Scene, place: Placement) -> tuple[list[tuple[Ar
             xs.append(values[band][both[band]])
             ys.append(means[band][both[band]])
     none = np.empty(0)
-    return [(np.concatenate([*xs, none]), np.concatenate([*ys, none])) for xs, ys in found], miss
+    return [(np.concatenate([*xs, none]), np.concatenate([*ys, none])) for xs, ys in found]

@@ -25,7 +25,7 @@ from geomedsr.training.pairs import ScenePair, spread
 from geomedsr.training.recipe import Recipe
 
 #: Windows (or frames) per scene, and the side of windows, in high-resolution pixels.
-_MOST, _SIDE = 12, 192
+_MOST, SIDE = 12, 192
 
 #: VGG-19's deepest layers see nothing in less.
 _LEAST_SEEN = 32
@@ -65,7 +65,7 @@ class Validation:
         for scene, windows in zip([*scenes, *(pair.fine for pair in pairs)], found, strict=True):
             if not len(windows.fine):
                 raise RecipeError(
-                    f"the validation scene {scene.name}, in which no window of {_SIDE} pixels, or of its own size, is "
+                    f"the validation scene {scene.name}, in which no window of {SIDE} pixels, or of its own size, is "
                     "all data",
                     "windows of data",
                     "choose another window of it, or another scene",
@@ -99,7 +99,7 @@ class Validation:
             pick = len(windows.fine) // 2
             fine, seen = windows.fine[pick : pick + 1, :1].to(self.device), self._seen(windows.coarse[pick])[:1]
             coarse = middle(seen, self.channels)[:, :1]
-            side = min(_SIDE, *fine.shape[-2:]) // self.scale * self.scale
+            side = min(SIDE, *fine.shape[-2:]) // self.scale * self.scale
             images = [
                 F.interpolate(coarse, scale_factor=self.scale, mode="nearest"),
                 F.interpolate(coarse, scale_factor=self.scale, mode="bicubic"),
@@ -166,7 +166,7 @@ def _sees(recipe: Recipe) -> Perceptual | None:
 def _windows(scene: Scene, links: Chain, neighbours: int) -> _Windows:
     """Windows without nodata, spread over a scene."""
     _, _, height, width = scene.shape
-    side = _side(scene, links.scale, min(_SIDE, height, width))
+    side = _side(scene, links.scale, min(SIDE, height, width))
     places = [
         Window(col, row, side, side)
         for row in range(0, height - side + 1, side)
@@ -180,7 +180,7 @@ def _windows(scene: Scene, links: Chain, neighbours: int) -> _Windows:
 def _matched(pair: ScenePair) -> _Windows:
     """Windows of a real pair without nodata, spread over it."""
     scale, area = pair.placement.scale, pair.placement.overlap
-    side = min(_SIDE // scale, area.width, area.height, *(n // scale for n in pair.fine.shape[2:]))
+    side = min(SIDE // scale, area.width, area.height, *(n // scale for n in pair.fine.shape[2:]))
     if side == 0:
         return _Windows(torch.empty(0), torch.empty(0))
     places = [w for w in spread(area, side, _MOST) if w.width == w.height == side]

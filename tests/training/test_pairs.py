@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 
 import geomedsr
 from geomedsr import Scene, Window
-from geomedsr.errors import RecipeError, SceneWarning
+from geomedsr.errors import InputError, RecipeError, SceneWarning
 from geomedsr.grid import Grid
 from geomedsr.training import load_recipe, train
 from geomedsr.training.augment import Augment, Change
@@ -23,7 +23,6 @@ from geomedsr.training.pair_data import split_pairs, trained_on, training_pairs,
 from geomedsr.training.pairs import PairPatches, ScenePair, paired, spread
 from geomedsr.training.patches import Draw
 from geomedsr.training.radiometry import fit_line
-from geomedsr.training.registration import placement
 from geomedsr.training.run import identity
 from geomedsr.training.validation import Validation
 
@@ -65,17 +64,6 @@ def recipe_of(folder: Path, *entries: dict[str, Any], **changes: Any) -> geomeds
     return load_recipe(recipe_file(folder, **small))
 
 
-def test_a_pair_is_placed_where_its_grids_say() -> None:
-    place = placement(*shifted(3, 5), 2)
-    assert place.overlap == Window(0, 0, 40, 40)
-    assert place.fine(Window(0, 0, 40, 40)) == Window(3, 5, 80, 80)
-    assert place.fine(Window(7, 9, 4, 2)) == Window(17, 23, 8, 4)
-    assert place.miss(Window(7, 9, 4, 2)) == pytest.approx(0)
-    outside = placement(scene(np.ones((1, 20, 20), "float32"), grid(10)), scene(np.ones((1, 20, 20)), grid(20, -30)), 2)
-    assert outside.overlap == Window(2, 0, 9, 10)  # 10 m of the second column lie outside
-    assert outside.fine(Window(2, 0, 1, 1)) == Window(1, 0, 2, 2)
-
-
 def test_patches_of_a_shifted_pair_agree_exactly() -> None:
     """With the fine scene's own block means as the coarse scene, every patch's means are its coarse patch."""
     pair = paired(*shifted(3, 5, gain=0.01, offset=0.2), 2)
@@ -103,51 +91,6 @@ def test_a_cut_is_the_window_of_both_turned_alike() -> None:
         row, col, side = place
         plain = values.data.values[0, 1, row : row + side, col : col + side] / 2
         np.testing.assert_allclose(image[0], np.rot90(plain)[:, ::-1] * 2 + 0.5, atol=1e-6)
-
-
-def test_what_lies_between_pixels_is_told_and_half_a_pixel_at_most() -> None:
-    fine, coarse = shifted(3, 5)
-    moved = scene(coarse.data.values[0], grid(20, 35, 52))
-    with pytest.warns(SceneWarning, match=r"up to 0\.50 fine pixels off"):
-        place = paired(fine, moved, 2).placement
-    assert place.fine(Window(0, 0, 4, 4)) == Window(3, 5, 8, 8)
-    drifting = placement(scene(np.ones((1, 337, 371)), grid(15)), scene(np.ones((1, 168, 185)), grid(15 * 1.9946)), 2)
-    assert drifting.fine(Window(0, 0, 48, 48)).col == 0
-    assert drifting.fine(Window(137, 0, 48, 48)).col == round((137 + 24) * 1.9946 - 48)
-    assert max(drifting.miss(Window(col, 3, 48, 48)) for col in range(137)) <= 0.5
-
-
-@pytest.mark.parametrize(
-    ("affine", "crs", "said"),
-    [
-        (grid(20, 5000), "EPSG", "which do not overlap"),
-        (grid(20), 'PROJCS["x",AUTHORITY["EPSG","32617"]]', r"of the CRSs EPSG and EPSG:32617, expected one CRS"),
-        (grid(30), "EPSG", r"3 × 3 fine ones, expected 2 × 2 within 1%"),
-        (grid(20.5), "EPSG", r"2\.05 × 2\.05 fine ones"),
-        (Affine(20, 0, WEST, 0, 20, NORTH - 800), "EPSG", r"2 × -2 fine ones"),
-        (grid(20) @ Affine.rotation(2), "EPSG", "turned against each other"),
-        (None, None, "not both located by an affine"),
-    ],
-)
-def test_grids_that_do_not_fit(affine: Affine | None, crs: str, said: str) -> None:
-    fine = shifted(0, 0)[0]
-    with pytest.raises(RecipeError, match=said) as caught:
-        placement(fine, scene(np.ones((2, 40, 40)), affine, crs), 2)
-    assert "\n" not in str(caught.value)
-
-
-def test_one_crs_may_be_written_in_two_ways() -> None:
-    names = ('PROJCS["WGS 84 / UTM 18N",AUTHORITY["EPSG","32618"]]', 'PROJCRS["UTM zone 18N",ID["EPSG",32618]]')
-    one, other = (scene(np.ones((1, n, n)), grid(10 * 40 // n), name) for n, name in zip((40, 20), names, strict=True))
-    assert placement(one, other, 2).overlap == Window(0, 0, 20, 20)
-
-
-def test_images_without_georeference_share_their_corners() -> None:
-    fine, coarse = (scene(array, None, None) for array in (np.ones((1, 40, 60)), np.ones((1, 20, 30))))
-    place = placement(fine, coarse, 2)
-    assert (place.overlap, place.fine(Window(3, 4, 5, 6))) == (Window(0, 0, 30, 20), Window(6, 8, 10, 12))
-    with pytest.raises(RecipeError, match="60 × 40 and 30 × 20 pixels"):
-        placement(fine, coarse, 3)
 
 
 def test_a_line_is_least_squares_and_r2_its_share_of_variance() -> None:
@@ -199,7 +142,6 @@ def test_the_line_between_rasters_is_recovered_under_clouds_and_nodata(raster: W
         (lambda m: 5000 - m, r"unequal radiometry: .* a slope of -1"),
         (lambda m: np.full(m.shape, 7), r"unequal radiometry: .*R² 0\.00 and a slope of 0"),
         (lambda m: np.zeros(m.shape), "without data in common"),
-        (lambda m: m[[0, 0]], "of 1 bands in 1 frame and 2 bands in 1 frame"),
     ],
 )
 def test_values_that_no_line_relates(raster: Write, tmp_path: Path, coarse: Any, said: str) -> None:
@@ -222,10 +164,10 @@ def test_a_poor_line_is_told() -> None:
 def test_rasters_of_other_crss_and_no_overlap_are_told_through_a_recipe(raster: Write, tmp_path: Path) -> None:
     fine = texture(1, 80, 80)
     entry = write(raster, fine, means(fine, 2).astype("uint16"), crs=CRS.from_epsg(32617))
-    with pytest.raises(RecipeError, match="of the CRSs EPSG:32618 and EPSG:32617"):
+    with pytest.raises(InputError, match="of the CRSs EPSG:32618 and EPSG:32617"):
         training_pairs(recipe_of(tmp_path, entry))
     entry = write(raster, fine, means(fine, 2).astype("uint16"), transform=grid(20, 0, 5000))
-    with pytest.raises(RecipeError, match="which do not overlap"):
+    with pytest.raises(InputError, match="which do not overlap"):
         training_pairs(recipe_of(tmp_path, entry))
 
 
