@@ -50,6 +50,7 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
     keep_memory()
     with (
         assembled(recipe.device) as (team, device),
+        team.telling(),
         alone(folder) if team.first else nullcontext(),
         writing(folder),
     ):

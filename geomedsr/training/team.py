@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import torch.distributed as dist
 from torch import nn
 
 from geomedsr.devices import choose_device
-from geomedsr.errors import DeviceError
+from geomedsr.errors import DeviceError, SceneWarning
 from geomedsr.outputs import reason
 
 #: What torchrun tells each process.
@@ -93,6 +94,16 @@ class Team:
             with _connected():
                 dist.broadcast_object_list(box)
         return box[0]
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Within, what all processes find in the sources that they all open is told once, by the first."""
+        if self.first:
+            yield
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SceneWarning)
+            yield
 
 
 def place() -> tuple[int, int]:

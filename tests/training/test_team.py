@@ -5,11 +5,13 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import SAMPLE, recipe_file
+from affine import Affine
+from conftest import SAMPLE, recipe_file, texture
 from safetensors.torch import load_file
 
 from geomedsr.errors import DeviceError, RecipeError
@@ -135,6 +137,27 @@ def test_a_run_of_two_ends_as_a_run_of_one_and_goes_on_after_a_kill(tmp_path: Pa
     assert done.stdout.splitlines() == [str(tmp_path / "killed" / "model.safetensors")]  # told once
     again = load_file(tmp_path / "killed" / "model.safetensors")
     assert all(torch.equal(again[name], value) for name, value in two.items())
+
+
+def test_warnings_about_pairs_are_told_once(raster: Callable[..., Path], tmp_path: Path) -> None:
+    fine = texture(1, 64, 64)
+    raster(fine, "fine.tif", transform=Affine(10, 0, 435730, 0, -10, 4179460))
+    coarse = fine.reshape(1, 32, 2, 32, 2).mean((2, 4)).astype("float32")
+    raster(coarse, "coarse.tif", transform=Affine(20, 0, 435732, 0, -20, 4179460))
+    recipe = recipe_file(
+        tmp_path,
+        generator={"scale": 2, "options": {"width": 4, "blocks": 1}},
+        data={"root": str(tmp_path), "pairs": [{"fine": "fine.tif", "coarse": "coarse.tif", "attribution": ""}]},
+        content={"steps": 1, "patch": 16, "batch": 2, "optimiser": OPTIMISER},
+        device="cpu",
+    )
+    done = launch("-m", "geomedsr.cli", "train", recipe, "--out", tmp_path / "run", "--quiet")
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if line.startswith("warning:")]
+    assert told == [
+        "warning: the pair fine.tif and coarse.tif, whose grids do not quite meet: "
+        "up to 0.20 fine pixels off in windows of 8 × 8 coarse ones"
+    ]
 
 
 def test_of_each_piece_every_process_has_the_same_part() -> None:
