@@ -42,6 +42,12 @@ def test_the_scores_are_the_packages_formulas() -> None:
     assert one(60 + 20 * (low + 0.001), 40, 60) == 2
 
 
+@pytest.mark.parametrize("zero", [0.0, -1000.0, 4000.0])
+def test_distances_are_the_same_wherever_zero_lies(zero: float) -> None:
+    """Not relative to values, as the package's normalised difference is: HU may be negative."""
+    assert [one(zero + s, zero + 5, zero + 60) for s in (31, 34, 100)] == [1, 0, 2]
+
+
 def test_of_what_hardly_differs_nothing_is_said() -> None:
     assert one(50.0, 51.9, 50.5) == -1
     assert one(50.0, 52.1, 50.5) == 1 - 1  # the truth is nearer: improvement
