@@ -82,18 +82,20 @@ def _widest(module: nn.Module, channels: int) -> float:
 class Need:
     """What a worker of a model holds at once, at most: a tile's activations, and a region's values on their way out.
 
-    ``size`` is the bytes of an activation; ``bands`` and ``itemsize`` are the result's.
+    ``size`` is the bytes of an activation; ``bands`` and ``itemsize`` are the result's. ``frame`` is the shape
+    ``(height, width)`` of a frame of the input where regions are whole frames; else they follow the tile.
     """
 
     model: Model
     size: int
     bands: int
     itemsize: int
+    frame: tuple[int, int] | None = None
 
     @classmethod
-    def of(cls, model: Model, precision: str, bands: int, itemsize: int) -> Need:
+    def of(cls, model: Model, precision: str, bands: int, itemsize: int, frame: tuple[int, int] | None = None) -> Need:
         """For a precision by name."""
-        return cls(model, 2 if precision == "bfloat16" else 4, bands, itemsize)
+        return cls(model, 2 if precision == "bfloat16" else 4, bands, itemsize, frame)
 
     def worker(self, tile: int) -> int:
         """Bytes, for a side of a tile in input pixels."""
@@ -102,34 +104,36 @@ class Need:
         module = self.model.module
         held = _HELD * module.activations if isinstance(module, CommunityNet) else _ALIVE * _widest(module, card.inputs)
         network = held * self.size * seen
-        pixels = region_side(tile * card.scale) ** 2
+        side = region_side(tile * card.scale)
+        pixels = side**2 if self.frame is None else self.frame[0] * self.frame[1] * card.scale**2
         together = self.bands if card.channels > 1 else 1
         others = (card.frames - 1) / card.scale**2  # neighbours are read, not made
         beside = self.bands * others * (_PER_FLOAT + self.itemsize)
         return int(network + pixels * (together * _PER_GUESS + self.bands * _PER_VALUE * self.itemsize + beside))
 
-    def choose(self, shape: tuple[int, int], memory: int, whole: bool = False) -> tuple[int, int]:
+    def choose(self, shape: tuple[int, int], memory: int) -> tuple[int, int]:
         """The side of a tile, and how many workers, that fit: all cores if any tile allows it, then the least time.
 
         Time goes with the pixels computed, halos included, shared by the workers; at the end some of them wait for a
-        region of another, for half of its time on average, unless regions are ``whole`` frames whatever the tile is.
+        region of another, for half of its time on average, unless regions are whole frames whatever the tile is.
         A tile larger than the scene has no use; a very small one is computed twice (see ``runtime``).
         """
-        for wanted in (cores(), 1):
-            fitting = [tile for tile in TILES if BASE + wanted * self.worker(tile) <= memory]
+        for least in (cores(), 1):
+            fitting = [tile for tile in TILES if BASE + least * self.worker(tile) <= memory]
             if fitting:
-                return min(fitting, key=lambda tile: self._time(tile, shape, wanted, whole)), wanted
+                tile = min(fitting, key=lambda tile: self._time(tile, shape, self.workers(tile, memory)))
+                return tile, self.workers(tile, memory)
         return TILES[-1], 1
 
     def workers(self, tile: int, memory: int) -> int:
         """How many workers of such a tile fit; at least one."""
         return max(1, min(cores(), (memory - BASE) // self.worker(tile)))
 
-    def _time(self, tile: int, shape: tuple[int, int], workers: int, whole: bool) -> float:
+    def _time(self, tile: int, shape: tuple[int, int], workers: int) -> float:
         radius = self.model.radius  # the halo costs about half of its pixels, layers being trimmed
         if isinstance(self.model.module, CommunityNet):  # whose are not
             radius *= 2
         height, width = (n + -(-n // tile) * radius for n in shape)
         largest = (min(tile, shape[0]) + radius) * (min(tile, shape[1]) + radius)
         twice = 2 if (min(tile, *shape) + 2 * self.model.radius) ** 2 * self.model.descriptor.inputs < SMALL else 1
-        return twice * (height * width / workers + (0 if whole else largest / 2))
+        return twice * (height * width / workers + (0 if self.frame else largest / 2))

@@ -68,7 +68,7 @@ class UpscaledSource:
     @property
     def block(self) -> tuple[int, int]:
         """A tile; a whole frame of a series, or where the operator needs it."""
-        if self.scene.grid.planes or self._operator.reach == "frame":
+        if whole_frames(self.scene, self.model):
             return self.shape[2:]
         return self.tile * self.scale, self.tile * self.scale
 
@@ -216,6 +216,11 @@ class UpscaledSource:
     def _cut(self, fine: Array, window: Window) -> Array:
         row, col = window.row % self.scale, window.col % self.scale
         return fine[..., row : row + window.height, col : col + window.width]
+
+
+def whole_frames(scene: Scene, model: Model) -> bool:
+    """Whether regions are whole frames: those of a series, or where the operator needs them."""
+    return bool(scene.grid.planes) or operators.get(model.descriptor.operator).reach == "frame"
 
 
 def upscaled(source: Source) -> UpscaledSource | None:

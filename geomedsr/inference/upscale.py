@@ -12,7 +12,7 @@ from geomedsr.bands import joint
 from geomedsr.errors import InputError
 from geomedsr.inference import memory as budget
 from geomedsr.inference.runtime import Runtime
-from geomedsr.inference.source import UpscaledSource
+from geomedsr.inference.source import UpscaledSource, whole_frames
 from geomedsr.models import Model, default_model, load_model
 from geomedsr.provenance import before, foreign
 from geomedsr.scene import Scene
@@ -99,14 +99,20 @@ def upscale(
 def _plan(scene: Scene, model: Model, runtime: Runtime, tile: int | None, asked: int | str | None) -> tuple[int, int]:
     """The side of a tile and the number of workers that memory allows."""
     most = budget.DEFAULT if asked is None else budget.size(asked)
-    need = budget.Need.of(model, runtime.precision, len(scene.bands), scene.dtype.itemsize)
+    frame = scene.shape[2:] if whole_frames(scene, model) else None
+    need = budget.Need.of(model, runtime.precision, len(scene.bands), scene.dtype.itemsize, frame)
     if tile is None:
-        tile, workers = need.choose(scene.shape[2:], most, whole=bool(scene.grid.planes))
+        tile, workers = need.choose(scene.shape[2:], most)
         if scene.grid.planes:  # each slice in equal parts
             side = max(scene.shape[2:])
             tile = -(-side // -(-side // tile))
         return tile, workers
     return tile, need.workers(tile, most)
+
+
+def _whole_frames(scene: Scene, model: Model) -> bool:
+    """Whether regions are whole frames: those of a series, or where the operator needs them."""
+    return bool(scene.grid.planes) or operators.get(model.descriptor.operator).reach == "frame"
 
 
 def output_nodata(scene: Scene) -> tuple[float | int | None, ...]:
