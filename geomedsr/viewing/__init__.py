@@ -1,5 +1,6 @@
 """Looking at scenes: cards, figures, the before/after viewer, reports."""
 
-from geomedsr.viewing.comparison import Comparison, compare
+from geomedsr.viewing.comparison import compare
+from geomedsr.viewing.swipe import Comparison
 
 __all__ = ["Comparison", "compare"]

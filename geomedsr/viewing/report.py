@@ -17,11 +17,12 @@ from geomedsr.provenance import provenance_of
 from geomedsr.ranges import physical_sample
 from geomedsr.scene import Scene
 from geomedsr.viewing.card import evaluation_table, scene_card
-from geomedsr.viewing.comparison import Comparison, compare
+from geomedsr.viewing.comparison import compare
 from geomedsr.viewing.facts import unit
 from geomedsr.viewing.histogram import histogram
 from geomedsr.viewing.page import page
 from geomedsr.viewing.stretch import Level
+from geomedsr.viewing.swipe import Comparison
 
 #: Bands whose histograms are drawn.
 _DRAWN = 8
