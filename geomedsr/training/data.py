@@ -20,7 +20,8 @@ from geomedsr.scene import Scene
 from geomedsr.sources import ArraySource
 from geomedsr.training.pairs import PairPatches, ScenePair
 from geomedsr.training.patches import Pair, Patches, continuous
-from geomedsr.training.recipe import Recipe, SceneEntry, StagePart
+from geomedsr.training.recipe import Recipe, SceneEntry
+from geomedsr.training.stages import StagePart
 from geomedsr.training.team import Team
 
 #: Scenes are kept decoded, the smallest first, up to so many bytes in all.

@@ -13,12 +13,12 @@ from pydantic import Field, model_validator
 
 from geomedsr import operators
 from geomedsr.degradations import AnyDegradation, BlockMean, KSpaceCrop, chain
-from geomedsr.discriminators import mixes_images
 from geomedsr.errors import RecipeError
-from geomedsr.losses import L1, AdversarialLoss, AnyLoss, Consistency, Perceptual, SpectralAngle, Wasserstein
+from geomedsr.losses import SpectralAngle
 from geomedsr.models.descriptor import MOST_NEIGHBOURS, check_bands
 from geomedsr.parts import Part
 from geomedsr.training.augment import Augment
+from geomedsr.training.stages import AdversarialPart, ContentPart, StagePart
 from geomedsr.values import PERCENTILES
 
 
@@ -136,108 +136,6 @@ class ValuesPart(Part):
         low, high = self.range
         if not (low < high and high - low >= 1e-30 and max(abs(low), abs(high)) <= 1e30):
             raise ValueError("range needs two numbers low < high, within what float32 holds")
-        return self
-
-
-class OptimiserPart(Part):
-    """AdamW with linear warm-up and cosine decay to ``final_learning_rate``."""
-
-    learning_rate: float = Field(default=5e-4, gt=0, le=1e30)
-    final_learning_rate: float = Field(default=1e-6, ge=0)
-    warmup_steps: int = Field(default=200, ge=0)
-    weight_decay: float = Field(default=0.0, ge=0)
-    clip_norm: float = Field(default=1.0, gt=0)
-    betas: tuple[float, float] = (0.9, 0.99)
-
-    @model_validator(mode="after")
-    def _decaying(self) -> OptimiserPart:
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError("betas needs two numbers 0 <= beta < 1")
-        return self
-
-
-class StagePart(Part):
-    """One stage: ``steps`` of ``batch`` patches of ``patch`` × ``patch`` high-resolution pixels.
-
-    ``accumulate`` divides a batch into so many parts, one after the other, whose gradients are added: less memory, and
-    the same step, unless something looks at a whole batch, as batch normalisation and the losses relativistic and
-    perceptual do. Where several processes train, a batch is what all use together.
-    ``losses``: the terms of the weighted sum, each kind once.
-    """
-
-    steps: int = Field(ge=0)
-    batch: int = Field(default=16, ge=1)
-    patch: int = Field(default=192, ge=8)
-    accumulate: int = Field(default=1, ge=1)
-    losses: tuple[AnyLoss, ...] = Field(min_length=1)
-    optimiser: OptimiserPart = OptimiserPart()
-
-    @model_validator(mode="after")
-    def _whole(self) -> StagePart:
-        if self.batch % self.accumulate:
-            raise ValueError(f"batch {self.batch} does not divide by accumulate {self.accumulate}")
-        deepest = [int(name[3]) for loss in self.losses if isinstance(loss, Perceptual) for name in loss.layers]
-        least = 2 ** max([0, *deepest])  # each block of VGG-19 but the first halves the image
-        if self.patch < least:
-            raise ValueError(f"patch {self.patch} is too small for that VGG-19 layer: expected at least {least}")
-        kinds = [loss.kind for loss in self.losses]
-        if len(set(kinds)) < len(kinds):
-            raise ValueError(f"losses {', '.join(kinds)}: each kind once")
-        return self
-
-    @property
-    def adversarial_loss(self) -> AdversarialLoss | None:
-        """The one that needs a discriminator."""
-        return next((loss for loss in self.losses if isinstance(loss, AdversarialLoss)), None)
-
-
-class ContentPart(StagePart):
-    """The first stage: what the input tells, nothing else."""
-
-    losses: tuple[AnyLoss, ...] = Field(default=(L1(), Consistency()), min_length=1)
-
-    @model_validator(mode="after")
-    def _no_opponent(self) -> ContentPart:
-        if self.adversarial_loss:
-            raise ValueError(f"the loss {self.adversarial_loss.kind} belongs to the stage `adversarial`")
-        return self
-
-
-class DiscriminatorPart(Part):
-    """Which network judges, and its learning rate, which stays as it is; all else of its optimiser is the stage's.
-
-    See :data:`geomedsr.discriminators.DISCRIMINATORS`.
-    """
-
-    architecture: str = "unet"
-    options: dict[str, int] = Field(default={})
-    learning_rate: float = Field(default=1e-4, gt=0, le=1e30)
-
-
-class AdversarialPart(StagePart):
-    """The second stage, from the content weights on. Over the first ``ramp`` steps the adversarial loss grows to its
-    weight, while the discriminator learns from the first.
-    """
-
-    batch: int = Field(default=8, ge=1)
-    patch: int = Field(default=96, ge=32)
-    ramp: int = Field(default=0, ge=0)
-    discriminator: DiscriminatorPart = DiscriminatorPart()
-    optimiser: OptimiserPart = OptimiserPart(learning_rate=1e-4)
-
-    @model_validator(mode="after")
-    def _one_opponent(self) -> AdversarialPart:
-        count = sum(isinstance(loss, AdversarialLoss) for loss in self.losses)
-        if count != 1:
-            raise ValueError(
-                f"losses hold {count} adversarial ones (least-squares, relativistic, vanilla, wasserstein): expected 1"
-            )
-        judge = self.discriminator
-        if isinstance(self.adversarial_loss, Wasserstein) and mixes_images(judge.architecture, judge.options):
-            raise ValueError(
-                f"the loss wasserstein with the discriminator {judge.architecture}, which has batch normalisation: "
-                "choose unet, or dcgan or patchgan with options {batch_norm: 0}"
-            )
         return self
 
 

@@ -21,8 +21,9 @@ from geomedsr.models.vgg19 import load_vgg19
 from geomedsr.outputs import reason
 from geomedsr.training.describe import describe
 from geomedsr.training.pair_data import trained_on
-from geomedsr.training.recipe import AdversarialPart, OptimiserPart, Recipe, StagePart
+from geomedsr.training.recipe import Recipe
 from geomedsr.training.schedule import learning_rate
+from geomedsr.training.stages import AdversarialPart, OptimiserPart, StagePart
 from geomedsr.training.team import Team
 
 #: The newest state, and the one before it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from geomedsr.training.recipe import OptimiserPart
+from geomedsr.training.stages import OptimiserPart
 
 
 def learning_rate(part: OptimiserPart, step: int, steps: int) -> float:

@@ -20,9 +20,9 @@ from geomedsr.cli import main
 from geomedsr.errors import DeviceError, GeomedsrError, ModelError, OutputError, RecipeError, SceneWarning
 from geomedsr.training import load_recipe, train
 from geomedsr.training.folder import alone, made
-from geomedsr.training.recipe import OptimiserPart
 from geomedsr.training.run import Run, unsealed
 from geomedsr.training.schedule import learning_rate
+from geomedsr.training.stages import OptimiserPart
 from geomedsr.training.step import step
 from geomedsr.training.validation import Validation
 
