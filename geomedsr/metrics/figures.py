@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -46,3 +47,12 @@ ABOUT = {
         "spectrum", "dB", 2, "low", "how far the power of detail finer than the input's pixels is from the truth's"
     ),
 }
+
+#: Figures that bicubic is best at by definition; their best is not told.
+_BICUBICS = ("omission", "hallucination")
+
+
+def is_best(name: str, figure: Figure, peers: Sequence[Figure | None]) -> bool:
+    """Whether a figure is the best of its peers, itself among them, and that says something."""
+    known = [peer.value for peer in peers if peer is not None]
+    return name not in _BICUBICS and figure.value == (max(known) if ABOUT[name].best == "high" else min(known))

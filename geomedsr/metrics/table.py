@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from geomedsr.metrics.case import Case
-from geomedsr.metrics.figures import ABOUT, Figure
+from geomedsr.metrics.figures import ABOUT, Figure, is_best
 
 #: Columns of the table besides scene and method; each where some method has the figure.
 _COLUMNS = (
@@ -100,6 +100,10 @@ class Evaluation:
         """The figures that some method has, in the table's order."""
         return [name for name in _COLUMNS if name in ("psnr", "ssim", "vgg", "gain") or self._any(name)]
 
+    def headings(self) -> list[str]:
+        """What the columns are called."""
+        return [ABOUT[name].heading + (" (× bicubic's)" if name == "vgg" else "") for name in self.columns()]
+
     def _any(self, name: str) -> bool:
         return any(name in s.figures for s in self.scores)
 
@@ -119,11 +123,16 @@ class Evaluation:
             return f"{text} ({figure.low:+.2f} … {figure.high:+.2f})"
         return text
 
+    def best(self, score: Score, name: str) -> bool:
+        """Whether a figure is the best on its scene."""
+        peers = [s.told().get(name) for s in self.scores if s.scene == score.scene]
+        figure = score.told().get(name)
+        return figure is not None and is_best(name, figure, peers)
+
     def markdown(self) -> str:
         """A table, and what was compared."""
         columns = self.columns()
-        titles = [ABOUT[name].heading + (" (× bicubic's)" if name == "vgg" else "") for name in columns]
-        lines = [f"| scene | method | {' | '.join(titles)} |", "|---" * (2 + len(columns)) + "|"]
+        lines = [f"| scene | method | {' | '.join(self.headings())} |", "|---" * (2 + len(columns)) + "|"]
         for s in self.scores:
             cells = " | ".join(self.cell(s, name) for name in columns)
             lines.append(f"| {s.scene} | {s.method} | {cells} |")

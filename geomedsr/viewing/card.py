@@ -4,7 +4,8 @@ of the page, light or dark; there is no script in them."""
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from geomedsr.errors import GeomedsrError
@@ -139,34 +140,31 @@ def evaluation_card(evaluation: Evaluation) -> str:
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
-    """An evaluation's table, and what was compared; the best of each scene and figure is bold."""
-    cell = "padding:1px 12px 1px 0;text-align:{}"
-    columns = ("scene", "method", "PSNR, dB", "SSIM", "VGG-19 distance", "gain over bicubic, dB")
-    head = "".join(
-        f'<th style="{cell.format("left" if i < 2 else "right")};font-weight:600">{name}</th>'
-        for i, name in enumerate(columns)
-    )
+    """The table that Markdown has, and what was compared; the best of each scene and figure is bold."""
+    head = _line("th", [(name, True) for name in ("scene", "method", *evaluation.headings())])
     lines = []
     for s in evaluation.scores:
-        peers = [p for p in evaluation.scores if p.scene == s.scene]
-        looks = [p.vgg for p in peers if p.vgg is not None]
-        texts = [
-            (s.scene, False),
-            (s.method, False),
-            (f"{s.psnr:.2f}", s.psnr == max(p.psnr for p in peers)),
-            (f"{s.ssim:.4f}", s.ssim == max(p.ssim for p in peers)),
-            ("" if s.vgg is None else f"{s.vgg:.3f}", s.vgg is not None and s.vgg == min(looks)),
-            (f"{s.gain:+.2f}", False),
-        ]
-        cells = "".join(
-            f'<td style="{cell.format("left" if i < 2 else "right")};font-weight:{600 if best else 400}">'
-            f"{html.escape(text)}</td>"
-            for i, (text, best) in enumerate(texts)
-        )
-        lines.append(f'<tr style="background:none">{cells}</tr>')
+        figures = [(evaluation.cell(s, name), evaluation.best(s, name)) for name in evaluation.columns()]
+        lines.append(_line("td", [(s.scene, False), (s.method, False), *figures]))
     notes = "".join(f"<div>{html.escape(words)}</div>" for words in evaluation.words)
     return (
-        f'<div><table style="border-collapse:collapse;margin:0;font:inherit"><thead>'
-        f"<tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        '<div style="min-width:0;overflow-x:auto;font-size:12px">'
+        '<table style="border-collapse:collapse;margin:0;font:inherit">'
+        f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>"
         f'<div style="opacity:.65;margin-top:6px;font-size:11px;max-width:60em">{notes}</div></div>'
     )
+
+
+def _line(tag: str, cells: Sequence[tuple[str, bool]]) -> str:
+    """A line of a table: texts, and whether each is bold; the first two are words, the others figures."""
+    parts = "".join(
+        f'<{tag} style="padding:1px 8px 1px 0;text-align:{"left" if i < 2 else "right"};vertical-align:top;'
+        f'font-weight:{600 if bold else 400}">{_unbroken(html.escape(text))}</{tag}>'
+        for i, (text, bold) in enumerate(cells)
+    )
+    return f'<tr style="background:none">{parts}</tr>'
+
+
+def _unbroken(text: str) -> str:
+    """No break inside brackets: an interval stays in one line."""
+    return re.sub(r"\([^)]*\)", lambda found: found[0].replace(" ", "&nbsp;"), text)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from geomedsr.grid import Window
 from geomedsr.metrics.case import Case
-from geomedsr.metrics.figures import ABOUT, Figure
+from geomedsr.metrics.figures import ABOUT, Figure, is_best
 from geomedsr.metrics.table import Evaluation, Score
 from geomedsr.models import Model
 from geomedsr.viewing.comparison import compare
@@ -17,9 +17,6 @@ from geomedsr.viewing.panels import DARKEST, panels
 
 #: Rows and columns of what the viewer shows, in pixels of the input.
 _VIEWED = 48, 104
-
-#: Figures that bicubic is best at by definition; their best is not told.
-_BICUBICS = ("omission", "hallucination")
 
 _STYLE = """
 h3 { font-size: 15px; margin: 22px 0 6px; }
@@ -127,12 +124,10 @@ def _cell(name: str, figure: Figure | None, peers: Sequence[Figure | None]) -> s
         return "<td></td>"
     about = ABOUT[name]
     sign = "+" if name == "gain" else ""
-    known = [p.value for p in peers if p is not None]
-    best = figure.value == (max(known) if about.best == "high" else min(known)) and name not in _BICUBICS
     ends = ""
     if figure.low is not None and figure.high is not None and figure.low < figure.high:
         ends = f"<small>{figure.low:{sign}.{about.digits}f} … {figure.high:{sign}.{about.digits}f}</small>"
-    style = ' class="best"' if best else ""
+    style = ' class="best"' if is_best(name, figure, peers) else ""
     return f"<td{style}>{figure.value:{sign}.{about.digits}f}{ends}</td>"
 
 

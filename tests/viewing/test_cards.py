@@ -1,4 +1,5 @@
 import base64
+import html
 import io
 import os
 import re
@@ -17,6 +18,7 @@ import geomedsr
 from geomedsr.grid import Grid, Window
 from geomedsr.inference.source import UpscaledSource
 from geomedsr.metrics.evaluate import Evaluation, Score
+from geomedsr.metrics.figures import Figure
 from geomedsr.scene import Band, Scene
 from geomedsr.training import load_recipe
 
@@ -194,6 +196,39 @@ def test_an_evaluations_card_marks_the_best() -> None:
         "over",
         "bicubic",
     ]
+
+
+def test_an_evaluations_card_is_its_markdown_table() -> None:
+    told = {"sam": 2.0, "ergas": 3.0, "drift": 0.5, "improvement": 0.0, "omission": 100.0, "hallucination": 0.0}
+    better = {"sam": 1.5, "ergas": 2.0, "drift": 0.0, "improvement": 30.0, "omission": 50.0, "hallucination": 20.0}
+    gain = Figure(2.0, 1.5, 2.5)
+    scores = (
+        Score("coast", "bicubic", 20.0, 0.5, 0.4, 0.0, {name: Figure(v) for name, v in told.items()}),
+        Score("coast", "model", 22.0, 0.7, 0.3, 2.0, {name: Figure(v) for name, v in better.items()} | {"gain": gain}),
+    )
+    evaluation = Evaluation(scores)
+    card = html.unescape(evaluation._repr_html_()).replace("\N{NO-BREAK SPACE}", " ")
+    lines = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in card.split("<tr")[1:]]
+    assert lines[0] == [
+        "scene",
+        "method",
+        "PSNR, dB",
+        "SSIM",
+        "VGG-19 distance (× bicubic's)",
+        "SAM, °",
+        "ERGAS, %",
+        "drift",
+        "improved, %",
+        "omitted, %",
+        "hallucinated, %",
+        "gain over bicubic, dB",
+    ]
+    figures = ["22.00", "0.7000", "0.300 (0.75 ×)", "1.50", "2.00", "0.000", "30.0", "50.0", "20.0"]
+    assert lines[2] == ["coast", "model", *figures, "+2.00 (+1.50 … +2.50)"]
+    markdown = [line.strip("| ").split(" | ") for line in evaluation.markdown().splitlines()]
+    assert lines == [markdown[0], *markdown[2:4]]
+    bold = re.findall(r"font-weight:600\">([^<]*)</td>", card)
+    assert bold == [text for text in lines[2][2:] if text not in ("50.0", "20.0")]  # by definition bicubic's
 
 
 def test_memory_is_told_in_round_numbers() -> None:
