@@ -20,25 +20,50 @@ def physical_range(scene: Scene, percentiles: tuple[float, float] = PERCENTILES)
     Raises:
         InputError: they are so far apart that a float does not hold it, or no numbers.
     """
+    scale, slope, offset = _scale(scene, percentiles)
+    start, span = (part[0, :, 0, 0] for part in scale.bounds())
+    ends = _physical(scene, np.stack([start, start + span]), slope, offset)
+    return ends.min(0), ends.max(0)  # a slope may be negative
+
+
+def measured_range(scene: Scene) -> tuple[float, float] | None:
+    """The range of what :func:`physical_range` gives, all bands together, as it is: two equal ends where the scene is
+    constant, None where it has no data.
+
+    Raises:
+        InputError: as there.
+    """
+    scale, slope, offset = _scale(scene, PERCENTILES)
+    known = [band for band, ends in enumerate(scale.measured) if ends is not None]
+    if not known:
+        return None
+    stored = np.array([scale.measured[band] for band in known], np.float64).T
+    ends = _physical(scene, stored, slope[known], offset[known])
+    return float(ends.min()), float(ends.max())
+
+
+def _scale(scene: Scene, percentiles: tuple[float, float]) -> tuple[ValueScale, Array, Array]:
+    """Percentiles of each band, and the slope and offset ``(band,)`` that make them physical."""
     slope, offset = scene.lines
     if len(slope) > 1:
-        scale = ValueScale.from_samples(physical_sample(scene), percentiles)
-        slope, offset = np.ones((1, 1)), np.zeros((1, 1))
-    elif percentiles == PERCENTILES and (scene.scale is None or scene.scale.origin == "percentiles"):
-        scale = scene.values
-    else:
-        scale = ValueScale.from_samples(sample(scene.source), percentiles)
+        bands = len(scene.bands)
+        return ValueScale.from_samples(physical_sample(scene), percentiles), np.ones(bands), np.zeros(bands)
+    if percentiles == PERCENTILES and (scene.scale is None or scene.scale.origin == "percentiles"):
+        return scene.values, slope[0], offset[0]
+    return ValueScale.from_samples(sample(scene.source), percentiles), slope[0], offset[0]
+
+
+def _physical(scene: Scene, stored: Array, slope: Array, offset: Array) -> Array:
+    """Two ends ``(2, band)`` in physical units."""
     with np.errstate(over="ignore", invalid="ignore"):
-        start, span = (part[0, :, 0, 0] for part in scale.bounds())
-        ends = np.stack([start, start + span]) * slope[0] + offset[0]
-        low, high = ends.min(0), ends.max(0)  # a slope may be negative
-        if not np.isfinite(high - low).all():
+        ends: Array = stored * slope + offset
+        if not np.isfinite(ends[1] - ends[0]).all():
             raise InputError(
                 f"values of {scene.name} from {ends.min():.4g} to {ends.max():.4g}",
                 "a range that a float holds",
                 "declare the no-data value, or correct the scale of its bands",
             )
-    return low, high
+    return ends
 
 
 def physical_sample(scene: Scene) -> list[Array]:

@@ -30,12 +30,15 @@ Origin = Literal["percentiles", "physical", "given"]
 class ValueScale:
     """``low`` and ``high`` of shape ``(frame or 1, band)``, in stored values; see the module's text.
 
-    ``origin`` tells where they come from: ``"given"`` by the user, or as the module's text says.
+    ``origin`` tells where they come from: ``"given"`` by the user, or as the module's text says. ``measured`` has each
+    band's percentiles as they are, equal in a constant band, None in one without data: ``low`` and ``high`` differ
+    there too.
     """
 
     low: tuple[tuple[float, ...], ...]
     high: tuple[tuple[float, ...], ...]
-    origin: Origin = "percentiles"
+    origin: Origin = "given"
+    measured: tuple[tuple[float, float] | None, ...] = ()
 
     @classmethod
     def from_range(cls, low: float, high: float, bands: int) -> ValueScale:
@@ -49,7 +52,7 @@ class ValueScale:
             raise InputError(
                 f"the value range {low:g},{high:g}", "two numbers LO < HI within float32", "swap or correct them"
             )
-        return cls(((float(low),) * bands,), ((float(high),) * bands,), "given")
+        return cls(((float(low),) * bands,), ((float(high),) * bands,))
 
     @classmethod
     def from_physical(cls, low: float, high: float, slope: Array, offset: Array) -> ValueScale:
@@ -60,8 +63,10 @@ class ValueScale:
     @classmethod
     def from_samples(cls, samples: Iterable[Array], percentiles: tuple[float, float] = PERCENTILES) -> ValueScale:
         """Robust percentiles of each band's valid sample values (1-D arrays, one per band; may be empty)."""
-        lows, highs = zip(*(_robust_range(sample, percentiles) for sample in samples), strict=True)
-        return cls((lows,), (highs,))
+        samples = list(samples)
+        measured = tuple(_percentiles(sample, percentiles) for sample in samples)
+        lows, highs = zip(*map(_robust_range, samples, measured), strict=True)
+        return cls((lows,), (highs,), "percentiles", measured)
 
     def select(self, bands: Sequence[int]) -> ValueScale:
         """The scale of some of the bands."""
@@ -69,6 +74,7 @@ class ValueScale:
             tuple(tuple(row[b] for b in bands) for row in self.low),
             tuple(tuple(row[b] for b in bands) for row in self.high),
             self.origin,
+            tuple(self.measured[b] for b in bands if self.measured),
         )
 
     def bounds(self, frames: slice = slice(None)) -> tuple[Array, Array]:
@@ -97,10 +103,18 @@ def _nested(table: Array) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(v) for v in row) for row in table)
 
 
-def _robust_range(sample: Array, percentiles: tuple[float, float]) -> tuple[float, float]:
+def _percentiles(sample: Array, percentiles: tuple[float, float]) -> tuple[float, float] | None:
     if sample.size == 0:
-        return 0.0, 1.0
+        return None
     low, high = (float(v) for v in np.percentile(sample, percentiles))
+    return low, high
+
+
+def _robust_range(sample: Array, measured: tuple[float, float] | None) -> tuple[float, float]:
+    """Two ends that differ, whatever was measured."""
+    if measured is None:
+        return 0.0, 1.0
+    low, high = measured
     if not low < high:  # nearly constant: what varies lies outside the percentiles
         low, high = float(sample.min()), float(sample.max())
     if not low < high:  # constant

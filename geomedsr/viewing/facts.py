@@ -12,7 +12,7 @@ from geomedsr.crs import crs_code
 from geomedsr.errors import GeomedsrError
 from geomedsr.grid import Grid, Plane
 from geomedsr.provenance import provenance_of
-from geomedsr.ranges import physical_range
+from geomedsr.ranges import measured_range
 from geomedsr.scene import Scene
 
 #: Of latitude; of longitude at the equator.
@@ -135,7 +135,9 @@ def memory(scene: Scene) -> str:
 
 
 def value_range(scene: Scene) -> str | None:
-    """The range in which 98 % of the valid pixels lie, in physical units; None where that is not to be had."""
+    """The range in which 98 % of the valid pixels lie, in physical units, or that there are none; None where that is
+    not to be had.
+    """
     from geomedsr.inference.source import upscaled
     from geomedsr.viewing.reduced import unread
 
@@ -145,11 +147,14 @@ def value_range(scene: Scene) -> str | None:
     if unread(seen.source) and (seen.rescale or known is None or known.origin != "percentiles"):
         return None
     try:
-        low, high = physical_range(seen)
+        ends = measured_range(seen)
     except GeomedsrError:
         return None
+    if ends is None:
+        return "no data"
+    told = " … ".join(dict.fromkeys(f"{end:.4g}" for end in ends))  # one number, where both are
     of = " of its input" if inner is not None else ""
-    return f"{low.min():.4g} … {high.max():.4g} {unit(scene)}".strip() + f" (1–99 %{of})"
+    return f"{told} {unit(scene)}".strip() + f" (1–99 %{of})"
 
 
 def made_by(scene: Scene) -> str | None:

@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rasterio.crs import CRS
 
 from geomedsr.crs import crs_code, same_crs
-from geomedsr.grid import Grid
-from geomedsr.scene import Scene
-from geomedsr.viewing.facts import spacing, unit_of
+from geomedsr.grid import Grid, Window
+from geomedsr.scene import Band, Scene
+from geomedsr.values import ValueScale
+from geomedsr.viewing.facts import spacing, unit_of, value_range
 
 
 @pytest.mark.parametrize("version", ["WKT1_GDAL", "WKT2_2019"])
@@ -48,3 +51,26 @@ def test_xarrays_degrees_are_degrees() -> None:
     scene: Scene = array.rio.write_crs(4326).geomedsr.scene()
     assert isinstance(scene.grid, Grid)
     assert spacing(scene) == "0.1 °"
+
+
+def test_the_range_of_what_has_none() -> None:
+    none, five = np.zeros((4, 5), np.uint8), np.full((4, 5), 5, np.uint8)
+    bands = [Band("a", nodata=0), Band("b", nodata=0)]
+    assert value_range(Scene.from_array(np.stack([none, none]), bands=bands)) == "no data"
+    assert value_range(Scene.from_array(np.stack([none, five]), bands=bands)) == "5 (1–99 %)"
+    assert value_range(Scene.from_array(np.stack([five, five + 2]), bands=bands)) == "5 … 7 (1–99 %)"
+    assert value_range(Scene.from_array(np.stack([none, five]), bands=bands).select(["a"])) == "no data"
+
+
+def test_the_range_of_a_constant_is_in_its_units() -> None:
+    five = np.full((1, 4, 5), 5, np.int16)
+    known = Scene.from_array(five, bands=[Band("a", scale=-2.0, offset=3.0, units="K")])
+    assert value_range(known) == "-7 K (1–99 %)"
+    assert value_range(known.crop(Window(0, 0, 2, 2))) == "-7 K (1–99 %)"
+
+
+def test_a_range_of_0_to_1_that_is_true_is_told() -> None:
+    ramp = np.linspace(0, 1, 10_001)[None, None]
+    assert value_range(Scene.from_array(ramp)) == "0.01 … 0.99 (1–99 %)"
+    by_hand = replace(Scene.from_array(ramp), scale=ValueScale(((0.0,),), ((5.0,),)))
+    assert value_range(by_hand) == "0.01 … 0.99 (1–99 %)"  # of the pixels, whatever the network is to see
