@@ -27,6 +27,9 @@ _SIDE = 1000
 #: The longer side of a figure in inches, and its resolution.
 _INCHES, _DPI = 6.5, 110
 
+#: The size of labels in points.
+_SMALL = 8
+
 #: A scale bar takes about this part of the width.
 _BAR = 0.2
 
@@ -76,18 +79,16 @@ def plot(
     if _along_axes(scene) is not None:  # north up, whichever row comes first
         axis.set(xlim=sorted(extent[:2]), ylim=sorted(extent[2:]))
     axis.set_aspect(_aspect(scene, extent))
-    axis.set_xlabel(units[0], parse_math=False)
-    axis.set_ylabel(units[1], parse_math=False)
-    axis.ticklabel_format(useOffset=False, style="plain")
-    axis.tick_params(labelsize=8)
-    axis.tick_params(axis="y", labelrotation=90 if scene.grid.affine is not None else 0)
+    axis.set_xlabel(units[0], fontsize=_SMALL, labelpad=2, parse_math=False)
+    axis.set_ylabel(units[1], fontsize=_SMALL, labelpad=2, parse_math=False)
+    _ticks(axis, turned=scene.grid.affine is not None)
     axis.set_facecolor("0.85")
     own = title is None  # of names, in which a $ is no mathematics
     axis.set_title(_title(scene, view, number) if own else title, fontsize=10, parse_math=not own)
     if palette is not None:
         bar = figure.colorbar(drawn, ax=axis, shrink=0.75, pad=0.02)
-        bar.set_label(scene.bands[view.bands[0]].units or "value", fontsize=8, parse_math=False)
-        bar.ax.tick_params(labelsize=8)
+        bar.set_label(scene.bands[view.bands[0]].units or "value", fontsize=_SMALL, parse_math=False)
+        bar.ax.tick_params(labelsize=_SMALL)
     _scale_bar(axis, scene, extent)
     return figure
 
@@ -128,6 +129,17 @@ def _axes(scene: Scene, shape: float, ax: Axes | None) -> tuple[Figure, Any]:
     size = (max(wide, 2.5) + 0.8, max(wide * shape, 2.0) + 0.6)
     figure = figure_class()(figsize=size, dpi=_DPI, layout="constrained")
     return figure, figure.add_subplot()
+
+
+def _ticks(axis: Any, *, turned: bool) -> None:
+    """Ticks with whole numbers beside them; ``turned`` writes those of y along the axis, for northings are long."""
+    from geomedsr.viewing.ticks import RoomyLocator
+
+    axis.ticklabel_format(useOffset=False, style="plain")
+    axis.tick_params(labelsize=_SMALL)
+    axis.tick_params(axis="y", labelrotation=90 if turned else 0)
+    axis.xaxis.set_major_locator(RoomyLocator(lengthwise=True, size=_SMALL))
+    axis.yaxis.set_major_locator(RoomyLocator(lengthwise=turned, size=_SMALL))
 
 
 def extent_of(scene: Scene, frame: int, small: Any) -> tuple[tuple[float, float, float, float], tuple[str, str]]:

@@ -161,6 +161,42 @@ def test_in_axes_of_ones_own(sentinel: Scene, tmp_path: Path) -> None:
     figure.savefig(tmp_path / "both.png")
 
 
+def labels_of(axis: Any) -> list[tuple[str, Any]]:
+    """The labels that are drawn at an axis's ticks, and the boxes they take."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [(tick.label1.get_text(), tick.label1.get_window_extent()) for tick in ticks]
+
+
+@pytest.mark.parametrize(
+    ("inches", "layout", "columns", "rows"),
+    [
+        ((6, 5), "constrained", [441_000 + 500 * i for i in range(8)], [4_647_000 + 500 * i for i in range(6)]),
+        ((3, 3), "constrained", [442_000, 444_000], [4_648_000]),
+        ((3, 3), None, [442_000, 444_000], [4_648_000]),
+        ((2, 2), "constrained", [442_500], [4_647_500]),
+    ],
+)
+def test_labels_keep_apart_and_whole(
+    inches: tuple[float, float], layout: str | None, columns: list[int], rows: list[int]
+) -> None:
+    from matplotlib.figure import Figure
+
+    grid = Grid((72, 96), Affine(40, 0, 440720, 0, -40, 4649776), CRS.from_epsg(32618).to_wkt())
+    figure = Figure(figsize=inches, layout=layout)
+    Scene.from_array(np.eye(96, dtype=np.uint8)[None, :72], grid=grid).plot(ax=figure.add_subplot())
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    drawn = labels_of(axes.xaxis), labels_of(axes.yaxis)
+    assert tuple([int(text) for text, _ in labels] for labels in drawn) == (columns, rows)
+    boxes = [box for labels in drawn for _, box in labels]
+    boxes += [axis.label.get_window_extent() for axis in (axes.xaxis, axes.yaxis)]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1
+
+
 def test_colours_that_cannot_be_told(sentinel: Scene) -> None:
     with pytest.raises(InputError, match="do not tell"):
         sentinel.select(["B02", "B08"]).plot("true colour")
