@@ -89,8 +89,8 @@ class Encoding:
         with gdal(**_OVERVIEWS, PREDICTOR_OVERVIEW=self.predictor):
             dataset.build_overviews(factors, Resampling[self.resampling])
 
-    def encode(self, values: Array, mask: Array | None, levels: int) -> bytes:
-        """A region ``(band, y, x)`` as a TIFF with so many overviews; ``mask`` is not 0 where data is.
+    def store(self, path: Path, values: Array, mask: Array | None, levels: int) -> None:
+        """Write a region ``(band, y, x)`` as a TIFF with so many overviews; ``mask`` is not 0 where data is.
 
         At the end of the image its last pixels are repeated within their blocks, so that each pixel of an overview
         stands for exactly 2 × 2: GDAL would stretch an odd number of pixels over the overview.
@@ -115,7 +115,7 @@ class Encoding:
             if levels and halved is None:
                 with rasterio.open(memory.name, "r+") as dataset:
                     self.reduce(dataset, [2**level for level in range(1, levels + 1)])
-            return bytes(memory.getbuffer())
+            write_whole(path, memory.getbuffer())
 
     def _halved(self, values: Array, levels: int) -> list[Array] | None:
         """So many overviews, as GDAL would average them; None for what is left to GDAL: other types, pixels without
@@ -250,7 +250,7 @@ class Stage:
         for window in stage.tiling.windows():
             values, mask = self._coarsest(encoding, window, masked)
             path = folder / f"level{self.top}_r{window.row}_c{window.col}.tif"
-            write_whole(path, encoding.encode(values, mask, stage.tiling.levels))
+            encoding.store(path, values, mask, stage.tiling.levels)
             stage.paths[window.row, window.col] = path
         return stage
 
@@ -296,7 +296,7 @@ def pyramid(ground: Stage, encoding: Encoding, folder: Path, masked: bool) -> li
     return stages
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes | memoryview) -> None:
     """Write a file so that it is there whole, on the disk, or not at all."""
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:

@@ -92,7 +92,7 @@ class RasterSink:
                         "upscale them one by one with --bands, or give the file a nodata value",
                     )
             levels = self.tiling.levels if self.driver == "COG" else 0
-            write_whole(self.scratch.folder / f"{region.key}.tif", self._encoding.encode(values[0], plane, levels))
+            self._encoding.store(self.scratch.folder / f"{region.key}.tif", values[0], plane, levels)
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored."""

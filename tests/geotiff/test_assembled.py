@@ -119,9 +119,9 @@ def test_overviews_are_averaged_as_gdal_does(
     values[0, :BLOCK] = np.random.default_rng(1).integers(1, 3, (BLOCK, 4 * BLOCK))  # halves are rounded up
     encoding = Encoding(2, dtype, nodata, "average")
     quick, gdals = tmp_path / "quick.tif", tmp_path / "gdal.tif"
-    quick.write_bytes(encoding.encode(values, None, 2))
+    encoding.store(quick, values, None, 2)
     monkeypatch.setattr(Encoding, "_halved", lambda *_: None)
-    gdals.write_bytes(encoding.encode(values, None, 2))
+    encoding.store(gdals, values, None, 2)
     for number in range(3):
         with open_level(quick, number) as one, open_level(gdals, number) as other:
             assert one.shape == (2 * BLOCK >> number, 4 * BLOCK >> number)
@@ -187,7 +187,7 @@ def test_files_beyond_4_gib_are_laid_out_as_big_ones(tmp_path: Path) -> None:
         pass
     block = texture(1, BLOCK, BLOCK, "uint8", low=3, high=250)
     small = tmp_path / "small.tif"
-    small.write_bytes(encoding.encode(block, None, 0))
+    encoding.store(small, block, None, 0)
     reader = BlockReader()
     empty = reader.read(small, 0, False, 0, 0)
     wanted = {(0, 0), (136, 136), (70, 3)}
