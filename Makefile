@@ -43,7 +43,7 @@ models: .venv/bench     ## Train every shipped model again by its recipe: DATA=F
 
 bench-peers: .venv/peers-env ## The same work by opensr-utils and MONAI
 	.venv/peers-env/bin/python benchmarks/peers.py joint
-	.venv/peers-env/bin/python benchmarks/peers.py shipped 1024
+	.venv/peers-env/bin/python benchmarks/peers.py shipped 2048 1
 
 # A recipe's validation scenes under DATA, or the shipped sample.
 references = $(if $(DATA),configs/$(1).yaml data=$(2),examples/$(3))
