@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from geomedsr.errors import InputError
 from geomedsr.grid import Grid
 from geomedsr.inference import upscale
 from geomedsr.models import Model
-from geomedsr.provenance import foreign
+from geomedsr.provenance import PREFIX, foreign
 from geomedsr.scene import Band, Scene
 
 #: Names of the axes to the right and downwards; the first are ours, rioxarray's and the grid mapping's.
@@ -66,7 +67,8 @@ class DataArrayAccessor:
         names = _names(array, band)
         bands = [Band(n, nodata=nodata, units=_text(array.attrs.get("units"))) for n in names]
         grid = Grid((array.sizes[y], array.sizes[x]), _affine(array, x, y), _crs(array))
-        return Scene.from_array(values, grid=grid, bands=bands, name=str(array.name or "array"))
+        made = Scene.from_array(values, grid=grid, bands=bands, name=str(array.name or "array"))
+        return replace(made, tags={"": {k: str(v) for k, v in array.attrs.items() if str(k).startswith(PREFIX)}})
 
     def upscale(
         self,

@@ -151,12 +151,11 @@ def _relation(fine: Grid, coarse: Grid, scale: int, names: str) -> tuple[Affine,
         return ~fine.affine @ coarse.affine, 0.0
     if fine.planes and coarse.planes:
         return _between(fine, coarse)
-    plain = all(g.affine is None and not (g.gcps or g.planes or g.rpcs) for g in (fine, coarse))
-    if not plain or fine.shape != (coarse.shape[0] * scale, coarse.shape[1] * scale):
+    if bool(fine.planes) != bool(coarse.planes) or fine.shape != (coarse.shape[0] * scale, coarse.shape[1] * scale):
         sizes = " and ".join(f"{width} × {height}" for height, width in (fine.shape, coarse.shape))
         raise InputError(
             f"{names} of {sizes} pixels, not both located by an affine or by planes",
-            f"both located, or neither and {scale} times as many pixels a side in the one as in the other",
+            f"both located, or {scale} times as many pixels a side in the one as in the other",
             "georeference them, or crop them to one place",
         )
     return Affine.scale(scale), 0.0

@@ -15,7 +15,7 @@ from geomedsr import operators
 from geomedsr.adapters import adapter_for, open_scene
 from geomedsr.grid import Window
 from geomedsr.operators.k_space import central
-from geomedsr.provenance import provenance_of
+from geomedsr.provenance import foreign, provenance_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource
 
@@ -145,12 +145,20 @@ def _type(source: Scene, result: Scene) -> Check:
     return Check("same storage type", source.dtype == result.dtype, f"{source.dtype} to {result.dtype}")
 
 
+def _described(source: Scene, result: Scene) -> tuple[list[str], list[str]]:
+    """Names of bands, in source and result; a band without a description is called by its number, which may change."""
+    pairs = [
+        (a, b) if a.description or b.description else (a, a) for a, b in zip(source.bands, result.bands, strict=True)
+    ]
+    return [a.name for a, _ in pairs], [b.name for _, b in pairs]
+
+
 def _bands(source: Scene, result: Scene) -> list[Check]:
     def same(what: str, before: object, after: object) -> Check:
         return Check(f"same {what}", repr(before) == repr(after))
 
     checks = [
-        same("band names", [b.name for b in source.bands], [b.name for b in result.bands]),
+        same("band names", *_described(source, result)),
         same("no-data value", [b.nodata for b in source.bands], [b.nodata for b in result.bands]),
         same(
             "scale, offset and unit",
@@ -161,7 +169,7 @@ def _bands(source: Scene, result: Scene) -> list[Check]:
     lost = [
         f"{ns}:{key}"
         for ns, tags in source.tags.items()
-        for key, text in tags.items()
+        for key, text in foreign(tags).items()
         if result.tags.get(ns, {}).get(key) != text
     ]
     if source.tags:

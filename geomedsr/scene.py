@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -14,6 +13,7 @@ import torch
 from geomedsr import padding
 from geomedsr.errors import InputError
 from geomedsr.grid import Grid, Window
+from geomedsr.provenance import chosen
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample
 from geomedsr.values import ValueScale
 
@@ -225,11 +225,10 @@ class Scene:
             twice = next(role for role in roles if roles.count(role) > 1)
             raise InputError(f"two bands that show {twice}", "one", "name each thing once, as in red=3,nir=4")
         known: ValueScale | None = self.__dict__.get("values", self.scale)
-        names = [self.bands[i].name for i in picks]
         same = picks == list(range(len(self.bands)))
         return replace(
             self,
-            provenance=self.provenance if same else {**self.provenance, "GEOMEDSR_BANDS": json.dumps(names)},
+            provenance=self.provenance if same else chosen(self, picks),
             source=self.source.select(picks),
             bands=tuple(self._named(i, role, roles) for i, (_, role) in zip(picks, told, strict=True)),
             scale=None if known is None else known.select(picks),

@@ -156,3 +156,9 @@ def test_images_without_georeference_share_their_corners() -> None:
     assert (place.overlap, place.fine(Window(3, 4, 5, 6))) == (Window(0, 0, 30, 20), Window(6, 8, 10, 12))
     with pytest.raises(InputError, match="60 × 40 and 30 × 20 pixels"):
         placement(fine, coarse, 3)
+
+
+def test_sizes_tell_where_only_one_is_located() -> None:
+    place = placement(empty(80, 80, grid(10)), empty(40, 40, None, None), 2)
+    assert place.whole == Window(0, 0, 40, 40)
+    assert place.offset(place.whole) == 0

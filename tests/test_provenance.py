@@ -1,9 +1,12 @@
 """What results say of how they were made, and of what was made of results."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import xarray as xr
 
 import geomedsr
@@ -18,6 +21,10 @@ def scene(names: tuple[str, ...] = ("B02", "B03", "B04")) -> Scene:
     return Scene.from_array(values, bands=[Band(name, description=name) for name in names])
 
 
+def broken(source: Path, result: Path) -> list[str]:
+    return [check.promise for check in geomedsr.verify(source, result) if check.kept is False]
+
+
 def test_bands_selected_in_python_are_verified_like_those_of_the_command(tiny_path: Path, tmp_path: Path) -> None:
     geomedsr.write(scene(), tmp_path / "in.tif")
     chosen = geomedsr.open(tmp_path / "in.tif").select(["b04", 1])
@@ -30,9 +37,31 @@ def test_bands_selected_in_python_are_verified_like_those_of_the_command(tiny_pa
     for name in ("before", "after", "cli"):
         result = geomedsr.open(tmp_path / f"{name}.tif")
         assert json.loads(provenance_of(result)["GEOMEDSR_BANDS"]) == ["B04", "B02"]
-        assert [
-            c.promise for c in geomedsr.verify(tmp_path / "in.tif", tmp_path / f"{name}.tif") if c.kept is False
-        ] == []
+        assert broken(tmp_path / "in.tif", tmp_path / f"{name}.tif") == []
+
+
+@pytest.mark.parametrize("names", [(None, None, None), ("x", "x", "x"), ("2", "x", None)])
+def test_bands_that_names_do_not_tell_are_told_by_number(
+    names: tuple[str | None, ...], tiny_path: Path, tmp_path: Path, raster: Callable[..., Path]
+) -> None:
+    def describe(dataset: Any) -> None:
+        for number, name in enumerate(names, 1):
+            if name is not None:
+                dataset.set_band_description(number, name)
+
+    path = raster(scene().data.values[0], edit=describe)
+    chosen = geomedsr.open(path).select([3, 1])
+    geomedsr.write(geomedsr.upscale(chosen, tiny_path), tmp_path / "a.tif")
+    assert broken(path, tmp_path / "a.tif") == []
+    part = geomedsr.open(tmp_path / "a.tif")
+    ranges = json.loads(provenance_of(part)["GEOMEDSR_VALUE_RANGE"])
+    assert json.loads(provenance_of(part.select([2]))["GEOMEDSR_VALUE_RANGE"]) == ranges[1:]
+    geomedsr.write(part.select([2]), tmp_path / "b.tif")  # still a result of the first file
+    assert broken(path, tmp_path / "b.tif") == []
+    np.testing.assert_array_equal(
+        geomedsr.open(tmp_path / "b.tif").data.values[0, 0].reshape(24, 4, 20, 4).mean((1, 3)),
+        geomedsr.open(path).data.values[0, 0],
+    )
 
 
 def test_all_bands_in_their_order_are_no_choice() -> None:
@@ -42,8 +71,8 @@ def test_all_bands_in_their_order_are_no_choice() -> None:
 def test_a_result_made_finer_again_is_told_by_its_last_model_and_names_the_others(
     tiny_path: Path, tmp_path: Path
 ) -> None:
-    model = geomedsr.load_model(tiny_path).descriptor
-    once = f"{model.name} {model.version} x{model.scale}"
+    model = geomedsr.load_model(tiny_path)
+    once = f"{model.descriptor.name} {model.descriptor.version} ({model.sha256[:12]}) x{model.descriptor.scale}"
     geomedsr.write(geomedsr.upscale(scene().select([2, 1]), tiny_path), tmp_path / "1.tif")
     for number in (1, 2):
         last = geomedsr.open(tmp_path / f"{number}.tif")
@@ -52,6 +81,7 @@ def test_a_result_made_finer_again_is_told_by_its_last_model_and_names_the_other
     told = provenance_of(geomedsr.open(tmp_path / "3.tif"))
     assert told["GEOMEDSR_BEFORE"] == f"{once}, {once}"
     assert told["GEOMEDSR_SOURCE"] == "2.tif"
+    assert told["GEOMEDSR_NOTE"].startswith("Detail finer than 64 pixels")
     assert told["GEOMEDSR_CONSERVED"] == "no"
     assert "GEOMEDSR_BANDS" not in told  # the first pass's choice, not this one's
     assert "GEOMEDSR_BEFORE" not in provenance_of(geomedsr.open(tmp_path / "1.tif"))
@@ -62,4 +92,6 @@ def test_attributes_of_an_array_that_is_made_finer_again_are_not_kept(tiny_path:
     again = array.geomedsr.upscale(tiny_path)
     assert "GEOMEDSR_OLD" not in again.attrs
     assert again.attrs["title"] == "t"
+    assert "GEOMEDSR_BEFORE" not in again.attrs
+    assert again.geomedsr.upscale(tiny_path).attrs["GEOMEDSR_BEFORE"].endswith(" x4")
     assert again.attrs["GEOMEDSR_MODEL"] == geomedsr.load_model(tiny_path).descriptor.name

@@ -21,6 +21,7 @@ from pydicom.valuerep import DS
 
 from geomedsr._version import __version__
 from geomedsr.grid import Plane
+from geomedsr.provenance import BEFORE, step
 from geomedsr.sources import Array
 from geomedsr_dicom.attributes import values
 from geomedsr_dicom.frames import Frame
@@ -96,20 +97,31 @@ def describe(provenance: Mapping[str, str]) -> tuple[str, str]:
 
 
 def stated(description: str) -> dict[str, str]:
-    """The provenance that :func:`describe` put into a text; empty where there is none."""
-    found = re.search(
-        r"Super-resolved x(?P<FACTOR>\d+) in plane by geomedsr (?P<VERSION>\S+), model (?P<MODEL>\S+) "
-        r"(?P<MODEL_VERSION>\S+), sha256 (?P<MODEL_SHA256>[0-9a-f]{64})(, realism (?P<REALISM>[\d.e-]+))?"
-        r"(, seeing (?P<NEIGHBOURS>\d+) slices? before and after)?"
-        r"(, (?P<TILING>approximate tiling, halo \d+))?, "
-        r"operator (?P<OPERATOR>\S+), "
-        r".*?(?P<NOT>not )?conserved\.",
-        description,
-    )
-    if not found:
+    """The provenance that :func:`describe` put into a text; empty where there is none.
+
+    Derivations follow one another: it is that of the last, which names the models of those before.
+    """
+    passes = [_facts(found) for found in _STATED.finditer(description)]
+    if not passes:
         return {}
+    earlier = {BEFORE: ", ".join(map(step, passes[:-1]))} if passes[:-1] else {}
+    return {**passes[-1], **earlier}
+
+
+def _facts(found: re.Match[str]) -> dict[str, str]:
     facts = {f"GEOMEDSR_{key}": value for key, value in found.groupdict().items() if value and key != "NOT"}
     return {**facts, "GEOMEDSR_CONSERVED": "no" if found["NOT"] else "yes"}
+
+
+#: What :func:`describe` writes.
+_STATED = re.compile(
+    r"Super-resolved x(?P<FACTOR>\d+) in plane by geomedsr (?P<VERSION>\S+), model (?P<MODEL>\S+) "
+    r"(?P<MODEL_VERSION>\S+), sha256 (?P<MODEL_SHA256>[0-9a-f]{64})(, realism (?P<REALISM>[\d.e-]+))?"
+    r"(, seeing (?P<NEIGHBOURS>\d+) slices? before and after)?"
+    r"(, (?P<TILING>approximate tiling, halo \d+))?, "
+    r"operator (?P<OPERATOR>\S+), "
+    r".*?(?P<NOT>not )?conserved\."
+)
 
 
 def derived(source: Dataset, job: Job) -> Dataset:

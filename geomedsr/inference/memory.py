@@ -9,6 +9,7 @@ from functools import lru_cache
 import torch
 from torch import nn
 
+from geomedsr import operators
 from geomedsr.devices import cores
 from geomedsr.errors import InputError
 from geomedsr.inference.runtime import SMALL
@@ -33,6 +34,9 @@ _HELD = 1.8
 
 #: Bytes for each of a region's pixels: guesses and what conserving takes, band by band; copies of the values; measured.
 _PER_GUESS, _PER_VALUE = 8, 4
+
+#: Bytes for each of a frame's pixels while an operator that needs the whole frame projects it, in float64; measured.
+_PER_PROJECTED = 80
 
 #: Bytes for each pixel of a neighbouring frame, as the network sees it, besides its stored value.
 _PER_FLOAT = 4
@@ -109,6 +113,8 @@ class Need:
         together = self.bands if card.channels > 1 else 1
         others = (card.frames - 1) / card.scale**2  # neighbours are read, not made
         beside = self.bands * others * (_PER_FLOAT + self.itemsize)
+        if operators.get(card.operator).reach == "frame":  # the network is done by then
+            network = max(network, pixels * _PER_PROJECTED)
         return int(network + pixels * (together * _PER_GUESS + self.bands * _PER_VALUE * self.itemsize + beside))
 
     def choose(self, shape: tuple[int, int], memory: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from geomedsr.inference import memory as budget
 from geomedsr.inference.runtime import Runtime
 from geomedsr.inference.source import UpscaledSource, whole_frames
 from geomedsr.models import Model, default_model, load_model
-from geomedsr.provenance import before, foreign
+from geomedsr.provenance import before, finer, foreign
 from geomedsr.scene import Scene
 
 
@@ -110,11 +110,6 @@ def _plan(scene: Scene, model: Model, runtime: Runtime, tile: int | None, asked:
     return tile, need.workers(tile, most)
 
 
-def _whole_frames(scene: Scene, model: Model) -> bool:
-    """Whether regions are whole frames: those of a series, or where the operator needs them."""
-    return bool(scene.grid.planes) or operators.get(model.descriptor.operator).reach == "frame"
-
-
 def output_nodata(scene: Scene) -> tuple[float | int | None, ...]:
     """The nodata value of each output band: one for all, as GeoTIFF has it.
 
@@ -169,14 +164,15 @@ def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str,
     ranges = [list(line) if i in source.computed else None for i, line in enumerate(lines)]
     if scene.values.origin == "physical":
         ranges = [list(card.value_range) if i in source.computed else None for i in range(len(scene.bands))]
-    more = {}
+    more, earlier = {}, before(scene)
+    guessed = card.scale * finer(earlier)
     if card.bands:
         named = zip(card.bands, (scene.bands[i].name for i in source.computed), strict=True)
         more["GEOMEDSR_MODEL_BANDS"] = json.dumps(dict(named))
     if card.neighbours:
         more["GEOMEDSR_NEIGHBOURS"] = str(card.neighbours)
     return {
-        **before(scene),
+        **earlier,
         "GEOMEDSR_VERSION": __version__,
         "GEOMEDSR_SOURCE": scene.name,
         "GEOMEDSR_MODEL": card.name,
@@ -192,5 +188,5 @@ def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str,
         "GEOMEDSR_TILE": str(source.tile),
         "GEOMEDSR_TILING": model.tiling,
         "GEOMEDSR_VALUE_RANGE": json.dumps(ranges),
-        "GEOMEDSR_NOTE": f"Detail finer than {card.scale} pixels of this image is a model's guess, not a measurement",
+        "GEOMEDSR_NOTE": f"Detail finer than {guessed} pixels of this image is a model's guess, not a measurement",
     }

@@ -145,7 +145,8 @@ def _conserve_int(base: Array, phases: Array, span: Array, low: Array, high: Arr
         plane += before
     planes += real(0.5)
     sums = np.zeros((len(planes) + 1, *base.shape), whole)  # the last of them is 0, so the deviations sum to zero
-    sums[1:-1] = np.floor(planes, out=planes)[:-1]
+    with np.errstate(invalid="ignore"):  # where nothing of use is held
+        sums[1:-1] = np.floor(planes, out=planes)[:-1]
     deviations: Array = sums[1:] - sums[:-1]
 
     # Float rounding in the running sum can, very rarely, push a deviation past the room that is left.

@@ -25,7 +25,7 @@ class RoomyLocator(MaxNLocator):  # type: ignore[misc, unused-ignore]  # where m
 
     def tick_values(self, vmin: float, vmax: float) -> Any:
         """The positions, for axes as large as they are now."""
-        points = self._length() / abs(vmax - vmin)
+        points = self._length() / (abs(vmax - vmin) or 1)  # no extent: any length will do
         for count in range(_MOST, 0, -1):
             self.set_params(nbins=count)
             ticks = super().tick_values(vmin, vmax)

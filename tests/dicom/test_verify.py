@@ -16,6 +16,7 @@ from dicom.conftest import SECRETS, files
 from geomedsr.cli import main
 from geomedsr.models import Model
 from geomedsr.promises import Check, verify
+from geomedsr.provenance import provenance_of
 
 Series = Callable[..., Path]
 
@@ -88,6 +89,20 @@ def test_what_was_tampered_with_is_told(result: tuple[Path, Path], case: str) ->
         edit(ds)
         save(ds, path)
     assert said in broken(verify(source, out))
+
+
+def test_a_series_made_finer_twice_is_told_by_its_last_model(
+    series: Series, tmp_path: Path, ct_model: Model, mr_model: Model
+) -> None:
+    source, one, two = series(2, modality="MR", size=(32, 32)), tmp_path / "one", tmp_path / "two"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), mr_model), one)
+    geomedsr.write(geomedsr.upscale(geomedsr.open(one, force=True), ct_model, conserve=False), two)
+    assert broken(verify(one, two)) == ""
+    told = provenance_of(geomedsr.open(two, force=True))
+    assert told["GEOMEDSR_MODEL_SHA256"] == ct_model.sha256
+    assert told["GEOMEDSR_CONSERVED"] == "no"
+    first = mr_model.descriptor
+    assert told["GEOMEDSR_BEFORE"] == f"{first.name} {first.version} ({mr_model.sha256[:12]}) x{first.scale}"
 
 
 def test_a_k_space_that_is_not_the_sources_is_told(series: Series, tmp_path: Path, mr_model: Model) -> None:

@@ -200,3 +200,14 @@ def test_labels_keep_apart_and_whole(
 def test_colours_that_cannot_be_told(sentinel: Scene) -> None:
     with pytest.raises(InputError, match="do not tell"):
         sentinel.select(["B02", "B08"]).plot("true colour")
+
+
+def test_axes_without_extent_have_ticks() -> None:
+    from matplotlib.figure import Figure
+
+    from geomedsr.viewing.ticks import RoomyLocator
+
+    axes = Figure().subplots()
+    axes.yaxis.set_major_locator(RoomyLocator(lengthwise=False, size=10))
+    ticks = axes.yaxis.get_major_locator().tick_values(5, 5)
+    assert min(abs(tick - 5) for tick in ticks) < 0.5
