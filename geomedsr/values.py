@@ -82,7 +82,8 @@ class ValueScale:
         low, high = np.asarray(self.low), np.asarray(self.high)
         if len(low) > 1:
             low, high = low[frames], high[frames]
-        return low[..., None, None], (high - low)[..., None, None]
+        with np.errstate(over="ignore"):  # a span that no float holds is infinite
+            return low[..., None, None], (high - low)[..., None, None]
 
     def normalise(self, stored: Array, frames: slice = slice(None)) -> torch.Tensor:
         """Stored values ``(frame, band, y, x)`` to a float32 tensor of the same axes, about 0 … 1."""

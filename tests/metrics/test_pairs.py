@@ -146,5 +146,5 @@ def test_without_a_place_sizes_must_tell() -> None:
     fine, coarse = (Scene.from_array(texture(1, n, n)) for n in (64, 16))
     cut, given = paired(fine, coarse, 4)
     assert (cut.shape, given.shape) == (fine.shape, coarse.shape)
-    with pytest.raises(geomedsr.errors.InputError, match="neither and 2 times as many pixels a side"):
+    with pytest.raises(geomedsr.errors.InputError, match="both located, or 2 times as many pixels a side"):
         paired(fine, coarse, 2)
