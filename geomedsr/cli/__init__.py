@@ -16,6 +16,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+import torch
+
 from geomedsr.cli.parser import UsageError, parse
 from geomedsr.errors import GeomedsrError, SceneWarning
 
@@ -25,7 +27,8 @@ __all__ = ["command", "main"]
 def command() -> int:
     """The command ``geomedsr``; returns the exit status of the process."""
     status = main()
-    gc.freeze()  # else Python looks for garbage among torch's objects on its way out, which takes 0.4 s
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):  # those have threads to end
+        gc.freeze()  # else Python looks for garbage among torch's objects on its way out, which takes 0.4 s
     return status
 
 
