@@ -15,7 +15,7 @@ from geomedsr import operators
 from geomedsr.adapters import adapter_for, open_scene
 from geomedsr.grid import Window
 from geomedsr.operators.k_space import central
-from geomedsr.provenance import foreign, provenance_of
+from geomedsr.provenance import BANDS, foreign, provenance_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource
 
@@ -78,7 +78,7 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
 
 def taken(source: Scene, result: Scene) -> Scene:
     """The bands of a source that a result was made of, where it says that they were chosen, as by ``--bands``."""
-    told = provenance_of(result).get("GEOMEDSR_BANDS")
+    told = provenance_of(result).get(BANDS)
     if told is None:
         return source
     try:
