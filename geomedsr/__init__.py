@@ -7,21 +7,44 @@ sr = geomedsr.upscale(scene, model="satellite-x4")   # lazy
 geomedsr.write(sr, "scene_x4.tif")
 """
 
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
 import wrapt
 
 from geomedsr._version import __version__
-from geomedsr.adapters import open_scene as open
-from geomedsr.errors import GeomedsrError
-from geomedsr.grid import Grid, Window
-from geomedsr.inference import upscale, write
-from geomedsr.models import Model, load_model
-from geomedsr.progress import show_progress
-from geomedsr.promises import Check, verify
-from geomedsr.scene import Band, Scene
-from geomedsr.viewing import Comparison, compare
 
-# `DataArray.geomedsr`, from the moment that xarray is imported, by whomever: it is slow to, and not always needed.
-wrapt.register_post_import_hook("geomedsr.accessor:register", "xarray")
+if TYPE_CHECKING:
+    from geomedsr.adapters import open_scene as open
+    from geomedsr.errors import GeomedsrError
+    from geomedsr.grid import Grid, Window
+    from geomedsr.inference.engine import write
+    from geomedsr.inference.upscale import upscale
+    from geomedsr.models import Model, load_model
+    from geomedsr.progress import show_progress
+    from geomedsr.promises import Check, verify
+    from geomedsr.scene import Band, Scene
+    from geomedsr.viewing import Comparison, compare
+
+#: Where each name is from: it is imported when it is first used, for torch alone takes a second.
+_HOMES = {
+    "Band": "scene",
+    "Check": "promises",
+    "Comparison": "viewing",
+    "GeomedsrError": "errors",
+    "Grid": "grid",
+    "Model": "models",
+    "Scene": "scene",
+    "Window": "grid",
+    "compare": "viewing",
+    "load_model": "models",
+    "open": "adapters",
+    "show_progress": "progress",
+    "upscale": "inference.upscale",
+    "verify": "promises",
+    "write": "inference.engine",
+}
 
 __all__ = [
     "Band",
@@ -41,3 +64,25 @@ __all__ = [
     "verify",
     "write",
 ]
+
+
+if not TYPE_CHECKING:  # which knows the names above, and no others
+
+    def __getattr__(name: str) -> Any:
+        home = _HOMES.get(name)
+        if home is not None:
+            found = getattr(import_module(f"{__name__}.{home}"), "open_scene" if name == "open" else name)
+        elif not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
+            found = import_module(f"{__name__}.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+# `DataArray.geomedsr`, from the moment that xarray is imported, by whomever: it is slow to, and not always needed.
+wrapt.register_post_import_hook("geomedsr.accessor:register", "xarray")

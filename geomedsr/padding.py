@@ -5,13 +5,15 @@ Both are functions of the scene alone, not of the window read, so any two window
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from geomedsr.grid import Window
 from geomedsr.sources import Array, Source
+
+if TYPE_CHECKING:
+    import torch  # slow to import
 
 #: How far, in pixels, valid values reach into nodata. It is part of every halo.
 FILL_REACH = 16
@@ -54,6 +56,8 @@ def fill(tensor: torch.Tensor, valid: Array) -> torch.Tensor:
     :data:`FILL_REST`. A filled pixel thus depends on pixels at most :data:`FILL_REACH` away, and nothing
     depends on what was under the mask.
     """
+    import torch
+
     if valid.all():
         return tensor
     known = np.ascontiguousarray(valid).astype(np.float32)

@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 
 from geomedsr import padding
 from geomedsr.errors import InputError
@@ -18,7 +17,8 @@ from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample
 from geomedsr.values import ValueScale
 
 if TYPE_CHECKING:
-    import xarray as xr  # slow to import, and of use only to those who look at pixels
+    import torch  # slow to import, and of use only to networks, as xarray to those who look at pixels
+    import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 

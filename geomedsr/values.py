@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 
 from geomedsr.errors import InputError
+
+if TYPE_CHECKING:
+    import torch  # slow to import
 
 #: The percentiles of a band's valid pixels that become 0 and 1.
 PERCENTILES = (1.0, 99.0)
@@ -87,6 +89,8 @@ class ValueScale:
 
     def normalise(self, stored: Array, frames: slice = slice(None)) -> torch.Tensor:
         """Stored values ``(frame, band, y, x)`` to a float32 tensor of the same axes, about 0 … 1."""
+        import torch
+
         low, span = self.bounds(frames)
         wide = np.float32 if stored.dtype.itemsize <= 2 else np.float64
         with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and the engine says so

@@ -1,5 +1,6 @@
 """The wheel, installed where the checkout is not, works and finds its adapters."""
 
+import ast
 import subprocess
 import sys
 import sysconfig
@@ -71,6 +72,41 @@ def test_the_core_imports_no_adapter_and_no_raster_library() -> None:
     names = ("rasterio", "pydicom", "SimpleITK", "geomedsr_geotiff", "geomedsr_dicom")
     code = f"import sys, geomedsr; print([m for m in {names} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import geomedsr; geomedsr.__version__, geomedsr.Scene, geomedsr.Window, geomedsr.GeomedsrError",
+        "from geomedsr.cli import main; main(['info', 'examples/sentinel2_coast/input.tif'])",
+        "from geomedsr.cli import main; main(['info', 'examples/ct_abdomen'])",
+        "from geomedsr.cli import main; main(['upscale'])",
+    ],
+)
+def test_torch_is_imported_only_where_a_network_is_run(code: str) -> None:
+    """It takes a second."""
+    code += "; import sys; print([name for name in ('torch', 'xarray', 'matplotlib') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+
+
+def test_every_name_is_there_when_it_is_first_used() -> None:
+    code = "import geomedsr; assert {*geomedsr.__all__} <= {*dir(geomedsr)}; from geomedsr import *; print(open, write)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.startswith("<function open_scene"), done.stderr
+    code = "import geomedsr; print(geomedsr.models.load_model is geomedsr.load_model, hasattr(geomedsr, 'no_such'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "True False\n", done.stderr
+    tree = ast.parse((ROOT / "geomedsr" / "__init__.py").read_text())
+    told = {
+        a.asname or a.name
+        for node in tree.body
+        if isinstance(node, ast.If)
+        for i in node.body
+        if isinstance(i, ast.ImportFrom)
+        for a in i.names
+    }
+    assert told | {"__version__"} == {*geomedsr.__all__}  # what type checkers see
 
 
 def test_a_broken_adapter_does_not_break_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from geomedsr.adapters import Contents
 from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
-from geomedsr.promises import Check
 from geomedsr.scene import Scene
 from geomedsr_dicom.files import looks_like_dicom, walk
 
 if TYPE_CHECKING:  # slow to import, and of no use for other formats
+    from geomedsr.promises import Check
     from geomedsr_dicom.index import Series
     from geomedsr_dicom.sink import SeriesSink
 

@@ -13,10 +13,9 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
-
-import torch
 
 from geomedsr.cli.parser import UsageError, parse
 from geomedsr.errors import GeomedsrError, SceneWarning
@@ -26,9 +25,11 @@ __all__ = ["command", "main"]
 
 def command() -> int:
     """The command ``geomedsr``; returns the exit status of the process."""
+    gc.disable()  # until all is imported: among torch's objects Python looks for garbage in vain, again and again
     status = main()
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):  # those have threads to end
-        gc.freeze()  # else Python looks for garbage among torch's objects on its way out, which takes 0.4 s
+    torch = sys.modules.get("torch")
+    if torch is None or not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        gc.freeze()  # nor is it to look on its way out, which takes 0.4 s; processes of torchrun have threads to end
     return status
 
 
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.filterwarnings("always", category=SceneWarning)
             warnings.showwarning = _warn
-            return int(options.run(options) or 0)
+            return int(_command(options.command)(options) or 0)
     except (GeomedsrError, UsageError) as error:
         print("error:", " ".join("; ".join([str(error), *_notes(error)]).split()), file=sys.stderr)
         return 2
@@ -60,6 +61,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print(f"internal fault: {type(error).__name__}; please report it with the lines above", file=sys.stderr)
         return 1
+
+
+def _command(name: str) -> Callable[[Any], int | None]:
+    """The function that does what a command says; what it needs is imported now."""
+    run: Callable[[Any], int | None] = import_module(f"geomedsr.cli.{name}").run
+    if not gc.isenabled():
+        gc.freeze()  # what is imported stays
+        gc.enable()
+    return run
 
 
 def _warn(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:

@@ -7,19 +7,18 @@ import os
 import re
 from pathlib import Path
 
+from geomedsr.adapters import open_scene
 from geomedsr.cli.output import print_json
 from geomedsr.errors import InputError, OutputError
+from geomedsr.metrics.evaluate import evaluate
+from geomedsr.metrics.methods import USUAL
+from geomedsr.models import load_model
+from geomedsr.outputs import page_target, write_page
 from geomedsr.scene import Scene
 
 
 def run(options: argparse.Namespace) -> None:
     """Measure a model on references."""
-    from geomedsr import open as open_scene
-    from geomedsr.metrics.evaluate import evaluate
-    from geomedsr.metrics.methods import USUAL
-    from geomedsr.models import load_model
-    from geomedsr.outputs import page_target, write_page
-
     for path in (options.csv, options.markdown):
         if path is not None and not os.access(os.path.dirname(path) or ".", os.W_OK):
             raise OutputError(f"{path}, in a folder that cannot be written", "one that can", "choose another")
@@ -57,7 +56,6 @@ def run(options: argparse.Namespace) -> None:
 
 def _scenes(words: list[str]) -> list[Scene]:
     """Paths, and recipes' validation scenes with their overrides."""
-    from geomedsr import open as open_scene
     from geomedsr.training import load_recipe
     from geomedsr.training.data import validation_scenes
     from geomedsr.training.recipe import shipped_recipes

@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 
 from geomedsr.cli.output import print_json
+from geomedsr.models import load_model
+from geomedsr.models.export import export_onnx
 
 
 def run(options: argparse.Namespace) -> None:
     """A model as an ONNX file."""
-    from geomedsr.models import load_model
-    from geomedsr.models.export import export_onnx
-
     model = load_model(options.model, options.realism)
     worst = export_onnx(model, options.dst, overwrite=options.overwrite)
     card = model.descriptor

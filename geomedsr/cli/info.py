@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from geomedsr.adapters import Contents, contents_of
+from geomedsr.adapters import Contents, contents_of, open_scene
 from geomedsr.cli.output import print_json
-from geomedsr.viewing.facts import crs_name
+from geomedsr.crs import crs_name
 
 
 def run(options: argparse.Namespace) -> None:
@@ -63,8 +63,6 @@ def _print_geometry(f: Mapping[str, Any]) -> None:
 
 
 def _describe(options: argparse.Namespace) -> None:
-    from geomedsr import open as open_scene
-
     scene = open_scene(options.path)
     frames, _, height, width = scene.shape
     grid = scene.grid

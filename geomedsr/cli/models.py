@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 
 from geomedsr.cli.output import print_json
+from geomedsr.models import available, load_model
 
 
 def run(options: argparse.Namespace) -> None:
     """The models shipped."""
-    from geomedsr.models import available, load_model
-
     models = [load_model(name) for name in sorted(available())]
     if options.json:
         print_json([{**m.descriptor.model_dump(mode="json"), "sha256": m.sha256} for m in models])

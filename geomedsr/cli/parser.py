@@ -1,4 +1,4 @@
-"""What the command line takes, and which function each command runs."""
+"""What the command line takes. Each command is a module of its name beside this one, imported when it is run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 from typing import Any, NoReturn
 
 from geomedsr._version import __version__
-from geomedsr.cli import evaluate, export, info, models, report, train, upscale, verify
 from geomedsr.grid import Window
 
 # Options whose value may begin with a minus sign, which argparse takes for another option.
@@ -33,7 +32,7 @@ def _join_signed(words: list[str]) -> list[str]:
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    """The options of a command line; ``run`` is the function to call with them.
+    """The options of a command line; ``command`` is the command's name.
 
     Raises:
         UsageError: it makes no sense.
@@ -92,12 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     sub.add_argument("--json", action="store_true", help="print what was done as JSON")
-    sub.set_defaults(run=upscale.run)
 
     sub = commands.add_parser("info", help="what a file holds", description="What a file holds; headers only.")
     sub.add_argument("path", metavar="PATH")
     sub.add_argument("--json", action="store_true", help="as JSON")
-    sub.set_defaults(run=info.run)
 
     sub = commands.add_parser(
         "verify",
@@ -108,7 +105,6 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("dst", metavar="DST", help="what came out")
     sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series of SRC")
     sub.add_argument("--json", action="store_true", help="as JSON")
-    sub.set_defaults(run=verify.run)
 
     sub = commands.add_parser(
         "report",
@@ -126,11 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--level", type=_level, metavar="NAME|C,W", help="a CT window: lung, bone, brain, soft tissue")
     sub.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    sub.set_defaults(run=report.run)
 
     sub = commands.add_parser("models", help="the models shipped", description="The models shipped.")
     sub.add_argument("--json", action="store_true", help="their whole cards, as JSON")
-    sub.set_defaults(run=models.run)
 
     sub = commands.add_parser(
         "evaluate",
@@ -159,7 +153,6 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--overwrite", action="store_true", help="replace PAGE.html if it exists")
     sub.add_argument("--json", action="store_true", help="as JSON")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    sub.set_defaults(run=evaluate.run)
 
     sub = commands.add_parser(
         "export",
@@ -171,7 +164,6 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--realism", type=float, metavar="0…1", help="default: the model's")
     sub.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     sub.add_argument("--json", action="store_true", help="as JSON")
-    sub.set_defaults(run=export.run)
 
     sub = commands.add_parser(
         "train", help="make a model from a recipe", description="Train a model; the same command goes on after a stop."
@@ -180,7 +172,6 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("overrides", nargs="*", metavar="key=value", help="dotted overrides, such as data=FOLDER")
     sub.add_argument("--out", metavar="DIR", help="default: runs/NAME")
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
-    sub.set_defaults(run=train.run)
     return parser
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from geomedsr.viewing.report import report
+
 
 def run(options: argparse.Namespace) -> int:
     """Write the page; 1 if a promise is broken."""
-    from geomedsr.viewing.report import report
-
     made = report(
         options.src,
         options.dst,

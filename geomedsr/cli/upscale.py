@@ -10,10 +10,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from geomedsr.adapters import Item, contents_of
+from geomedsr.adapters import Item, contents_of, open_scene
 from geomedsr.cli.output import print_json
 from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.inference import upscale, write
 
 
 def run(options: argparse.Namespace) -> int | None:
@@ -41,9 +42,6 @@ def run(options: argparse.Namespace) -> int | None:
 
 def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | None) -> dict[str, Any]:
     """Open, upscale, write; what was done."""
-    from geomedsr import open as open_scene
-    from geomedsr import upscale, write
-
     scene = open_scene(src, series=series, force=options.force)
     if options.nearest is not None:
         scene = scene.with_nearest(options.nearest)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 
 from geomedsr.cli.output import print_json
+from geomedsr.promises import verify
 
 
 def run(options: argparse.Namespace) -> int:
     """Print each promise as kept or broken; 1 if one is broken."""
-    from geomedsr.promises import verify
-
     checks = verify(options.src, options.dst, series=options.series)
     if options.json:
         print_json([{"promise": c.promise, "kept": c.kept, "detail": c.detail} for c in checks])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
+from dask import threaded
 from dask.base import compute
 from dask.delayed import delayed
 
@@ -65,7 +66,7 @@ class Threads:
         store = delayed(one, pure=False)
         try:
             tasks = [store(r, dask_key_name=name) for name, r in zip(_names(len(regions)), regions, strict=True)]
-            compute(tasks, scheduler="threads", num_workers=self.count)
+            compute(tasks, scheduler=threaded.get, num_workers=self.count)  # by name it would import distributed first
         except Stopped as error:  # pragma: no cover - another thread's error comes first
             raise KeyboardInterrupt from error
         finally:

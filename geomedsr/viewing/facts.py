@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geomedsr.crs import crs_code
+from geomedsr.crs import crs_name
 from geomedsr.errors import GeomedsrError
 from geomedsr.grid import Grid, Plane
 from geomedsr.provenance import provenance_of
@@ -91,14 +91,6 @@ def orientation(plane: Plane) -> str:
     normal = np.abs(plane.normal)
     name = ("sagittal", "coronal", "axial")[int(normal.argmax())]
     return name if normal.max() > 0.999 else f"oblique, nearest {name}"
-
-
-def crs_name(wkt: str | None) -> str | None:
-    """Its code and name, from WKT."""
-    if wkt is None:
-        return None
-    name, code = wkt.split('"')[1] if '"' in wkt else wkt, crs_code(wkt)
-    return f"{code[0]}:{code[1]} ({name})" if code else name
 
 
 def unit_of(wkt: str | None) -> str:
