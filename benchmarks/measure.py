@@ -18,6 +18,7 @@ from torch import nn
 import geomedsr
 from geomedsr import Model, Scene
 from geomedsr.devices import cores
+from geomedsr.inference.gpu import exact
 from geomedsr.inference.runtime import _prepared
 from geomedsr.inference.source import upscaled
 
@@ -45,34 +46,44 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def bare(path: Path, model: Model, precision: str) -> list[Callable[[], object]]:
+def bare(path: Path, model: Model, precision: str, device: str = "cpu") -> list[Callable[[], object]]:
     """Ways to run the network alone on a scene's values: no halo, nothing read, conserved or written.
 
-    One window after the other with all threads, and a window for each core with one thread; the fastest counts.
+    One window after the other with all threads, and a window for each core with one thread; the fastest counts. On a
+    GPU one window of several bands after the other, the values being there.
     """
-    return [partial(network(path, model, precision), *way) for way in ((ALL, 1, cores()), (EACH, cores(), 1))]
+    ways = ((ALL, 1, cores()), (EACH, cores(), 1)) if device == "cpu" else ((ALL, 1, 1), (2 * ALL, 1, 1))
+    return [partial(network(path, model, precision, device), *way) for way in ways]
 
 
-def network(path: Path, model: Model, precision: str) -> Callable[[int, int, int], None]:
+def network(path: Path, model: Model, precision: str, device: str = "cpu") -> Callable[[int, int, int], None]:
     """The network alone on a scene's values, by the side of its windows, how many at once, and threads for each."""
     scene = geomedsr.open(path)
-    source = upscaled(geomedsr.upscale(scene, model, precision=precision).source)
+    source = upscaled(geomedsr.upscale(scene, model, precision=precision, device=device).source)
     assert source is not None
-    module: nn.Module = _prepared(model, source.runtime, torch.device("cpu")).generator  # type: ignore[assignment]
-    groups = scene.tensor()[0].split(model.descriptor.channels)
+    place, channels = torch.device(device), model.descriptor.channels
+    module: nn.Module = _prepared(model, source.runtime, place).generator  # type: ignore[assignment]
+    groups = [torch.stack(some) for some in batched(scene.tensor()[0].to(place).split(channels), source.runtime.bands)]
 
     def one(threads: int, window: torch.Tensor) -> None:
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
-        with torch.inference_mode():
-            module(window[None].contiguous(memory_format=torch.channels_last))
+        with torch.inference_mode(), exact:
+            module(window.contiguous(memory_format=torch.channels_last))
 
     def run(side: int, at_once: int, threads: int) -> None:
-        windows = [window for group in groups for row in group.split(side, 1) for window in row.split(side, 2)]
+        windows = [window for group in groups for row in group.split(side, 2) for window in row.split(side, 3)]
         with ThreadPoolExecutor(at_once) as pool:
             list(pool.map(partial(one, threads), windows))
+        if place.type == "cuda":
+            torch.cuda.synchronize(place)
 
     return run
+
+
+def batched(parts: Sequence[torch.Tensor], count: int) -> list[Sequence[torch.Tensor]]:
+    """So many at a time."""
+    return [parts[first : first + count] for first in range(0, len(parts), count)]
 
 
 @dataclass(frozen=True)
@@ -138,12 +149,19 @@ def resident(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident(int(child)) for child in children)
 
 
-def conditions() -> str:
+def conditions(device: str = "cpu") -> str:
     """The machine, in words; look at the load: beside another process the figures mean nothing."""
     name = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), "CPU")
     flags = " ".join(line for line in _cpuinfo() if line.startswith("flags"))
     fast = [flag for flag in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if flag in flags.split()]
-    return f"{cores()} cores ({name}, {fast[0] if fast else '-'}), load before the run {os.getloadavg()[0]:.1f}"
+    card = "" if device == "cpu" else f"{_card(device)}, "
+    return f"{card}{cores()} cores ({name}, {fast[0] if fast else '-'}), load before the run {os.getloadavg()[0]:.1f}"
+
+
+def _card(device: str) -> str:
+    words = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    driver = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[0]
+    return f"{torch.cuda.get_device_name(device)} (driver {driver}, CUDA {torch.version.cuda})"
 
 
 def _cpuinfo() -> list[str]:

@@ -48,4 +48,4 @@ class RecipeError(GeomedsrError, ValueError):
 
 
 class DeviceError(GeomedsrError, RuntimeError):
-    """The compute device asked for is not there."""
+    """The compute device asked for is not there, or cannot do what is asked."""

@@ -15,6 +15,7 @@ from affine import Affine
 from hypothesis import settings
 from rasterio.crs import CRS
 
+from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Descriptor, Model, load_model, save_model
 from geomedsr.models.store import build
 
@@ -24,6 +25,10 @@ settings.load_profile("geomedsr")
 UTM = CRS.from_epsg(32618)
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 SAMPLE = Path(__file__).parents[1] / "examples" / "sentinel2_coast"
+
+
+#: How networks are run, where a test says so.
+FLOAT32, BFLOAT16 = Runtime("cpu", "float32", False), Runtime("cpu", "bfloat16", True)
 
 
 def save_tiny(path: Path, scale: int = 4, channels: int = 1, seed: int = 0, size: float = 0.15, **card: Any) -> Path:

@@ -12,7 +12,8 @@ from torch import nn
 from geomedsr import operators
 from geomedsr.devices import cores
 from geomedsr.errors import InputError
-from geomedsr.inference.runtime import SMALL
+from geomedsr.inference import gpu
+from geomedsr.inference.runtime import SMALL, Runtime
 from geomedsr.models import Model
 from geomedsr.models.community import CommunityNet
 from geomedsr.outputs import region_side
@@ -87,7 +88,9 @@ class Need:
     """What a worker of a model holds at once, at most: a tile's activations, and a region's values on their way out.
 
     ``size`` is the bytes of an activation; ``bands`` and ``itemsize`` are the result's. ``frame`` is the shape
-    ``(height, width)`` of a frame of the input where regions are whole frames; else they follow the tile.
+    ``(height, width)`` of a frame of the input where regions are whole frames; else they follow the tile. ``at_once``
+    is how many bands go through a band-agnostic network together, ``device`` how many bytes the memory has that
+    activations are in, where that is not the CPU's.
     """
 
     model: Model
@@ -95,22 +98,31 @@ class Need:
     bands: int
     itemsize: int
     frame: tuple[int, int] | None = None
+    at_once: int = 1
+    device: int | None = None
 
     @classmethod
-    def of(cls, model: Model, precision: str, bands: int, itemsize: int, frame: tuple[int, int] | None = None) -> Need:
-        """For a precision by name."""
-        return cls(model, 2 if precision == "bfloat16" else 4, bands, itemsize, frame)
+    def of(
+        cls, model: Model, runtime: Runtime, bands: int, itemsize: int, frame: tuple[int, int] | None = None
+    ) -> Need:
+        """On a device, in a precision."""
+        size = 2 if runtime.precision == "bfloat16" else 4
+        return cls(model, size, bands, itemsize, frame, runtime.bands, runtime.memory)
+
+    def network(self, tile: int) -> int:
+        """Bytes of a tile's activations, for its side in input pixels."""
+        card, module = self.model.descriptor, self.model.module
+        seen = (tile + 2 * self.model.radius) ** 2
+        held = _HELD * module.activations if isinstance(module, CommunityNet) else _ALIVE * _widest(module, card.inputs)
+        return int(held * self.size * seen * (1 if card.channels > 1 else min(self.bands, self.at_once)))
 
     def worker(self, tile: int) -> int:
-        """Bytes, for a side of a tile in input pixels."""
+        """Bytes of the CPU's memory, for a side of a tile in input pixels."""
         card = self.model.descriptor
-        seen = (tile + 2 * self.model.radius) ** 2
-        module = self.model.module
-        held = _HELD * module.activations if isinstance(module, CommunityNet) else _ALIVE * _widest(module, card.inputs)
-        network = held * self.size * seen
+        network = self.network(tile) if self.device is None else 0
         side = region_side(tile * card.scale)
         pixels = side**2 if self.frame is None else self.frame[0] * self.frame[1] * card.scale**2
-        together = self.bands if card.channels > 1 else 1
+        together = self.bands if card.channels > 1 else min(self.bands, self.at_once)
         others = (card.frames - 1) / card.scale**2  # neighbours are read, not made
         beside = self.bands * others * (_PER_FLOAT + self.itemsize)
         if operators.get(card.operator).reach == "frame":  # the network is done by then
@@ -125,7 +137,7 @@ class Need:
         A tile larger than the scene has no use; a very small one is computed twice (see ``runtime``).
         """
         for least in (cores(), 1):
-            fitting = [tile for tile in TILES if BASE + least * self.worker(tile) <= memory]
+            fitting = [tile for tile in TILES if BASE + least * self.worker(tile) <= memory and self._on_device(tile)]
             if fitting:
                 tile = min(fitting, key=lambda tile: self._time(tile, shape, self.workers(tile, memory)))
                 return tile, self.workers(tile, memory)
@@ -134,6 +146,9 @@ class Need:
     def workers(self, tile: int, memory: int) -> int:
         """How many workers of such a tile fit; at least one."""
         return max(1, min(cores(), (memory - BASE) // self.worker(tile)))
+
+    def _on_device(self, tile: int) -> bool:
+        return self.device is None or gpu.AT_ONCE * self.network(tile) <= self.device
 
     def _time(self, tile: int, shape: tuple[int, int], workers: int) -> float:
         radius = self.model.radius  # the halo costs about half of its pixels, layers being trimmed

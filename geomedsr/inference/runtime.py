@@ -1,12 +1,14 @@
 """How a generator is run: on which device, in which precision and memory layout, and on no more pixels than needed.
 
-On CPUs convolutions go through oneDNN. With 16-bit floats, or where a result has 16 bits or fewer, tensors are laid out
-channels-last, the fastest; else contiguous, for the same bits whatever the window's shape (docs/decisions/0002).
+CUDA devices are in ``gpu``. On CPUs convolutions go through oneDNN. With 16-bit floats, or where a result has 16 bits
+or fewer, tensors are laid out channels-last, the fastest; else contiguous, for the same bits whatever the window's
+shape (docs/decisions/0002).
 """
 
 from __future__ import annotations
 
 import copy
+import threading
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ from torch import nn
 
 from geomedsr.devices import choose_device, fast_bfloat16
 from geomedsr.errors import DeviceError
+from geomedsr.inference import gpu
 from geomedsr.models import Model
 from geomedsr.models.community import CommunityNet
 
@@ -27,11 +30,15 @@ SMALL = 1 << 15
 
 @dataclass(frozen=True)
 class Runtime:
-    """A device by name, a precision, and the layout that goes with it; picklable."""
+    """A device by name, a precision, and the layout that goes with it; picklable.
+
+    ``bands`` is how many go through a band-agnostic network at once: on CPUs one, which stays in the cache.
+    """
 
     device: str
     precision: Precision
     channels_last: bool
+    bands: int = 1
 
     @classmethod
     def choose(cls, model: Model, device: str, precision: str | None, itemsize: int) -> Runtime:
@@ -54,7 +61,14 @@ class Runtime:
             raise DeviceError(
                 f"bfloat16 for {model.descriptor.name}", "float32, in which it was tried out", "leave it out"
             )
-        return cls(str(place), chosen, not foreign and (chosen == "bfloat16" or itemsize <= 2))
+        last = not foreign and (chosen == "bfloat16" or itemsize <= 2)
+        return cls(str(place), chosen, last, gpu.BANDS if place.type == "cuda" else 1)
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes of a device that has memory of its own, for tiles; None where they are in the CPU's."""
+        place = choose_device(self.device)
+        return gpu.memory(place) if place.type == "cuda" else None
 
     @property
     def words(self) -> str:
@@ -69,13 +83,12 @@ class Runtime:
         place = choose_device(self.device)
         module = _prepared(model, self, place)
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        if place.type == "cuda":
+            return gpu.run(module, batch, place, layout)
         with torch.inference_mode():
-            if place.type == "cpu":
-                alone = len(batch) == 1 and batch.numel() < SMALL
-                fine = module((batch.repeat(2, 1, 1, 1) if alone else batch).contiguous(memory_format=layout))
-                return fine[: len(batch)]  # type: ignore[no-any-return]
-            with torch.backends.cudnn.flags(allow_tf32=False, deterministic=True, benchmark=False):
-                return module(batch.to(place, memory_format=layout)).cpu()  # type: ignore[no-any-return]
+            alone = len(batch) == 1 and batch.numel() < SMALL
+            fine = module((batch.repeat(2, 1, 1, 1) if alone else batch).contiguous(memory_format=layout))
+            return fine[: len(batch)]  # type: ignore[no-any-return]
 
 
 class Trimmed(nn.Module):
@@ -99,17 +112,21 @@ class Trimmed(nn.Module):
 
 
 _kept: dict[tuple[str, float, str, Runtime], nn.Module] = {}
+_preparing = threading.Lock()
 
 
 def _prepared(model: Model, runtime: Runtime, place: torch.device) -> nn.Module:
     """The module as the runtime wants it, made once per process."""
     key = (model.sha256, model.realism, str(place), runtime)
-    if key not in _kept:
-        module = copy.deepcopy(model.module)
-        if runtime.precision == "bfloat16":
-            for part in module.modules():
-                if isinstance(part, (nn.Conv2d, nn.PReLU)):  # the skip stays what it is
-                    part.to(torch.bfloat16)
-        layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
-        _kept[key] = Trimmed(module.to(place, memory_format=layout)).eval()  # type: ignore[call-overload]
-    return _kept[key]
+    with _preparing:
+        if key not in _kept:
+            module = copy.deepcopy(model.module)
+            if runtime.precision == "bfloat16":
+                for part in module.modules():
+                    if isinstance(part, (nn.Conv2d, nn.PReLU)):  # the skip stays what it is
+                        part.to(torch.bfloat16)
+            layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
+            _kept[key] = Trimmed(module.to(place, memory_format=layout)).eval()  # type: ignore[call-overload]
+            if place.type == "cuda":
+                torch.cuda.synchronize(place)  # other threads' streams do not wait for this one's
+        return _kept[key]

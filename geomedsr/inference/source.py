@@ -136,25 +136,25 @@ class UpscaledSource:
     def _guesses(self, frames: slice, coarse: Window) -> Iterator[tuple[slice, Array]]:
         """The generator's output over a window of input pixels: its phases, normalised float32 ``(f, b, s², h, w)``.
 
-        With its positions among the computed bands: one band after the other where they are independent (less memory,
-        and faster, since it stays in the cache), else all at once.
+        With its positions among the computed bands: where they are independent, as many at once as suits the device (on
+        CPUs one: less memory, and faster, since it stays in the cache), else all.
         """
         neighbours, radius, _ = self.model.halo
         tiles = list(_tiles(coarse, self.tile))
         read, places = around(frames, self.scene.shape[0], neighbours)
         halos = [self._seen.tensor(tile.grown(radius), read) for tile in tiles]
         count, bands = len(places), len(self.computed)
-        step = 1 if self.model.descriptor.channels == 1 else bands
+        step = self.runtime.bands if self.model.descriptor.channels == 1 else bands
         for first in range(0, bands, step):
-            picks = slice(first, first + step)
+            picks = slice(first, min(first + step, bands))
             alone = count == len(tiles) == 1
-            shape = (count, step, self.scale**2, coarse.height, coarse.width)
+            shape = (count, picks.stop - first, self.scale**2, coarse.height, coarse.width)
             phases = np.empty((0,) if alone else shape, np.float32)
             for tile, halo in zip(tiles, halos, strict=True):
                 row, col = tile.row - coarse.row, tile.col - coarse.col
                 for frame in range(count):
                     check()
-                    made = self.runtime(self.model, as_channels(halo[:, picks], places[frame : frame + 1])).numpy()
+                    made = self._made(halo[:, picks], places[frame : frame + 1])
                     if alone:
                         phases = made
                     else:
@@ -166,6 +166,14 @@ class UpscaledSource:
                     "give a --range that fits the scene, or use another model",
                 )
             yield picks, phases
+
+    def _made(self, images: torch.Tensor, places: Array) -> Array:
+        """Phases ``(1, b, s², h, w)`` of a frame of a tile, whose neighbours lie at ``places``: independent bands are
+        images of a batch, bands made together its channels.
+        """
+        batch = [as_channels(group, places) for group in torch.split(images, self.model.descriptor.channels, 1)]
+        made = self.runtime(self.model, batch[0] if len(batch) == 1 else torch.cat(batch)).numpy()
+        return made.reshape(1, -1, *made.shape[2:])
 
     @property
     def _seen(self) -> Scene:

@@ -100,7 +100,7 @@ def _plan(scene: Scene, model: Model, runtime: Runtime, tile: int | None, asked:
     """The side of a tile and the number of workers that memory allows."""
     most = budget.DEFAULT if asked is None else budget.size(asked)
     frame = scene.shape[2:] if whole_frames(scene, model) else None
-    need = budget.Need.of(model, runtime.precision, len(scene.bands), scene.dtype.itemsize, frame)
+    need = budget.Need.of(model, runtime, len(scene.bands), scene.dtype.itemsize, frame)
     if tile is None:
         tile, workers = need.choose(scene.shape[2:], most)
         if scene.grid.planes:  # each slice in equal parts

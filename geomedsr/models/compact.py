@@ -99,9 +99,11 @@ class Compact(nn.Module):
 
 
 def _added(phases: torch.Tensor, detail: torch.Tensor) -> torch.Tensor:
-    """``detail`` added in place, some rows at a time: it may be laid out channels-last, where the phases are planes."""
+    """``detail`` added in place; on CPUs some rows at a time: it may be laid out channels-last, phases are planes."""
     detail = detail.reshape(phases.shape)
-    for row in range(0, phases.shape[-2], _ROWS):
-        rows = slice(row, row + _ROWS)
+    height = phases.shape[-2]
+    step = height if phases.is_cuda else _ROWS
+    for row in range(0, height, step):
+        rows = slice(row, row + step)
         phases[..., rows, :] += detail[..., rows, :]
     return phases

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import save_tiny, texture
+from conftest import BFLOAT16, FLOAT32, save_tiny, texture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -433,18 +433,18 @@ def test_a_worker_that_does_not_see_the_destination(scene_path: Path, tmp_path: 
 
 
 def test_memory_chooses_tile_and_workers(tiny: geomedsr.Model, tmp_path: Path) -> None:
-    need = memory.Need.of(geomedsr.load_model("satellite-x4"), "float32", 4, 2)
+    need = memory.Need.of(geomedsr.load_model("satellite-x4"), FLOAT32, 4, 2)
     plans = [need.choose((9000, 9000), memory.size(text)) for text in ("600MiB", "1GiB", "1.5GiB", "16GiB")]
     assert plans == sorted(plans)
     assert plans[-1][0] == max(memory.TILES)
     tile, workers = need.choose((9000, 9000), memory.DEFAULT)
     assert memory.BASE + workers * need.worker(tile) <= memory.DEFAULT
     assert need.choose((700, 700), 2**34)[0] < max(memory.TILES)  # so that all workers have something to do
-    assert memory.Need.of(need.model, "bfloat16", 4, 2).worker(512) < need.worker(512)
+    assert memory.Need.of(need.model, BFLOAT16, 4, 2).worker(512) < need.worker(512)
     rrdb = geomedsr.load_model(
         save_tiny(tmp_path / "r.safetensors", architecture="rrdb", options={"width": 64, "growth": 32, "blocks": 1})
     )
-    assert memory.Need.of(rrdb, "float32", 4, 2).worker(256) > 3 * need.worker(256)
+    assert memory.Need.of(rrdb, FLOAT32, 4, 2).worker(256) > 3 * need.worker(256)
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1GiB", "10MiB", "1e9", "nan"])

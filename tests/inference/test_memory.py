@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import texture
+from conftest import FLOAT32, texture
 
 import geomedsr
 from geomedsr import Grid, Model, Scene
@@ -34,7 +34,7 @@ def test_memory_does_not_grow_with_the_scene(raster: Callable[..., Path], tiny_p
 
 
 def test_a_series_is_planned_by_its_frames_whatever_the_tile(tiny_x2: Model) -> None:
-    small, large = (Need.of(tiny_x2, "float32", 1, 2, (side, side)) for side in (512, 2048))
+    small, large = (Need.of(tiny_x2, FLOAT32, 1, 2, (side, side)) for side in (512, 2048))
     grown = (4096**2 - 1024**2) * (8 + 4 * 2)  # guesses, and copies of 16 bits, of a whole frame
     for tile in (64, 512):
         assert large.worker(tile) - small.worker(tile) == grown
@@ -48,7 +48,7 @@ def test_fewer_workers_take_larger_frames(tiny_x2: Model, monkeypatch: pytest.Mo
         grid = Grid((side, side), planes=(Plane((0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1)),))
         scene = Scene.from_array(np.zeros((1, 1, side, side), "int16"), grid=grid)
         source = geomedsr.upscale(scene, tiny_x2, memory="1.5GiB", precision="float32").source
-        need = Need.of(tiny_x2, "float32", 1, 2, (side, side))
+        need = Need.of(tiny_x2, FLOAT32, 1, 2, (side, side))
         assert BASE + source.workers * need.worker(source.tile) <= 1536 << 20
         plans[side] = source.workers
     assert plans == {256: 8, 2048: 4}  # frames of 4096 × 4096 pixels take 256 MiB each

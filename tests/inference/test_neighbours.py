@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import block_sums, save_tiny, texture
+from conftest import FLOAT32, block_sums, save_tiny, texture
 
 import geomedsr
 from geomedsr import Band, Grid, Model, Scene, Window
@@ -171,7 +171,7 @@ def test_files_and_threads_give_the_same_slices(three: Model, tmp_path: Path) ->
 
 def test_memory_is_planned_for_neighbours(three: Model, tiny_x2: Model) -> None:
     assert three.halo == (1, three.radius, three.radius)
-    beside, alone = (Need.of(model, "float32", 1, 2).worker(256) for model in (three, tiny_x2))
+    beside, alone = (Need.of(model, FLOAT32, 1, 2).worker(256) for model in (three, tiny_x2))
     assert beside - alone == 2 * 256**2 * (4 + 2)  # two frames more of a region, float32 and uint16
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import block_sums, texture
+from conftest import FLOAT32, block_sums, texture
 from rasterio.enums import ColorInterp
 from safetensors.torch import save_file
 from torch import nn
@@ -353,7 +353,7 @@ def test_workers_load_the_file_themselves(tmp_path: Path) -> None:
 def test_memory_is_planned_from_what_the_network_held(tmp_path: Path) -> None:
     model = load_model(saved(compact(), tmp_path / "m.pth"))
     assert model.module.activations == 96  # at the end 48 values, and 48 of the enlarged input to add to them
-    need = Need.of(model, "float32", 3, 2)
+    need = Need.of(model, FLOAT32, 3, 2)
     seen = 136**2 - 72**2  # tiles with their halos; the regions of both are one block of 512 pixels
     assert need.worker(128) - need.worker(64) == pytest.approx(1.8 * 4 * 96 * seen, abs=2)
 
