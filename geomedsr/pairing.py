@@ -4,7 +4,8 @@ The one rule for real pairs, in training and in evaluation. A coarse pixel need 
 pixel sizes need not divide exactly: Landsat's panchromatic grid lies half a pixel off that of its other bands, and
 cut-outs round their sizes. So each coarse window takes the fine window whose centre is nearest, in whole fine pixels:
 nothing is resampled. What is left is at most half a fine pixel at the window's centre, beside what the sizes drift from
-there to its corners; it is told, and beyond :data:`TOLERANCE` refused.
+there to its corners; it is told, and beyond :data:`TOLERANCE` refused. Where sizes alone place a scene that lies
+somewhere, that is told too.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Placement:
 
     ``overlap`` is the window of whole coarse pixels that lie on the fine raster, whose ``shape`` is
     ``(height, width)``. ``apart`` is how far slices lie beside that relation, across their plane too, in fine pixels; 0
-    for rasters. ``names`` says which pair it is.
+    for rasters. ``names`` says which pair it is. ``unplaced`` says what has no affine, where sizes alone place the pair
+    though one of the two lies somewhere; it is empty elsewhere.
     """
 
     relation: Affine
@@ -51,6 +53,7 @@ class Placement:
     shape: tuple[int, int]
     names: str
     apart: float = 0.0
+    unplaced: str = ""
 
     @property
     def whole(self) -> Window:
@@ -83,9 +86,13 @@ class Placement:
     def check(self, windows: Iterable[Window]) -> None:
         """Tell how far the fine pixels of some coarse windows lie off, if they do; windows not on the raster apart.
 
+        That sizes alone placed a pair of which one lies somewhere is told here too.
+
         Raises:
             InputError: further than :data:`TOLERANCE`.
         """
+        if self.unplaced:
+            warnings.warn(f"{self.names}, placed by sizes alone: {self.unplaced}", SceneWarning, stacklevel=3)
         on = [window for window in windows if self.fine(window).inside(self.shape)]
         off, window = max(((self.offset(w), w) for w in on), key=lambda found: found[0], default=(0.0, self.overlap))
         how = f"up to {off:.2f} fine pixels off in windows of {window.width} × {window.height} coarse ones"
@@ -136,7 +143,7 @@ def placement(fine: Scene, coarse: Scene, scale: int) -> Placement:
             "two scenes of one place",
             "pair others",
         )
-    return Placement(relation, scale, overlap, (height, width), names, apart)
+    return Placement(relation, scale, overlap, (height, width), names, apart, _unplaced(fine.grid, coarse.grid))
 
 
 def _relation(fine: Grid, coarse: Grid, scale: int, names: str) -> tuple[Affine, float]:
@@ -159,6 +166,15 @@ def _relation(fine: Grid, coarse: Grid, scale: int, names: str) -> tuple[Affine,
             "georeference them, or crop them to one place",
         )
     return Affine.scale(scale), 0.0
+
+
+def _unplaced(fine: Grid, coarse: Grid) -> str:
+    """What has no affine, where sizes alone place two rasters though one has a place, by whatever; else nothing."""
+    lacking = [name for name, grid in (("fine", fine), ("coarse", coarse)) if grid.affine is None]
+    placed = any(grid.affine is not None or grid.gcps or grid.rpcs is not None for grid in (fine, coarse))
+    if not (lacking and placed):
+        return ""
+    return "neither has an affine" if len(lacking) == 2 else f"the {lacking[0]} one has no affine"
 
 
 def _between(fine: Grid, coarse: Grid) -> tuple[Affine, float]:

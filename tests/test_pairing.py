@@ -10,7 +10,7 @@ from conftest import texture
 
 from geomedsr import Scene, Window
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.grid import Grid, Plane
+from geomedsr.grid import ControlPoint, Grid, Plane
 from geomedsr.metrics.pairs import paired as paired_to_measure
 from geomedsr.pairing import placement
 from geomedsr.training.pairs import paired as paired_to_train
@@ -158,7 +158,24 @@ def test_images_without_georeference_share_their_corners() -> None:
         placement(fine, coarse, 3)
 
 
-def test_sizes_tell_where_only_one_is_located() -> None:
-    place = placement(empty(80, 80, grid(10)), empty(40, 40, None, None), 2)
-    assert place.whole == Window(0, 0, 40, 40)
-    assert place.offset(place.whole) == 0
+@pytest.mark.parametrize("paired", [paired_to_train, paired_to_measure])
+def test_sizes_that_place_what_lies_somewhere_are_told_once(paired: Paired) -> None:
+    fine = texture(1, 80, 80, "float32", low=0, high=1)
+    coarse = fine.reshape(1, 40, 2, 40, 2).mean((2, 4))
+    points = tuple(ControlPoint(row, col, WEST + col, NORTH - row) for row, col in ((0, 0), (0, 40), (40, 0)))
+    placed, tied = (grid(10), "EPSG"), Grid((40, 40), gcps=points, gcp_crs="EPSG")
+    by_points = replace(scene(coarse, None, None), grid=tied)
+    for one, other, said in (
+        (scene(fine, *placed), scene(coarse, None, None), "the coarse one has no affine"),
+        (scene(fine, None, None), scene(coarse, grid(20)), "the fine one has no affine"),
+        (scene(fine, *placed), by_points, "the coarse one has no affine"),
+        (scene(fine, None, None), by_points, "neither has an affine"),
+    ):
+        with pytest.warns(SceneWarning) as told:
+            paired(replace(one, name="a.tif"), replace(other, name="b.png"), 2)
+        assert [str(w.message) for w in told] == [f"the pair a.tif and b.png, placed by sizes alone: {said}"]
+        place = placement(one, other, 2)
+        assert place.whole == Window(0, 0, 40, 40)
+        assert place.offset(place.whole) == 0
+    paired(scene(fine, None, None), scene(coarse, None, None), 2)  # a warning would be an error
+    paired(scene(fine, *placed), scene(coarse, grid(20)), 2)
