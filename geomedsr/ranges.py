@@ -26,6 +26,11 @@ def physical_range(scene: Scene, percentiles: tuple[float, float] = PERCENTILES)
     return ends.min(0), ends.max(0)  # a slope may be negative
 
 
+def widened(scene: Scene, percentiles: tuple[float, float] = PERCENTILES) -> tuple[bool, ...]:
+    """Where the ends that :func:`physical_range` gives are none of the band's own: it is constant, or has no data."""
+    return _scale(scene, percentiles)[0].widened
+
+
 def measured_range(scene: Scene) -> tuple[float, float] | None:
     """The range of what :func:`physical_range` gives, all bands together, as it is: two equal ends where the scene is
     constant, None where it has no data.

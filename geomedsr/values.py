@@ -34,13 +34,14 @@ class ValueScale:
 
     ``origin`` tells where they come from: ``"given"`` by the user, or as the module's text says. ``measured`` has each
     band's percentiles as they are, equal in a constant band, None in one without data: ``low`` and ``high`` differ
-    there too.
+    there too. ``widened`` tells in which bands they had to be set apart.
     """
 
     low: tuple[tuple[float, ...], ...]
     high: tuple[tuple[float, ...], ...]
     origin: Origin = "given"
     measured: tuple[tuple[float, float] | None, ...] = ()
+    widened: tuple[bool, ...] = ()
 
     @classmethod
     def from_range(cls, low: float, high: float, bands: int) -> ValueScale:
@@ -67,8 +68,8 @@ class ValueScale:
         """Robust percentiles of each band's valid sample values (1-D arrays, one per band; may be empty)."""
         samples = list(samples)
         measured = tuple(_percentiles(sample, percentiles) for sample in samples)
-        lows, highs = zip(*map(_robust_range, samples, measured), strict=True)
-        return cls((lows,), (highs,), "percentiles", measured)
+        lows, highs, widened = zip(*map(_robust_range, samples, measured), strict=True)
+        return cls((lows,), (highs,), "percentiles", measured, widened)
 
     def select(self, bands: Sequence[int]) -> ValueScale:
         """The scale of some of the bands."""
@@ -77,6 +78,7 @@ class ValueScale:
             tuple(tuple(row[b] for b in bands) for row in self.high),
             self.origin,
             tuple(self.measured[b] for b in bands if self.measured),
+            tuple(self.widened[b] for b in bands if self.widened),
         )
 
     def bounds(self, frames: slice = slice(None)) -> tuple[Array, Array]:
@@ -115,13 +117,13 @@ def _percentiles(sample: Array, percentiles: tuple[float, float]) -> tuple[float
     return low, high
 
 
-def _robust_range(sample: Array, measured: tuple[float, float] | None) -> tuple[float, float]:
-    """Two ends that differ, whatever was measured."""
+def _robust_range(sample: Array, measured: tuple[float, float] | None) -> tuple[float, float, bool]:
+    """Two ends that differ, whatever was measured, and whether they had to be set apart."""
     if measured is None:
-        return 0.0, 1.0
+        return 0.0, 1.0, True
     low, high = measured
     if not low < high:  # nearly constant: what varies lies outside the percentiles
         low, high = float(sample.min()), float(sample.max())
-    if not low < high:  # constant
-        high = low + max(1.0, abs(low))
-    return low, high
+    if low < high:
+        return low, high, False
+    return low, low + max(1.0, abs(low)), True

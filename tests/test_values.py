@@ -55,3 +55,11 @@ def test_each_frame_may_have_its_own_line() -> None:
     stored = np.array([0.5, 20.0]).reshape(2, 1, 1, 1)
     assert scale.normalise(stored).ravel().tolist() == [0.5, 0.5]
     assert scale.normalise(stored[1:], slice(1, 2)).ravel().tolist() == [0.5]
+
+
+def test_ends_that_had_to_be_set_apart_are_known() -> None:
+    samples = [np.array([]), np.full(9, 5), np.append(np.zeros(999), 1), np.arange(9)]
+    scale = ValueScale.from_samples(samples)
+    assert (scale.low[0][:3], scale.high[0][:3]) == ((0, 5, 0), (1, 10, 1))
+    assert scale.widened == (True, True, False, False)
+    assert scale.select([2, 1]).widened == (False, True)

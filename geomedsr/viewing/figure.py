@@ -11,10 +11,11 @@ import numpy as np
 
 from geomedsr.errors import GeomedsrError, InputError
 from geomedsr.scene import Scene
+from geomedsr.sources import Array
 from geomedsr.viewing import facts
 from geomedsr.viewing.colours import View, view_of
 from geomedsr.viewing.reduced import reduced
-from geomedsr.viewing.stretch import Level, limits, shades
+from geomedsr.viewing.stretch import Level, limits, set_apart, shades
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -29,6 +30,9 @@ _INCHES, _DPI = 6.5, 110
 
 #: The size of labels in points.
 _SMALL = 8
+
+#: What means of equal values may differ by, of the range shown: float digits.
+_ROUNDING = 1e-9
 
 #: A scale bar takes about this part of the width.
 _BAR = 0.2
@@ -64,7 +68,8 @@ def plot(
     """See :meth:`geomedsr.Scene.plot`."""
     view = view_of(scene, bands)
     number = pick_frame(scene, frame)
-    ends = common_limits(like if like is not None else scene, scene, percentiles, level)
+    measure = like if like is not None else scene
+    ends = common_limits(measure, scene, percentiles, level)
     shown = [ends[b] for b in view.bands]
     small = reduced(scene, view.bands, number, _SIDE)
     assert small is not None
@@ -86,9 +91,8 @@ def plot(
     own = title is None  # of names, in which a $ is no mathematics
     axis.set_title(_title(scene, view, number) if own else title, fontsize=10, parse_math=not own)
     if palette is not None:
-        bar = figure.colorbar(drawn, ax=axis, shrink=0.75, pad=0.02)
-        bar.set_label(scene.bands[view.bands[0]].units or "value", fontsize=_SMALL, parse_math=False)
-        bar.ax.tick_params(labelsize=_SMALL)
+        values = small.values[small.valid] if set_apart(measure, percentiles, level)[view.bands[0]] else None
+        _colour_bar(figure, axis, drawn, values, scene.bands[view.bands[0]].units or "value")
     _scale_bar(axis, scene, extent)
     return figure
 
@@ -129,6 +133,30 @@ def _axes(scene: Scene, shape: float, ax: Axes | None) -> tuple[Figure, Any]:
     size = (max(wide, 2.5) + 0.8, max(wide * shape, 2.0) + 0.6)
     figure = figure_class()(figsize=size, dpi=_DPI, layout="constrained")
     return figure, figure.add_subplot()
+
+
+def _colour_bar(figure: Figure, axis: Any, drawn: Any, values: Array | None, label: str) -> None:
+    """A bar of an image's values beside it.
+
+    ``values`` are those that it shows, where its limits had to be set apart: of one value the bar shows that alone, and
+    where there is none the image says so instead.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    low, high = drawn.get_clim()
+    if values is not None and values.size == 0:
+        axis.text(0.5, 0.5, "no data", transform=axis.transAxes, ha="center", va="center", fontsize=_SMALL)
+        return
+    alone = values is not None and np.ptp(values) <= _ROUNDING * (high - low)
+    if values is not None and alone:
+        value, reach = float(values[0]), (high - low) / 2
+        drawn = ScalarMappable(Normalize(value - reach, value + reach), ListedColormap([drawn.to_rgba(value)]))
+    bar = figure.colorbar(drawn, ax=axis, shrink=0.75, pad=0.02)
+    if alone:
+        bar.set_ticks([value], labels=[f"{value:.4g}"])
+    bar.set_label(label, fontsize=_SMALL, parse_math=False)
+    bar.ax.tick_params(labelsize=_SMALL)
 
 
 def _ticks(axis: Any, *, turned: bool) -> None:

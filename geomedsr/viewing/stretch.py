@@ -8,7 +8,7 @@ import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.inference.source import upscaled
-from geomedsr.ranges import physical_range
+from geomedsr.ranges import physical_range, widened
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.values import PERCENTILES
@@ -38,18 +38,44 @@ def limits(
     Raises:
         InputError: no such window, one of no width, a CT window for something else, or percentiles out of order.
     """
+    window = _asked(scene, percentiles, level)
+    if window is not None:
+        return (window,) * len(scene.bands)
+    lows, highs = physical_range(_seen(scene), PERCENTILES if percentiles is None else percentiles)
+    return tuple((float(a), float(b)) for a, b in zip(lows, highs, strict=True))
+
+
+def set_apart(
+    scene: Scene, percentiles: tuple[float, float] | None = None, level: Level | None = None
+) -> tuple[bool, ...]:
+    """Band by band, whether the limits are none of its values: it is constant, or has no data, and no window is shown.
+
+    Raises:
+        InputError: as :func:`limits`.
+    """
+    if _asked(scene, percentiles, level) is not None:
+        return (False,) * len(scene.bands)
+    return widened(_seen(scene), PERCENTILES if percentiles is None else percentiles)
+
+
+def _seen(scene: Scene) -> Scene:
+    """A scene, or the input of a result that is not computed yet."""
+    inner = upscaled(scene.source)
+    return inner.scene if inner is not None else scene
+
+
+def _asked(scene: Scene, percentiles: tuple[float, float] | None, level: Level | None) -> tuple[float, float] | None:
+    """The ends of the window that is asked for, or is a CT's; None for percentiles."""
     if level is not None and percentiles is not None:
         raise InputError("percentiles and a window", "one of them", "leave one out")
     if level is None and percentiles is None and scene.domain == "CT":
         level = "soft tissue"
     if level is not None:
-        return (_window(scene, level),) * len(scene.bands)
+        return _window(scene, level)
     low, high = PERCENTILES if percentiles is None else percentiles
     if not 0 <= low < high <= 100:
         raise InputError(f"the percentiles {low:g} and {high:g}", "two between 0 and 100, the lower first", "swap them")
-    inner = upscaled(scene.source)
-    lows, highs = physical_range(inner.scene if inner is not None else scene, (low, high))
-    return tuple((float(a), float(b)) for a, b in zip(lows, highs, strict=True))
+    return None
 
 
 def _window(scene: Scene, level: Level) -> tuple[float, float]:

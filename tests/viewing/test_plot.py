@@ -211,3 +211,46 @@ def test_axes_without_extent_have_ticks() -> None:
     axes.yaxis.set_major_locator(RoomyLocator(lengthwise=False, size=10))
     ticks = axes.yaxis.get_major_locator().tick_values(5, 5)
     assert min(abs(tick - 5) for tick in ticks) < 0.5
+
+
+def bar_words(figure: Any) -> tuple[list[str], int]:
+    """What is written at a figure's colour bar, and of how many colours it is."""
+    figure.draw_without_rendering()
+    bar = figure.axes[1]
+    colours = bar.collections[-1].to_rgba(np.linspace(*bar.get_ylim(), 50))
+    return [t.get_text() for t in bar.get_yticklabels()], len(np.unique(colours, axis=0))
+
+
+def test_the_bar_of_a_constant_scene_shows_its_value() -> None:
+    five = np.full((1, 1500, 1200), 5, np.int16)
+    scene = Scene.from_array(five, bands=[Band("a", scale=0.3, offset=0.1, units="K")])
+    for other, how in ((scene, {}), (scene, {"percentiles": (0, 100)}), (scene.with_range(0, 9), {"like": scene})):
+        figure = other.plot(**how)
+        assert bar_words(figure) == (["1.6"], 1)
+        assert figure.axes[1].get_ylabel() == "K"
+        colour = figure.axes[1].collections[-1].to_rgba(1.6)
+        assert colour == pytest.approx(shown(figure).to_rgba(1.6))
+    tenths = Scene.from_array(np.full((1, 30, 2500), 0.1))  # means of nine of them differ in the last digit
+    assert bar_words(tenths.plot()) == (["0.1"], 1)
+    assert bar_words(scene.crop(Window(0, 0, 9, 9)).plot(level=(5, 10)))[0] == ["0", "2", "4", "6", "8", "10"]
+
+
+def test_a_figure_without_data_says_so_and_has_no_bar(ct: Scene) -> None:
+    empty = Scene.from_array(np.zeros((2, 8, 9), np.uint8), bands=[Band("a", nodata=0), Band("b", nodata=0)])
+    figure = empty.plot("b")
+    assert len(figure.axes) == 1
+    assert [t.get_text() for t in figure.axes[0].texts] == ["no data"]
+    seen = Scene.from_array(np.arange(144, dtype=np.uint8).reshape(2, 8, 9))
+    for other in (seen.plot(1, like=empty), seen.plot(1), ct.plot()):
+        assert len(other.axes[0].texts) == 0
+        assert bar_words(other)[1] > 40
+    assert bar_words(empty.plot(1, like=seen))[1] > 40  # those limits are values
+
+
+def test_the_bar_of_a_scene_that_is_nearly_constant_shows_what_it_has() -> None:
+    fires = np.zeros((1, 40, 50), np.uint8)
+    fires[0, 3, 4] = 1
+    assert shown(Scene.from_array(fires).plot()).get_clim() == (0, 1)
+    words, colours = bar_words(Scene.from_array(fires).plot())
+    assert (words[0], words[-1]) == ("0.0", "1.0")
+    assert colours > 40
