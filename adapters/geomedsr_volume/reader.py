@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
-import math
+import json
 import os
 import re
-import struct
 import sys
 import threading
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +18,10 @@ import SimpleITK as sitk  # noqa: N813 (its own examples' name)
 
 from geomedsr.errors import InputError
 from geomedsr.grid import Grid, Plane, Window
+from geomedsr.provenance import PREFIX
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
+from geomedsr_volume import nifti
 
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
 
@@ -120,6 +119,8 @@ def open_volume(path: str) -> Scene:
         for k in range(depth)
     )
     metadata = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    for comment in nifti.comments(path) if path.lower().endswith(nifti.SUFFIXES) else ():
+        metadata.update(_provenance(comment))
     return Scene(
         source=VolumeSource(path, stamp_of(path), (depth, 1, height, width), kind),
         grid=Grid((height, width), planes=planes),
@@ -133,8 +134,10 @@ def open_volume(path: str) -> Scene:
 
 
 def stated(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The provenance that geomedsr wrote: in fields of its own, or in NIfTI's 80 characters."""
-    own = {key: text for key, text in metadata.items() if key.startswith("GEOMEDSR_")}
+    """The provenance that geomedsr wrote: in fields of its own, or as much as NIfTI's 80 characters hold, where another
+    program left only those.
+    """
+    own = {key: text for key, text in metadata.items() if key.startswith(PREFIX)}
     found = re.match(
         r"geomedsr (?P<VERSION>\S+) (?P<MODEL>\S+) (?P<MODEL_VERSION>\S+) x(?P<FACTOR>\d+) (?P<OPERATOR>\S+) "
         r"(?P<AGREED>kept|free)(,r(?P<REALISM>[\d.e-]+))?(,n(?P<NEIGHBOURS>\d+))?(,h(?P<HALO>\d+))? "
@@ -150,49 +153,26 @@ def stated(metadata: Mapping[str, str]) -> dict[str, str]:
     return {f"GEOMEDSR_{name}": text for name, text in facts.items() if text is not None}
 
 
+def _provenance(comment: str) -> dict[str, str]:
+    """The provenance in a comment of NIfTI; empty where it is another's."""
+    try:
+        found = json.loads(comment)
+    except ValueError:
+        return {}
+    ours = found.items() if isinstance(found, dict) else ()
+    return {key: text for key, text in ours if key.startswith(PREFIX) and isinstance(text, str)}
+
+
 @lru_cache(maxsize=1)
 def _load(path: str, stamp: tuple[int, int]) -> Array:
-    _check_length(path)
+    if path.lower().endswith(nifti.SUFFIXES):
+        nifti.check_length(path)
     try:
         with _silent():
             array: Array = sitk.GetArrayFromImage(sitk.ReadImage(path))
     except RuntimeError as error:
         raise _unreadable(path) from error
     return array if array.ndim == 3 else array[None]
-
-
-def _check_length(path: str) -> None:
-    """Raise an InputError where a NIfTI file is cut short: ITK takes what is missing for zeros."""
-    if not path.lower().endswith((".nii", ".nii.gz")):
-        return
-    try:
-        with open(path, "rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-        with gzip.open(path, "rb") if packed else open(path, "rb") as file:
-            head = file.read(540)
-            length = len(head)
-            while part := file.read(1 << 22):
-                length += len(part)
-        need = _nifti_length(head)
-    except (EOFError, zlib.error, gzip.BadGzipFile, struct.error, OSError) as error:
-        raise InputError(f"{path}, a volume that is cut short or damaged", "a whole volume", "copy it again") from error
-    if length < need:
-        raise InputError(f"{path}, a volume of {length} bytes", f"{need}, as its header says", "copy it again")
-
-
-def _nifti_length(head: bytes) -> int:
-    """How many bytes a NIfTI-1 or -2 file has, by its header (nifti1.h, nifti2.h)."""
-    order = next((o for o in "<>" if struct.unpack(f"{o}i", head[:4])[0] in (348, 540)), "<")
-    if struct.unpack(f"{order}i", head[:4])[0] == 540:
-        bits = struct.unpack_from(f"{order}h", head, 14)[0]
-        count, *sizes = struct.unpack_from(f"{order}8q", head, 16)
-        offset = struct.unpack_from(f"{order}q", head, 168)[0]
-    else:
-        count, *sizes = struct.unpack_from(f"{order}8h", head, 40)
-        bits = struct.unpack_from(f"{order}h", head, 72)[0]
-        offset = int(struct.unpack_from(f"{order}f", head, 108)[0])
-    voxels: int = math.prod(sizes[: max(0, min(count, 7))])
-    return int(offset) + voxels * int(bits) // 8
 
 
 @contextmanager

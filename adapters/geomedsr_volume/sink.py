@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from geomedsr.provenance import foreign
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.stack import Stack
+from geomedsr_volume import nifti
 from geomedsr_volume.names import suffix_of
 from geomedsr_volume.reader import VolumeHeaders
 
@@ -32,7 +34,7 @@ class VolumeSink:
     """See :class:`geomedsr.adapters.Sink`; a region is a whole slice.
 
     ``lines`` turn stored values into physical ones, slice by slice, where the source had such and a volume has not;
-    ``kind`` is the type they are written in.
+    ``kind`` is the type they are written in. ``comment`` is a text for NIfTI, which has no fields of that kind.
     """
 
     target: Path
@@ -47,6 +49,7 @@ class VolumeSink:
     origin: tuple[float, float, float]
     direction: tuple[float, ...]
     metadata: Mapping[str, str]
+    comment: str
 
     def put(self, region: Region, values: Array, valid: Array) -> None:
         """Store slices, ``(frame, 1, y, x)``."""
@@ -78,7 +81,13 @@ class VolumeSink:
             for key, text in self.metadata.items():
                 image.SetMetaData(key, text)
             result = self._folder / f"result{self.suffix}"
-            sitk.WriteImage(image, str(result), useCompression=self.suffix != ".nii")
+            if self.comment:
+                plain = self._folder / "plain.nii"
+                sitk.WriteImage(image, str(plain))
+                nifti.write_comment(plain, result, self.comment)
+                plain.unlink()
+            else:
+                sitk.WriteImage(image, str(result), useCompression=self.suffix != ".nii")
             written = sitk.GetArrayFromImage(sitk.ReadImage(str(result)))
             if written.tobytes() != sitk.GetArrayViewFromImage(image).tobytes():
                 raise OSError("what was written does not read back the same: is the disk full?")
@@ -148,6 +157,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
         origin=origin,
         direction=direction,
         metadata=_metadata(scene, suffix),
+        comment=json.dumps(dict(scene.provenance)) if scene.provenance and suffix in nifti.SUFFIXES else "",
     )
 
 
@@ -214,10 +224,12 @@ def _values(scene: Scene) -> tuple[str, tuple[tuple[float, float], ...] | None]:
 
 
 def _metadata(scene: Scene, suffix: str) -> dict[str, str]:
-    """What the source said of itself, and what made this: NIfTI has 80 characters for it."""
+    """What the source said of itself, and what made this: in NIfTI's 80 characters, for programs without comments, as
+    much as they hold.
+    """
     before = foreign(scene.headers.metadata) if isinstance(scene.headers, VolumeHeaders) else {}
     p = {key.removeprefix("GEOMEDSR_"): text for key, text in scene.provenance.items()}
-    if suffix in (".nii", ".nii.gz"):
+    if suffix in nifti.SUFFIXES:
         kept = {key: text for key, text in before.items() if key in _NIFTI_KEPT}
         if "MODEL" in p:
             start = (

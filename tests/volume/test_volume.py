@@ -17,6 +17,7 @@ from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.models import Model, load_model
 from geomedsr.promises import verify
+from geomedsr_volume import nifti
 
 FORMATS = [".nii", ".nii.gz", ".nrrd", ".mha", ".mhd"]
 
@@ -87,16 +88,76 @@ def test_nibabel_finds_the_same_places(volume: Callable[..., Path], tmp_path: Pa
     assert text.startswith(f"geomedsr {geomedsr.__version__} tiny-ct 0.0.1 x2 block-mean kept {model.sha256[:8]}")
 
 
-def test_nifti_tells_realism_neighbours_and_tiling(volume: Callable[..., Path], tmp_path: Path, model: Model) -> None:
+def test_what_other_programs_leave_of_nifti_tells_realism_neighbours_and_tiling(
+    volume: Callable[..., Path], tmp_path: Path, model: Model
+) -> None:
     sr = geomedsr.upscale(geomedsr.open(volume()), model)
     more = {"GEOMEDSR_REALISM": "0.25", "GEOMEDSR_NEIGHBOURS": "1", "GEOMEDSR_TILING": "approximate tiling, halo 32"}
     for facts in (more, {}, {"GEOMEDSR_NEIGHBOURS": "2"}):
-        out = tmp_path / "out.nii.gz"
+        out, again = tmp_path / "out.nii.gz", tmp_path / "again.nii.gz"
         geomedsr.write(replace(sr, provenance={**sr.provenance, **facts}), out, overwrite=True)
-        told = geomedsr.open(out, force=True).provenance
+        assert geomedsr.open(out, force=True).provenance == {**sr.provenance, **facts}
+        sitk.WriteImage(sitk.ReadImage(str(out)), str(again))  # which drops comments
+        told = geomedsr.open(again, force=True).provenance
         assert {key: told[key] for key in more if key in told} == facts
         assert (told["GEOMEDSR_MODEL"], told["GEOMEDSR_CONSERVED"]) == ("tiny-ct", "yes")
         assert model.sha256.startswith(told["GEOMEDSR_MODEL_SHA256"])
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_volume_made_finer_again_names_every_model(
+    volume: Callable[..., Path], tmp_path: Path, model: Model, suffix: str
+) -> None:
+    last = volume(suffix)
+    for number in (1, 2, 3):
+        source, last = last, tmp_path / f"{number}{suffix}"
+        sr = geomedsr.upscale(geomedsr.open(source, force=True).crop(geomedsr.Window(0, 0, 16, 16)), model)
+        geomedsr.write(sr, last)
+        told = geomedsr.open(last, force=True).provenance
+        assert told == sr.provenance
+        once = f"tiny-ct 0.0.1 ({model.sha256[:12]}) x2"
+        assert told.get("GEOMEDSR_BEFORE", "") == ", ".join([once] * (number - 1))
+        assert told["GEOMEDSR_NOTE"].startswith(f"Detail finer than {2**number} pixels")
+        np.testing.assert_array_equal(geomedsr.open(last, force=True).data.values, sr.data.values)
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("order", "<>")
+def test_a_comment_of_nifti_moves_the_voxels_alone(tmp_path: Path, kind: type, order: str) -> None:
+    values = pixels().astype("int16")[..., None]
+    image = kind(values, np.diag([1, 2, 3, 1]), kind.header_class(endianness=order))
+    nibabel.save(image, tmp_path / "plain.nii")
+    for name in ("a.nii", "b.nii.gz"):
+        nifti.write_comment(tmp_path / "plain.nii", tmp_path / name, '{"GEOMEDSR_MODEL": "m"}')
+        seen = nibabel.load(tmp_path / name)
+        assert seen.header.endianness == order
+        np.testing.assert_array_equal(seen.get_fdata(), values)
+        np.testing.assert_array_equal(seen.affine, image.affine)
+        assert [(e.get_code(), e.get_content().rstrip(b"\0")) for e in seen.header.extensions] == [
+            (6, b'{"GEOMEDSR_MODEL": "m"}')
+        ]
+        nifti.check_length(str(tmp_path / name))
+        assert nifti.comments(str(tmp_path / name)) == ['{"GEOMEDSR_MODEL": "m"}']
+        if kind is nibabel.Nifti1Image:  # SimpleITK 2.5 reads no others
+            scene = geomedsr.open(tmp_path / name)
+            assert scene.provenance == {"GEOMEDSR_MODEL": "m"}
+            np.testing.assert_array_equal(scene.data.values[0, 0].T, values[..., 0])
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-40])
+        with pytest.raises(InputError, match="a volume"):
+            nifti.check_length(str(tmp_path / name))
+
+
+def test_comments_of_others_are_no_provenance(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(pixels().astype("int16")[..., None], np.eye(4))
+    for code, text in ((6, b"seen by A"), (6, b'["GEOMEDSR_MODEL"]'), (4, b'{"GEOMEDSR_MODEL": "m"}')):
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension(code, text))
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(6, b'{"GEOMEDSR_A": "1", "GEOMEDSR_B": 2, "C": "3"}'))
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    assert geomedsr.open(tmp_path / "a.nii.gz").provenance == {"GEOMEDSR_A": "1"}
+    plain = bytearray((tmp_path / "a.nii.gz").read_bytes())
+    assert nifti.comments(str(tmp_path / "a.nii.gz"))[0] == "seen by A"
+    (tmp_path / "cut.nii.gz").write_bytes(plain[:60])
+    assert nifti.comments(str(tmp_path / "cut.nii.gz")) == []
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32", "float64"])

@@ -1,0 +1,123 @@
+"""What ITK does not tell of NIfTI files: the comments behind their header, and whether they are whole (nifti1.h,
+nifti2.h)."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from geomedsr.errors import InputError
+
+SUFFIXES = (".nii", ".nii.gz")
+
+#: The code of an extension that holds plain text, and how many bytes of extensions are looked at.
+_COMMENT, _MOST = 6, 1 << 20
+
+#: Bytes copied at once.
+_PIECE = 1 << 22
+
+_DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, struct.error, OSError)
+
+
+def write_comment(plain: Path, target: Path, text: str) -> None:
+    """Copy an uncompressed file without extensions, as ITK writes it, and put a text of ASCII behind its header.
+
+    The copy is compressed where its name says so.
+    """
+    body = text.encode("ascii")
+    size = -(-(len(body) + 8) // 16) * 16
+    with open(plain, "rb") as source, _created(target) as copy:
+        head = bytearray(source.read(544))
+        order, length, kind, place = _layout(head)
+        (start,) = struct.unpack_from(order + kind, head, place)
+        struct.pack_into(order + kind, head, place, start + size)
+        copy.write(head[:length] + b"\1\0\0\0")  # extensions follow
+        copy.write(struct.pack(f"{order}2i", size, _COMMENT) + body.ljust(size - 8, b"\0"))
+        source.seek(int(start))
+        shutil.copyfileobj(source, copy, _PIECE)
+
+
+def comments(path: str) -> list[str]:
+    """The comments behind the header; none of a file that is damaged there."""
+    try:
+        with _opened(path) as file:
+            head = file.read(544)
+            order, length, kind, place = _layout(head)
+            (start,) = struct.unpack_from(order + kind, head, place)
+            file.seek(length + 4)
+            rest = file.read(max(0, min(int(start) - length - 4, _MOST))) if head[length] else b""
+    except (*_DAMAGED, OverflowError, ValueError, IndexError):
+        return []
+    found = []
+    while len(rest) >= 8:
+        size, code = struct.unpack_from(f"{order}2i", rest)
+        if not 16 <= size <= len(rest):
+            break
+        if code == _COMMENT:
+            found.append(rest[8:size].rstrip(b"\0").decode(errors="replace"))
+        rest = rest[size:]
+    return found
+
+
+def check_length(path: str) -> None:
+    """Raise an InputError where a file is cut short: ITK takes what is missing for zeros."""
+    try:
+        with _opened(path) as file:
+            head = file.read(544)
+            length = len(head)
+            while part := file.read(_PIECE):
+                length += len(part)
+        need = _length(head)
+    except _DAMAGED as error:
+        raise InputError(f"{path}, a volume that is cut short or damaged", "a whole volume", "copy it again") from error
+    if length < need:
+        raise InputError(f"{path}, a volume of {length} bytes", f"{need}, as its header says", "copy it again")
+
+
+def _length(head: bytes) -> int:
+    """How many bytes a file has, by its header."""
+    order, size, kind, place = _layout(head)
+    if size == 540:
+        bits = struct.unpack_from(f"{order}h", head, 14)[0]
+        count, *sizes = struct.unpack_from(f"{order}8q", head, 16)
+    else:
+        count, *sizes = struct.unpack_from(f"{order}8h", head, 40)
+        bits = struct.unpack_from(f"{order}h", head, 72)[0]
+    voxels: int = math.prod(sizes[: max(0, min(count, 7))])
+    return int(struct.unpack_from(order + kind, head, place)[0]) + voxels * int(bits) // 8
+
+
+def _layout(head: bytes | bytearray) -> tuple[str, int, str, int]:
+    """Byte order and size of a header, and format and place of the number that says where voxels begin."""
+    order = next((o for o in "<>" if struct.unpack(f"{o}i", head[:4])[0] in (348, 540)), "<")
+    return (order, 540, "q", 168) if struct.unpack(f"{order}i", head[:4])[0] == 540 else (order, 348, "f", 108)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    """A file, as it is before it was compressed, if it was."""
+    with open(path, "rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        if not packed:
+            yield raw
+            return
+        with gzip.GzipFile(fileobj=raw, mode="rb") as file:
+            yield file  # type: ignore[misc]
+
+
+@contextmanager
+def _created(path: Path) -> Iterator[IO[bytes]]:
+    with open(path, "wb") as raw:
+        if path.suffix != ".gz":
+            yield raw
+            return
+        with gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:  # zlib's usual level, as ITK takes it
+            yield file  # type: ignore[misc]
