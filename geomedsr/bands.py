@@ -89,8 +89,9 @@ def select_joint(scene: Scene, wanted: Sequence[str], whose: str) -> Scene:
 
 
 def _roles(bands: dict[int, Band]) -> dict[str, int]:
-    """What the user told."""
-    return {band.role: i for i, band in bands.items() if band.role is not None}
+    """What the user told, now or in the file; of two bands that show one thing, as files may say, neither."""
+    roles = [band.role for band in bands.values()]
+    return {band.role: i for i, band in bands.items() if band.role is not None and roles.count(band.role) == 1}
 
 
 def _by_interpretation(bands: dict[int, Band]) -> dict[str, int]:

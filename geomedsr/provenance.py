@@ -16,6 +16,9 @@ PREFIX = "GEOMEDSR_"
 #: The bands of the source that it was made of, where some were chosen; the models before the last one.
 BANDS, BEFORE = f"{PREFIX}BANDS", f"{PREFIX}BEFORE"
 
+#: What a band shows, as the user said: a tag of the band, so that it follows it wherever it is taken.
+ROLE = f"{PREFIX}ROLE"
+
 _RANGES = f"{PREFIX}VALUE_RANGE"
 
 

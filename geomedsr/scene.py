@@ -34,7 +34,7 @@ class Band:
     ``kind`` is ``"nearest"`` for classes, bit flags and alpha: they are carried over, never computed.
     ``limits`` are the stored values that may be used, where they are fewer than the type has.
     ``palette`` gives the colour (R, G, B, A) of each stored value. ``role`` is what the user says it shows, such as
-    ``"red"`` or ``"nir"``, for models of named bands; it is written nowhere.
+    ``"red"`` or ``"nir"``, for models of named bands; results that lie on a map keep it.
     Physical value = stored value × ``scale`` + ``offset``, in ``units``.
     """
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
+from conftest import save_tiny
 
 import geomedsr
 from geomedsr import Scene
 from geomedsr.cli import main
+from geomedsr.errors import InputError
 from geomedsr.provenance import provenance_of
 from geomedsr.scene import Band
 
@@ -62,6 +65,54 @@ def test_bands_that_names_do_not_tell_are_told_by_number(
         geomedsr.open(tmp_path / "b.tif").data.values[0, 0].reshape(24, 4, 20, 4).mean((1, 3)),
         geomedsr.open(path).data.values[0, 0],
     )
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".zarr"])
+@pytest.mark.parametrize(
+    ("asked", "roles"),
+    [
+        ("red=1,green=2,3", ["red", "green", None]),  # as the file has them
+        ("nir=3,1", ["nir", None]),
+        ("1,2,3", [None, None, None]),
+    ],
+)
+def test_what_the_user_says_that_bands_show_is_kept_with_them(
+    asked: str, roles: list[str | None], suffix: str, tiny_path: Path, tmp_path: Path, raster: Callable[..., Path]
+) -> None:
+    if suffix == ".zarr":
+        pytest.importorskip("zarr")
+    source, once, twice, turned = raster(scene().data.values[0]), *(tmp_path / f"{n}{suffix}" for n in "abc")
+    words = ["--model", str(tiny_path), "--quiet"]
+    assert main(["upscale", str(source), str(once), *words, "--bands", asked]) == 0
+    result = geomedsr.open(once)
+    assert [band.role for band in result.bands] == roles
+    assert broken(source, once) == []
+    assert main(["upscale", str(once), str(twice), *words]) == 0
+    assert [band.role for band in geomedsr.open(twice).bands] == roles
+    assert broken(once, twice) == []
+    geomedsr.write(result.select(["swir=2", 1]), turned)
+    assert [band.role for band in geomedsr.open(turned).bands] == ["swir", roles[0]]
+
+
+def test_a_model_of_named_bands_takes_a_result_whose_bands_the_user_told(
+    tiny_path: Path, tmp_path: Path, raster: Callable[..., Path]
+) -> None:
+    joint = save_tiny(tmp_path / "joint.safetensors", channels=3, bands=("red", "green", "blue"))
+    source, once, twice = raster(scene().data.values[0]), tmp_path / "a.tif", tmp_path / "b.tif"
+    told = ["--bands", "blue=1,green=2,red=3"]
+    assert main(["upscale", str(source), str(once), "--model", str(tiny_path), "--quiet", *told]) == 0
+    with rasterio.open(once) as dataset:
+        assert [dataset.tags(n) for n in (1, 2, 3)] == [{"GEOMEDSR_ROLE": n} for n in ("blue", "green", "red")]
+    assert main(["upscale", str(once), str(twice), "--model", str(joint), "--quiet"]) == 0
+    assert json.loads(provenance_of(geomedsr.open(twice))["GEOMEDSR_MODEL_BANDS"]) == {
+        "red": "3",
+        "green": "2",
+        "blue": "1",
+    }
+    with rasterio.open(once, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
+        dataset.update_tags(1, GEOMEDSR_ROLE="red")
+    with pytest.raises(InputError, match="do not tell red, blue"):  # two bands say red
+        geomedsr.upscale(geomedsr.open(once), joint)
 
 
 def test_all_bands_in_their_order_are_no_choice() -> None:

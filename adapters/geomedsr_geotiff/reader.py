@@ -19,6 +19,7 @@ from rasterio.io import MemoryFile
 
 from geomedsr.errors import InputError
 from geomedsr.grid import ControlPoint, Grid, Window
+from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Kind, Scene
 from geomedsr.sources import Array, data_by_value
 from geomedsr_geotiff.handles import gdal, handle, read_error, stamp
@@ -271,6 +272,7 @@ def _band(dataset: Any, position: int, nodata: float | int | None, thematic: boo
     interpretation = dataset.colorinterp[position]
     tags = _namespaces(dataset, index)
     tags[""] = {k: v for k, v in tags.get("", {}).items() if not k.startswith("STATISTICS_")}
+    role = tags[""].pop(ROLE, None)
     kind = _kind(interpretation, description, tags[""], dataset.tags(index, ns="IMAGE_STRUCTURE"))
     if thematic and interpretation != ColorInterp.palette:
         kind = "nearest"
@@ -285,6 +287,7 @@ def _band(dataset: Any, position: int, nodata: float | int | None, thematic: boo
         interpretation=interpretation.name,
         palette=dataset.colormap(index) if interpretation == ColorInterp.palette else None,
         tags={ns: values for ns, values in tags.items() if values},
+        role=role,
     )
 
 

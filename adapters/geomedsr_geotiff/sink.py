@@ -35,6 +35,7 @@ from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
 from geomedsr.grid import Grid
 from geomedsr.outputs import Scratch, exists, file_target, publish, unwritable
+from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
 from geomedsr_geotiff import namespaces, tiff
@@ -239,7 +240,8 @@ class RasterSink:
                 dataset.set_band_unit(index, band.units)
             if band.palette and len(self.bands) == 1:  # the one place where TIFF has room for it
                 dataset.write_colormap(index, band.palette)
-            dataset.update_tags(index, **namespaces.plain(band.tags))
+            role = {} if band.role is None else {ROLE: band.role}
+            dataset.update_tags(index, **namespaces.plain(band.tags), **role)
         dataset.update_tags(**namespaces.plain(self.tags))
         if self.driver == "COG" and (xml := namespaces.items(self.tags, self.bands)):
             dataset.update_tags(**{namespaces.RESERVED: namespaces.placeholder(xml)})

@@ -168,6 +168,7 @@ def _band(attrs: dict[str, Any], index: int, nodata: float | int | None) -> Band
         units=told("band_units", None),
         description=told("band_description", None),
         interpretation=told("band_interpretation", "undefined"),
+        role=told("band_role", None),
     )
 
 

@@ -165,7 +165,7 @@ def _lay_out(scene: Scene, store: Path, mask: bool) -> None:
     chunks = (1, min(CHUNK, height), min(CHUNK, width))
     image = da.zeros((count, height, width), dtype=scene.dtype, chunks=chunks)
     attrs: dict[str, Any] = {"grid_mapping": PLACE, "long_name": [b.name for b in scene.bands]}
-    for key in ("units", "scale", "offset", "description", "interpretation", "kind"):
+    for key in ("units", "scale", "offset", "description", "interpretation", "kind", "role"):
         attrs[f"band_{key}"] = [getattr(b, key) for b in scene.bands]
     if scene.bands[0].nodata is not None:
         attrs["_FillValue"] = scene.dtype.type(scene.bands[0].nodata)
