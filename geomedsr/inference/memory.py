@@ -33,14 +33,14 @@ _ALIVE = 2.9
 #: The same for networks of others, as multiples of what they were seen to hold when tried out; measured, rounded up.
 _HELD = 1.8
 
-#: Bytes for each of a region's pixels: guesses and what conserving takes, band by band; copies of the values; measured.
-_PER_GUESS, _PER_VALUE = 8, 4
+#: Bytes for each of a region's pixels, of the bands made at once: a guess, and what conserving takes with it.
+_PER_FLOAT, _PER_GUESS = 4, 8
+
+#: Copies of a region's values on their way out; measured.
+_COPIES = 4
 
 #: Bytes for each of a frame's pixels while an operator that needs the whole frame projects it, in float64; measured.
 _PER_PROJECTED = 80
-
-#: Bytes for each pixel of a neighbouring frame, as the network sees it, besides its stored value.
-_PER_FLOAT = 4
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
@@ -109,25 +109,45 @@ class Need:
         size = 2 if runtime.precision == "bfloat16" else 4
         return cls(model, size, bands, itemsize, frame, runtime.bands, runtime.memory)
 
+    def side(self, tile: int) -> int:
+        """The side of the equal parts that a region is computed in, for the side of a tile, both in input pixels.
+
+        Regions are of whole blocks (``outputs.region_side``), whatever the tile is.
+        """
+        region = self._region(tile) if self.frame is None else max(self.frame)
+        return -(-region // -(-region // tile))
+
+    def _region(self, tile: int) -> int:
+        scale = self.model.descriptor.scale
+        return -(-region_side(tile * scale) // scale)
+
     def network(self, tile: int) -> int:
-        """Bytes of a tile's activations, for its side in input pixels."""
+        """Bytes of a tile's activations."""
         card, module = self.model.descriptor, self.model.module
-        seen = (tile + 2 * self.model.radius) ** 2
+        seen = (self.side(tile) + 2 * self.model.radius) ** 2
         held = _HELD * module.activations if isinstance(module, CommunityNet) else _ALIVE * _widest(module, card.inputs)
-        return int(held * self.size * seen * (1 if card.channels > 1 else min(self.bands, self.at_once)))
+        return int(held * self.size * seen * self._together)
+
+    @property
+    def _together(self) -> int:
+        """Bands that go through the network at once: as its channels, or as images of a batch."""
+        return 1 if self.model.descriptor.channels > 1 else min(self.bands, self.at_once)
 
     def worker(self, tile: int) -> int:
-        """Bytes of the CPU's memory, for a side of a tile in input pixels."""
+        """Bytes of the CPU's memory: what the network holds or what is made of its guess, and the region's values."""
         card = self.model.descriptor
+        rows, cols = (self._region(tile),) * 2 if self.frame is None else self.frame
+        pixels = rows * cols * card.scale**2
+        guesses = pixels * (self.bands if card.channels > 1 else self._together)
         network = self.network(tile) if self.device is None else 0
-        side = region_side(tile * card.scale)
-        pixels = side**2 if self.frame is None else self.frame[0] * self.frame[1] * card.scale**2
-        together = self.bands if card.channels > 1 else min(self.bands, self.at_once)
+        if self.side(tile) < max(rows, cols):  # parts are put together while others are computed
+            network += guesses * _PER_FLOAT
+        made = guesses * _PER_GUESS
+        if operators.get(card.operator).reach == "frame":
+            made += pixels * _PER_PROJECTED
         others = (card.frames - 1) / card.scale**2  # neighbours are read, not made
         beside = self.bands * others * (_PER_FLOAT + self.itemsize)
-        if operators.get(card.operator).reach == "frame":  # the network is done by then
-            network = max(network, pixels * _PER_PROJECTED)
-        return int(network + pixels * (together * _PER_GUESS + self.bands * _PER_VALUE * self.itemsize + beside))
+        return int(max(network, made) + pixels * (self.bands * _COPIES * self.itemsize + beside))
 
     def choose(self, shape: tuple[int, int], memory: int) -> tuple[int, int]:
         """The side of a tile, and how many workers, that fit: all cores if any tile allows it, then the least time.
@@ -154,7 +174,8 @@ class Need:
         radius = self.model.radius  # the halo costs about half of its pixels, layers being trimmed
         if isinstance(self.model.module, CommunityNet):  # whose are not
             radius *= 2
-        height, width = (n + -(-n // tile) * radius for n in shape)
-        largest = (min(tile, shape[0]) + radius) * (min(tile, shape[1]) + radius)
-        twice = 2 if (min(tile, *shape) + 2 * self.model.radius) ** 2 * self.model.descriptor.inputs < SMALL else 1
+        side, region = self.side(tile), self._region(tile)
+        height, width = (n + -(-n // side) * radius for n in shape)
+        largest = (min(region, shape[0]) + radius) * (min(region, shape[1]) + radius)
+        twice = 2 if (min(side, *shape) + 2 * self.model.radius) ** 2 * self.model.descriptor.inputs < SMALL else 1
         return twice * (height * width / workers + (0 if self.frame else largest / 2))

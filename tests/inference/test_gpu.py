@@ -100,7 +100,7 @@ def test_a_plan_counts_what_lies_on_the_device_there() -> None:
     here = Need.of(model, replace(FLOAT32, bands=4), 4, 2)
     there = replace(here, device=24 << 30)
     assert here.network(512) == pytest.approx(4 * Need.of(model, FLOAT32, 4, 2).network(512), rel=1e-6)
-    assert there.worker(512) == here.worker(512) - here.network(512)
+    assert here.worker(512) == here.network(512) + 2048**2 * 4 * 4 * 2
     assert there.worker(512) == 2048**2 * (4 * 8 + 4 * 4 * 2)  # guesses of four bands at once, copies of the values
     assert there.choose((9000, 9000), 64 << 30)[0] == max(TILES)
     small = replace(there, device=gpu.AT_ONCE * here.network(256))

@@ -10,7 +10,7 @@ from conftest import FLOAT32, texture
 import geomedsr
 from geomedsr import Grid, Model, Scene
 from geomedsr.grid import Plane
-from geomedsr.inference.memory import BASE, Need
+from geomedsr.inference.memory import BASE, DEFAULT, Need
 
 CODE = """
 import sys, geomedsr
@@ -34,11 +34,29 @@ def test_memory_does_not_grow_with_the_scene(raster: Callable[..., Path], tiny_p
 
 
 def test_a_series_is_planned_by_its_frames_whatever_the_tile(tiny_x2: Model) -> None:
-    small, large = (Need.of(tiny_x2, FLOAT32, 1, 2, (side, side)) for side in (512, 2048))
-    grown = (4096**2 - 1024**2) * (8 + 4 * 2)  # guesses, and copies of 16 bits, of a whole frame
-    for tile in (64, 512):
-        assert large.worker(tile) - small.worker(tile) == grown
-    assert large.worker(512) - large.worker(64) == small.worker(512) - small.worker(64)  # the network's alone
+    small, large = (Need.of(tiny_x2, FLOAT32, 1, 2, (side, side)) for side in (1024, 2048))
+    grown = (4096**2 - 2048**2) * (8 + 4 * 2)  # a guess with what conserving takes, copies of 16 bits, of a whole frame
+    assert large.worker(64) - small.worker(64) == grown
+    assert large.network(2048) > 4096**2 * 8 > large.network(512)
+    assert large.worker(2048) == large.network(2048) + 4096**2 * 4 * 2  # the guess is in the network's
+    wide = Need.of(tiny_x2, FLOAT32, 1, 2, (900, 1024))
+    assert [wide.side(tile) for tile in (64, 500, 512, 600, 2048)] == [64, 342, 512, 512, 1024]
+    assert wide.worker(1000) - wide.worker(1024) == (
+        wide.network(1000) + 2048 * 1800 * 4 - wide.network(1024)  # two parts are put together
+    )
+
+
+def test_a_tile_is_planned_as_the_regions_are_cut() -> None:
+    """Regions are an even number of blocks of 512 pixels: one of 384 × 4 is cut in two parts of 256 in either axis."""
+    four = Need.of(geomedsr.load_model("satellite-x4"), FLOAT32, 4, 2)
+    assert [four.side(tile) for tile in (768, 512, 384, 256, 128, 64)] == [768, 512, 256, 256, 128, 64]
+    assert four.network(384) == four.network(256)
+    values, guess = 2048**2 * 4 * 4 * 2, 2048**2 * 4
+    assert four.worker(384) == four.network(256) + guess + values
+    assert four.worker(512) == four.network(512) + values
+    assert four.choose((2048, 2048), DEFAULT)[0] == 512
+    two = Need.of(geomedsr.load_model("satellite-x2"), FLOAT32, 4, 2)
+    assert [two.side(tile) for tile in (768, 512, 384, 256)] == [512, 512, 256, 256]
 
 
 def test_fewer_workers_take_larger_frames(tiny_x2: Model, monkeypatch: pytest.MonkeyPatch) -> None:
