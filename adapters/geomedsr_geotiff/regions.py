@@ -8,7 +8,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +89,10 @@ class Encoding:
         with gdal(**_OVERVIEWS, PREDICTOR_OVERVIEW=self.predictor):
             dataset.build_overviews(factors, Resampling[self.resampling])
 
-    def store(self, path: Path, values: Array, mask: Array | None, levels: int) -> None:
+    def store(self, path: Path, values: Array, mask: Array | None, levels: int, spare: bool = False) -> bool:
         """Write a region ``(band, y, x)`` as a TIFF with so many overviews; ``mask`` is not 0 where data is.
+
+        Values to ``spare`` are left out where that can be done, the overviews alone being wanted; whether they are in.
 
         At the end of the image its last pixels are repeated within their blocks, so that each pixel of an overview
         stands for exactly 2 × 2: GDAL would stretch an odd number of pixels over the overview.
@@ -100,14 +102,16 @@ class Encoding:
             values = np.pad(values, [(0, 0), *more], mode="edge")
             mask = None if mask is None else np.pad(mask, more, mode="edge")
         halved = self._halved(values, levels) if mask is None else None
+        pages = [values, *(halved or ())]
+        first, *others = pages[1:] if spare and halved else pages
         # Any place will do: without one rasterio warns, and to silence that is not safe among threads.
         profile = {**self.profile, "transform": Affine.scale(2)}
         with gdal(GDAL_TIFF_INTERNAL_MASK=True), MemoryFile() as memory:
-            with memory.open(height=values.shape[1], width=values.shape[2], **profile) as dataset:
-                dataset.write(values)
+            with memory.open(height=first.shape[1], width=first.shape[2], **profile) as dataset:
+                dataset.write(first)
                 if mask is not None:
                     dataset.write_mask(mask)
-            for coarse in halved or ():
+            for coarse in others:
                 height, width = coarse.shape[1:]
                 page = {"height": height, "width": width, "append_subdataset": True, **profile}
                 with rasterio.open(memory.name, "w", **page) as dataset:
@@ -116,6 +120,7 @@ class Encoding:
                 with rasterio.open(memory.name, "r+") as dataset:
                     self.reduce(dataset, [2**level for level in range(1, levels + 1)])
             write_whole(path, memory.getbuffer())
+        return first is values
 
     def _halved(self, values: Array, levels: int) -> list[Array] | None:
         """So many overviews, as GDAL would average them; None for what is left to GDAL: other types, pixels without
@@ -227,11 +232,15 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Stage:
-    """One storey of a pyramid: regions of an image that is ``level`` halvings coarser than the output."""
+    """One storey of a pyramid: regions of an image that is ``level`` halvings coarser than the output.
+
+    ``spared`` are the regions whose finest image is not in their files: the storey below has it.
+    """
 
     level: int
     tiling: Tiling
     paths: dict[tuple[int, int], Path]
+    spared: set[tuple[int, int]] = field(default_factory=set)
 
     @property
     def top(self) -> int:
@@ -241,7 +250,7 @@ class Stage:
     def block(self, reader: BlockReader, level: int, mask: bool, row: int, col: int) -> bytes:
         """The encoded block of a level of the output."""
         corner, inner = self.tiling.locate(level - self.level, row, col)
-        return reader.read(self.paths[corner], level - self.level, mask, *inner)
+        return reader.read(self.paths[corner], level - self.level - (corner in self.spared), mask, *inner)
 
     def above(self, encoding: Encoding, folder: Path, masked: bool) -> Stage:
         """The next storey: its finest image is the coarsest of this one."""
@@ -250,7 +259,8 @@ class Stage:
         for window in stage.tiling.windows():
             values, mask = self._coarsest(encoding, window, masked)
             path = folder / f"level{self.top}_r{window.row}_c{window.col}.tif"
-            encoding.store(path, values, mask, stage.tiling.levels)
+            if not encoding.store(path, values, mask, stage.tiling.levels, spare=True):
+                stage.spared.add((window.row, window.col))
             stage.paths[window.row, window.col] = path
         return stage
 
@@ -261,8 +271,8 @@ class Stage:
         levels, side = self.tiling.levels, self.tiling.side >> self.tiling.levels
         for row in range(window.row // side, -(-window.stop[0] // side)):
             for col in range(window.col // side, -(-window.stop[1] // side)):
-                path = self.paths[row * self.tiling.side, col * self.tiling.side]
-                with open_level(path, levels) as part:
+                corner = row * self.tiling.side, col * self.tiling.side
+                with open_level(self.paths[corner], levels - (corner in self.spared)) as part:
                     top, left = row * side, col * side
                     first = max(top, window.row), max(left, window.col)
                     last = min(top + part.height, window.stop[0]), min(left + part.width, window.stop[1])

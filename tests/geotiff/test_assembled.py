@@ -22,6 +22,7 @@ from geomedsr.grid import Window
 from geomedsr.scene import Band, Scene
 from geomedsr_geotiff import tiff
 from geomedsr_geotiff.regions import BLOCK, BlockReader, Encoding, Tiling, open_level
+from geomedsr_geotiff.sink import RasterSink
 
 Raster = Callable[..., Path]
 
@@ -58,6 +59,7 @@ CASES: dict[str, tuple[tuple[int, int, int], str, dict[str, Any]]] = {
     "floats": ((1, 1100, 1030), "float32", {"nodata": float("nan")}),
     "mask": ((2, 1500, 1100), "uint16", {"mask": True}),
     "wide": ((1, 520, 4300), "uint8", {}),
+    "nodata in some regions": ((1, 520, 9300), "uint16", {"nodata": 0}),
 }
 
 
@@ -126,6 +128,22 @@ def test_overviews_are_averaged_as_gdal_does(
         with open_level(quick, number) as one, open_level(gdals, number) as other:
             assert one.shape == (2 * BLOCK >> number, 4 * BLOCK >> number)
             assert (one.read() == other.read()).all()
+
+
+def test_scratch_space_is_no_more_than_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is published leaves the folder; what is then in it was there beside the result."""
+    left = []
+
+    def discard(sink: RasterSink) -> None:
+        sizes = [path.stat() for path in sink.scratch.folder.iterdir()]
+        left.append(sum(size.st_size for size in sizes if size.st_nlink == 1))  # the result has two names now
+        sink.scratch.discard()
+
+    monkeypatch.setattr(RasterSink, "discard", discard)
+    noise = np.random.default_rng(0).integers(1, 60_000, (1, 4096, 4096)).astype("uint16")
+    for side in (1024, 2048):  # two storeys and one above the regions; overviews of noise are as large for their pixels
+        path = written(Scene.from_array(noise), tmp_path / f"{side}.tif", side)
+        assert left.pop() < 1.001 * path.stat().st_size
 
 
 def test_pixels_without_data_are_left_to_gdal() -> None:
