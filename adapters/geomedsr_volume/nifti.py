@@ -1,15 +1,17 @@
 """What ITK does not tell of NIfTI files: the comments behind their header, and whether they are whole (nifti1.h,
-nifti2.h)."""
+nifti2.h); and how it is made to read the one that was named."""
 
 from __future__ import annotations
 
 import gzip
 import math
+import os
 import shutil
 import struct
+import tempfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -98,6 +100,37 @@ def _layout(head: bytes | bytearray) -> tuple[str, int, str, int]:
     """Byte order and size of a header, and format and place of the number that says where voxels begin."""
     order = next((o for o in "<>" if struct.unpack(f"{o}i", head[:4])[0] in (348, 540)), "<")
     return (order, 540, "q", 168) if struct.unpack(f"{order}i", head[:4])[0] == 540 else (order, 348, "f", 108)
+
+
+@contextmanager
+def alone(path: str) -> Iterator[str]:
+    """A name by which ITK reads this volume: the NIfTI library takes the voxels of ``a.nii`` for those of ``a.nii.gz``
+    beside it, and only the header from where it should (github.com/InsightSoftwareConsortium/ITK/issues/2243).
+
+    Where there is such a file, a link in a folder of its own, or a copy where the system gives none; else the path.
+
+    Raises:
+        InputError: neither can be made.
+    """
+    other = path[:-3]
+    if not path.lower().endswith(".nii.gz") or not os.path.lexists(other):
+        yield path
+        return
+    with ExitStack() as held:
+        try:
+            folder = held.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            name = os.path.join(folder, "volume.nii.gz")
+            try:
+                os.symlink(os.path.abspath(path), name)
+            except OSError:
+                shutil.copyfile(path, name)
+        except OSError as error:
+            raise InputError(
+                f"{path} beside {other}, which SimpleITK would read in its place",
+                "a temporary folder with room for it",
+                "set TMPDIR to another, or rename one of the two",
+            ) from error
+        yield name
 
 
 @contextmanager

@@ -168,8 +168,8 @@ def _load(path: str, stamp: tuple[int, int]) -> Array:
     if path.lower().endswith(nifti.SUFFIXES):
         nifti.check_length(path)
     try:
-        with _silent():
-            array: Array = sitk.GetArrayFromImage(sitk.ReadImage(path))
+        with nifti.alone(path) as name, _silent():
+            array: Array = sitk.GetArrayFromImage(sitk.ReadImage(name))
     except RuntimeError as error:
         raise _unreadable(path) from error
     return array if array.ndim == 3 else array[None]

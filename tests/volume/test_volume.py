@@ -1,5 +1,7 @@
 """NIfTI, NRRD and MetaImage: values, world positions, metadata; and what DICOM series become in them."""
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +160,73 @@ def test_comments_of_others_are_no_provenance(tmp_path: Path) -> None:
     assert nifti.comments(str(tmp_path / "a.nii.gz"))[0] == "seen by A"
     (tmp_path / "cut.nii.gz").write_bytes(plain[:60])
     assert nifti.comments(str(tmp_path / "cut.nii.gz")) == []
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".NII.GZ"])
+@pytest.mark.parametrize("beside", [oblique("float32", 2), oblique()])  # another size; another volume of the same
+@pytest.mark.parametrize("links", [True, False])
+def test_a_compressed_volume_is_itself_beside_another_of_its_name(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch, suffix: str, beside: sitk.Image, links: bool
+) -> None:
+    def refuse(*names: str) -> None:
+        raise OSError("no links here")
+
+    if not links:
+        monkeypatch.setattr("os.symlink", refuse)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    named, alone = tmp_path / f"in{suffix}", tmp_path / "alone.nii.gz"
+    sitk.WriteImage(oblique() + 100, str(alone))
+    alone.rename(named)
+    before = geomedsr.open(named)
+    seen, headers = before.data.values, before.headers
+    for other in (f"in{suffix[:4]}", "out.nii"):
+        sitk.WriteImage(beside, str(tmp_path / f"x{other.lower()}"))
+        (tmp_path / f"x{other.lower()}").rename(tmp_path / other)
+    os.utime(named, ns=(0, 0))  # nothing is remembered of it
+    monkeypatch.chdir(tmp_path)
+    scene = geomedsr.open(named.name)
+    np.testing.assert_array_equal(scene.data.values, seen)
+    assert (scene.headers, scene.name, scene.files) == (headers, named.name, (named.name,))
+    sr, out = geomedsr.upscale(scene, model), tmp_path / "out.nii.gz"
+    geomedsr.write(sr, out)
+    np.testing.assert_array_equal(geomedsr.open(out, force=True).data.values, sr.data.values)
+    checks = verify(named, out)
+    assert [c for c in checks if c.kept is False] == []
+    assert len(checks) >= 9
+    assert not list(temporary.iterdir())
+
+
+def test_volumes_of_one_name_are_read_each_as_itself(tmp_path: Path) -> None:
+    for number, suffix in enumerate([".hdr", *FORMATS]):  # a pair, .hdr and .img, is not read here; it may lie there
+        sitk.WriteImage(oblique() + number, str(tmp_path / f"in{suffix}"), useCompression=suffix in (".mhd", ".nrrd"))
+    (tmp_path / "in.raw").write_bytes(bytes(8 * 20 * 24))
+    expected = sitk.GetArrayFromImage(oblique())[:, None]
+    for number, suffix in enumerate(FORMATS, 1):
+        np.testing.assert_array_equal(geomedsr.open(tmp_path / f"in{suffix}").data.values, expected + number)
+
+
+def test_what_is_said_of_a_volume_beside_another_names_it(
+    volume: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = volume(".nii.gz")
+    with nifti.alone(str(named)) as name:
+        assert name == str(named)
+    volume(".nii")
+    with nifti.alone(str(named)) as name:
+        assert Path(name).resolve() == named
+        assert Path(name).parent != tmp_path
+    with nifti.alone(str(tmp_path / "in.nii")) as name:  # which is looked for first
+        assert name == str(tmp_path / "in.nii")
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+        with pytest.raises(InputError, match=rf"got {re.escape(str(named))} beside .*in\.nii, .* TMPDIR"):
+            geomedsr.open(named).data.compute()
+    with monkeypatch.context() as patch:
+        patch.setattr("os.symlink", lambda *names: Path(names[1]).write_bytes(b""))  # what is there cannot be read
+        with pytest.raises(InputError, match=f"got {re.escape(str(named))}, which SimpleITK cannot read"):
+            geomedsr.open(named).data.compute()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32", "float32", "float64"])
