@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FLOAT32, texture
+import SimpleITK as sitk  # noqa: N813
+from conftest import FLOAT32, save_tiny, texture
 
 import geomedsr
-from geomedsr import Grid, Model, Scene
+from geomedsr import Grid, Model, Scene, load_model
 from geomedsr.grid import Plane
 from geomedsr.inference.memory import BASE, DEFAULT, Need
 
@@ -18,6 +19,9 @@ scene = geomedsr.open(sys.argv[1])
 geomedsr.write(geomedsr.upscale(scene, sys.argv[2], tile=512), sys.argv[3])
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
+
+#: Several slices, one after another by one worker, in tiles that take little.
+FRAMES = CODE.replace("tile=512)", "tile=128)").replace("sys.argv[3])", "sys.argv[3], workers=1)")
 
 
 @pytest.mark.slow
@@ -31,6 +35,25 @@ def test_memory_does_not_grow_with_the_scene(raster: Callable[..., Path], tiny_p
         peaks[side] = int(done.stdout) / 1024
         (tmp_path / "out.tif").unlink()
     assert peaks[2560] < peaks[1024] + 150, peaks  # MiB
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+def test_frames_that_are_projected_whole_take_what_is_planned(tmp_path: Path) -> None:
+    model = save_tiny(tmp_path / "mr.safetensors", 2, size=0.1, domain="MR", operator="k-space-crop")
+    peaks, planned = {}, {}
+    for side in (512, 1536):
+        source, out = tmp_path / f"{side}.mha", tmp_path / "out.mha"
+        sitk.WriteImage(sitk.GetImageFromArray(texture(3, side, side, "int16")), str(source))
+        command = [sys.executable, "-W", "error", "-c", FRAMES, str(source), str(model), str(out)]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        peaks[side] = int(done.stdout) << 10
+        assert geomedsr.open(out, force=True).shape == (3, 1, 2 * side, 2 * side)
+        out.unlink()
+        planned[side] = Need.of(load_model(model), FLOAT32, 1, 2, (side, side)).worker(128)
+    pixels = 4 * (1536**2 - 512**2)
+    grown, meant = ((most[1536] - most[512]) / pixels for most in (peaks, planned))
+    assert meant / 2 < grown < 1.1 * meant, (grown, meant, peaks)
 
 
 def test_a_series_is_planned_by_its_frames_whatever_the_tile(tiny_x2: Model) -> None:
