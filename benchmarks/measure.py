@@ -17,7 +17,7 @@ from torch import nn
 
 import geomedsr
 from geomedsr import Model, Scene
-from geomedsr.devices import cores
+from geomedsr.devices import choose_device, cores
 from geomedsr.inference.gpu import exact
 from geomedsr.inference.runtime import _prepared
 from geomedsr.inference.source import upscaled
@@ -53,7 +53,8 @@ def bare(path: Path, model: Model, precision: str, device: str = "cpu") -> list[
     GPU one window of several bands after the other, the values being there.
     """
     ways = ((ALL, 1, cores()), (EACH, cores(), 1)) if device == "cpu" else ((ALL, 1, 1), (2 * ALL, 1, 1))
-    return [partial(network(path, model, precision, device), *way) for way in ways]
+    run = network(path, model, precision, device)
+    return [partial(run, *way) for way in ways]
 
 
 def network(path: Path, model: Model, precision: str, device: str = "cpu") -> Callable[[int, int, int], None]:
@@ -61,7 +62,7 @@ def network(path: Path, model: Model, precision: str, device: str = "cpu") -> Ca
     scene = geomedsr.open(path)
     source = upscaled(geomedsr.upscale(scene, model, precision=precision, device=device).source)
     assert source is not None
-    place, channels = torch.device(device), model.descriptor.channels
+    place, channels = choose_device(device), model.descriptor.channels
     module: nn.Module = _prepared(model, source.runtime, place).generator  # type: ignore[assignment]
     groups = [torch.stack(some) for some in batched(scene.tensor()[0].to(place).split(channels), source.runtime.bands)]
 
@@ -160,7 +161,10 @@ def conditions(device: str = "cpu") -> str:
 
 def _card(device: str) -> str:
     words = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    driver = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[0]
+    try:
+        driver = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        driver = "not told"
     return f"{torch.cuda.get_device_name(device)} (driver {driver}, CUDA {torch.version.cuda})"
 
 

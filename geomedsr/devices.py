@@ -5,34 +5,53 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import sys
+import warnings
 from functools import lru_cache
 
 import torch
 
-from geomedsr.errors import DeviceError
+from geomedsr.errors import DeviceError, SceneWarning
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+    """``auto`` (a GPU if there is one that this torch can use), ``cpu``, ``cuda`` (the first) or ``cuda:N``.
 
     Raises:
-        DeviceError: another name, or a GPU that is not there.
+        DeviceError: another name, or a GPU that is not there or that this torch was not built for.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise DeviceError(f"the device {name!r}", "auto, cpu, cuda or cuda:N", "choose one of these")
-    device = torch.device(name)
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device.type == "cuda" and (device.index or 0) >= count:
+    count = torch.cuda.device_count() if name != "cpu" and torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not count):
+        return torch.device("cpu")
+    index = int(name.partition(":")[2] or 0)  # by number: what CUDA calls current differs from thread to thread
+    if index >= count:
         raise DeviceError(f"the device {name}", f"one of {count} CUDA devices, or cpu", "use --device cpu")
-    return device
+    fault = _fault(index)
+    if fault is None:
+        return torch.device("cuda", index)
+    if name != "auto":
+        raise DeviceError(f"the device {name} ({fault})", "one that this torch can use", "use --device cpu")
+    warnings.warn(f"the GPU cannot be used ({fault}): computing on the CPU", SceneWarning, stacklevel=2)
+    return torch.device("cpu")
+
+
+@lru_cache
+def _fault(index: int) -> str | None:
+    """Why a GPU does not compute, such as that it is older than all that torch was built for; None if it does."""
+    try:
+        (torch.ones(2, device=f"cuda:{index}") + 1).tolist()
+    except (RuntimeError, AssertionError) as error:
+        return str(error).strip().splitlines()[0][:120]
+    return None
 
 
 def fast_bfloat16(place: torch.device) -> bool:
     """Whether a device computes in bfloat16 by itself: CPUs with AVX512_BF16 or AMX, GPUs since Ampere."""
     if place.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(place):  # the one that is asked about
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     kinds = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, kind, bool)()) for kind in kinds)
 
@@ -49,9 +68,12 @@ def keep_memory() -> bool:
     glibc gives large blocks back to the system at once and asks for them again, zeroed page by page, at the next
     layer: on CPUs that took up to half of the time of inference (docs/decisions/0008). Nor can the memory that glibc
     sets aside for a thread, 64 MiB, hold such blocks; so threads started from here on share one store. What is kept is
-    at most what was in use at once. It is left alone where the user has set one of glibc's ``MALLOC_`` variables.
+    at most what was in use at once. It is left alone where the user has set one of glibc's ``MALLOC_`` variables; those
+    that Dask sets for its workers, which make it give back more, are not the user's.
     """
-    if any(name.startswith("MALLOC_") for name in os.environ):
+    dask = sys.modules.get("dask.config")
+    theirs = dask.get("distributed.nanny.pre-spawn-environ", {}) if dask else {}
+    if any(name.startswith("MALLOC_") and str(theirs.get(name)) != value for name, value in os.environ.items()):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt

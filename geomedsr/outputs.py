@@ -237,13 +237,17 @@ def _newest(folder: str) -> os.stat_result:
     return max(stats, key=lambda stat: stat.st_mtime_ns, default=os.stat(folder))
 
 
-def region_side(pixels: int, block: int = 512) -> int:
-    """The side of the regions that sinks store, for tiles that are so many output pixels wide.
+#: Sides of blocks of a GeoTIFF and of chunks of a Zarr store, in pixels.
+BLOCK, CHUNK = 512, 1024
 
-    Whole blocks; where there are several, an even number of them, so that overviews end where regions do.
+
+def region_side(pixels: int, least: int = CHUNK) -> int:
+    """The side of the regions that raster sinks store, for tiles that are so many output pixels wide.
+
+    Whole chunks; or ``least``, a format's own block. Chunks are an even number of blocks, so that overviews end where
+    regions do.
     """
-    blocks = -(-pixels // block)
-    return block if blocks == 1 else (blocks + blocks % 2) * block
+    return least if pixels <= least else -(-pixels // CHUNK) * CHUNK
 
 
 def _read_json(path: Path) -> Any:

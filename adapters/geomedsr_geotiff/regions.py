@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import uuid
 from collections import OrderedDict
@@ -20,13 +19,10 @@ from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 
 from geomedsr.grid import Window
-from geomedsr.outputs import region_side
+from geomedsr.outputs import BLOCK, region_side
 from geomedsr.sources import Array
 from geomedsr_geotiff.handles import gdal
 from geomedsr_geotiff.tiff import OFFSETS, SIZES, Directory, Tiff
-
-#: Side of a block in pixels.
-BLOCK = 512
 
 #: How blocks are encoded: lossless, fast, and about as small as stronger levels make noisy imagery.
 _LEVEL = 1
@@ -48,9 +44,6 @@ _OPEN = 128
 
 #: Side of the regions that coarser overviews are made in.
 _UPPER = 2048
-
-#: Regions are no larger for the sake of a source's own (pixels a side).
-_COMMON = 2048
 
 
 @dataclass(frozen=True)
@@ -193,10 +186,8 @@ class Tiling:
 
     @classmethod
     def of(cls, shape: tuple[int, int], block: tuple[int, int]) -> Tiling:
-        """Regions that end where blocks do, an even number of them; and where a source's own do if that fits."""
-        wanted = max(block)
-        common = math.lcm(wanted, BLOCK)
-        side = region_side(common if common <= _COMMON else wanted, BLOCK)
+        """Regions that hold a source's blocks."""
+        side = region_side(max(block), BLOCK)
         if side >= max(shape):
             side = BLOCK << cls(shape, BLOCK).overviews
         return cls(shape, side)

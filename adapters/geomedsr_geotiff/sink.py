@@ -34,13 +34,13 @@ from rasterio.windows import Window as RasterWindow
 from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
 from geomedsr.grid import Grid
-from geomedsr.outputs import Scratch, exists, file_target, publish, unwritable
+from geomedsr.outputs import BLOCK, Scratch, exists, file_target, publish, unwritable
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
 from geomedsr_geotiff import namespaces, tiff
 from geomedsr_geotiff.handles import gdal, one_line, unplaced
-from geomedsr_geotiff.regions import BLOCK, BlockReader, Encoding, Stage, Tiling, pyramid, write_whole
+from geomedsr_geotiff.regions import BlockReader, Encoding, Stage, Tiling, pyramid, write_whole
 
 #: Formats by suffix, where none is named. ``COG`` and ``GTiff`` are both for ``.tif``.
 FORMATS = {".tif": "COG", ".tiff": "COG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}

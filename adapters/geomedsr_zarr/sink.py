@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import warnings
@@ -21,15 +20,9 @@ import zarr
 
 from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
-from geomedsr.outputs import Scratch, exists, reason, unwritable
+from geomedsr.outputs import CHUNK, Scratch, exists, reason, region_side, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
-
-#: Side of a chunk in pixels; each holds one band.
-CHUNK = 1024
-
-#: Regions are no larger for the sake of a source's own (pixels a side).
-_COMMON = 2048
 
 #: The names of the array, of the mask that some have beside it, and of the variable that holds the reference system.
 IMAGE, MASK, PLACE = "image", "mask", "spatial_ref"
@@ -132,9 +125,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> ZarrSink:
         _check_replaceable(target)
     if not target.parent.is_dir():
         raise OutputError(f"the output {path}", "a folder that exists", f"make {target.parent} first")
-    block = max(scene.source.block)
-    common = math.lcm(block, CHUNK)
-    side = common if common <= _COMMON else -(-block // CHUNK) * CHUNK
+    side = region_side(max(scene.source.block))
     mask = scene.masked and scene.bands[0].nodata is None
     scratch = Scratch.open(target, scene, {"format": "zarr", "region": str(side)})
     sink = ZarrSink(target, scratch, overwrite, mask, side)

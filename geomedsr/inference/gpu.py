@@ -1,14 +1,17 @@
 """Networks on CUDA devices: several bands at once, copies that overlap the network, settings that keep bits equal.
 
-Each worker's thread has a stream of its own, and copies through pinned memory, so while one thread's tile is in the
-network, another's is on its way to the device or back, and others are conserved and stored by the CPU.
+Each tile on the device has a stream and pinned memory of its own, so while one is in the network, another is on its way
+there or back, and others are conserved and stored by the CPU.
 """
 
 from __future__ import annotations
 
+import queue
 import threading
+import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,8 +27,8 @@ BANDS = 4
 #: The part of a device's memory that tiles may be planned with.
 SHARE = 0.6
 
-_turns = threading.BoundedSemaphore(AT_ONCE)
-_own = threading.local()
+#: What is said where a device's memory is full; other than torch's own allocator, cuDNN and CUDA have no error for it.
+_FULL = ("out of memory", "unable to find an engine", "ALLOC_FAILED", "CUDNN_STATUS_NOT_INITIALIZED")
 
 
 def memory(place: torch.device) -> int:
@@ -33,67 +36,127 @@ def memory(place: torch.device) -> int:
     return int(SHARE * torch.cuda.get_device_properties(place).total_memory)
 
 
-class Exact:
-    """cuDNN without TF32, and with kernels that give the same bits each time, while any thread is inside.
+def words(place: torch.device) -> str:
+    """The card and cuDNN's version, for the record: others have other bits."""
+    version = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return f"{torch.cuda.get_device_name(place)}, cuDNN {version}"
 
-    Its settings are the process's: the first thread that enters makes them, the last that leaves puts them back.
+
+class Exact:
+    """Convolutions and products without TF32, and with kernels that give the same bits each time, while any thread is
+    inside.
+
+    These settings are the process's: the first thread that enters makes them, the last that leaves puts them back.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
-        self._kept = ExitStack()
+        self._kept: list[tuple[Any, str, Any]] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                on = torch.backends.cudnn.enabled  # else `flags` would switch it off
-                flags = torch.backends.cudnn.flags(enabled=on, allow_tf32=False, deterministic=True, benchmark=False)
-                self._kept.enter_context(flags)
+                for holder, name, value in _settings():
+                    self._kept.append((holder, name, getattr(holder, name)))
+                    setattr(holder, name, value)
             self._inside += 1
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
             self._inside -= 1
-            if self._inside == 0:
-                self._kept.close()
+            while self._inside == 0 and self._kept:
+                setattr(*self._kept.pop())
+
+
+def _settings() -> list[tuple[Any, str, Any]]:
+    """Where each is, its name and value: torch 2.9 has new names for what is done about TF32, and takes no mixture."""
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(cudnn, "conv"):
+        exact: list[tuple[Any, str, Any]] = [(part, "fp32_precision", "ieee") for part in (cudnn.conv, products)]
+    else:
+        exact = [(part, "allow_tf32", False) for part in (cudnn, products)]
+    return [*exact, (cudnn, "deterministic", True), (cudnn, "benchmark", False)]
 
 
 exact = Exact()
 
 
-def run(module: nn.Module, batch: torch.Tensor, place: torch.device, layout: torch.memory_format) -> torch.Tensor:
-    """A module on a float32 batch of the CPU's; the result, contiguous, in pinned memory of the CPU's.
+class _Lane:
+    """A tile's way through a device: a stream, and pinned memory that grows to the largest tile."""
 
-    Raises:
-        DeviceError: the device's memory does not hold it.
-    """
-    stream = _stream(place)
-    with _turns, told(batch, place), torch.inference_mode(), exact, torch.cuda.device(place), torch.cuda.stream(stream):
-        there = batch.contiguous().pin_memory().to(place, non_blocking=True)
-        made: torch.Tensor = module(there.contiguous(memory_format=layout)).contiguous()
-        back = torch.empty(made.shape, dtype=made.dtype, pin_memory=True)
-        back.copy_(made, non_blocking=True)
-        stream.synchronize()
-        return back
+    def __init__(self, place: torch.device) -> None:
+        self.place = place
+        self.stream = torch.cuda.Stream(place)  # type: ignore[no-untyped-call]
+        self.over = self.back = torch.empty(0)
+
+    def run(self, module: nn.Module, batch: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
+        with torch.cuda.stream(self.stream):
+            self.over, over = _room(self.over, batch)
+            there = over.copy_(batch).to(self.place, non_blocking=True)
+            made: torch.Tensor = module(there.contiguous(memory_format=layout)).contiguous()
+            self.back, back = _room(self.back, made)
+            back.copy_(made, non_blocking=True)
+            # Others would spin until it is done, on a core that has work.
+            done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+            done.record(self.stream)
+        done.synchronize()
+        return back.clone()
+
+
+def _room(store: torch.Tensor, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A store of pinned float32, larger if need be; and the part of it that has a tensor's shape."""
+    if store.numel() < like.numel():
+        store = torch.empty(like.numel(), pin_memory=True)
+    return store, store[: like.numel()].view(like.shape)
+
+
+def pinned(*numbers: int) -> int:
+    """Bytes of the CPU's memory that tiles of so many numbers in, and out, are copied through: powers of 2."""
+    return AT_ONCE * sum(4 << (count - 1).bit_length() for count in numbers)
+
+
+_making = threading.Lock()
+_lanes: dict[torch.device, queue.LifoQueue[_Lane]] = {}
+
+
+@contextmanager
+def _lane(place: torch.device) -> Iterator[_Lane]:
+    """One of a device's; waits for it while all are taken. Few streams: torch keeps memory for each by itself."""
+    with _making:
+        if place not in _lanes:
+            lanes = queue.LifoQueue[_Lane]()
+            for _ in range(AT_ONCE):
+                lanes.put(_Lane(place))
+            _lanes[place] = lanes
+    lane = _lanes[place].get()
+    try:
+        yield lane
+    finally:
+        _lanes[place].put(lane)
+
+
+def run(module: nn.Module, batch: torch.Tensor, place: torch.device, layout: torch.memory_format) -> torch.Tensor:
+    """A module on a float32 batch of the CPU's; the result, contiguous, on the CPU."""
+    with torch.inference_mode(), torch.cuda.device(place), _lane(place) as lane, exact:
+        return lane.run(module, batch, layout)
 
 
 @contextmanager
 def told(batch: torch.Tensor, place: torch.device) -> Iterator[None]:
-    """In one line, that the device's memory does not hold a batch."""
+    """In one line, that the device's memory does not hold a batch.
+
+    Raises:
+        DeviceError: that.
+    """
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not any(text in str(error) for text in _FULL):
+            raise
+        traceback.clear_frames(error.__traceback__)  # which hold the tile, and in a notebook stay
         raise DeviceError(
             f"too little free memory on {place} for a batch of {' × '.join(map(str, batch.shape))}",
             "enough, beside what else runs there",
-            "give a smaller --tile, or use --device cpu",
+            "end that and run it again; or start afresh with a smaller --tile, or with --device cpu",
         ) from error
-
-
-def _stream(place: torch.device) -> torch.cuda.Stream:
-    """This thread's own."""
-    streams: dict[torch.device, torch.cuda.Stream] = _own.__dict__.setdefault("streams", {})
-    if place not in streams:
-        streams[place] = torch.cuda.Stream(place)  # type: ignore[no-untyped-call]
-    return streams[place]

@@ -33,15 +33,20 @@ _ALIVE = 2.9
 #: The same for networks of others, as multiples of what they were seen to hold when tried out; measured, rounded up.
 _HELD = 1.8
 
-#: Bytes for each of a region's pixels, of the bands made at once: a guess, and what conserving takes with it.
-_PER_FLOAT, _PER_GUESS = 4, 8
+#: Bytes for each of a region's pixels, of the bands made at once: a guess; and what conserving takes with it, or else
+#: putting its phases in order and rounding in float64.
+_PER_FLOAT, _PER_GUESS, _PER_ROUNDED = 4, 8, 24
 
 #: Copies of a region's values on their way out; measured.
 _COPIES = 4
 
 #: Bytes for each of a frame's pixels while an operator that needs the whole frame projects it, in float64: 80 are in
-#: use, and the C library holds more between them (``devices.keep_memory``); measured, and again by a test.
-_PER_PROJECTED = 120
+#: use, and the C library holds more between them (``devices.keep_memory``), from run to run another amount; the most
+#: that was measured, and again by a test.
+_PER_PROJECTED = 150
+
+#: Workers that keep a device busy: one for each tile that is on it, and as many that conserve, encode and write.
+_BUSY = 2 * gpu.AT_ONCE
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 
@@ -91,7 +96,8 @@ class Need:
     ``size`` is the bytes of an activation; ``bands`` and ``itemsize`` are the result's. ``frame`` is the shape
     ``(height, width)`` of a frame of the input where regions are whole frames; else they follow the tile. ``at_once``
     is how many bands go through a band-agnostic network together, ``device`` how many bytes the memory has that
-    activations are in, where that is not the CPU's.
+    activations are in, where that is not the CPU's; ``conserved`` says whether the result is made to agree with the
+    input.
     """
 
     model: Model
@@ -101,19 +107,26 @@ class Need:
     frame: tuple[int, int] | None = None
     at_once: int = 1
     device: int | None = None
+    conserved: bool = True
 
     @classmethod
     def of(
-        cls, model: Model, runtime: Runtime, bands: int, itemsize: int, frame: tuple[int, int] | None = None
+        cls,
+        model: Model,
+        runtime: Runtime,
+        bands: int,
+        itemsize: int,
+        frame: tuple[int, int] | None = None,
+        conserved: bool = True,
     ) -> Need:
         """On a device, in a precision."""
         size = 2 if runtime.precision == "bfloat16" else 4
-        return cls(model, size, bands, itemsize, frame, runtime.bands, runtime.memory)
+        return cls(model, size, bands, itemsize, frame, runtime.bands, runtime.memory, conserved)
 
     def side(self, tile: int) -> int:
         """The side of the equal parts that a region is computed in, for the side of a tile, both in input pixels.
 
-        Regions are of whole blocks (``outputs.region_side``), whatever the tile is.
+        Regions are of whole blocks (``outputs.region_side``), whatever the tile is; Zarr's are the larger ones.
         """
         region = self._region(tile) if self.frame is None else max(self.frame)
         return -(-region // -(-region // tile))
@@ -143,9 +156,9 @@ class Need:
         network = self.network(tile) if self.device is None else 0
         if self.side(tile) < max(rows, cols):  # parts are put together while others are computed
             network += guesses * _PER_FLOAT
-        made = guesses * _PER_GUESS
-        if operators.get(card.operator).reach == "frame":
-            made += pixels * _PER_PROJECTED
+        made = guesses * (_PER_GUESS if self.conserved else _PER_ROUNDED)
+        if self.conserved and operators.get(card.operator).reach == "frame":
+            made = guesses * (_PER_GUESS + _PER_PROJECTED)
         others = (card.frames - 1) / card.scale**2  # neighbours are read, not made
         beside = self.bands * others * (_PER_FLOAT + self.itemsize)
         return int(max(network, made) + pixels * (self.bands * _COPIES * self.itemsize + beside))
@@ -155,23 +168,41 @@ class Need:
 
         Time goes with the pixels computed, halos included, shared by the workers; at the end some of them wait for a
         region of another, for half of its time on average, unless regions are whole frames whatever the tile is.
-        A tile larger than the scene has no use; a very small one is computed twice (see ``runtime``).
+        A tile larger than the scene has no use; a very small one is computed twice (see ``runtime``). A device is
+        shared by all workers: as many as keep it busy come first, then large tiles.
         """
-        for least in (cores(), 1):
-            fitting = [tile for tile in TILES if BASE + least * self.worker(tile) <= memory and self._on_device(tile)]
+        wanted = cores() if self.device is None else min(cores(), _BUSY)
+        for least in (wanted, 1):
+            fitting = [tile for tile in TILES if self.workers(tile, memory, 0) >= least and self._on_device(tile)]
             if fitting:
                 tile = min(fitting, key=lambda tile: self._time(tile, shape, self.workers(tile, memory)))
                 return tile, self.workers(tile, memory)
         return TILES[-1], 1
 
-    def workers(self, tile: int, memory: int) -> int:
-        """How many workers of such a tile fit; at least one."""
-        return max(1, min(cores(), (memory - BASE) // self.worker(tile)))
+    def workers(self, tile: int, memory: int, least: int = 1) -> int:
+        """How many workers of such a tile fit, but no more than cores; no fewer than ``least``."""
+        free = memory - BASE - self._pinned(tile)
+        return max(least, min(cores(), free // self.worker(tile)))
+
+    def least(self, tile: int, shape: tuple[int, int]) -> int:
+        """Bytes that a job of one worker takes, for an input ``(height, width)`` that may be smaller than a region."""
+        region = self._region(tile)
+        filled = 1.0 if self.frame else min(region, shape[0]) * min(region, shape[1]) / region**2
+        return BASE + self._pinned(tile) + int(self.worker(tile) * filled)
+
+    def _pinned(self, tile: int) -> int:
+        if self.device is None:
+            return 0
+        card, side = self.model.descriptor, self.side(tile)
+        bands = card.channels if card.channels > 1 else self._together
+        numbers = (side + 2 * self.model.radius) ** 2 * self._together * card.inputs, (side * card.scale) ** 2 * bands
+        return gpu.pinned(*numbers)
 
     def _on_device(self, tile: int) -> bool:
         return self.device is None or gpu.AT_ONCE * self.network(tile) <= self.device
 
     def _time(self, tile: int, shape: tuple[int, int], workers: int) -> float:
+        workers = 1 if self.device is not None else workers
         radius = self.model.radius  # the halo costs about half of its pixels, layers being trimmed
         if isinstance(self.model.module, CommunityNet):  # whose are not
             radius *= 2

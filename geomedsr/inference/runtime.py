@@ -72,19 +72,25 @@ class Runtime:
 
     @property
     def words(self) -> str:
-        """For the record: the library, the kind of device."""
-        return f"torch {torch.__version__.partition('+')[0]} {choose_device(self.device).type}"
+        """For the record: the library, the kind of device; for GPUs which, since others have other bits."""
+        place = choose_device(self.device)
+        card = f" ({gpu.words(place)})" if place.type == "cuda" else ""
+        return f"torch {torch.__version__.partition('+')[0]} {place.type}{card}"
 
     def __call__(self, model: Model, batch: torch.Tensor) -> torch.Tensor:
         """The generator on a normalised float32 batch ``(B, C, H + 2r, W + 2r)`` with its halo.
 
         The phases ``(B, C, s², H, W)`` of its output (:mod:`geomedsr.operators.phases`), float32, on the CPU.
+
+        Raises:
+            DeviceError: the memory of a GPU does not hold it.
         """
         place = choose_device(self.device)
-        module = _prepared(model, self, place)
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         if place.type == "cuda":
-            return gpu.run(module, batch, place, layout)
+            with gpu.told(batch, place):
+                return gpu.run(_prepared(model, self, place), batch, place, layout)
+        module = _prepared(model, self, place)
         with torch.inference_mode():
             alone = len(batch) == 1 and batch.numel() < SMALL
             fine = module((batch.repeat(2, 1, 1, 1) if alone else batch).contiguous(memory_format=layout))

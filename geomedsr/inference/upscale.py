@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from dataclasses import replace
 
 from geomedsr import operators
 from geomedsr._version import __version__
 from geomedsr.bands import joint
-from geomedsr.errors import InputError
+from geomedsr.errors import InputError, SceneWarning
 from geomedsr.inference import memory as budget
 from geomedsr.inference.runtime import Runtime
 from geomedsr.inference.source import UpscaledSource, whole_frames
@@ -42,7 +43,7 @@ def upscale(
         tile: side of a tile in input pixels. It changes memory and speed, not the result, unless the model's tiling is
             approximate (networks of others).
         memory: what writing the result may take, in bytes or such as ``"2GiB"``; 1.5 GiB by default. The tile, where
-            none is given, and the number of workers follow from it.
+            none is given, and the number of workers follow from it. A warning tells where it is too little.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``"float32"`` or ``"bfloat16"``; by default the latter where the model's card says it loses nothing
             and the device computes in it by itself.
@@ -68,7 +69,8 @@ def upscale(
     if card.value_scale == "physical":
         scene = scene.with_physical_range(*card.value_range)
     runtime = Runtime.choose(model, device, precision, scene.dtype.itemsize)
-    tile, workers = _plan(scene, model, runtime, tile, memory)
+    conserve = conserve and card.operator != operators.Unconstrained.name
+    tile, workers = _plan(scene, model, runtime, tile, memory, conserve)
     source = UpscaledSource(
         scene=scene,
         model=model,
@@ -77,7 +79,7 @@ def upscale(
         tile=tile,
         workers=workers,
         runtime=runtime,
-        conserve=conserve and card.operator != operators.Unconstrained.name,
+        conserve=conserve,
         values=scene.values.select(computed),
     )
     return Scene(
@@ -96,18 +98,29 @@ def upscale(
     )
 
 
-def _plan(scene: Scene, model: Model, runtime: Runtime, tile: int | None, asked: int | str | None) -> tuple[int, int]:
+def _plan(
+    scene: Scene, model: Model, runtime: Runtime, tile: int | None, asked: int | str | None, conserve: bool
+) -> tuple[int, int]:
     """The side of a tile and the number of workers that memory allows."""
     most = budget.DEFAULT if asked is None else budget.size(asked)
     frame = scene.shape[2:] if whole_frames(scene, model) else None
-    need = budget.Need.of(model, runtime, len(scene.bands), scene.dtype.itemsize, frame)
-    if tile is None:
+    need = budget.Need.of(model, runtime, len(scene.bands), scene.dtype.itemsize, frame, conserve)
+    if tile is not None:
+        workers = need.workers(tile, most)
+    else:
         tile, workers = need.choose(scene.shape[2:], most)
         if scene.grid.planes:  # each slice in equal parts
             side = max(scene.shape[2:])
             tile = -(-side // -(-side // tile))
-        return tile, workers
-    return tile, need.workers(tile, most)
+    least = need.least(tile, scene.shape[2:])
+    if least > most:
+        warnings.warn(
+            f"{scene.name} takes about {least / 2**20:.0f} MiB in tiles of {tile} pixels, one at a time: "
+            f"more than the {most / 2**20:.0f} MiB of --memory",
+            SceneWarning,
+            stacklevel=3,
+        )
+    return tile, workers
 
 
 def output_nodata(scene: Scene) -> tuple[float | int | None, ...]:

@@ -79,7 +79,7 @@ def _train(run: Run, folder: Path, quiet: bool) -> Path:
                 rate = run.learning_rate
                 try:
                     terms = step(run, fine, coarse)
-                except torch.OutOfMemoryError as error:
+                except torch.cuda.OutOfMemoryError as error:
                     raise DeviceError(
                         f"too little memory on {run.device} for {len(fine)} patches of {stage.patch} × {stage.patch}",
                         "a step that fits",

@@ -124,14 +124,14 @@ def assembled(name: str) -> Iterator[tuple[Team, torch.device]]:
         DeviceError: no such device, not a GPU for each process, or processes that do not find each other.
     """
     rank, size = place()
-    device = choose_device(name)
     if size == 1:
-        yield Team(), device
+        yield Team(), choose_device(name)
         return
+    if name.startswith("cuda:"):
+        raise DeviceError(f"the device {name} for {size} processes", "auto, cpu or cuda", "leave the number out")
+    own = name in ("auto", "cuda") and torch.cuda.is_available()
+    device = choose_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if own else name)
     if device.type == "cuda":
-        if device.index is not None:
-            raise DeviceError(f"the device {name} for {size} processes", "auto, cpu or cuda", "leave the number out")
-        device = choose_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
         torch.cuda.set_device(device)
     ours = not dist.is_initialized()
     if ours:

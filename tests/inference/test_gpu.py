@@ -1,6 +1,8 @@
 """Networks on CUDA devices. What needs one is skipped elsewhere; the rest is the same on CPUs."""
 
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +13,10 @@ import torch
 from conftest import FLOAT32, save_tiny, texture
 
 import geomedsr
-from geomedsr import Model, Scene, Window
-from geomedsr.errors import DeviceError
+from geomedsr import Model, Scene, Window, devices
+from geomedsr.errors import DeviceError, SceneWarning
 from geomedsr.inference import gpu
-from geomedsr.inference.memory import DEFAULT, TILES, Need
+from geomedsr.inference.memory import BASE, DEFAULT, TILES, Need
 from geomedsr.inference.source import upscaled
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -45,9 +47,10 @@ def test_slices_with_their_neighbours_too(tmp_path: Path) -> None:
     assert (at_once(sr, 4).data.values == sr.data.values).all()
 
 
-def cudnn() -> tuple[bool, bool, bool, bool]:
+def cudnn() -> tuple[bool, str, str, bool, bool]:
     flags = torch.backends.cudnn
-    return flags.enabled, flags.allow_tf32, flags.deterministic, flags.benchmark
+    exact = flags.conv.fp32_precision, torch.backends.cuda.matmul.fp32_precision
+    return flags.enabled, *exact, flags.deterministic, flags.benchmark
 
 
 def test_settings_hold_until_the_last_thread_has_left() -> None:
@@ -73,9 +76,28 @@ def test_settings_hold_until_the_last_thread_has_left() -> None:
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert seen == [(before[0], False, True, False)]
+    assert seen == [(before[0], "ieee", "ieee", True, False)]
     assert before[0]
     assert cudnn() == before
+
+
+def test_settings_take_the_old_and_the_new_names_of_tf32() -> None:
+    """torch refuses to read the old ones where a program has set the new ones otherwise."""
+    parts = torch.backends.cudnn.conv, torch.backends.cudnn.rnn, torch.backends.cuda.matmul
+    before = [part.fp32_precision for part in parts]
+    try:
+        parts[0].fp32_precision, parts[1].fp32_precision, parts[2].fp32_precision = "ieee", "tf32", "tf32"
+        with gpu.exact:
+            assert cudnn()[1:3] == ("ieee", "ieee")
+        assert [part.fp32_precision for part in parts] == ["ieee", "tf32", "tf32"]
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+        with gpu.exact:
+            assert cudnn()[1:3] == ("ieee", "ieee")
+        assert torch.backends.cudnn.allow_tf32
+        assert torch.backends.cuda.matmul.allow_tf32
+    finally:
+        for part, value in zip(parts, before, strict=True):
+            part.fp32_precision = value
 
 
 def test_settings_are_put_back_after_an_error() -> None:
@@ -85,14 +107,106 @@ def test_settings_are_put_back_after_an_error() -> None:
     assert cudnn() == before
 
 
-def test_a_batch_that_does_not_fit_is_told_in_one_line() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate …\n…"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be …"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_told_in_one_line(error: RuntimeError) -> None:
     batch = torch.zeros(4, 1, 548, 548)
     with pytest.raises(DeviceError) as caught, gpu.told(batch, torch.device("cuda:0")):
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate …\n…")
+        raise error
     assert str(caught.value) == (
         "got too little free memory on cuda:0 for a batch of 4 × 1 × 548 × 548, expected enough, beside what else runs "
-        "there: give a smaller --tile, or use --device cpu"
+        "there: end that and run it again; or start afresh with a smaller --tile, or with --device cpu"
     )
+
+
+def test_other_faults_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match="sizes do not match"), gpu.told(torch.zeros(1), torch.device("cuda:0")):
+        raise RuntimeError("sizes do not match")
+
+
+def test_what_did_not_fit_is_let_go() -> None:
+    """A notebook keeps the last error, with its frames and what these hold."""
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def full() -> None:
+        tile = torch.zeros(10)
+        held.append(weakref.ref(tile))
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+
+    with pytest.raises(DeviceError) as caught, gpu.told(torch.zeros(1), torch.device("cuda:0")):
+        full()
+    assert caught.value.__cause__ is not None
+    assert held[0]() is None
+
+
+def test_threads_take_few_lanes_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch keeps the memory that was used in one stream for that stream."""
+    made, busy, faults = [], set(), []
+
+    class Lane:
+        def __init__(self, place: torch.device) -> None:
+            made.append(self)
+
+    monkeypatch.setattr(gpu, "_Lane", Lane)
+    place = torch.device("cuda:7")
+
+    def work() -> None:
+        for _ in range(50):
+            with gpu._lane(place) as lane:
+                if lane in busy or len(busy) >= gpu.AT_ONCE:
+                    faults.append(lane)
+                busy.add(lane)
+                time.sleep(0.0002)
+                busy.discard(lane)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    finally:
+        gpu._lanes.pop(place)
+    assert len(made) == gpu.AT_ONCE
+    assert not faults
+
+
+@pytest.fixture
+def cards(monkeypatch: pytest.MonkeyPatch) -> dict[int, str | None]:
+    """Two CUDA devices that are not there, and what is wrong with each."""
+    faults: dict[int, str | None] = {0: None, 1: None}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(devices, "_fault", faults.get)
+    return faults
+
+
+def test_devices_are_known_by_their_number(cards: dict[int, str | None]) -> None:
+    """The one that CUDA calls current is another one in another thread."""
+    names = {name: str(devices.choose_device(name)) for name in ("auto", "cpu", "cuda", "cuda:0", "cuda:1")}
+    assert names == {"auto": "cuda:0", "cpu": "cpu", "cuda": "cuda:0", "cuda:0": "cuda:0", "cuda:1": "cuda:1"}
+    with pytest.raises(DeviceError, match=r"got the device cuda:2, expected one of 2 CUDA devices"):
+        devices.choose_device("cuda:2")
+
+
+def test_a_card_that_torch_was_not_built_for_is_told(cards: dict[int, str | None]) -> None:
+    cards[0] = "CUDA error: no kernel image is available for execution on the device"
+    with pytest.warns(SceneWarning, match=r"^the GPU cannot be used \(CUDA error: no kernel.*: computing on the CPU$"):
+        assert str(devices.choose_device("auto")) == "cpu"
+    with pytest.raises(DeviceError, match=r"got the device cuda \(CUDA error: no kernel image"):
+        devices.choose_device("cuda")
+    assert str(devices.choose_device("cuda:1")) == "cuda:1"
+
+
+def test_a_card_that_is_not_there_has_a_fault() -> None:
+    assert devices._fault(97)
 
 
 def test_a_plan_counts_what_lies_on_the_device_there() -> None:
@@ -102,10 +216,22 @@ def test_a_plan_counts_what_lies_on_the_device_there() -> None:
     assert here.network(512) == pytest.approx(4 * Need.of(model, FLOAT32, 4, 2).network(512), rel=1e-6)
     assert here.worker(512) == here.network(512) + 2048**2 * 4 * 4 * 2
     assert there.worker(512) == 2048**2 * (4 * 8 + 4 * 4 * 2)  # guesses of four bands at once, copies of the values
+    base = there.least(512, (9000, 9000)) - there.worker(512) - BASE
+    assert base == 3 * 4 * (2**21 + 2**24)  # three tiles, in and out, in pinned memory: powers of two
+    assert 4 * (512 + 36) ** 2 <= 2**21
     assert there.choose((9000, 9000), 64 << 30)[0] == max(TILES)
     small = replace(there, device=gpu.AT_ONCE * here.network(256))
     assert small.choose((9000, 9000), 64 << 30)[0] == 256
     assert replace(there, device=1).choose((9000, 9000), DEFAULT) == (TILES[-1], 1)  # the least that can be tried
+
+
+def test_many_cores_do_not_make_the_tiles_of_a_device_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = replace(Need.of(geomedsr.load_model("satellite-x4"), replace(FLOAT32, bands=4), 4, 2), device=24 << 30)
+    plans = {}
+    for count in (4, 16, 64):
+        monkeypatch.setattr("geomedsr.inference.memory.cores", lambda count=count: count)
+        plans[count] = there.choose((9000, 9000), 2 << 30)
+    assert plans == {4: (512, 4), 16: (256, 16), 64: (256, 24)}
 
 
 @cuda

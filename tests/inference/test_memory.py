@@ -9,7 +9,9 @@ import SimpleITK as sitk  # noqa: N813
 from conftest import FLOAT32, save_tiny, texture
 
 import geomedsr
-from geomedsr import Grid, Model, Scene, load_model
+from geomedsr import Grid, Model, Scene, Window, load_model
+from geomedsr.adapters import open_sink
+from geomedsr.errors import SceneWarning
 from geomedsr.grid import Plane
 from geomedsr.inference.memory import BASE, DEFAULT, Need
 
@@ -20,8 +22,10 @@ geomedsr.write(geomedsr.upscale(scene, sys.argv[2], tile=512), sys.argv[3])
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
+PLANES = (Plane((0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1)),)
+
 #: Several slices, one after another by one worker, in tiles that take little.
-FRAMES = CODE.replace("tile=512)", "tile=128)").replace("sys.argv[3])", "sys.argv[3], workers=1)")
+FRAMES = CODE.replace("tile=512)", "tile=128, memory='4GiB')").replace("sys.argv[3])", "sys.argv[3], workers=1)")
 
 
 @pytest.mark.slow
@@ -69,7 +73,42 @@ def test_a_series_is_planned_by_its_frames_whatever_the_tile(tiny_x2: Model) -> 
     )
 
 
-def test_a_tile_is_planned_as_the_regions_are_cut() -> None:
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_regions_are_no_larger_than_planned(scale: int, tmp_path: Path) -> None:
+    model = load_model(save_tiny(tmp_path / "m.safetensors", scale))
+    scene = Scene.from_array(np.zeros((1, 5000, 5000), "uint16")).with_range(0, 1)
+    for tile in (64, 96, 128, 192, 256, 320, 512, 768):
+        sr = geomedsr.upscale(scene, model, tile=tile, memory="4GiB")
+        need = Need.of(model, FLOAT32, 1, 2)
+        sides = {}
+        for name in ("a.tif", "a.zarr"):
+            sink = open_sink(sr, tmp_path / name)
+            sides[name] = sink.block[0]  # type: ignore[attr-defined]
+            sink.discard()
+        planned = need._region(tile) * scale
+        assert max(sides.values()) <= planned < max(sides.values()) + scale, (tile, sides)
+        parts = [-(-side // scale) for side in sides.values()]
+        assert need.side(tile) >= max(-(-part // -(-part // tile)) for part in parts)
+
+
+def test_what_is_not_conserved_is_planned_with_its_rounding(tiny: Model) -> None:
+    kept, free = (Need.of(tiny, FLOAT32, 1, 2, conserved=conserved) for conserved in (True, False))
+    assert free.worker(512) == 2048**2 * (24 + 4 * 2)
+    assert free.worker(512) > kept.worker(512)
+
+
+def test_too_little_memory_is_told(tiny: Model, tmp_path: Path) -> None:
+    scene = Scene.from_array(texture(4, 3000, 3000))
+    with pytest.warns(SceneWarning, match=r"takes about \d+ MiB in tiles of 2048 pixels, .* the 600 MiB of --memory"):
+        geomedsr.upscale(scene, tiny, tile=2048, memory="600MiB")
+    geomedsr.upscale(scene.crop(Window(0, 0, 100, 100)), tiny, tile=2048, memory="600MiB")  # it takes but a part
+    model = load_model(save_tiny(tmp_path / "mr.safetensors", 2, domain="MR", operator="k-space-crop"))
+    slices = Scene.from_array(np.zeros((1, 1, 2048, 2048), "int16"), grid=Grid((2048, 2048), planes=PLANES))
+    with pytest.warns(SceneWarning, match=r"about 3106 MiB in tiles of .* the 1536 MiB of --memory"):
+        geomedsr.upscale(slices, model)
+
+
+def test_a_tile_is_planned_as_the_regions_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Regions are an even number of blocks of 512 pixels: one of 384 × 4 is cut in two parts of 256 in either axis."""
     four = Need.of(geomedsr.load_model("satellite-x4"), FLOAT32, 4, 2)
     assert [four.side(tile) for tile in (768, 512, 384, 256, 128, 64)] == [768, 512, 256, 256, 128, 64]
@@ -77,6 +116,7 @@ def test_a_tile_is_planned_as_the_regions_are_cut() -> None:
     values, guess = 2048**2 * 4 * 4 * 2, 2048**2 * 4
     assert four.worker(384) == four.network(256) + guess + values
     assert four.worker(512) == four.network(512) + values
+    monkeypatch.setattr("geomedsr.inference.memory.cores", lambda: 2)
     assert four.choose((2048, 2048), DEFAULT)[0] == 512
     two = Need.of(geomedsr.load_model("satellite-x2"), FLOAT32, 4, 2)
     assert [two.side(tile) for tile in (768, 512, 384, 256)] == [512, 512, 256, 256]
@@ -86,7 +126,7 @@ def test_fewer_workers_take_larger_frames(tiny_x2: Model, monkeypatch: pytest.Mo
     monkeypatch.setattr("geomedsr.inference.memory.cores", lambda: 8)
     plans = {}
     for side in (256, 2048):
-        grid = Grid((side, side), planes=(Plane((0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1)),))
+        grid = Grid((side, side), planes=PLANES)
         scene = Scene.from_array(np.zeros((1, 1, side, side), "int16"), grid=grid)
         source = geomedsr.upscale(scene, tiny_x2, memory="1.5GiB", precision="float32").source
         need = Need.of(tiny_x2, FLOAT32, 1, 2, (side, side))
