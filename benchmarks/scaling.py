@@ -2,8 +2,8 @@
 
     python benchmarks/scaling.py [SIDE]
 
-The same scene through ``geomedsr.write(…, cluster=client)``; the cluster is up, and has computed a little, before the
-clock starts. Order alternates; the median of three counts.
+The same scene through ``geomedsr.write(…, cluster=client)`` with a cluster as ``--cluster local:N`` starts it, which is
+up, and has computed a little, before the clock starts. Order alternates; the median of three counts.
 """
 
 import statistics
@@ -14,19 +14,16 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-from dask.distributed import Client, LocalCluster
 from measure import EACH, conditions, network, sample, timed
 
 import geomedsr
+from geomedsr.inference.schedulers import local_cluster
 
 RUNS = 3
 
 
 def seconds(path: Path, out: Path, processes: int) -> float:
-    with (
-        LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
+    with local_cluster(processes) as client:
         scene = geomedsr.open(path)
         fine = geomedsr.upscale(scene, "satellite-x4", tile=256)
         warm = geomedsr.upscale(scene.crop(geomedsr.Window(0, 0, 512, 512)), "satellite-x4", tile=64)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -358,6 +359,25 @@ def test_a_worker_that_dies_is_replaced(scene_path: Path, expected: np.ndarray, 
         thread.join(60)
     assert killed
     np.testing.assert_array_equal(geomedsr.open(out).data.values, expected)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory by itself")
+@pytest.mark.parametrize(
+    ("name", "value", "modules", "kept"),
+    [
+        ("MALLOC_TRIM_THRESHOLD_", "65536", "distributed", True),  # as Dask starts its workers
+        ("MALLOC_TRIM_THRESHOLD_", "70000", "distributed", False),
+        ("MALLOC_TRIM_THRESHOLD_", "65536", "geomedsr", False),
+        ("MALLOC_ARENA_MAX", "2", "distributed", False),
+    ],
+)
+def test_workers_keep_the_memory_of_activations_too(name: str, value: str, modules: str, kept: bool) -> None:
+    """Dask has its workers give memory back early: a quarter of the time of a job went there."""
+    code = f"import {modules}; from geomedsr.devices import keep_memory; print(keep_memory())"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")} | {name: value}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == [str(kept)]
 
 
 def test_a_local_cluster_leaves_the_environment_as_it_was(
