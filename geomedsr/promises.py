@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,9 +16,9 @@ from geomedsr import operators
 from geomedsr.adapters import adapter_for, open_scene
 from geomedsr.grid import Window
 from geomedsr.operators.k_space import central
-from geomedsr.provenance import BANDS, foreign, provenance_of
+from geomedsr.provenance import BANDS, OF_FRAMES, WINDOW, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
-from geomedsr.sources import Array, ArraySource
+from geomedsr.sources import Array, ArraySource, CroppedSource, cropping
 
 #: How far an outer corner may move, in source pixels.
 CORNER = 0.01
@@ -77,14 +78,17 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
 
 
 def taken(source: Scene, result: Scene) -> Scene:
-    """The bands of a source that a result was made of, where it says that they were chosen, as by ``--bands``."""
-    told = provenance_of(result).get(BANDS)
-    if told is None:
+    """What of a source a result was made of: the bands and the window that it says were chosen, as by ``--bands`` and
+    ``--window``.
+    """
+    told = provenance_of(result)
+    if BANDS in told:
+        with suppress(ValueError, TypeError):  # of other bands, or no list
+            source = source.select([str(name) for name in json.loads(told[BANDS])])
+    window = window_of(told)
+    if window is None or not window.inside(source.grid.shape):
         return source
-    try:
-        return source.select([str(name) for name in json.loads(told)])
-    except (ValueError, TypeError):  # of other bands, or no list
-        return source
+    return replace(source, source=CroppedSource(source.source, window), grid=source.grid.cropped(window))
 
 
 def _identity(scene: Scene) -> bool:
@@ -108,6 +112,10 @@ def _size(source: Scene, result: Scene) -> Check:
     detail = f"{width} × {height} to {width2} × {height2}"
     if frames > 1 or frames2 > 1:
         detail += f", {frames} to {frames2} slices"
+    if (window := cropping(source.source)) is not None:
+        detail += f", of the window {window.col},{window.row},{window.width},{window.height}"
+    elif not kept and WINDOW in provenance_of(result):
+        detail += ", of a window that is none of the source in whole pixels"
     return Check("every frame and band there, a whole factor finer", kept, detail)
 
 
@@ -199,11 +207,13 @@ def _valid(source: Scene, result: Scene, factor: int) -> Check:
 
 def _conserved(source: Scene, result: Scene, factor: int, provenance: Mapping[str, str]) -> Check:
     name = provenance.get("GEOMEDSR_OPERATOR", operators.BlockMean.name)
-    asked = provenance.get("GEOMEDSR_CONSERVED", "yes") == "yes"
+    told = provenance.get("GEOMEDSR_CONSERVED", "yes")
+    asked = told == "yes"
     if name == operators.Unconstrained.name:
         return Check("agreement with the source", None, "the model promises none")
     if name == operators.KSpaceCrop.name:
-        return _k_space(source, result, factor, asked)
+        check = _k_space(source, result, factor, asked)
+        return replace(check, detail=f"a window {told}; {check.detail}") if told == OF_FRAMES else check
     worst = 0.0
     for frames, window in _pieces(source):
         before, valid = source.source.read(frames, window), source.source.valid(frames, window)

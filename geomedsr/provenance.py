@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+
+from geomedsr.grid import Window
+from geomedsr.sources import cropping
 
 if TYPE_CHECKING:
     from geomedsr.scene import Scene
@@ -16,10 +20,21 @@ PREFIX = "GEOMEDSR_"
 #: The bands of the source that it was made of, where some were chosen; the models before the last one.
 BANDS, BEFORE = f"{PREFIX}BANDS", f"{PREFIX}BEFORE"
 
+#: The part of the source that it shows, where that is not the whole: column, row, width and height in the source's
+#: pixels, of which a window of the result may show parts, such as ``5/2,0,31/4,8``.
+WINDOW = f"{PREFIX}WINDOW"
+
 #: What a band shows, as the user said: a tag of the band, so that it follows it wherever it is taken.
 ROLE = f"{PREFIX}ROLE"
 
-_RANGES = f"{PREFIX}VALUE_RANGE"
+_FACTOR, _RANGES, _CONSERVED = (f"{PREFIX}{name}" for name in ("FACTOR", "VALUE_RANGE", "CONSERVED"))
+
+#: What a window of a result is told to conserve, where its operator's promise is of frames as a whole.
+OF_FRAMES = "of whole frames"
+_WHOLE = {f"{PREFIX}OPERATOR": "k-space-crop", _CONSERVED: "yes"}
+
+_NUMBER = r"\d{1,9}(?:/[1-9]\d{0,3})?"
+_PART = re.compile(rf"{_NUMBER}(?:,{_NUMBER}){{3}}")
 
 
 def provenance_of(scene: Scene) -> dict[str, str]:
@@ -42,9 +57,13 @@ def step(told: Mapping[str, str]) -> str:
 
 
 def before(scene: Scene) -> dict[str, str]:
-    """What is kept of it when a scene is made finer: the bands that were chosen, and the models of earlier passes."""
+    """What is kept of it when a scene is made finer: the bands and the window that were chosen, and the models of
+    earlier passes.
+    """
     told = provenance_of(scene)
     kept = {BANDS: told[BANDS]} if BANDS in scene.provenance else {}
+    if (window := cropping(scene.source)) is not None:
+        kept[WINDOW] = _listed((window.col, window.row, window.width, window.height))
     if f"{PREFIX}MODEL" in told:
         kept[BEFORE] = ", ".join([*([told[BEFORE]] if BEFORE in told else []), step(told)])
     return kept
@@ -65,6 +84,36 @@ def chosen(scene: Scene, picks: Sequence[int]) -> dict[str, str]:
     tables = {BANDS: _table(told.get(BANDS), len(names)) or own, _RANGES: _table(told.get(_RANGES), len(names))}
     picked = {key: json.dumps([table[i] for i in picks]) for key, table in tables.items() if table is not None}
     return {**scene.provenance, **picked}
+
+
+def cropped(scene: Scene, window: Window) -> dict[str, str]:
+    """The provenance of a window of a scene: of a result, which part of its source that shows."""
+    told = provenance_of(scene)
+    whole = (window.height, window.width) == scene.grid.shape
+    outer = _part(told[WINDOW]) if WINDOW in told else (Fraction(0),) * 4
+    if whole or outer is None or not re.fullmatch(r"[1-9]\d{0,3}", told.get(_FACTOR, "")):
+        return dict(scene.provenance)
+    numbers = (window.col, window.row, window.width, window.height)
+    col, row, width, height = (Fraction(number, int(told[_FACTOR])) for number in numbers)
+    kept = {_CONSERVED: OF_FRAMES} if _WHOLE.items() <= told.items() else {}
+    return {**scene.provenance, **kept, WINDOW: _listed((outer[0] + col, outer[1] + row, width, height))}
+
+
+def window_of(told: Mapping[str, str]) -> Window | None:
+    """The window of its source that a result shows; None of the whole, and where it shows parts of pixels."""
+    part = _part(told.get(WINDOW, ""))
+    if part is None or any(number.denominator != 1 for number in part):
+        return None
+    return Window(*map(int, part))
+
+
+def _listed(numbers: Iterable[int | Fraction]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _part(text: str) -> tuple[Fraction, ...] | None:
+    """Column, row, width and height; None where a text tells none."""
+    return tuple(map(Fraction, text.split(","))) if _PART.fullmatch(text) else None
 
 
 def _table(text: str | None, count: int) -> list[Any] | None:

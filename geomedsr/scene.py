@@ -12,7 +12,7 @@ import numpy as np
 from geomedsr import padding
 from geomedsr.errors import InputError
 from geomedsr.grid import Grid, Window
-from geomedsr.provenance import chosen
+from geomedsr.provenance import chosen, cropped
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample
 from geomedsr.values import ValueScale
 
@@ -189,14 +189,15 @@ class Scene:
         return padding.fill(self.values.normalise(safe, frames), valid)[inner]
 
     def crop(self, window: Window) -> Scene:
-        """A window of the scene; it keeps the whole scene's value scale.
+        """A window of the scene; it keeps the whole scene's value scale, and a result says which part it shows.
 
         Raises:
             InputError: the window is empty or leaves the scene.
         """
         self.check(window)
         source = CroppedSource(self.source, window)
-        return replace(self, source=source, grid=self.grid.cropped(window), scale=self.values)
+        grid, told = self.grid.cropped(window), cropped(self, window)
+        return replace(self, source=source, grid=grid, scale=self.values, provenance=told)
 
     def check(self, window: Window) -> None:
         """Raise an InputError unless a window lies inside the scene and is not empty."""

@@ -149,6 +149,14 @@ class CroppedSource:
         return CroppedSource(self.whole.select(bands), self.window)
 
 
+def cropping(source: Source) -> Window | None:
+    """The window of a source that it was cropped to, in the pixels of the whole; None where nothing was left out."""
+    window = Window(0, 0, source.shape[3], source.shape[2])
+    while isinstance(source, CroppedSource):
+        window, source = window.shifted(source.window.col, source.window.row), source.whole
+    return None if (window.height, window.width) == source.shape[2:] else window
+
+
 def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array]:
     """Valid values of each band, as 1-D arrays: all of them in a small scene, else of a spread of blocks.
 

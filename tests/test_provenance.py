@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
-from conftest import save_tiny
+from conftest import save_tiny, texture
 
 import geomedsr
-from geomedsr import Scene
+from geomedsr import Scene, Window
 from geomedsr.cli import main
 from geomedsr.errors import InputError
+from geomedsr.models import Model
 from geomedsr.provenance import provenance_of
 from geomedsr.scene import Band
 
@@ -119,6 +120,109 @@ def test_all_bands_in_their_order_are_no_choice() -> None:
     assert provenance_of(scene().select([1, "b03", "B04"])) == {}
 
 
+def retagged(path: Path, name: str, **tags: str) -> Path:
+    """A copy of a result whose tags say something else."""
+    copy = path.with_name(name)
+    copy.write_bytes(path.read_bytes())
+    with rasterio.open(copy, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
+        dataset.update_tags(**tags)
+    return copy
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".zarr"])
+def test_a_window_is_verified_as_that_part_of_the_source(
+    suffix: str, tiny: Model, tiny_path: Path, tmp_path: Path, raster: Callable[..., Path]
+) -> None:
+    if suffix == ".zarr":
+        pytest.importorskip("zarr")
+    path = raster(scene().data.values[0])
+    opened, whole, outer, window = geomedsr.open(path), Window(0, 0, 20, 24), Window(1, 2, 16, 20), Window(3, 5, 12, 10)
+    chosen = opened.select([3, 1])
+    made = {
+        "before": geomedsr.upscale(chosen.crop(window), tiny),
+        "selected": geomedsr.upscale(opened.crop(whole).crop(window).select([3, 1]), tiny),
+        "nested": geomedsr.upscale(chosen.crop(outer).crop(Window(2, 3, 12, 10)), tiny),
+        "after": geomedsr.upscale(chosen, tiny).crop(window.scaled(4)),
+        "both": geomedsr.upscale(opened.crop(outer), tiny).select([3, 1]).crop(Window(8, 12, 48, 40)),
+    }
+    for name, sr in made.items():
+        geomedsr.write(sr, tmp_path / f"{name}{suffix}")
+    words = ["upscale", str(path), str(tmp_path / f"cli{suffix}"), "--model", str(tiny_path), "--quiet"]
+    assert main([*words, "--bands", "3,1", "--window", "3,5,12,10"]) == 0
+    for name in (*made, "cli"):
+        result = geomedsr.open(tmp_path / f"{name}{suffix}")
+        told = provenance_of(result)
+        assert (told["GEOMEDSR_WINDOW"], json.loads(told["GEOMEDSR_BANDS"])) == ("3,5,12,10", ["3", "1"]), name
+        size, *others = geomedsr.verify(path, tmp_path / f"{name}{suffix}")
+        assert size.detail == "12 × 10 to 48 × 40, of the window 3,5,12,10"
+        assert [check.promise for check in (size, *others) if check.kept is False] == [], name
+        assert result.grid.affine @ (0, 0) == opened.grid.affine @ (3, 5)
+        means = result.data.values[0].reshape(2, 10, 4, 12, 4).mean((2, 4))
+        np.testing.assert_array_equal(means, opened.data.values[0, [2, 0], 5:15, 3:15])
+
+
+def test_tampering_in_a_window_is_told(tiny: Model, tmp_path: Path, raster: Callable[..., Path]) -> None:
+    path, out = raster(scene().data.values[0]), tmp_path / "out.tif"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(path), tiny).crop(Window(12, 20, 48, 40)), out)
+    assert broken(path, out) == []
+    changed = retagged(out, "changed.tif")
+    with rasterio.open(changed, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
+        values = dataset.read(2)
+        values[17, 9] += 40
+        dataset.write(values, 2)
+    assert broken(path, changed) == ["the mean of each 4 × 4 block is the source's pixel"]
+    elsewhere = broken(path, retagged(out, "elsewhere.tif", GEOMEDSR_WINDOW="4,5,12,10"))
+    assert elsewhere == [
+        "same field of view: outer corners within 0.01 source pixel",
+        "the mean of each 4 × 4 block is the source's pixel",
+    ]
+    for text in ("3,5,12,11", "9,5,12,10", "5/2,5,12,10", "1/0,5,12,10", "3,5,12", "-1,5,12,10", "1e9,5,12,10", "all"):
+        (size,) = geomedsr.verify(path, retagged(out, "nonsense.tif", GEOMEDSR_WINDOW=text))
+        assert (size.kept, "window" in size.detail) == (False, True), text
+
+
+def test_windows_of_a_result_are_counted_in_pixels_of_its_source(
+    tiny: Model, tmp_path: Path, raster: Callable[..., Path]
+) -> None:
+    path = raster(scene().data.values[0])
+    opened = geomedsr.open(path)
+    assert opened.crop(Window(3, 5, 12, 10)).provenance == {}  # it is no result
+    sr = geomedsr.upscale(opened.crop(Window(3, 5, 12, 10)), tiny)
+    assert sr.crop(Window(0, 0, 48, 40)).provenance == sr.provenance
+    parts = sr.crop(Window(2, 4, 42, 30))
+    assert parts.provenance["GEOMEDSR_WINDOW"] == "7/2,6,21/2,15/2"
+    geomedsr.write(parts, tmp_path / "parts.tif")
+    assert broken(path, tmp_path / "parts.tif") == ["every frame and band there, a whole factor finer"]
+    geomedsr.write(parts.crop(Window(2, 0, 40, 28)), tmp_path / "pixels.tif")
+    assert provenance_of(geomedsr.open(tmp_path / "pixels.tif"))["GEOMEDSR_WINDOW"] == "4,6,10,7"
+    assert broken(path, tmp_path / "pixels.tif") == []
+    geomedsr.write(geomedsr.open(tmp_path / "pixels.tif").crop(Window(8, 4, 16, 20)), tmp_path / "again.tif")
+    assert provenance_of(geomedsr.open(tmp_path / "again.tif"))["GEOMEDSR_WINDOW"] == "6,7,4,5"
+    assert broken(path, tmp_path / "again.tif") == []  # still a result of the first file
+
+
+def test_a_window_cut_from_a_k_space_result_has_no_k_space_of_its_own(
+    tmp_path: Path, raster: Callable[..., Path]
+) -> None:
+    model = geomedsr.load_model(save_tiny(tmp_path / "k.safetensors", 2, operator="k-space-crop"))
+    path, window = raster(texture(1, 40, 36)), Window(4, 6, 20, 24)
+    opened = geomedsr.open(path)
+    results = {"before": geomedsr.upscale(opened.crop(window), model)}
+    results["after"] = geomedsr.upscale(opened, model).crop(window.scaled(2))
+    kept = {}
+    for name, sr in results.items():
+        geomedsr.write(sr, tmp_path / f"{name}.tif")
+        assert broken(path, tmp_path / f"{name}.tif") == []
+        (kept[name],) = (c for c in geomedsr.verify(path, tmp_path / f"{name}.tif") if "k-space" in c.promise)
+    assert [check.kept for check in kept.values()] == [True, None]
+    assert kept["after"].detail.startswith("a window of whole frames; largest deviation ")
+    with rasterio.open(tmp_path / "before.tif", "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
+        values = dataset.read(1)
+        values[9, 7] += 400
+        dataset.write(values, 1)
+    assert broken(path, tmp_path / "before.tif") == ["the central k-space is the source's, up to rounding and clipping"]
+
+
 def test_a_result_made_finer_again_is_told_by_its_last_model_and_names_the_others(
     tiny_path: Path, tmp_path: Path
 ) -> None:
@@ -135,6 +239,8 @@ def test_a_result_made_finer_again_is_told_by_its_last_model_and_names_the_other
     assert told["GEOMEDSR_NOTE"].startswith("Detail finer than 64 pixels")
     assert told["GEOMEDSR_CONSERVED"] == "no"
     assert "GEOMEDSR_BANDS" not in told  # the first pass's choice, not this one's
+    assert told["GEOMEDSR_WINDOW"] == "0,0,24,24"
+    assert broken(tmp_path / "1.tif", tmp_path / "2.tif") == broken(tmp_path / "2.tif", tmp_path / "3.tif") == []
     assert "GEOMEDSR_BEFORE" not in provenance_of(geomedsr.open(tmp_path / "1.tif"))
 
 

@@ -16,6 +16,7 @@ from geomedsr.promises import Check, taken, verify
 from geomedsr.provenance import provenance_of
 from geomedsr.ranges import physical_sample
 from geomedsr.scene import Scene
+from geomedsr.sources import cropping
 from geomedsr.viewing.card import evaluation_table, scene_card
 from geomedsr.viewing.comparison import compare
 from geomedsr.viewing.facts import unit
@@ -84,11 +85,30 @@ def report(
             )
         scenes, names = [*scenes, truth], [*names, "reference"]
     checks = tuple(verify(src, dst, series=series))
-    viewer = compare(*scenes, names=names, window=window, bands=bands, level=level, height=560)
+    shown = None if window is None else _inside(window, source)
+    viewer = compare(*scenes, names=names, window=shown, bands=bands, level=level, height=560)
     scores = None if truth is None else compare_with(truth, source, {"result": result})
     made = Report(os.fspath(path), checks, scores)
     write_page(target, _page(source, result, truth, viewer, made).encode())
     return made
+
+
+def _inside(window: Window, source: Scene) -> Window:
+    """A window of a source in pixels of the part of it that was upscaled."""
+    part = cropping(source.source)
+    if part is None:
+        return window
+    if window.common(part) != window:
+        raise InputError(
+            f"the window {_listed(window)} for a result of the window {_listed(part)}",
+            "one inside that",
+            "give COL,ROW,W,H in pixels of the whole source, or leave it out",
+        )
+    return window.shifted(-part.col, -part.row)
+
+
+def _listed(window: Window) -> str:
+    return f"{window.col},{window.row},{window.width},{window.height}"
 
 
 def _shape(scene: Scene) -> str:

@@ -203,6 +203,24 @@ def test_a_disk_that_goes_away_costs_no_region(
     assert len(stored(tmp_path)) == 3
 
 
+def test_another_window_is_another_job(raster: Raster, tiny: geomedsr.Model, tmp_path: Path) -> None:
+    scene, out = geomedsr.open(raster(texture(1, 300, 300))), tmp_path / "sr.tif"
+    windows = [geomedsr.Window(place, place, 250, 250) for place in (0, 50)]
+    whole = geomedsr.upscale(scene, tiny, tile=128)
+    for first, second in (
+        [geomedsr.upscale(scene.crop(window), tiny, tile=128) for window in windows],
+        [whole.crop(window.scaled(4)) for window in windows],
+    ):
+        sink = open_sink(first, out)
+        region = next(plan(first.source, sink.block))  # type: ignore[attr-defined]
+        sink.put(region, first.source.read(region.frames, region.window), np.ones((1, 1, 512, 512), bool))
+        sink.release()
+        with pytest.warns(SceneWarning, match="sr.tif was begun with other options: starting afresh"):
+            assert geomedsr.write(second, out).resumed == 0
+        np.testing.assert_array_equal(geomedsr.open(out).data.values, second.data.values)
+        out.unlink()
+
+
 def test_a_changed_input_starts_afresh(raster: Raster, tiny: geomedsr.Model, tmp_path: Path) -> None:
     out = tmp_path / "sr.tif"
     path = raster(texture(1, 300, 300))

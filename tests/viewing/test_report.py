@@ -8,6 +8,7 @@ import rasterio
 
 import geomedsr
 from geomedsr.cli import main
+from geomedsr.grid import Window
 from geomedsr.scene import Scene
 from geomedsr.viewing.report import _histograms, report
 from viewing.browsing import drag_handle, opened, pixels, viewer
@@ -52,6 +53,21 @@ def test_its_figures_are_those_of_evaluate(result: Path, tmp_path: Path) -> None
     assert scores["result"].psnr == pytest.approx(expected["satellite-x4, realism 0"].psnr, abs=1e-3)
     assert scores["bicubic"].psnr == pytest.approx(expected["bicubic"].psnr, abs=1e-3)
     assert scores["result"].ssim == pytest.approx(expected["satellite-x4, realism 0"].ssim, abs=1e-5)
+
+
+def test_a_window_of_the_source(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    part, page = tmp_path / "part.tif", tmp_path / "r.html"
+    geomedsr.write(geomedsr.open(result).crop(Window(120, 80, 160, 120)), part)  # 30,20,40,30 of the source
+    words = ["report", str(SOURCE), str(part), "-o", str(page), "--window"]
+    assert main([*words, "10,10,30,15"]) == 2
+    assert "the window 10,10,30,15 for a result of the window 30,20,40,30" in capsys.readouterr().err
+    assert main([*words, "34,22,12,10"]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "of the window 30,20,40,30" in text
+    west, _, _, north = geomedsr.open(SOURCE).grid.bounds
+    place = re.search(r'"place": \[\[([^]]*)\]', text)
+    assert place is not None
+    assert [float(v) for v in place[1].split(",")] == [west + 34 * 40, north - 22 * 40, 12 * 40, 0, 0, -10 * 40]
 
 
 def test_a_broken_promise_is_told(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,6 +123,28 @@ def test_a_volume_made_finer_again_names_every_model(
         np.testing.assert_array_equal(geomedsr.open(last, force=True).data.values, sr.data.values)
 
 
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd"])
+def test_a_window_of_a_volume_is_verified_as_that_part_of_it(
+    volume: Callable[..., Path], tmp_path: Path, model: Model, suffix: str
+) -> None:
+    source, out = volume(suffix), tmp_path / f"out{suffix}"
+    sr = geomedsr.upscale(geomedsr.open(source), model).crop(geomedsr.Window(6, 8, 20, 24))
+    geomedsr.write(sr, out)
+    assert geomedsr.open(out, force=True).provenance["GEOMEDSR_WINDOW"] == "3,4,10,12"
+    assert [c for c in verify(source, out) if c.kept is False] == []
+    again = geomedsr.upscale(geomedsr.open(out, force=True), model)
+    assert "GEOMEDSR_WINDOW" not in again.provenance  # the first pass's choice, not this one's
+    values = sr.data.values.copy()
+    values[2, 0, 11, 7] += 9
+    image = sitk.GetImageFromArray(values[:, 0])
+    image.CopyInformation(sitk.ReadImage(str(out)))
+    image.SetMetaData("GEOMEDSR_WINDOW", "3,4,10,12")
+    sitk.WriteImage(image, str(tmp_path / "changed.nrrd"))
+    broken = [c.promise for c in verify(source, tmp_path / "changed.nrrd") if c.kept is False]
+    assert "the mean of each 2 × 2 block is the source's pixel" in broken
+    assert not any("field of view" in promise for promise in broken)
+
+
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
 @pytest.mark.parametrize("order", "<>")
 def test_a_comment_of_nifti_moves_the_voxels_alone(tmp_path: Path, kind: type, order: str) -> None:
