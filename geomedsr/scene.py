@@ -212,7 +212,8 @@ class Scene:
     def select(self, bands: Sequence[str | int]) -> Scene:
         """Some of the bands, by name (any case) or number from 1, in the order asked.
 
-        ``"red=3"`` is band 3, and says that it shows red: models of named bands find it by that.
+        ``"red=3"`` is band 3, and says that it shows red: models of named bands find it by that. ``"=3"`` says that it
+        shows nothing in particular, where a file says otherwise.
 
         Raises:
             InputError: a band that does not exist, none asked for, or one thing shown by two.
@@ -221,7 +222,7 @@ class Scene:
         picks = [self.band_index(b) for b, _ in told]
         if not picks:
             raise InputError("no band", f"some of {self._band_list()}", "name at least one")
-        roles = [role for _, role in told if role is not None]
+        roles = [role for _, role in told if role]
         if len(set(roles)) < len(roles):
             twice = next(role for role in roles if roles.count(role) > 1)
             raise InputError(f"two bands that show {twice}", "one", "name each thing once, as in red=3,nir=4")
@@ -242,16 +243,17 @@ class Scene:
         return replace(self, bands=tuple(changed))
 
     def _told(self, band: str | int) -> tuple[str | int, str | None]:
-        """A band, and what the user says it shows: ``red=3``, unless a band is called so."""
+        """A band, and what the user says it shows: ``red=3``, or nothing: ``=3``, unless a band is called so."""
         role, equals, rest = str(band).partition("=")
-        if isinstance(band, int) or not (equals and role.strip()) or band in [b.name for b in self.bands]:
+        if isinstance(band, int) or not equals or band in [b.name for b in self.bands]:
             return band, None
         return rest, role.strip().casefold()
 
     def _named(self, index: int, role: str | None, taken: Sequence[str]) -> Band:
-        """A band with its role: a new one, or the one it had, unless another band takes that."""
+        """A band with its role: a new one, none if that is empty, or the one it had, unless another band takes that."""
         band = self.bands[index]
-        return replace(band, role=role or (None if band.role in taken else band.role))
+        kept = None if band.role in taken else band.role
+        return replace(band, role=kept if role is None else role or None)
 
     def band_index(self, band: str | int) -> int:
         """Position of a band given by name (exact, then in any case) or by number from 1."""

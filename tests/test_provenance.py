@@ -95,6 +95,31 @@ def test_what_the_user_says_that_bands_show_is_kept_with_them(
     assert [band.role for band in geomedsr.open(turned).bands] == ["swir", roles[0]]
 
 
+def test_a_role_that_a_file_tells_wrongly_is_seen_and_taken_back(
+    tiny_path: Path, tmp_path: Path, raster: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, once, twice = raster(scene().data.values[0]), tmp_path / "a.tif", tmp_path / "b.tif"
+    words = ["--model", str(tiny_path), "--quiet"]
+    assert main(["upscale", str(source), str(once), *words, "--bands", "red=1,nir=2,3"]) == 0
+    assert main(["info", str(once), "--json"]) == 0
+    assert [band["role"] for band in json.loads(capsys.readouterr().out)["bands"]] == ["red", "nir", None]
+    assert main(["info", str(once)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  band ")]
+    assert [line[line.index("shows") :] if "shows" in line else [] for line in lines] == [
+        ["shows", "red"],
+        ["shows", "nir"],
+        [],
+    ]
+    assert "bands 3: 1 (red), 2 (nir), 3>" in repr(geomedsr.open(once))
+    assert main(["upscale", str(once), str(twice), *words, "--bands", "=1, =2,red=3"]) == 0
+    assert [band.role for band in geomedsr.open(twice).bands] == [None, None, "red"]
+    assert [band.role for band in geomedsr.open(once).select(["=1", 2, 3]).bands] == [None, "nir", None]
+    named = Scene.from_array(scene().data.values, bands=[Band("=2", role="red"), Band("b", role="nir"), Band("c")])
+    assert [(band.name, band.role) for band in named.select(["=2", "=b"]).bands] == [("=2", "red"), ("b", None)]
+    with pytest.raises(InputError, match="band '4'"):
+        named.select(["=4"])
+
+
 def test_a_model_of_named_bands_takes_a_result_whose_bands_the_user_told(
     tiny_path: Path, tmp_path: Path, raster: Callable[..., Path]
 ) -> None:

@@ -83,6 +83,7 @@ def _describe(options: argparse.Namespace) -> None:
                 "number": i,
                 "name": b.name,
                 "kind": b.kind,
+                "role": b.role,
                 "nodata": b.nodata,
                 "scale": b.scale,
                 "offset": b.offset,
@@ -107,7 +108,8 @@ def _describe(options: argparse.Namespace) -> None:
         print(f"  placed by {' and '.join(place)}" if place else "  not georeferenced")
     print(f"  mask   {'of the whole data set' if scene.masked else 'none, or by nodata value'}")
     for band in facts["bands"]:
-        extras = [f"nodata {band['nodata']}"] * (band["nodata"] is not None)
+        extras = [f"shows {band['role']}"] * (band["role"] is not None)
+        extras += [f"nodata {band['nodata']}"] * (band["nodata"] is not None)
         extras += [f"× {band['scale']:g} + {band['offset']:g}"] * ((band["scale"], band["offset"]) != (1.0, 0.0))
         extras += [str(band["units"])] * bool(band["units"]) + ["nearest"] * (band["kind"] == "nearest")
         print(

@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         "--bands",
         type=_names,
         metavar="B04,B03,…",
-        help="bands by name or number from 1, in this order; red=3 says what one shows",
+        help="bands by name or number from 1, in this order; red=3 says what one shows, =3 takes it back",
     )
     place = sub.add_mutually_exclusive_group()
     place.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="only this window, in input pixels")

@@ -30,8 +30,8 @@ def size(scene: Scene) -> str:
 
 
 def bands(scene: Scene) -> str:
-    """How many, and their names."""
-    names = [b.name for b in scene.bands]
+    """How many, their names, and what the user said they show."""
+    names = [b.name if b.role is None else f"{b.name} ({b.role})" for b in scene.bands]
     if names == ["1"]:
         return "1"
     more = ", …" if len(names) > _NAMED else ""
