@@ -50,7 +50,8 @@ class DataArrayAccessor:
     def scene(self) -> Scene:
         """The array as a :class:`geomedsr.Scene`: its axes as frames, bands, rows and columns. Nothing is read.
 
-        Values are the array's own; ``_FillValue`` (of rioxarray, xarray or the file) and NaN are no data.
+        Values are the array's own; ``_FillValue`` (of rioxarray, xarray or the file) and NaN are no data. Bands have
+        the names that rioxarray lists, and what our own Zarr stores say: what they show, and which hold classes.
 
         Raises:
             InputError: no spatial axes, too many others, or pixels that are not evenly spaced.
@@ -63,9 +64,7 @@ class DataArrayAccessor:
             values = values[..., None, :, :]
         if frame is None:
             values = values[None]
-        nodata = _nodata(array)
-        names = _names(array, band)
-        bands = [Band(n, nodata=nodata, units=_text(array.attrs.get("units"))) for n in names]
+        bands = _bands_of(array, band)
         grid = Grid((array.sizes[y], array.sizes[x]), _affine(array, x, y), _crs(array))
         made = Scene.from_array(values, grid=grid, bands=bands, name=str(array.name or "array"))
         return replace(made, tags={"": {k: str(v) for k, v in array.attrs.items() if str(k).startswith(PREFIX)}})
@@ -147,16 +146,44 @@ def _axes(array: xr.DataArray) -> tuple[Hashable, Hashable, Hashable | None, Has
     return x, y, frames[0] if frames else None, band
 
 
-def _names(array: xr.DataArray, band: Hashable | None) -> list[str]:
+def _bands_of(array: xr.DataArray, band: Hashable | None) -> list[Band]:
+    """The bands, with names as rioxarray lists them, and the kinds and roles of our own stores."""
+    nodata, units = _nodata(array), _text(array.attrs.get("units"))
+    told = (_entries(array, band, key) for key in ("long_name", "band_kind", "band_role"))
+    return [
+        Band(
+            str(own if name is None else name),
+            kind="nearest" if kind == "nearest" else "continuous",
+            nodata=nodata,
+            units=units,
+            role=role.strip().casefold() or None if isinstance(role, str) else None,
+        )
+        for own, name, kind, role in zip(_own_names(array, band), *told, strict=True)
+    ]
+
+
+def _entries(array: xr.DataArray, band: Hashable | None, key: str) -> list[Any]:
+    """Each band's entry in an attribute that lists one for each band of a file; None where that cannot be told.
+
+    Some bands of a file keep the whole list: their coordinate has their number in it, from 1. Without numbers they are
+    taken in their order, where there are as many as entries.
+    """
+    told, count = array.attrs.get(key), 1 if band is None else array.sizes[band]
+    if not isinstance(told, (list, tuple)):
+        return [None] * count
+    axis = "band" if band is None else band
+    numbers = np.atleast_1d(array.coords[axis].values) if axis in array.coords else np.empty(0)
+    if numbers.shape == (count,) and numbers.dtype.kind in "iuf" and np.isin(numbers, range(1, len(told) + 1)).all():
+        return [told[int(number) - 1] for number in numbers]
+    return list(told) if len(told) == count else [None] * count
+
+
+def _own_names(array: xr.DataArray, band: Hashable | None) -> list[Any]:
     if band is None:
-        return [str(array.name or "1")]
-    told = array.attrs.get("long_name")
-    count = array.sizes[band]
-    if isinstance(told, (list, tuple)) and len(told) == count:  # rioxarray's, of the file's descriptions
-        return [str(name) for name in told]
+        return [array.name or "1"]
     if band in array.coords:
-        return [str(value) for value in array.coords[band].values.tolist()]
-    return [str(i + 1) for i in range(count)]
+        return list(array.coords[band].values.tolist())
+    return list(range(1, array.sizes[band] + 1))
 
 
 def _nodata(array: xr.DataArray) -> float | int | None:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -147,6 +148,34 @@ def test_a_scenes_own_array_has_it_too(sentinel: Scene, tiny: Model) -> None:
     scene = sentinel.data.geomedsr.scene()
     assert scene.grid.affine == sentinel.grid.affine
     assert scene.grid.crs == sentinel.grid.crs
+
+
+def test_bands_of_our_own_stores_keep_what_they_show_and_are(tiny: Model, tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    bands = [Band("x", role="red"), Band("scl", kind="nearest"), Band("y"), Band("z", role="nir")]
+    geomedsr.write(Scene.from_array(texture(4, 20, 24), bands=bands), tmp_path / "in.zarr")
+    image = xr.open_zarr(tmp_path / "in.zarr", mask_and_scale=False).image
+
+    def told(array: xr.DataArray) -> list[tuple[str, str, str | None]]:
+        return [(band.name, band.kind, band.role) for band in array.geomedsr.scene().bands]
+
+    all_of_them = [(band.name, band.kind, band.role) for band in bands]
+    assert told(image) == all_of_them
+    assert told(image.sel(band=[4, 2])) == [all_of_them[3], all_of_them[1]]
+    assert told(image.isel(band=[1, 0, 3, 2])) == [all_of_them[i] for i in (1, 0, 3, 2)]
+    assert told(image.sel(band=2)) == [all_of_them[1]]
+    assert told(image.assign_coords(band=[1.0, 2.0, 3.0, 4.0]).sel(band=[3, 1])) == [all_of_them[2], all_of_them[0]]
+    assert told(image.drop_vars("band")) == all_of_them  # as many as are listed
+    assert told(image.assign_coords(band=[0, 1, 2, 3])) == all_of_them  # no numbers from 1
+    unknown: list[tuple[str, str, str | None]] = [("1", "continuous", None), ("2", "continuous", None)]
+    assert told(image.drop_vars("band").isel(band=[1, 3])) == unknown
+    assert told(image.assign_coords(band=[1.5, 2, 3, 4]).isel(band=[0, 1])) == [
+        ("1.5", "continuous", None),
+        ("2.0", "continuous", None),
+    ]
+    classes = image.sel(band=[2])
+    made = classes.geomedsr.upscale(tiny)
+    assert (made.values == classes.values.repeat(4, 1).repeat(4, 2)).all()  # carried over, not computed
 
 
 @pytest.mark.parametrize("order", ["import geomedsr, xarray", "import xarray, geomedsr"])
