@@ -85,4 +85,4 @@ def __dir__() -> list[str]:
 
 
 # `DataArray.geomedsr`, from the moment that xarray is imported, by whomever: it is slow to, and not always needed.
-wrapt.register_post_import_hook("geomedsr.accessor:register", "xarray")
+wrapt.register_post_import_hook("geomedsr.hook:register", "xarray")

@@ -36,11 +36,6 @@ _WKT = ("crs_wkt", "spatial_ref")
 _EVEN = 1e-3
 
 
-def register(xarray: Any) -> None:
-    """Make ``DataArray.geomedsr`` known; called when xarray is imported."""
-    xarray.register_dataarray_accessor("geomedsr")(DataArrayAccessor)
-
-
 class DataArrayAccessor:
     """``da.geomedsr``; see the module's text."""
 

@@ -178,17 +178,26 @@ def test_bands_of_our_own_stores_keep_what_they_show_and_are(tiny: Model, tmp_pa
     assert (made.values == classes.values.repeat(4, 1).repeat(4, 2)).all()  # carried over, not computed
 
 
-@pytest.mark.parametrize("order", ["import geomedsr, xarray", "import xarray, geomedsr"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        "import geomedsr, xarray",
+        "import xarray, geomedsr",
+        "import geomedsr.accessor, xarray",
+        "import geomedsr; geomedsr.accessor; import xarray",
+    ],
+)
 def test_it_is_there_whatever_is_imported_first(order: str) -> None:
-    code = f"{order}; print(type(xarray.DataArray([[1]], dims=('y', 'x')).geomedsr).__name__)"
+    code = f"{order}; xarray.DataArray.geomedsr; print(type(xarray.DataArray([[1]]).geomedsr).__name__)"
     run = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert run.stdout == "DataArrayAccessor\n", run.stderr
 
 
-def test_xarray_is_not_imported_for_it() -> None:
-    code = "import sys, geomedsr; print('xarray' in sys.modules, 'PIL' in sys.modules, 'matplotlib' in sys.modules)"
+def test_xarray_is_not_imported_for_it_nor_torch_with_xarray() -> None:
+    code = "import sys, geomedsr; print(*(name in sys.modules for name in ('xarray', 'PIL', 'matplotlib')), end=' '); "
+    code += "import xarray; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert run.stdout == "False False False\n", run.stderr
+    assert run.stdout == "False False False False\n", run.stderr
 
 
 @pytest.mark.parametrize("fill", [-9999, float("nan"), float("inf"), 7.5, np.array([300.0])])
