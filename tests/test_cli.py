@@ -1,6 +1,7 @@
 """The command line: what it prints, how it exits, and that failures leave nothing behind."""
 
 import fcntl
+import gc
 import json
 import os
 import pty
@@ -115,6 +116,22 @@ def test_a_raster_needs_no_library_of_other_formats() -> None:
     code = f"import sys, geomedsr; geomedsr.upscale(geomedsr.open({INPUT!r}), 'satellite-x4').source.tile; "
     code += "print({'SimpleITK', 'pydicom', 'xarray', 'zarr', 'sympy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_garbage_is_collected_again_only_where_the_command_put_it_off(capsys: pytest.CaptureFixture[str]) -> None:
+    frozen = gc.get_freeze_count()
+    gc.disable()
+    try:
+        assert main(["info", INPUT]) == 0
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() == frozen
+    finally:
+        gc.enable()
+    for before in ("enable", "disable"):
+        code = f"import gc, sys; from geomedsr.cli import command; sys.argv[1:] = ['info', {INPUT!r}]; gc.{before}(); "
+        code += "assert command() == 0; print(gc.isenabled(), gc.get_freeze_count() > 0)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == f"{before == 'enable'} True"
 
 
 def test_models_lists_the_cards(capsys: pytest.CaptureFixture[str]) -> None:

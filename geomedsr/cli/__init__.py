@@ -25,8 +25,9 @@ __all__ = ["command", "main"]
 
 def command() -> int:
     """The command ``geomedsr``; returns the exit status of the process."""
+    paused = gc.isenabled()
     gc.disable()  # until all is imported: among torch's objects Python looks for garbage in vain, again and again
-    status = main()
+    status = _main(sys.argv[1:], paused)
     torch = sys.modules.get("torch")
     if torch is None or not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         gc.freeze()  # nor is it to look on its way out, which takes 0.4 s; processes of torchrun have threads to end
@@ -34,7 +35,12 @@ def command() -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line, by default that of this process; returns the exit status."""
+    return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _main(words: list[str], paused: bool = False) -> int:
+    """Run a command; ``paused`` says that garbage is to be collected again once all is imported."""
     logging.getLogger("rasterio").addHandler(logging.NullHandler())  # GDAL's words are in our errors
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
@@ -42,13 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no ×
-    words = list(sys.argv[1:] if argv is None else argv)
     try:
         options = parse(words)
         with warnings.catch_warnings():
             warnings.filterwarnings("always", category=SceneWarning)
             warnings.showwarning = _warn
-            return int(_command(options.command)(options) or 0)
+            return int(_command(options.command, paused)(options) or 0)
     except (GeomedsrError, UsageError) as error:
         print("error:", " ".join("; ".join([str(error), *_notes(error)]).split()), file=sys.stderr)
         return 2
@@ -63,10 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _command(name: str) -> Callable[[Any], int | None]:
+def _command(name: str, paused: bool) -> Callable[[Any], int | None]:
     """The function that does what a command says; what it needs is imported now."""
     run: Callable[[Any], int | None] = import_module(f"geomedsr.cli.{name}").run
-    if not gc.isenabled():
+    if paused:
         gc.freeze()  # what is imported stays
         gc.enable()
     return run
