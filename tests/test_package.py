@@ -78,16 +78,16 @@ def test_the_core_imports_no_adapter_and_no_raster_library() -> None:
     "code",
     [
         "import geomedsr; geomedsr.__version__, geomedsr.Scene, geomedsr.Window, geomedsr.GeomedsrError",
-        "from geomedsr.cli import main; main(['info', 'examples/sentinel2_coast/input.tif'])",
-        "from geomedsr.cli import main; main(['info', 'examples/ct_abdomen'])",
-        "from geomedsr.cli import main; main(['upscale'])",
+        "from geomedsr.cli import main; assert main(['info', 'examples/sentinel2_coast/input.tif']) == 0",
+        "from geomedsr.cli import main; assert main(['info', 'examples/ct_abdomen']) == 0",
+        "from geomedsr.cli import main; assert main(['upscale']) == 2",
     ],
 )
 def test_torch_is_imported_only_where_a_network_is_run(code: str) -> None:
     """It takes a second."""
     code += "; import sys; print([name for name in ('torch', 'xarray', 'matplotlib') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+    assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[]"]), done.stderr
 
 
 def test_every_name_is_there_when_it_is_first_used() -> None:
