@@ -14,8 +14,12 @@ from geomedsr.values import PERCENTILES, ValueScale
 _FRAMES_SEEN = 16
 
 
-def physical_range(scene: Scene, percentiles: tuple[float, float] = PERCENTILES) -> tuple[Array, Array]:
+def physical_range(
+    scene: Scene, percentiles: tuple[float, float] = PERCENTILES
+) -> tuple[Array, Array, tuple[bool, ...]]:
     """Two percentiles of each band's valid pixels, physical, float64 ``(band,)``; of a spread, if it is large.
+
+    And where they are none of the band's own, since it is constant, or has no data.
 
     Raises:
         InputError: they are so far apart that a float does not hold it, or no numbers.
@@ -23,12 +27,7 @@ def physical_range(scene: Scene, percentiles: tuple[float, float] = PERCENTILES)
     scale, slope, offset = _scale(scene, percentiles)
     start, span = (part[0, :, 0, 0] for part in scale.bounds())
     ends = _physical(scene, np.stack([start, start + span]), slope, offset)
-    return ends.min(0), ends.max(0)  # a slope may be negative
-
-
-def widened(scene: Scene, percentiles: tuple[float, float] = PERCENTILES) -> tuple[bool, ...]:
-    """Where the ends that :func:`physical_range` gives are none of the band's own: it is constant, or has no data."""
-    return _scale(scene, percentiles)[0].widened
+    return ends.min(0), ends.max(0), scale.widened  # a slope may be negative
 
 
 def measured_range(scene: Scene) -> tuple[float, float] | None:

@@ -28,7 +28,7 @@ class Protocol:
         series' 99th percentile, which is the peak. Others: all pixels; each band's 1–99 % range is the peak.
         """
         bands = len(scene.bands)
-        low, high = physical_range(scene)
+        low, high, _ = physical_range(scene)
         if value_range is not None:
             words = f"values clipped to {value_range[0]:g} … {value_range[1]:g}, which is the peak"
             return cls(above, value_range, (value_range[1] - value_range[0],) * bands, _above(above) + words)

@@ -12,7 +12,7 @@ from geomedsr.errors import InputError
 from geomedsr.grid import Window
 from geomedsr.scene import Scene
 from geomedsr.viewing.colours import View, view_of, views
-from geomedsr.viewing.figure import common_limits, pick_frame
+from geomedsr.viewing.figure import common_stretch, pick_frame
 from geomedsr.viewing.stretch import Level
 from geomedsr.viewing.swipe import Comparison
 
@@ -111,7 +111,7 @@ def compare(
         frames=numbers,
         view=view,
         bands=held,
-        limits=common_limits(scenes[0], scenes[0], percentiles, level),
+        limits=common_stretch(scenes[0], scenes[0], percentiles, level).ends,
         height=height,
     )
 

@@ -15,7 +15,7 @@ from geomedsr.sources import Array
 from geomedsr.viewing import facts
 from geomedsr.viewing.colours import View, view_of
 from geomedsr.viewing.reduced import reduced
-from geomedsr.viewing.stretch import Level, limits, set_apart, shades
+from geomedsr.viewing.stretch import Level, Stretch, shades, stretch
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -68,9 +68,8 @@ def plot(
     """See :meth:`geomedsr.Scene.plot`."""
     view = view_of(scene, bands)
     number = pick_frame(scene, frame)
-    measure = like if like is not None else scene
-    ends = common_limits(measure, scene, percentiles, level)
-    shown = [ends[b] for b in view.bands]
+    found = common_stretch(like if like is not None else scene, scene, percentiles, level)
+    shown = [found.ends[b] for b in view.bands]
     small = reduced(scene, view.bands, number, _SIDE)
     assert small is not None
     figure, axis = _axes(scene, small.window.height / small.window.width, ax)
@@ -91,7 +90,7 @@ def plot(
     own = title is None  # of names, in which a $ is no mathematics
     axis.set_title(_title(scene, view, number) if own else title, fontsize=10, parse_math=not own)
     if palette is not None:
-        values = small.values[small.valid] if set_apart(measure, percentiles, level)[view.bands[0]] else None
+        values = small.values[small.valid] if found.apart[view.bands[0]] else None
         _colour_bar(figure, axis, drawn, values, scene.bands[view.bands[0]].units or "value")
     _scale_bar(axis, scene, extent)
     return figure
@@ -111,19 +110,17 @@ def pick_frame(scene: Scene, frame: int | None) -> int:
     return frame % count
 
 
-def common_limits(
-    like: Scene, scene: Scene, percentiles: tuple[float, float] | None, level: Level | None
-) -> tuple[tuple[float, float], ...]:
-    """The limits of one scene, for another with the same bands.
+def common_stretch(like: Scene, scene: Scene, percentiles: tuple[float, float] | None, level: Level | None) -> Stretch:
+    """How one scene's values become shades, for another with the same bands.
 
     Raises:
-        InputError: as :func:`limits`, or the bands differ in number.
+        InputError: as :func:`stretch`, or the bands differ in number.
     """
     if len(like.bands) != len(scene.bands):
         raise InputError(
             f"a scene of {len(scene.bands)} bands to show like one of {len(like.bands)}", "equal bands", "select them"
         )
-    return limits(like, percentiles, level)
+    return stretch(like, percentiles, level)
 
 
 def _axes(scene: Scene, shape: float, ax: Axes | None) -> tuple[Figure, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.inference.source import upscaled
-from geomedsr.ranges import physical_range, widened
+from geomedsr.ranges import physical_range
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.values import PERCENTILES
@@ -25,10 +26,25 @@ CT_WINDOWS: dict[str, tuple[float, float]] = {
 Level = str | tuple[float, float]
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Band by band: the physical values that become black and white, and whether these are none of the band's own,
+    since it is constant, or has no data, and no window is shown.
+    """
+
+    ends: tuple[tuple[float, float], ...]
+    apart: tuple[bool, ...]
+
+
 def limits(
     scene: Scene, percentiles: tuple[float, float] | None = None, level: Level | None = None
 ) -> tuple[tuple[float, float], ...]:
-    """The physical values that become black and white, band by band.
+    """The physical values that become black and white, band by band; see :func:`stretch`."""
+    return stretch(scene, percentiles, level).ends
+
+
+def stretch(scene: Scene, percentiles: tuple[float, float] | None = None, level: Level | None = None) -> Stretch:
+    """How values become shades; the scene is sampled once.
 
     Args:
         scene: what is shown; of a result that is not computed yet, its input is looked at.
@@ -38,24 +54,11 @@ def limits(
     Raises:
         InputError: no such window, one of no width, a CT window for something else, or percentiles out of order.
     """
-    window = _asked(scene, percentiles, level)
+    window, bands = _asked(scene, percentiles, level), len(scene.bands)
     if window is not None:
-        return (window,) * len(scene.bands)
-    lows, highs = physical_range(_seen(scene), PERCENTILES if percentiles is None else percentiles)
-    return tuple((float(a), float(b)) for a, b in zip(lows, highs, strict=True))
-
-
-def set_apart(
-    scene: Scene, percentiles: tuple[float, float] | None = None, level: Level | None = None
-) -> tuple[bool, ...]:
-    """Band by band, whether the limits are none of its values: it is constant, or has no data, and no window is shown.
-
-    Raises:
-        InputError: as :func:`limits`.
-    """
-    if _asked(scene, percentiles, level) is not None:
-        return (False,) * len(scene.bands)
-    return widened(_seen(scene), PERCENTILES if percentiles is None else percentiles)
+        return Stretch((window,) * bands, (False,) * bands)
+    lows, highs, apart = physical_range(_seen(scene), PERCENTILES if percentiles is None else percentiles)
+    return Stretch(tuple((float(a), float(b)) for a, b in zip(lows, highs, strict=True)), apart)
 
 
 def _seen(scene: Scene) -> Scene:

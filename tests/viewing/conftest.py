@@ -1,12 +1,31 @@
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import geomedsr
+from geomedsr.grid import Window
 from geomedsr.scene import Scene
+from geomedsr.sources import ArraySource
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@dataclass(frozen=True)
+class Watched(ArraySource):
+    """Counts the pixels that are read, and the most at once."""
+
+    reads: list[int] = field(default_factory=list)
+
+    def read(self, frames: slice, window: Window) -> Any:
+        self.reads.append(window.width * window.height)
+        return super().read(frames, window)
+
+    def select(self, bands: Any) -> Any:
+        inner = super().select(bands)
+        return Watched(inner.values, inner.mask, inner.nodata, self.reads)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from geomedsr.scene import Band, Scene
 
 pytest.importorskip("matplotlib")
 from rasterio.crs import CRS
+
+from viewing.conftest import Watched
 
 
 def shown(figure: Any) -> Any:
@@ -53,6 +56,19 @@ def test_one_band_in_physical_units_with_a_bar() -> None:
     assert image.get_array()[0, 1] == pytest.approx(0.0)
     assert figure.axes[1].get_ylabel() == "W"
     assert figure.axes[0].get_xlabel() == "column"
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("percentiles", [None, (2, 98)])
+def test_a_figure_of_one_band_samples_its_scene_once(
+    percentiles: tuple[float, float] | None, given: bool, rng: np.random.Generator
+) -> None:
+    values = rng.integers(0, 1000, (1, 40, 50)).astype(np.uint16)
+    source = Watched(values[None], None, (None,))
+    scene = replace(Scene.from_array(values), source=source)
+    figure = (scene.with_range(0, 5000) if given else scene).plot(1, percentiles=percentiles)
+    assert shown(figure).get_clim() == pytest.approx(np.percentile(values, percentiles or (1, 99)))
+    assert source.reads == [40 * 50] * 2  # for the percentiles, and for the picture
 
 
 def test_compared_scenes_have_the_same_limits(sentinel: Scene) -> None:

@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +10,9 @@ import rasterio
 import geomedsr
 from geomedsr.grid import Window
 from geomedsr.scene import Band, Scene
-from geomedsr.sources import ArraySource
 from geomedsr.viewing import reduced as module
 from geomedsr.viewing.reduced import reduced
-
-
-@dataclass(frozen=True)
-class Watched(ArraySource):
-    """Counts the pixels that are read, and the most at once."""
-
-    reads: list[int] = field(default_factory=list)
-
-    def read(self, frames: slice, window: Window) -> Any:
-        self.reads.append(window.width * window.height)
-        return super().read(frames, window)
-
-    def select(self, bands: Any) -> Any:
-        inner = super().select(bands)
-        return Watched(inner.values, inner.mask, inner.nodata, self.reads)
+from viewing.conftest import Watched
 
 
 def test_means_of_valid_pixels() -> None:
