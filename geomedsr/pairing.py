@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from affine import Affine
@@ -86,13 +86,9 @@ class Placement:
     def check(self, windows: Iterable[Window]) -> None:
         """Tell how far the fine pixels of some coarse windows lie off, if they do; windows not on the raster apart.
 
-        That sizes alone placed a pair of which one lies somewhere is told here too.
-
         Raises:
             InputError: further than :data:`TOLERANCE`.
         """
-        if self.unplaced:
-            warnings.warn(f"{self.names}, placed by sizes alone: {self.unplaced}", SceneWarning, stacklevel=3)
         on = [window for window in windows if self.fine(window).inside(self.shape)]
         off, window = max(((self.offset(w), w) for w in on), key=lambda found: found[0], default=(0.0, self.overlap))
         how = f"up to {off:.2f} fine pixels off in windows of {window.width} × {window.height} coarse ones"
@@ -107,11 +103,13 @@ class Placement:
 
 
 def placement(fine: Scene, coarse: Scene, scale: int) -> Placement:
-    """The one scene on the other: rasters by their affines, slices by their planes, images without a place by sizes.
+    """The one scene on the other: rasters by their affines, slices by their planes, all others by their sizes.
+
+    Those are images without a place, and rasters of which only one has an affine; see :func:`tell_unplaced`.
 
     Raises:
         InputError: other numbers of bands or frames, other CRSs, no overlap, pixel sizes of another ratio than the
-            scale, grids turned against each other, or a place that only one of them has.
+            scale, grids turned against each other, slices beside rasters, or sizes that do not tell where they must.
     """
     names = f"the pair {fine.name} and {coarse.name}"
     if fine.shape[:2] != coarse.shape[:2]:
@@ -144,6 +142,18 @@ def placement(fine: Scene, coarse: Scene, scale: int) -> Placement:
             "pair others",
         )
     return Placement(relation, scale, overlap, (height, width), names, apart, _unplaced(fine.grid, coarse.grid))
+
+
+def tell_unplaced(places: Sequence[Placement]) -> None:
+    """Warn, in one line, of pairs that sizes alone placed though one of the two lies somewhere."""
+    found = [place for place in places if place.unplaced]
+    if not found:
+        return
+    which = found[0].names
+    if len(found) > 1:
+        which = f"{len(found)} pairs, such as {which.removeprefix('the pair ')}"
+    why = "; ".join(dict.fromkeys(place.unplaced for place in found))
+    warnings.warn(f"{which}, placed by sizes alone: {why}", SceneWarning, stacklevel=3)
 
 
 def _relation(fine: Grid, coarse: Grid, scale: int, names: str) -> tuple[Affine, float]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from geomedsr.errors import InputError
 from geomedsr.metrics.regions import continuous
-from geomedsr.pairing import placement
+from geomedsr.pairing import placement, tell_unplaced
 from geomedsr.scene import Scene
 
 #: The least side of what both show, in pixels of the input.
@@ -16,7 +16,8 @@ _LEAST = 16
 def paired(reference: Scene, source: Scene, scale: int) -> tuple[Scene, Scene]:
     """Reference and input, continuous bands, both cropped to the ground they share; whole pixels of the input.
 
-    The reference then has the input's grid, made finer. Where its pixels lie beside that, it is told how far.
+    The reference then has the input's grid, made finer. Where its pixels lie beside that, it is told how far; where
+    sizes alone placed it, that is told too.
 
     Raises:
         InputError: other bands or frames, or grids that do not go together, see :func:`geomedsr.pairing.placement` and
@@ -31,6 +32,7 @@ def paired(reference: Scene, source: Scene, scale: int) -> tuple[Scene, Scene]:
             f"at least {_LEAST} a side",
             "take another pair",
         )
+    tell_unplaced([place])
     place.check([common])
     coarse = replace(coarse.crop(common), scale=None)
     return replace(fine.crop(place.fine(common)), scale=None, grid=coarse.grid.scaled(scale)), coarse

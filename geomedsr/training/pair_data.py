@@ -10,9 +10,10 @@ from dataclasses import replace
 from geomedsr.adapters import open_scene
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.grid import Window
-from geomedsr.pairing import placement
+from geomedsr.pairing import Placement, placement, tell_unplaced
+from geomedsr.scene import Scene
 from geomedsr.training.data import HELD, in_memory, kept_out, size_in_bytes, split, warn_of_both_sides
-from geomedsr.training.pairs import ScenePair, paired
+from geomedsr.training.pairs import ScenePair, matched
 from geomedsr.training.patches import continuous
 from geomedsr.training.recipe import PairEntry, Recipe
 from geomedsr.training.validation import SIDE
@@ -101,24 +102,14 @@ def _by_stem(folder: str) -> dict[str, str]:
 
 
 def _pairs(recipe: Recipe, entries: Sequence[Found], side: int) -> list[ScenePair]:
-    """Opened, cut to what they share, small ones read into memory, and matched for windows of ``side`` fine pixels."""
+    """Opened, cut to what they share, small ones read into memory, and matched for windows of ``side`` fine pixels.
+
+    One line tells of all those that sizes alone place, before any is read.
+    """
+    placed = [_placed(recipe, entry, paths) for entry, paths in entries]
+    tell_unplaced([place for _, _, place, _ in placed])
     pairs, left, part = [], HELD, recipe.generator
-    for entry, paths in entries:
-        fine, coarse = (
-            continuous(open_scene(path) if bands is None else open_scene(path).select(bands), part.channels, part.bands)
-            for path, bands in zip(paths, (entry.fine_bands, entry.coarse_bands), strict=True)
-        )
-        if entry.window is not None:
-            coarse.check(Window(*entry.window))
-        place = placement(fine, coarse, part.scale)
-        area = place.overlap if entry.window is None else place.overlap.common(Window(*entry.window))
-        if min(area.width, area.height) < 1:
-            raise RecipeError(
-                f"the pair {fine.name} and {coarse.name} with a window outside their overlap",
-                f"one that meets columns {place.overlap.col} to {place.overlap.stop[1]} and rows {place.overlap.row} "
-                f"to {place.overlap.stop[0]} of the coarse raster",
-                "correct it",
-            )
+    for fine, coarse, place, area in placed:
         # What is shared is a scene of its own: its value scale comes from it alone.
         fine = replace(fine.crop(place.cover(area)), scale=None)
         fine = fine.with_physical_range(*recipe.values.range) if recipe.values.scale == "physical" else fine
@@ -126,5 +117,26 @@ def _pairs(recipe: Recipe, entries: Sequence[Found], side: int) -> list[ScenePai
         left -= size_in_bytes(fine) + size_in_bytes(coarse)
         if left >= 0:
             fine, coarse = in_memory(fine), in_memory(coarse)
-        pairs.append(paired(fine, coarse, part.scale, max(side // part.scale, 1)))
+        pairs.append(matched(fine, coarse, part.scale, max(side // part.scale, 1)))
     return pairs
+
+
+def _placed(recipe: Recipe, entry: PairEntry, paths: tuple[str, str]) -> tuple[Scene, Scene, Placement, Window]:
+    """A pair's scenes, opened; where the one lies on the other; and the coarse pixels of the entry that both show."""
+    part = recipe.generator
+    fine, coarse = (
+        continuous(open_scene(path) if bands is None else open_scene(path).select(bands), part.channels, part.bands)
+        for path, bands in zip(paths, (entry.fine_bands, entry.coarse_bands), strict=True)
+    )
+    if entry.window is not None:
+        coarse.check(Window(*entry.window))
+    place = placement(fine, coarse, part.scale)
+    area = place.overlap if entry.window is None else place.overlap.common(Window(*entry.window))
+    if min(area.width, area.height) < 1:
+        raise RecipeError(
+            f"the pair {fine.name} and {coarse.name} with a window outside their overlap",
+            f"one that meets columns {place.overlap.col} to {place.overlap.stop[1]} and rows {place.overlap.row} "
+            f"to {place.overlap.stop[0]} of the coarse raster",
+            "correct it",
+        )
+    return fine, coarse, place, area

@@ -10,7 +10,7 @@ import numpy as np
 
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.grid import Window
-from geomedsr.pairing import Placement, placement
+from geomedsr.pairing import Placement, placement, tell_unplaced
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.training.augment import Augment
@@ -55,13 +55,20 @@ def paired(fine: Scene, coarse: Scene, scale: int, side: int = _SIDE) -> ScenePa
     """Two scenes as a pair: placed by their grids, the coarse one's values by a line for each band.
 
     The lines are fitted to the fine scene's block means, where both have data. Bands are matched by their order.
-    ``side`` is that of the windows that will be cut, in coarse pixels: how far such windows lie off is told.
+    ``side`` is that of the windows that will be cut, in coarse pixels: how far such windows lie off is told, and where
+    sizes alone placed them.
 
     Raises:
         InputError: other numbers of bands, or grids that do not go together, see
             :func:`geomedsr.pairing.placement` and :meth:`geomedsr.pairing.Placement.check`.
         RecipeError: more than one frame; no data in common; or values that no line relates.
     """
+    tell_unplaced([placement(fine, coarse, scale)])
+    return matched(fine, coarse, scale, side)
+
+
+def matched(fine: Scene, coarse: Scene, scale: int, side: int = _SIDE) -> ScenePair:
+    """As :func:`paired`, for a pair of which it has been told, if it was, that sizes alone placed it."""
     place = placement(fine, coarse, scale)
     names = place.names
     if fine.shape[0] != 1:

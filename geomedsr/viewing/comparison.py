@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from geomedsr.crs import crs_code
-from geomedsr.errors import InputError
-from geomedsr.grid import Window
+from geomedsr.errors import InputError, SceneWarning
+from geomedsr.grid import Grid, Window
 from geomedsr.scene import Scene
 from geomedsr.viewing.colours import View, view_of, views
 from geomedsr.viewing.figure import common_stretch, pick_frame
@@ -50,6 +51,7 @@ def compare(
 
     Args:
         scenes: two or more of the same ground and bands, such as a scene and its result; the first two are shown first.
+            Where only some lie somewhere, sizes alone place the others, and a warning says so.
         names: what they are called; by default their own names.
         window: the region, in pixels of the coarsest; by default the middle, as much of it as makes a small page.
         bbox: the region as ``(west, south, east, north)`` in units of the CRS, instead.
@@ -75,6 +77,7 @@ def compare(
         raise InputError(f"{len(names)} names for {len(scenes)} scenes", "one for each", "name all or none")
     coarsest = min(scenes, key=lambda s: s.shape[2] * s.shape[3])
     factors = tuple(_factor(coarsest, scene) for scene in scenes)
+    _tell_unplaced(coarsest, scenes)
     count = scenes[0].shape[0]
     asked = [frames] if isinstance(frames, (int, np.integer)) or frames is None else list(frames)
     numbers = tuple(pick_frame(scenes[0], n) for n in asked)
@@ -156,6 +159,24 @@ def _same_ground(coarse: Scene, fine: Scene, factor: int) -> bool:
     moved = ~one.affine @ other.affine
     corners = ((0, 0), (width, 0), (0, height), (width, height))
     return all(math.dist(moved @ c, (c[0] / factor, c[1] / factor)) <= _APART for c in corners)
+
+
+def _tell_unplaced(coarse: Scene, scenes: Sequence[Scene]) -> None:
+    """Warn, in one line, of scenes that sizes alone place, since they lie nowhere, or otherwise than the coarsest."""
+    own = _placed_by(coarse.grid)
+    others = [scene for scene in scenes if _placed_by(scene.grid) != own]
+    if others:
+        told = ", ".join(f"{scene.name} {_placed_by(scene.grid)}" for scene in (coarse, *others))
+        warnings.warn(f"scenes placed by sizes alone: {told}", SceneWarning, stacklevel=3)
+
+
+def _placed_by(grid: Grid) -> str:
+    """What says where it lies."""
+    if grid.planes:
+        return "by planes"
+    if grid.affine is not None:
+        return "by an affine"
+    return "by GCPs or RPCs" if grid.gcps or grid.rpcs is not None else "without a place"
 
 
 def _held(scene: Scene, view: View) -> tuple[int, ...]:

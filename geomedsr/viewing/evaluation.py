@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 
 from geomedsr.grid import Window
 from geomedsr.metrics.case import Case
@@ -148,7 +149,8 @@ def _pictures(case: Case, *, viewer: bool) -> list[str]:
     made = [m for m in case.methods if m.scene is not None]
     if viewer and made:
         frame, window = case.places[0]
-        scenes = [case.coarse, *(m.scene for m in made if m.scene is not None), case.fine]
+        truth = replace(case.fine, grid=case.coarse.grid.scaled(case.scale))  # what was made coarse has no place
+        scenes = [case.coarse, *(m.scene for m in made if m.scene is not None), truth]
         names = ["input", *(m.name for m in made), "reference"]
         shown = compare(*scenes, names=names, window=_around(window, case), frames=frame, height=460)
         parts += ["<h3>Swipe</h3>", shown.html()]

@@ -210,6 +210,23 @@ def test_folders_are_matched_by_name_and_pairs_held_out(raster: Write, tmp_path:
         split_pairs(recipe)
 
 
+def test_pairs_that_sizes_alone_place_are_counted_in_one_line(raster: Write, tmp_path: Path) -> None:
+    for folder in ("hr", "lr"):
+        (tmp_path / folder).mkdir()
+    for seed, name in enumerate("abcd"):
+        fine = texture(1, 60, 60, seed=seed)
+        place: dict[str, Any] = {"transform": grid(20)} if name == "a" else {"crs": None, "transform": None}
+        raster(fine, f"hr/{name}.tif", transform=grid(10))
+        raster(means(fine, 2).astype("float32"), f"lr/{name}.tif", **place)
+    recipe = recipe_of(tmp_path, {"fine": "hr", "coarse": "lr", "attribution": "Agency"})
+    with pytest.warns(SceneWarning) as told:
+        pairs = training_pairs(recipe)
+    assert [str(w.message) for w in told if issubclass(w.category, SceneWarning)] == [
+        "3 pairs, such as b.tif and b.tif, placed by sizes alone: the coarse one has no affine"
+    ]
+    assert [[line.gain for line in pair.lines] for pair in pairs] == [[pytest.approx(1)]] * 4
+
+
 def test_pixels_on_both_sides_are_told(raster: Write, tmp_path: Path) -> None:
     fine = texture(1, 80, 80)
     entry = write(raster, fine, means(fine, 2).astype("float32"))

@@ -14,8 +14,8 @@ from PIL import Image
 from rasterio.crs import CRS
 
 import geomedsr
-from geomedsr.errors import InputError, OutputError
-from geomedsr.grid import Grid, Window
+from geomedsr.errors import InputError, OutputError, SceneWarning
+from geomedsr.grid import ControlPoint, Grid, Window
 from geomedsr.scene import Band, Scene
 from geomedsr.viewing.packing import Codes, pack
 
@@ -233,6 +233,25 @@ def test_only_the_same_ground_is_compared(sentinel: Scene, truth: Scene, ct: Sce
         geomedsr.compare(sentinel, truth, height=-5)
     with pytest.raises(InputError, match="the window 90,0,10,10"):
         geomedsr.compare(sentinel, truth, window=Window(90, 0, 10, 10))
+
+
+def test_what_sizes_alone_lay_on_each_other_is_told(sentinel: Scene, truth: Scene) -> None:
+    nowhere = replace(truth, grid=Grid(truth.grid.shape), name="truth.png")
+    points = tuple(ControlPoint(row, col, col * 10.0, row * -10.0) for row, col in ((0, 0), (0, 96), (72, 0)))
+    by_points = replace(sentinel, grid=Grid((72, 96), gcps=points, gcp_crs="EPSG"))
+    pairs: list[tuple[tuple[Scene, ...], str]] = [
+        ((sentinel, nowhere), "input.tif by an affine, truth.png without a place"),
+        ((sentinel, truth, nowhere), "input.tif by an affine, truth.png without a place"),
+        ((replace(sentinel, grid=Grid((72, 96))), truth), "input.tif without a place, reference.tif by an affine"),
+        ((by_points, truth), "input.tif by GCPs or RPCs, reference.tif by an affine"),
+    ]
+    for scenes, said in pairs:
+        with pytest.warns(SceneWarning) as told:
+            geomedsr.compare(*scenes)
+        assert [str(w.message) for w in told] == [f"scenes placed by sizes alone: {said}"]
+    finer = replace(nowhere, grid=by_points.grid.scaled(4))
+    geomedsr.compare(by_points, finer)  # a warning would be an error
+    geomedsr.compare(replace(sentinel, grid=Grid((72, 96))), nowhere)
 
 
 def test_a_bounding_box(sentinel: Scene, truth: Scene) -> None:

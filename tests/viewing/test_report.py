@@ -70,6 +70,20 @@ def test_a_window_of_the_source(result: Path, tmp_path: Path, capsys: pytest.Cap
     assert [float(v) for v in place[1].split(",")] == [west + 34 * 40, north - 22 * 40, 12 * 40, 0, 0, -10 * 40]
 
 
+def test_a_reference_that_lies_nowhere_is_told(
+    result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "truth.tif"
+    with rasterio.open(TRUTH) as dataset:
+        profile = {**dataset.profile, "crs": None, "transform": None, "driver": "GTiff"}
+        with rasterio.open(nowhere, "w", **profile) as copy:
+            copy.write(dataset.read())
+    words = ["report", str(SOURCE), str(result), "-o", str(tmp_path / "r.html"), "--reference", str(nowhere)]
+    assert main(words) == 0
+    told = "warning: scenes placed by sizes alone: input.tif by an affine, truth.tif without a place\n"
+    assert capsys.readouterr().err == told
+
+
 def test_a_broken_promise_is_told(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changed = tmp_path / "changed.tif"
     changed.write_bytes(result.read_bytes())
