@@ -84,7 +84,7 @@ def taken(source: Scene, result: Scene) -> Scene:
     told = provenance_of(result)
     if BANDS in told:
         with suppress(ValueError, TypeError):  # of other bands, or no list
-            source = source.select([str(name) for name in json.loads(told[BANDS])])
+            source = source.select([b if isinstance(b, int) else str(b) for b in json.loads(told[BANDS])])
     window = window_of(told)
     if window is None or not window.inside(source.grid.shape):
         return source

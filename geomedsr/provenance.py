@@ -61,12 +61,20 @@ def before(scene: Scene) -> dict[str, str]:
     earlier passes.
     """
     told = provenance_of(scene)
-    kept = {BANDS: told[BANDS]} if BANDS in scene.provenance else {}
+    kept = {BANDS: _own_bands(scene)} if BANDS in scene.provenance else {}
     if (window := cropping(scene.source)) is not None:
         kept[WINDOW] = _listed((window.col, window.row, window.width, window.height))
     if f"{PREFIX}MODEL" in told:
         kept[BEFORE] = ", ".join([*([told[BEFORE]] if BEFORE in told else []), step(told)])
     return kept
+
+
+def _own_bands(scene: Scene) -> str:
+    """The bands that were chosen of the file itself: of a result, whose bands are told by its source's, by number."""
+    picked, table = (_list(tags.get(BANDS)) for tags in (scene.provenance, scene.tags.get("", {})))
+    if picked is None or table is None or any(band not in table for band in picked):
+        return scene.provenance[BANDS]
+    return json.dumps([table.index(band) + 1 for band in picked])
 
 
 def finer(kept: Mapping[str, str]) -> int:
@@ -118,8 +126,13 @@ def _part(text: str) -> tuple[Fraction, ...] | None:
 
 def _table(text: str | None, count: int) -> list[Any] | None:
     """A list of so many, one for each band; None for what is none."""
+    found = _list(text)
+    return found if found is not None and len(found) == count else None
+
+
+def _list(text: str | None) -> list[Any] | None:
     try:
         found = json.loads(text or "")
     except ValueError:
         return None
-    return found if isinstance(found, list) and len(found) == count else None
+    return found if isinstance(found, list) else None

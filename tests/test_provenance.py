@@ -141,6 +141,15 @@ def test_a_model_of_named_bands_takes_a_result_whose_bands_the_user_told(
         geomedsr.upscale(geomedsr.open(once), joint)
 
 
+def test_bands_chosen_of_a_result_are_its_own(tiny: Model, tmp_path: Path, raster: Callable[..., Path]) -> None:
+    path, once, twice = raster(scene().data.values[0]), tmp_path / "a.tif", tmp_path / "b.tif"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(path).select([3, 1]), tiny), once)
+    for picks, told in (([2], [2]), ([2, 1], [2, 1])):
+        geomedsr.write(geomedsr.upscale(geomedsr.open(once).select(picks), tiny), twice, overwrite=True)
+        assert json.loads(provenance_of(geomedsr.open(twice))["GEOMEDSR_BANDS"]) == told  # not 1 and 3, of the first
+        assert broken(once, twice) == []
+
+
 def test_all_bands_in_their_order_are_no_choice() -> None:
     assert provenance_of(scene().select([1, "b03", "B04"])) == {}
 
