@@ -47,7 +47,12 @@ class UpscaledSource:
     values: ValueScale
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, part.name) for part in fields(self) if part.name != "workers")  # the same pixels
+        """What its pixels follow from. Of what is given here dask takes the text, unless it has been normalised."""
+        from dask.base import normalize_token
+
+        scene = self.scene.source, self.scene.bands, self.scene.grid.planes
+        parts = (getattr(self, part.name) for part in fields(self) if part.name not in ("scene", "workers"))
+        return tuple(normalize_token(part) for part in (*scene, *parts))
 
     @property
     def scale(self) -> int:

@@ -138,13 +138,14 @@ def test_k_space_of_the_slice_itself_is_kept(tmp_path: Path) -> None:
 
 
 def test_only_slices_beside_it_are_read(three: Model) -> None:
-    read = []
-
     class Watched:
         shape, dtype, block = (9, 1, 20, 20), np.dtype("uint16"), (20, 20)
 
+        def __init__(self) -> None:
+            self.reads: list[tuple[int, int]] = []
+
         def read(self, frames: slice, window: Window) -> np.ndarray:
-            read.append((frames.start, frames.stop))
+            self.reads.append((frames.start, frames.stop))
             return np.zeros((frames.stop - frames.start, 1, window.height, window.width), np.uint16)
 
         def valid(self, frames: slice, window: Window) -> np.ndarray:
@@ -153,9 +154,10 @@ def test_only_slices_beside_it_are_read(three: Model) -> None:
         def select(self, bands: object) -> "Watched":
             return self
 
-    scene = Scene(Watched(), Grid((20, 20)), (Band("1"),)).with_range(0, 9)
+    source = Watched()
+    scene = Scene(source, Grid((20, 20)), (Band("1"),)).with_range(0, 9)
     geomedsr.upscale(scene, three).data[4].compute()
-    assert set(read) == {(4, 5), (3, 6)}
+    assert set(source.reads) == {(4, 5), (3, 6)}
 
 
 def test_files_and_threads_give_the_same_slices(three: Model, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -112,6 +113,25 @@ def test_a_window_of_the_result_equals_that_part_of_the_whole(tiny: Model) -> No
 def masked(array: np.ndarray, hole: np.ndarray, under: float) -> Scene:
     filled = np.where(hole, np.asarray(under).astype(array.dtype), array)
     return Scene.from_array(filled, valid=~hole)
+
+
+def test_results_that_look_alike_are_told_apart_by_dask(tiny: Model) -> None:
+    """Of two arrays with one name dask computes one, for both; names come from what pixels follow from."""
+    scene, whole = Scene.from_array(texture(1, 60, 60)), Scene.from_array(texture(1, 24, 24)).with_range(0, 5000)
+    alike = {
+        "windows": [scene.crop(Window(place, place, 24, 24)) for place in (0, 30)],
+        "arrays": [Scene.from_array(texture(1, 24, 24, seed=seed)).with_range(0, 5000) for seed in (0, 1)],
+        "masks": [masked(texture(1, 24, 24), np.eye(24, k=k, dtype=bool)[None], 9).with_range(0, 9) for k in (0, 3)],
+        "limits": [replace(whole, bands=(Band("1", limits=(0, most)),)) for most in (3000, 4000)],
+    }
+    for what, scenes in alike.items():
+        made = [geomedsr.upscale(part, tiny) for part in scenes]
+        alone = [sr.source.read(slice(0, 1), Window(0, 0, 96, 96)) for sr in made]
+        assert (alone[0] != alone[1]).any(), what
+        for together, own in zip(dask.compute(*(sr.data.data for sr in made)), alone, strict=True):
+            np.testing.assert_array_equal(together, own, err_msg=what)
+    again = geomedsr.upscale(whole, tiny)
+    assert again.data.data.name == geomedsr.upscale(alike["arrays"][0], tiny).data.data.name
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32", "int32"])
