@@ -87,10 +87,11 @@ def describe(provenance: Mapping[str, str]) -> tuple[str, str]:
     tiling = f", {p['TILING']}" if p.get("TILING", "exact") != "exact" else ""
     model = f"{p['MODEL']} {p['MODEL_VERSION']}"
     count = p.get("NEIGHBOURS")
+    window = f", of its window {p['WINDOW']}" if "WINDOW" in p else ""
     beside = f", seeing {count} slice{'s' * (count != '1')} before and after" if count else ""
     text = (
         f"Super-resolved x{p['FACTOR']} in plane by geomedsr {p['VERSION']}, model {model}, "
-        f"sha256 {p['MODEL_SHA256']}{realism}{beside}{tiling}, operator {p['OPERATOR']}, {kept}. "
+        f"sha256 {p['MODEL_SHA256']}{realism}{beside}{tiling}{window}, operator {p['OPERATOR']}, {kept}. "
         f"Detail finer than the source's pixels is a model's guess, not a measurement; {NOT_DIAGNOSTIC}."
     )
     return text, model
@@ -118,7 +119,7 @@ _STATED = re.compile(
     r"Super-resolved x(?P<FACTOR>\d+) in plane by geomedsr (?P<VERSION>\S+), model (?P<MODEL>\S+) "
     r"(?P<MODEL_VERSION>\S+), sha256 (?P<MODEL_SHA256>[0-9a-f]{64})(, realism (?P<REALISM>[\d.e-]+))?"
     r"(, seeing (?P<NEIGHBOURS>\d+) slices? before and after)?"
-    r"(, (?P<TILING>approximate tiling, halo \d+))?, "
+    r"(, (?P<TILING>approximate tiling, halo \d+))?(, of its window (?P<WINDOW>[\d,/]+))?, "
     r"operator (?P<OPERATOR>\S+), "
     r".*?(?P<NOT>not )?conserved\."
 )

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 import geomedsr
 from dicom.conftest import SECRETS, files
 from geomedsr.cli import main
+from geomedsr.grid import Window
 from geomedsr.models import Model
 from geomedsr.promises import Check, verify
 from geomedsr.provenance import provenance_of
@@ -103,6 +104,21 @@ def test_a_series_made_finer_twice_is_told_by_its_last_model(
     assert told["GEOMEDSR_CONSERVED"] == "no"
     first = mr_model.descriptor
     assert told["GEOMEDSR_BEFORE"] == f"{first.name} {first.version} ({mr_model.sha256[:12]}) x{first.scale}"
+
+
+def test_a_window_of_a_series_is_compared_with_that_window(series: Series, tmp_path: Path, ct_model: Model) -> None:
+    source, out = series(2, size=(24, 32)), tmp_path / "out"
+    window = Window(8, 4, 12, 10)
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source).crop(window), ct_model), out)
+    checks = verify(source, out)
+    assert broken(checks) == ""
+    assert checks[0].detail == "12 × 10 to 24 × 20, 2 to 2 slices, of the window 8,4,12,10"
+    assert provenance_of(geomedsr.open(out, force=True))["GEOMEDSR_WINDOW"] == "8,4,12,10"
+    for path in files(out):
+        ds = pydicom.dcmread(path)
+        ds.DerivationDescription = ds.DerivationDescription.replace("window 8,4,", "window 8,5,")
+        save(ds, path)
+    assert "same field of view" in broken(verify(source, out))
 
 
 def test_a_k_space_that_is_not_the_sources_is_told(series: Series, tmp_path: Path, mr_model: Model) -> None:
