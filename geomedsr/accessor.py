@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from affine import Affine
 
+from geomedsr.bands import listed
 from geomedsr.errors import InputError
 from geomedsr.grid import Grid
 from geomedsr.inference import upscale
@@ -158,19 +159,16 @@ def _bands_of(array: xr.DataArray, band: Hashable | None) -> list[Band]:
 
 
 def _entries(array: xr.DataArray, band: Hashable | None, key: str) -> list[Any]:
-    """Each band's entry in an attribute that lists one for each band of a file; None where that cannot be told.
-
-    Some bands of a file keep the whole list: their coordinate has their number in it, from 1. Without numbers they are
-    taken in their order, where there are as many as entries.
+    """Each band's entry in an attribute that lists one for each band of a file (:func:`geomedsr.bands.listed`); None
+    where that cannot be told.
     """
     told, count = array.attrs.get(key), 1 if band is None else array.sizes[band]
-    if not isinstance(told, (list, tuple)):
-        return [None] * count
     axis = "band" if band is None else band
-    numbers = np.atleast_1d(array.coords[axis].values) if axis in array.coords else np.empty(0)
-    if numbers.shape == (count,) and numbers.dtype.kind in "iuf" and np.isin(numbers, range(1, len(told) + 1)).all():
-        return [told[int(number) - 1] for number in numbers]
-    return list(told) if len(told) == count else [None] * count
+    numbers = np.atleast_1d(array.coords[axis].values).tolist() if axis in array.coords else []
+    if len(numbers) != count:
+        numbers = [None] * count
+    entries = listed(numbers, len(told)) if isinstance(told, (list, tuple)) else None
+    return [None] * count if entries is None else [told[entry] for entry in entries]
 
 
 def _own_names(array: xr.DataArray, band: Hashable | None) -> list[Any]:

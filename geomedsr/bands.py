@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from geomedsr.errors import InputError
 from geomedsr.scene import Band, Scene
@@ -86,6 +87,17 @@ def select_joint(scene: Scene, wanted: Sequence[str], whose: str) -> Scene:
     picked = scene.select([i + 1 for i in joint(scene, wanted, whose)])
     bands = tuple(replace(band, role=word.casefold()) for band, word in zip(picked.bands, wanted, strict=True))
     return replace(picked, bands=bands)
+
+
+def listed(numbers: Sequence[Any], length: int) -> Sequence[int] | None:
+    """Which entries of an attribute that lists one for each band are those of an array's bands; None if none tells it.
+
+    By the bands' numbers from 1, as stores and rioxarray have them in a coordinate: xarray selects those together with
+    the bands, but not the lists. Where they are no such numbers, by order, if there are as many entries as bands.
+    """
+    if all(number in range(1, length + 1) for number in numbers):
+        return [int(number) - 1 for number in numbers]
+    return range(length) if length == len(numbers) else None
 
 
 def _roles(bands: dict[int, Band]) -> dict[str, int]:

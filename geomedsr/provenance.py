@@ -86,12 +86,15 @@ def chosen(scene: Scene, picks: Sequence[int]) -> dict[str, str]:
     """The provenance of some of a scene's bands, by position: which ones of the source they are, by name, or by number
     from 1 where names do not tell.
     """
-    told = provenance_of(scene)
     names = [band.name for band in scene.bands]
+    return {**scene.provenance, **picked(provenance_of(scene), names, picks)}
+
+
+def picked(told: Mapping[str, str], names: Sequence[str], picks: Sequence[int]) -> dict[str, str]:
+    """What a provenance lists band by band, for some of the bands: which of the source they are, and their ranges."""
     own = [name if names.count(name) == 1 else str(number) for number, name in enumerate(names, 1)]
     tables = {BANDS: _table(told.get(BANDS), len(names)) or own, _RANGES: _table(told.get(_RANGES), len(names))}
-    picked = {key: json.dumps([table[i] for i in picks]) for key, table in tables.items() if table is not None}
-    return {**scene.provenance, **picked}
+    return {key: json.dumps([table[i] for i in picks]) for key, table in tables.items() if table is not None}
 
 
 def cropped(scene: Scene, window: Window) -> dict[str, str]:

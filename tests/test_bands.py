@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geomedsr.bands import colours, find, joint
+from geomedsr.bands import colours, find, joint, listed
 from geomedsr.errors import InputError
 from geomedsr.scene import Band, Scene
 
@@ -94,3 +94,11 @@ def test_what_names_do_not_tell_is_one_line_that_says_how_to_tell_it() -> None:
     )
     with pytest.raises(InputError, match="whose band B04 is red and b04, for a test"):
         joint(scene("B02", "B03", "B04"), ("red", "b04"), "a test")
+
+
+def test_lists_are_read_by_the_numbers_of_bands_or_by_their_order() -> None:
+    assert listed([4, 1], 4) == [3, 0]
+    assert listed([2.0, 2.0], 2) == [1, 1]
+    for others in ([None, None], ["red", "nir"], [0, 1], [1.5, 2], [float("nan"), 1]):
+        assert list(listed(others, 2) or ()) == [0, 1]
+        assert listed(others, 3) is None

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -16,8 +16,10 @@ import xarray as xr
 import zarr
 from affine import Affine
 
+from geomedsr.bands import listed
 from geomedsr.errors import InputError
 from geomedsr.grid import ControlPoint, Grid, Window
+from geomedsr.provenance import PREFIX, picked
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array, data_by_value
 from geomedsr_zarr.sink import MASK, PLACE
@@ -131,11 +133,12 @@ def open_store(path: str) -> Scene:
         mask=MASK in dataset.data_vars,
     )
     tags = _tags(dataset.attrs.get("tags"))
-    tags.setdefault("", {}).update({k: str(v) for k, v in dataset.attrs.items() if k.startswith("GEOMEDSR_")})
+    numbers = _numbers(image)
+    tags.setdefault("", {}).update(_provenance(dataset.attrs, attrs, numbers))
     return Scene(
         source=source,
         grid=_grid(dataset, where, shape[1:]),
-        bands=tuple(_band(attrs, i, nodata) for i in range(shape[0])),
+        bands=tuple(_band(told, attrs, i, nodata) for i, told in enumerate(_told(attrs, numbers))),
         name=os.path.basename(path.rstrip("/")),
         files=(path, os.path.join(path, "zarr.json")),
         masked=source.mask,
@@ -153,22 +156,44 @@ def _tags(text: Any) -> dict[str, dict[str, str]]:
     return found if ours else {}
 
 
-def _band(attrs: dict[str, Any], index: int, nodata: float | int | None) -> Band:
-    def told(key: str, default: Any) -> Any:
-        values = attrs.get(key)
-        known = isinstance(values, (list, tuple)) and len(values) > index and values[index] is not None
-        return values[index] if known else default  # type: ignore[index]
+def _numbers(image: Any) -> list[Any]:
+    """What the coordinate ``band`` calls the bands, one by one; None for each where there is no such coordinate."""
+    count = image.shape[0] if image.ndim == 3 else 1
+    return np.atleast_1d(image.coords["band"].values).tolist() if "band" in image.coords else [None] * count
 
+
+def _told(attrs: Mapping[str, Any], numbers: Sequence[Any]) -> list[dict[str, Any]]:
+    """What the lists among the attributes, one entry for each band, say of each band."""
+    found: list[dict[str, Any]] = [{} for _ in numbers]
+    for key, values in attrs.items():
+        entries = listed(numbers, len(values)) if isinstance(values, (list, tuple)) else None
+        for band, entry in zip(found, entries or (), strict=False):
+            if values[entry] is not None:
+                band[key] = values[entry]
+    return found
+
+
+def _provenance(told: Mapping[str, Any], attrs: Mapping[str, Any], numbers: Sequence[Any]) -> dict[str, str]:
+    """What geomedsr said when it made the store, of those of its bands that are there now."""
+    ours = {key: str(value) for key, value in told.items() if key.startswith(PREFIX)}
+    names = attrs.get("long_name")
+    entries = listed(numbers, len(names)) if isinstance(names, (list, tuple)) else None
+    if not ours or not names or entries is None or list(entries) == list(range(len(names))):
+        return ours
+    return ours | picked(ours, [str(name) for name in names], entries)
+
+
+def _band(told: Mapping[str, Any], attrs: Mapping[str, Any], index: int, nodata: float | int | None) -> Band:
     return Band(
-        name=str(told("long_name", index + 1)),
-        kind=told("band_kind", "continuous"),
+        name=str(told.get("long_name", index + 1)),
+        kind=told.get("band_kind", "continuous"),
         nodata=nodata,
-        scale=float(told("band_scale", attrs.get("scale_factor", 1.0))),
-        offset=float(told("band_offset", attrs.get("add_offset", 0.0))),
-        units=told("band_units", None),
-        description=told("band_description", None),
-        interpretation=told("band_interpretation", "undefined"),
-        role=told("band_role", None),
+        scale=float(told.get("band_scale", attrs.get("scale_factor", 1.0))),
+        offset=float(told.get("band_offset", attrs.get("add_offset", 0.0))),
+        units=told.get("band_units"),
+        description=told.get("band_description"),
+        interpretation=told.get("band_interpretation", "undefined"),
+        role=told.get("band_role"),
     )
 
 

@@ -1,5 +1,6 @@
 """Zarr stores: what xarray reads, what comes back as a scene, and how jobs end."""
 
+import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError
 from geomedsr.inference.engine import plan
+from geomedsr.scene import Band
 
 pytest.importorskip("zarr")
 
@@ -165,3 +167,66 @@ def test_a_store_that_is_lost_while_it_is_read_is_no_zeros(source: Path, tiny: g
     (tmp_path / "sr.zarr").rename(tmp_path / "away")
     with pytest.raises(InputError, match="which fails at columns 300–308"):
         scene.source.read(slice(0, 1), geomedsr.Window(300, 800, 8, 8))
+
+
+#: What xarray says where a store is written without the metadata that version 3 does not specify.
+UNCONSOLIDATED = "ignore:Failed to open Zarr store with consolidated metadata"
+
+
+def named(count: int = 4) -> geomedsr.Scene:
+    """Bands that differ in all that is told of them."""
+    names = ("red", "green", "blue", "nir")[:count]
+    bands = [
+        Band(name, "nearest" if name == "nir" else "continuous", scale=0.5 + i, units=f"u{i}", role=name)
+        for i, name in enumerate(names)
+    ]
+    return geomedsr.Scene.from_array(texture(count, 24, 20), bands=bands)
+
+
+@pytest.mark.filterwarnings(UNCONSOLIDATED)
+@pytest.mark.parametrize("picks", [[3, 0], [1, 0, 3, 2], [2], [1, 1], 3])
+def test_bands_that_xarray_moved_are_called_what_they_are(tmp_path: Path, picks: list[int] | int) -> None:
+    scene = named()
+    geomedsr.write(scene, tmp_path / "a.zarr")
+    with xr.open_zarr(tmp_path / "a.zarr") as store:
+        store.isel(band=picks).to_zarr(tmp_path / "b.zarr", zarr_format=3, consolidated=False)
+    moved = geomedsr.open(tmp_path / "b.zarr")
+    wanted = [picks] if isinstance(picks, int) else picks
+    assert moved.bands == tuple(scene.bands[i] for i in wanted)
+    np.testing.assert_array_equal(moved.data.values[0], scene.data.values[0, wanted])
+
+
+@pytest.mark.filterwarnings(UNCONSOLIDATED)
+def test_a_result_whose_bands_xarray_moved_is_still_one_of_its_source(
+    source: Path, tiny: geomedsr.Model, tmp_path: Path
+) -> None:
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), tiny), tmp_path / "a.zarr")
+    with xr.open_zarr(tmp_path / "a.zarr") as store:
+        store.isel(band=[2, 1]).to_zarr(tmp_path / "b.zarr", zarr_format=3, consolidated=False)
+    whole, part = (geomedsr.open(tmp_path / name).tags[""] for name in ("a.zarr", "b.zarr"))
+    assert json.loads(part["GEOMEDSR_BANDS"]) == ["3", "green"]
+    ranges = json.loads(whole["GEOMEDSR_VALUE_RANGE"])
+    assert json.loads(part["GEOMEDSR_VALUE_RANGE"]) == [ranges[2], ranges[1]]
+    assert [check for check in geomedsr.verify(source, tmp_path / "b.zarr") if check.kept is False] == []
+
+
+@pytest.mark.filterwarnings(UNCONSOLIDATED)
+@pytest.mark.parametrize(
+    ("numbers", "names", "found"),
+    [
+        (None, ["a", "b"], ["a", "b"]),
+        (None, ["a", "b", "c"], ["1", "2"]),  # of other bands
+        ([0, 1], ["a", "b"], ["a", "b"]),
+        ([490.0, 560.0], ["a", "b"], ["a", "b"]),
+        ([490.0, 560.0], ["a", "b", "c"], ["1", "2"]),
+        ([2.0, 3.0], ["a", "b", "c"], ["b", "c"]),
+        ([4, 1], ["a", "b"], ["a", "b"]),  # by one who changed the list
+    ],
+)
+def test_lists_of_others_count_where_they_are_of_these_bands(
+    tmp_path: Path, numbers: list[float] | None, names: list[str], found: list[str]
+) -> None:
+    coords = {} if numbers is None else {"band": numbers}
+    data = xr.DataArray(texture(2, 9, 8), dims=("band", "y", "x"), coords=coords, attrs={"long_name": names})
+    data.to_dataset(name="image").to_zarr(tmp_path / "other.zarr", zarr_format=3, consolidated=False)
+    assert [band.name for band in geomedsr.open(tmp_path / "other.zarr").bands] == found

@@ -231,3 +231,9 @@ def test_coordinates_of_few_digits_are_even_as_far_as_they_go() -> None:
     assert affine.c == pytest.approx(170 - 0.00125, abs=2e-5)
     with pytest.raises(InputError, match="not evenly spaced"):
         scene(0.00002)  # about what a float32 tells apart there
+
+
+@pytest.mark.parametrize("picks", [[3, 0], [1, 0, 3, 2]])
+def test_bands_are_called_what_they_are_wherever_xarray_moved_them(picks: list[int]) -> None:
+    array = like_rioxarray(texture(4, 9, 8)).isel(band=picks)
+    assert [band.name for band in array.geomedsr.scene().bands] == [f"B{i}" for i in picks]
