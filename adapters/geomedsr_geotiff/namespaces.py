@@ -1,14 +1,16 @@
-"""Tags in namespaces (GDAL metadata domains), through a driver that drops them.
+"""Tags in namespaces (GDAL metadata domains), through drivers that drop them.
 
 GDAL's COG driver copies either the bands' own tags or the tags in namespaces, never both (seen in 3.10). So
 room is reserved in the tags it does copy, and filled afterwards: same length, so nothing in the file moves
-and its layout stays valid.
+and its layout stays valid. Its drivers of images copy none in namespaces, but read them beside an image.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from geomedsr.scene import Band
@@ -72,3 +74,25 @@ def filled(data: bytes, xml: str) -> bytes:
                 new = text[:start] + xml.strip().encode().ljust(stop - start) + text[stop:]
                 return data[:place] + new + data[place + size :]
     raise OSError("a TIFF without room for tags in namespaces")
+
+
+def put_beside(sidecar: Path, tags: Mapping[str, Mapping[str, str]], bands: Sequence[Band]) -> None:
+    """Put the tags of an image and of its bands that GDAL dropped into the ``.aux.xml`` that it reads beside it."""
+    root = ElementTree.parse(sidecar).getroot() if sidecar.exists() else ElementTree.Element("PAMDataset")
+    _add(root, tags)
+    for number, band in enumerate(bands, 1):
+        if any(band.tags.values()):
+            found = root.find(f"PAMRasterBand[@band='{number}']")
+            _add(ElementTree.SubElement(root, "PAMRasterBand", band=str(number)) if found is None else found, band.tags)
+    if len(root):
+        ElementTree.ElementTree(root).write(sidecar, encoding="UTF-8")
+
+
+def _add(place: ElementTree.Element, tags: Mapping[str, Mapping[str, str]]) -> None:
+    for namespace, values in tags.items():
+        found = [domain for domain in place.findall("Metadata") if domain.get("domain", "") == namespace]
+        known = {item.get("key") for domain in found for item in domain}
+        for key, text in values.items():
+            if key not in known:
+                found = found or [ElementTree.SubElement(place, "Metadata", {"domain": namespace})]
+                ElementTree.SubElement(found[0], "MDI", key=key).text = text

@@ -176,17 +176,20 @@ class RasterSink:
                 self._describe(data)
                 if self.mask:  # one block of it makes its directory
                     data.write_mask(np.zeros((1, 1), np.uint8), window=RasterWindow(0, 0, 1, 1))
-            if self.driver != "COG":
-                return bytes(empty.getbuffer())
-            factors = [2**level for level in range(1, self.tiling.overviews + 1)]
-            if factors:
-                with gdal(SPARSE_OK_OVERVIEW=True), rasterio.open(empty.name, "r+") as data:
-                    replace(encoding, resampling="nearest").reduce(data, factors)  # of nothing, the quickest way
-            options = {"SPARSE_OK": True, "OVERVIEWS": "FORCE_USE_EXISTING", "COMPRESS": "ZSTD", "PREDICTOR": "YES"}
-            rasterio.shutil.copy(empty.name, made.name, driver="COG", BLOCKSIZE=BLOCK, BIGTIFF="IF_SAFER", **options)
-            whole = bytes(made.getbuffer())
+            if self.driver == "COG":
+                self._arrange(empty.name, made.name, encoding)
+            whole = bytes((made if self.driver == "COG" else empty).getbuffer())
         xml = namespaces.items(self.tags, self.bands)
         return namespaces.filled(whole, xml) if xml else whole
+
+    def _arrange(self, plain: str, made: str, encoding: Encoding) -> None:
+        """Lay out a file without blocks as a COG."""
+        factors = [2**level for level in range(1, self.tiling.overviews + 1)]
+        if factors:
+            with gdal(SPARSE_OK_OVERVIEW=True), rasterio.open(plain, "r+") as data:
+                replace(encoding, resampling="nearest").reduce(data, factors)  # of nothing, the quickest way
+        options = {"SPARSE_OK": True, "OVERVIEWS": "FORCE_USE_EXISTING", "COMPRESS": "ZSTD", "PREDICTOR": "YES"}
+        rasterio.shutil.copy(plain, made, driver="COG", BLOCKSIZE=BLOCK, BIGTIFF="IF_SAFER", **options)
 
     def _write_image(self, result: Path) -> None:
         """PNG or JPEG, through one raster; its pixels are read back, since GDAL does not tell of every full disk."""
@@ -208,6 +211,7 @@ class RasterSink:
                 with rasterio.open(region) as part:
                     dataset.write(part.read(), window=place)
         rasterio.shutil.copy(whole, result, driver=self.driver, **_OPTIONS[self.driver])
+        namespaces.put_beside(Path(f"{result}{_SIDECARS[0]}"), self.tags, self.bands)
         with rasterio.open(result) as dataset:
             same = (dataset.count, *dataset.shape) == self.shape
             for region, place in self._places() if self.driver != "JPEG" and same else ():
@@ -243,7 +247,7 @@ class RasterSink:
             role = {} if band.role is None else {ROLE: band.role}
             dataset.update_tags(index, **namespaces.plain(band.tags), **role)
         dataset.update_tags(**namespaces.plain(self.tags))
-        if self.driver == "COG" and (xml := namespaces.items(self.tags, self.bands)):
+        if self.driver not in _IMAGES and (xml := namespaces.items(self.tags, self.bands)):
             dataset.update_tags(**{namespaces.RESERVED: namespaces.placeholder(xml)})
 
     @contextmanager

@@ -365,6 +365,33 @@ def test_tags_may_have_any_name(tiny: Model, raster: Raster) -> None:
     assert (found["ns"], found["bidx"], found["OTHER"], found["GEOMEDSR_MODEL"]) == ("hello", "3", "x", "tiny")
 
 
+@pytest.mark.parametrize(
+    ("name", "format"), [("out.tif", "cog"), ("out.tif", "gtiff"), ("out.png", "png"), ("out.jpg", "jpeg")]
+)
+def test_tags_in_namespaces_come_through_in_every_format(tiny: Model, raster: Raster, name: str, format: str) -> None:
+    note = '<5 & é> "quoted"'
+
+    def edit(dataset: Any) -> None:
+        dataset.update_tags(PLACE="coast")
+        dataset.update_tags(ns="PRODUCER", LEVEL="2A", NOTE=note)
+        dataset.update_tags(1, WAVELENGTH="490")
+        dataset.update_tags(3, ns="LENS", NOTE=note)
+
+    path = raster(texture(3, 20, 24, "uint8", low=1, high=250), edit=edit)
+    path.with_name("in.tif.aux.xml").write_text('<PAMDataset><Metadata><MDI key="ns">hi</MDI></Metadata></PAMDataset>')
+    out = path.with_name(name)
+    geomedsr.write(geomedsr.upscale(geomedsr.open(path), tiny), out, format=format)
+    with rasterio.open(out) as result:
+        assert result.tags(ns="PRODUCER") == {"LEVEL": "2A", "NOTE": note}
+        assert [result.tags(band, ns="LENS") for band in (1, 2, 3)] == [{}, {}, {"NOTE": note}]
+        assert (result.tags()["PLACE"], result.tags()["ns"]) == ("coast", "hi")
+        assert result.tags(1)["WAVELENGTH"] == "490"
+        assert not any("RESERVED" in key for key in result.tags())
+    assert {check.promise: check.kept for check in geomedsr.verify(path, out)}["tags kept"]
+    beside = {"out.tif": [], "out.png": ["out.png.aux.xml"], "out.jpg": ["out.jpg.aux.xml"]}[name]
+    assert sorted(p.name for p in path.parent.iterdir()) == sorted(["in.tif", "in.tif.aux.xml", name, *beside])
+
+
 @pytest.mark.parametrize("value", ["-9223372036854775808", "9007199254740993", "9223372036854775807"])
 def test_64_bit_nodata_that_cannot_be_kept_is_refused(raster: Raster, value: str) -> None:
     path = raster(texture(1, 8, 8, "int64"))
