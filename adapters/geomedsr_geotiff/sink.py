@@ -109,17 +109,16 @@ class RasterSink:
                 self._write_image(result)
             else:
                 self._write_tiff(result)
-            replaced = self.target.exists()
-            if replaced and not self.overwrite:
+            if self.target.exists() and not self.overwrite:
                 raise exists(self.target)
-            for suffix in _SIDECARS:
+            publish(result, self.target, self.overwrite)
+            for suffix in _SIDECARS:  # only now: a job that is stopped before leaves the old file with its own
                 beside = Path(f"{self.target}{suffix}")
                 made = Path(f"{result}{suffix}")
                 if made.exists():
                     os.replace(made, beside)
-                elif replaced:
+                elif self.overwrite:
                     beside.unlink(missing_ok=True)
-            publish(result, self.target, self.overwrite)
         self.discard()
 
     def discard(self) -> None:

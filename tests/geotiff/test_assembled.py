@@ -19,6 +19,7 @@ from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import OutputError
 from geomedsr.grid import Window
+from geomedsr.outputs import publish
 from geomedsr.scene import Band, Scene
 from geomedsr_geotiff import tiff
 from geomedsr_geotiff.regions import BLOCK, BlockReader, Encoding, Tiling, open_level
@@ -286,3 +287,43 @@ def test_what_jpeg_cannot_hold_is_refused_before_the_work(tmp_path: Path) -> Non
     with pytest.raises(OutputError, match=r"got 70000 pixels for JPEG, expected at most 65535"):
         open_sink(Scene.from_array(np.zeros((1, 8, 70000), np.uint8)), tmp_path / "wide.jpg")
     assert not any(tmp_path.iterdir())
+
+
+def test_a_job_that_is_stopped_before_its_result_is_there_leaves_the_old_file_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*parts: object) -> None:
+        raise KeyboardInterrupt
+
+    array = texture(3, 40, 30, "uint8", low=3, high=250)
+    for name in ("a.tif", "a.png"):
+        old = {name: b"old", f"{name}.msk": b"its mask", f"{name}.aux.xml": b"its tags", f"{name}.ovr": b"overviews"}
+        for part, content in old.items():
+            (tmp_path / part).write_bytes(content)
+        scene = Scene.from_array(array)
+        with monkeypatch.context() as patch:
+            patch.setattr("geomedsr_geotiff.sink.publish", stopped)
+            with pytest.raises(KeyboardInterrupt):
+                geomedsr.write(scene, tmp_path / name, overwrite=True)
+        assert {part: (tmp_path / part).read_bytes() for part in old} == old
+        geomedsr.write(scene, tmp_path / name, overwrite=True)
+        np.testing.assert_array_equal(geomedsr.open(tmp_path / name).data.values[0], array)
+        left = [part for part in old if (tmp_path / part).exists() and (tmp_path / part).read_bytes() == old[part]]
+        assert left == []
+
+
+def test_a_file_that_appeared_meanwhile_gets_no_sidecar_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "a.png"
+
+    def late(result: Path, target: Path, overwrite: bool) -> None:
+        target.write_bytes(b"precious")
+        publish(result, target, overwrite)
+
+    monkeypatch.setattr("geomedsr_geotiff.sink.publish", late)
+    scene = Scene.from_array(texture(3, 40, 30, "uint8"), tags={"": {"PLACE": "coast"}, "MAKER": {"LEVEL": "2A"}})
+    with pytest.raises(OutputError, match="which exists"):
+        geomedsr.write(scene, out)
+    assert out.read_bytes() == b"precious"
+    assert not out.with_name("a.png.aux.xml").exists()
