@@ -174,13 +174,18 @@ def _bands(source: Scene, result: Scene) -> list[Check]:
             ([(b.scale, b.offset, b.units) for b in result.bands], result.rescale),
         ),
     ]
-    lost = [
-        f"{ns}:{key}"
-        for ns, tags in source.tags.items()
-        for key, text in foreign(tags).items()
-        if result.tags.get(ns, {}).get(key) != text
+    pairs = [("", source.tags, result.tags)]
+    pairs += [
+        (f"band {i} ", a.tags, b.tags) for i, (a, b) in enumerate(zip(source.bands, result.bands, strict=True), 1)
     ]
-    if source.tags:
+    lost = [
+        f"{whose}{ns}:{key}"
+        for whose, before, after in pairs
+        for ns, tags in before.items()
+        for key, text in foreign(tags).items()
+        if after.get(ns, {}).get(key) != text
+    ]
+    if any(before for _, before, _ in pairs):
         checks.append(Check("tags kept", not lost, ", ".join(lost[:5])))
     return checks
 

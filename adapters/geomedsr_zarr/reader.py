@@ -150,10 +150,18 @@ def _tags(text: Any) -> dict[str, dict[str, str]]:
     """Ours, by namespace; other writers may mean something else by that name."""
     try:
         found = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     ours = isinstance(found, dict) and all(isinstance(values, dict) for values in found.values())
     return found if ours else {}
+
+
+def _palette(text: Any) -> dict[int, tuple[int, ...]] | None:
+    """The colours of stored values; None where there are none, or another writer's."""
+    try:
+        return {int(value): tuple(map(int, colour)) for value, colour in json.loads(text).items()}
+    except (TypeError, ValueError, AttributeError, RecursionError):
+        return None
 
 
 def _numbers(image: Any) -> list[Any]:
@@ -193,6 +201,8 @@ def _band(told: Mapping[str, Any], attrs: Mapping[str, Any], index: int, nodata:
         units=told.get("band_units"),
         description=told.get("band_description"),
         interpretation=told.get("band_interpretation", "undefined"),
+        palette=_palette(told.get("band_palette")),
+        tags=_tags(told.get("band_tags")),
         role=told.get("band_role"),
     )
 

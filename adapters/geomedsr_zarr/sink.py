@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -158,6 +158,10 @@ def _lay_out(scene: Scene, store: Path, mask: bool) -> None:
     attrs: dict[str, Any] = {"grid_mapping": PLACE, "long_name": [b.name for b in scene.bands]}
     for key in ("units", "scale", "offset", "description", "interpretation", "kind", "role"):
         attrs[f"band_{key}"] = [getattr(b, key) for b in scene.bands]
+    if any(b.tags for b in scene.bands):
+        attrs["band_tags"] = [_tags(b.tags) for b in scene.bands]
+    if any(b.palette for b in scene.bands):
+        attrs["band_palette"] = [json.dumps(dict(b.palette)) if b.palette else None for b in scene.bands]
     if scene.bands[0].nodata is not None:
         attrs["_FillValue"] = scene.dtype.type(scene.bands[0].nodata)
     variables: dict[str, Any] = {IMAGE: (("band", "y", "x"), image, attrs)}
@@ -170,13 +174,18 @@ def _lay_out(scene: Scene, store: Path, mask: bool) -> None:
         standard = {"axis": "X", "long_name": "x of pixel centres"}, {"axis": "Y", "long_name": "y of pixel centres"}
         coordinates["x"] = ("x", affine.c + (np.arange(width) + 0.5) * affine.a, standard[0])
         coordinates["y"] = ("y", affine.f + (np.arange(height) + 0.5) * affine.e, standard[1])
-    tags = {"tags": json.dumps({ns: dict(v) for ns, v in scene.tags.items()}), **scene.provenance}
+    tags = {"tags": _tags(scene.tags), **scene.provenance}
     dataset = xr.Dataset(variables, coordinates, {"Conventions": "CF-1.10", **tags})
     encoding = {name: {"chunks": chunks[-array[1].ndim :]} for name, array in variables.items()}
     shutil.rmtree(store, ignore_errors=True)
     with warnings.catch_warnings():  # version 3 does not specify consolidated metadata, but xarray asks for it
         warnings.simplefilter("ignore")
         dataset.to_zarr(store, zarr_format=3, compute=False, encoding=encoding, consolidated=True, mode="w")
+
+
+def _tags(tags: Mapping[str, Mapping[str, str]]) -> str:
+    """As a text: an attribute holds no tables."""
+    return json.dumps({namespace: dict(values) for namespace, values in tags.items()})
 
 
 def _place(scene: Scene) -> dict[str, str]:

@@ -392,6 +392,17 @@ def test_tags_in_namespaces_come_through_in_every_format(tiny: Model, raster: Ra
     assert sorted(p.name for p in path.parent.iterdir()) == sorted(["in.tif", "in.tif.aux.xml", name, *beside])
 
 
+def test_verify_tells_of_a_bands_tag_that_is_not_the_sources(tiny: Model, raster: Raster) -> None:
+    path = raster(texture(2, 20, 24), edit=lambda dataset: dataset.update_tags(2, WAVELENGTH="560"))
+    out = path.with_name("out.tif")
+    geomedsr.write(geomedsr.upscale(geomedsr.open(path), tiny), out, format="gtiff")
+    with rasterio.open(out, "r+") as dataset:
+        dataset.update_tags(1, GEOMEDSR_ROLE="red")  # ours
+        dataset.update_tags(2, WAVELENGTH="665")
+    (check,) = [check for check in geomedsr.verify(path, out) if check.promise == "tags kept"]
+    assert (check.kept, check.detail) == (False, "band 2 :WAVELENGTH")
+
+
 @pytest.mark.parametrize("value", ["-9223372036854775808", "9007199254740993", "9223372036854775807"])
 def test_64_bit_nodata_that_cannot_be_kept_is_refused(raster: Raster, value: str) -> None:
     path = raster(texture(1, 8, 8, "int64"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 from affine import Affine
 from conftest import texture
@@ -177,7 +178,15 @@ def named(count: int = 4) -> geomedsr.Scene:
     """Bands that differ in all that is told of them."""
     names = ("red", "green", "blue", "nir")[:count]
     bands = [
-        Band(name, "nearest" if name == "nir" else "continuous", scale=0.5 + i, units=f"u{i}", role=name)
+        Band(
+            name,
+            "nearest" if name == "nir" else "continuous",
+            scale=0.5 + i,
+            units=f"u{i}",
+            palette={i: (i, 2, 3, 255)} if i % 2 else None,
+            tags={"": {"WAVELENGTH": str(i)}, "LENS": {"NOTE": "<é>"}} if i != 1 else {},
+            role=name,
+        )
         for i, name in enumerate(names)
     ]
     return geomedsr.Scene.from_array(texture(count, 24, 20), bands=bands)
@@ -230,3 +239,37 @@ def test_lists_of_others_count_where_they_are_of_these_bands(
     data = xr.DataArray(texture(2, 9, 8), dims=("band", "y", "x"), coords=coords, attrs={"long_name": names})
     data.to_dataset(name="image").to_zarr(tmp_path / "other.zarr", zarr_format=3, consolidated=False)
     assert [band.name for band in geomedsr.open(tmp_path / "other.zarr").bands] == found
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_tags_and_colours_of_bands_are_kept(raster: Raster, tiny: geomedsr.Model, tmp_path: Path) -> None:
+    colours = {0: (0, 0, 0, 255), 1: (255, 0, 0, 255), 2: (0, 90, 200, 255)}
+    path = raster(np.random.default_rng(0).integers(0, 3, (1, 20, 24), dtype=np.uint8), photometric="palette")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_colormap(1, colours)
+        dataset.update_tags(1, LEGEND="sea, land")
+        dataset.update_tags(1, ns="MAKER", LEVEL="<3> é")
+    scene = geomedsr.open(path).with_nearest([1])
+    geomedsr.write(geomedsr.upscale(scene, tiny), tmp_path / "sr.zarr")
+    again = geomedsr.open(tmp_path / "sr.zarr")
+    assert again.bands == scene.bands
+    assert {value: again.bands[0].palette[value] for value in colours} == colours  # type: ignore[index]
+    assert again.bands[0].tags == {"": {"LEGEND": "sea, land"}, "MAKER": {"LEVEL": "<3> é"}}
+    assert {check.promise: check.kept for check in geomedsr.verify(path, tmp_path / "sr.zarr")}["tags kept"]
+    geomedsr.write(again, tmp_path / "back.tif")
+    with rasterio.open(tmp_path / "back.tif") as result:
+        assert {value: result.colormap(1)[value] for value in colours} == colours
+        assert result.tags(1, ns="MAKER") == {"LEVEL": "<3> é"}
+
+
+@pytest.mark.filterwarnings(UNCONSOLIDATED)
+@pytest.mark.parametrize("text", ["red", "[1]", '{"0": 3}', '{"a": {}}', "[" * 100_000])
+def test_what_others_mean_by_these_names_is_left_alone(tmp_path: Path, text: str) -> None:
+    attrs = {"band_tags": [text], "band_palette": [text]}
+    data = xr.DataArray(texture(1, 9, 8), dims=("band", "y", "x"), attrs=attrs)
+    store = data.to_dataset(name="image").assign_attrs(tags=text)
+    store.to_zarr(tmp_path / "other.zarr", zarr_format=3, consolidated=False)
+    scene = geomedsr.open(tmp_path / "other.zarr")
+    assert scene.bands[0].palette is None
+    assert not any(scene.bands[0].tags.values())
+    assert not any(scene.tags.values())
