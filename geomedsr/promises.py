@@ -83,7 +83,7 @@ def taken(source: Scene, result: Scene) -> Scene:
     """
     told = provenance_of(result)
     if BANDS in told:
-        with suppress(ValueError, TypeError):  # of other bands, or no list
+        with suppress(ValueError, TypeError, RecursionError):  # of other bands, or no list
             source = source.select([b if isinstance(b, int) else str(b) for b in json.loads(told[BANDS])])
     window = window_of(told)
     if window is None or not window.inside(source.grid.shape):

@@ -136,6 +136,6 @@ def _table(text: str | None, count: int) -> list[Any] | None:
 def _list(text: str | None) -> list[Any] | None:
     try:
         found = json.loads(text or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, list) else None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from geomedsr import Scene, Window
 from geomedsr.cli import main
 from geomedsr.errors import InputError
 from geomedsr.models import Model
-from geomedsr.provenance import provenance_of
+from geomedsr.promises import taken
+from geomedsr.provenance import picked, provenance_of
 from geomedsr.scene import Band
 
 
@@ -286,3 +288,10 @@ def test_attributes_of_an_array_that_is_made_finer_again_are_not_kept(tiny_path:
     assert "GEOMEDSR_BEFORE" not in again.attrs
     assert again.geomedsr.upscale(tiny_path).attrs["GEOMEDSR_BEFORE"].endswith(" x4")
     assert again.attrs["GEOMEDSR_MODEL"] == geomedsr.load_model(tiny_path).descriptor.name
+
+
+def test_a_list_of_bands_that_is_nested_without_end_is_none() -> None:
+    endless = {"GEOMEDSR_BANDS": "[" * 100_000}
+    assert picked(endless, ["a", "b"], [1]) == {"GEOMEDSR_BANDS": '["b"]'}
+    source = scene()
+    assert taken(source, replace(source, provenance=endless)) is source

@@ -25,7 +25,8 @@ _COMMENT, _MOST = 6, 1 << 20
 #: Bytes copied at once.
 _PIECE = 1 << 22
 
-_DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, struct.error, OSError)
+#: What reading a damaged file raises: its compression, its header, or numbers in that which are none.
+_DAMAGED = (EOFError, zlib.error, struct.error, OSError, ValueError, OverflowError)
 
 
 def write_comment(plain: Path, target: Path, text: str) -> None:
@@ -55,7 +56,7 @@ def comments(path: str) -> list[str]:
             (start,) = struct.unpack_from(order + kind, head, place)
             file.seek(length + 4)
             rest = file.read(max(0, min(int(start) - length - 4, _MOST))) if head[length] else b""
-    except (*_DAMAGED, OverflowError, ValueError, IndexError):
+    except (*_DAMAGED, IndexError):
         return []
     found = []
     while len(rest) >= 8:

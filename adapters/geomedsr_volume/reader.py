@@ -157,7 +157,7 @@ def _provenance(comment: str) -> dict[str, str]:
     """The provenance in a comment of NIfTI; empty where it is another's."""
     try:
         found = json.loads(comment)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     ours = found.items() if isinstance(found, dict) else ()
     return {key: text for key, text in ours if key.startswith(PREFIX) and isinstance(text, str)}

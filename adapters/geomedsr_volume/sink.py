@@ -28,6 +28,9 @@ from geomedsr_volume.reader import VolumeHeaders
 #: NIfTI header fields that say what a volume is, not how it lies; the others follow from the image.
 _NIFTI_KEPT = ("aux_file", "intent_code", "intent_name", "intent_p1", "intent_p2", "intent_p3", "cal_max", "cal_min")
 
+#: Of what NIfTI's description is made; there is none of a provenance without some of them.
+_DESCRIBED = ("VERSION", "MODEL", "MODEL_VERSION", "FACTOR", "OPERATOR", "CONSERVED", "MODEL_SHA256")
+
 
 @dataclass(frozen=True)
 class VolumeSink:
@@ -231,7 +234,7 @@ def _metadata(scene: Scene, suffix: str) -> dict[str, str]:
     p = {key.removeprefix("GEOMEDSR_"): text for key, text in scene.provenance.items()}
     if suffix in nifti.SUFFIXES:
         kept = {key: text for key, text in before.items() if key in _NIFTI_KEPT}
-        if "MODEL" in p:
+        if all(name in p for name in _DESCRIBED):
             start = (
                 f"geomedsr {p['VERSION']} {p['MODEL']} {p['MODEL_VERSION']} x{p['FACTOR']} {p['OPERATOR']} "
                 f"{_agreement(p)} "

@@ -1,7 +1,10 @@
 """NIfTI, NRRD and MetaImage: values, world positions, metadata; and what DICOM series become in them."""
 
+import gzip
+import json
 import os
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -386,3 +389,37 @@ def test_a_small_wander_is_told_not_refused(series: Callable[..., Path], tmp_pat
     scene = geomedsr.upscale(geomedsr.open(source), model)
     with pytest.warns(SceneWarning, match=r"slices lie up to 0\.\d+ mm off"):
         geomedsr.write(scene, tmp_path / "out.nii.gz")
+
+
+def commented(path: Path, *comments: str) -> Path:
+    """A NIfTI file with comments of others."""
+    image = nibabel.Nifti1Image(pixels().astype("int16").T[..., None], np.diag([1, 2, 3, 1]))
+    for text in comments:
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension(6, text.encode()))
+    nibabel.save(image, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("offset", [float("nan"), float("inf"), -float("inf"), 1e30])
+def test_voxels_that_begin_nowhere_are_damage(tmp_path: Path, suffix: str, offset: float) -> None:
+    whole = bytearray(commented(tmp_path / "whole.nii").read_bytes())
+    struct.pack_into("<f", whole, 108, offset)
+    path = tmp_path / f"in{suffix}"
+    path.write_bytes(gzip.compress(whole) if suffix == ".nii.gz" else whole)
+    with pytest.raises(InputError, match=rf"got {re.escape(str(path))}, a volume .*copy it again") as caught:
+        geomedsr.open(path).data.compute()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_comment_that_is_nested_without_end_is_no_provenance(tmp_path: Path) -> None:
+    path = commented(tmp_path / "in.nii", "[" * 100_000, '{"GEOMEDSR_A": "1"}')
+    assert geomedsr.open(path).provenance == {"GEOMEDSR_A": "1"}
+
+
+def test_a_provenance_of_which_little_is_told_is_kept_as_it_is(tmp_path: Path) -> None:
+    told = {"GEOMEDSR_MODEL": "m"}
+    scene = geomedsr.open(commented(tmp_path / "in.nii", json.dumps(told)), force=True)
+    geomedsr.write(scene, tmp_path / "out.nii.gz")
+    assert geomedsr.open(tmp_path / "out.nii.gz", force=True).provenance == told
+    assert bytes(nibabel.load(tmp_path / "out.nii.gz").header["descrip"]).rstrip(b"\0") == b""
