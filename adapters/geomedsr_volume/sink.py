@@ -160,7 +160,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
         origin=origin,
         direction=direction,
         metadata=_metadata(scene, suffix),
-        comment=json.dumps(dict(scene.provenance)) if scene.provenance and suffix in nifti.SUFFIXES else "",
+        comment=json.dumps(_told(scene)) if _told(scene) and suffix in nifti.SUFFIXES else "",
     )
 
 
@@ -231,7 +231,8 @@ def _metadata(scene: Scene, suffix: str) -> dict[str, str]:
     much as they hold.
     """
     before = foreign(scene.headers.metadata) if isinstance(scene.headers, VolumeHeaders) else {}
-    p = {key.removeprefix("GEOMEDSR_"): text for key, text in scene.provenance.items()}
+    told = _told(scene)
+    p = {key.removeprefix("GEOMEDSR_"): text for key, text in told.items()}
     if suffix in nifti.SUFFIXES:
         kept = {key: text for key, text in before.items() if key in _NIFTI_KEPT}
         if all(name in p for name in _DESCRIBED):
@@ -244,7 +245,12 @@ def _metadata(scene: Scene, suffix: str) -> dict[str, str]:
     kept = {
         key: text for key, text in before.items() if not key.startswith(("ITK_", "NRRD_", "qform", "sform", "dim["))
     }
-    return {**kept, **scene.provenance}
+    return {**kept, **told}
+
+
+def _told(scene: Scene) -> dict[str, str]:
+    """The provenance, without the source's name: a file may be called after a patient."""
+    return {key: text for key, text in scene.provenance.items() if key != "GEOMEDSR_SOURCE"}
 
 
 def _agreement(p: Mapping[str, str]) -> str:
