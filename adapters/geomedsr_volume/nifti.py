@@ -103,6 +103,13 @@ def _layout(head: bytes | bytearray) -> tuple[str, int, str, int]:
     return (order, 540, "q", 168) if struct.unpack(f"{order}i", head[:4])[0] == 540 else (order, 348, "f", 108)
 
 
+def confused(path: str) -> str | None:
+    """The file beside a NIfTI file that ITK takes for it, or the reverse (see :func:`alone`); None if there is none."""
+    packed, plain = (path.lower().endswith(suffix) for suffix in (".nii.gz", ".nii"))
+    others = [path[:-3]] if packed else [f"{path}.gz", f"{path}.GZ"] if plain else []
+    return next(filter(os.path.lexists, others), None)
+
+
 @contextmanager
 def alone(path: str) -> Iterator[str]:
     """A name by which ITK reads this volume: the NIfTI library takes the voxels of ``a.nii`` for those of ``a.nii.gz``

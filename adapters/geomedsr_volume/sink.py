@@ -134,7 +134,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     """Check everything that can be checked before the work begins, and make the hidden folder.
 
     Raises:
-        OutputError: the slices are no regular stack; the path is taken, or the source's; or it cannot be written.
+        OutputError: the slices are no regular stack; the path is taken, or the source's, or would be confused with
+            another's; or it cannot be written.
     """
     suffix = suffix_of(path)
     assert suffix is not None
@@ -142,6 +143,12 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     pixels = target.with_suffix(".zraw")
     if suffix == ".mhd" and pixels.exists() and not overwrite:  # its pixels lie beside it
         raise exists(pixels)
+    if (other := nifti.confused(str(target))) is not None:
+        raise OutputError(
+            f"the output {path} beside {other}: many programs would read the uncompressed one's voxels for both",
+            "one NIfTI file of a name in a folder",
+            "choose another name or folder",
+        )
     spacing, origin, direction = _place(scene)
     kind, lines = _values(scene)
     scratch = Scratch.open(target, scene, {"format": suffix})

@@ -211,9 +211,8 @@ def test_a_compressed_volume_is_itself_beside_another_of_its_name(
     alone.rename(named)
     before = geomedsr.open(named)
     seen, headers = before.data.values, before.headers
-    for other in (f"in{suffix[:4]}", "out.nii"):
-        sitk.WriteImage(beside, str(tmp_path / f"x{other.lower()}"))
-        (tmp_path / f"x{other.lower()}").rename(tmp_path / other)
+    sitk.WriteImage(beside, str(tmp_path / "beside.nii"))
+    (tmp_path / "beside.nii").rename(tmp_path / f"in{suffix[:4]}")
     os.utime(named, ns=(0, 0))  # nothing is remembered of it
     monkeypatch.chdir(tmp_path)
     scene = geomedsr.open(named.name)
@@ -221,6 +220,7 @@ def test_a_compressed_volume_is_itself_beside_another_of_its_name(
     assert (scene.headers, scene.name, scene.files) == (headers, named.name, (named.name,))
     sr, out = geomedsr.upscale(scene, model), tmp_path / "out.nii.gz"
     geomedsr.write(sr, out)
+    sitk.WriteImage(beside, str(tmp_path / "out.nii"))
     np.testing.assert_array_equal(geomedsr.open(out, force=True).data.values, sr.data.values)
     checks = verify(named, out)
     assert [c for c in checks if c.kept is False] == []
@@ -444,3 +444,22 @@ def test_the_name_of_the_source_is_not_in_the_result(
         data = path.read_bytes()
         assert b"Hopper" not in (gzip.decompress(data) if suffix == ".nii.gz" else data)
     assert geomedsr.open(folder / f"copy{suffix}", force=True).provenance == kept(sr)
+
+
+@pytest.mark.parametrize(
+    ("there", "name"), [("a.nii", "a.nii.gz"), ("a.nii.gz", "a.nii"), ("A.NII", "A.NII.GZ"), ("A.NII.GZ", "A.NII")]
+)
+def test_a_volume_is_not_written_where_it_would_be_confused(
+    volume: Callable[..., Path], tmp_path: Path, model: Model, there: str, name: str
+) -> None:
+    (tmp_path / there).write_text("precious")
+    source = volume(".mha")
+    sr = geomedsr.upscale(geomedsr.open(source), model)
+    said = rf"{re.escape(name)} beside .*{re.escape(there)}.*another name or folder"
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=said):
+            geomedsr.write(sr, tmp_path / name, overwrite=overwrite)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([there, "in.mha"])
+    assert (tmp_path / there).read_text() == "precious"
+    geomedsr.write(sr, tmp_path / f"b{name[1:]}")
+    geomedsr.write(sr, tmp_path / "a.mha")  # other formats are not
