@@ -9,6 +9,7 @@ import json
 import os
 import re
 import secrets
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -144,9 +145,14 @@ class SeriesSink:
         os.remove(raw)
 
     def _save(self, ds: Dataset, name: str) -> None:
-        partial = self._folder / f".{name}.part"
-        ds.save_as(partial, enforce_file_format=True)
-        os.replace(partial, self._folder / "series" / name)
+        partial = self._folder / f".{name}.{uuid.uuid4().hex}.part"  # another may store the same meanwhile
+        try:
+            ds.save_as(partial, enforce_file_format=True)
+            os.replace(partial, self._folder / "series" / name)
+        except Exception:  # such as a full disk: leave room
+            with suppress(OSError):
+                partial.unlink()
+            raise
 
     def _move(self, made: Path) -> None:
         if self.target.is_dir():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +62,7 @@ class VolumeSink:
                 if self.lines is not None:
                     slope, intercept = self.lines[number]
                     stored = stored.astype(np.float64) * slope + intercept
-                partial = self._folder / f".{number}.part"
-                partial.write_bytes(np.ascontiguousarray(stored.astype(self.kind)).tobytes())
-                os.replace(partial, self._folder / f"{number}.raw")
+                self._store(f"{number}.raw", stored.astype(self.kind).tobytes())
             (self._folder / f"{region.key}.done").touch()
 
     def done(self) -> set[str]:
@@ -108,6 +107,17 @@ class VolumeSink:
     @property
     def _folder(self) -> Path:
         return self.scratch.folder
+
+    def _store(self, name: str, data: bytes) -> None:
+        """A file, whole or not at all; whoever else stores the same meanwhile has a name of his own for what is not."""
+        partial = self._folder / f".{name}.{uuid.uuid4().hex}.part"
+        try:
+            partial.write_bytes(data)
+            os.replace(partial, self._folder / name)
+        except OSError:  # a full disk: leave room
+            with suppress(OSError):
+                partial.unlink()
+            raise
 
     def _move(self, result: Path) -> None:
         if self.target.exists() and not self.overwrite:

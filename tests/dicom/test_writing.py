@@ -353,6 +353,37 @@ def test_a_series_that_goes_on_has_the_uids_it_began_with(series: Series, tmp_pa
     )
 
 
+def test_two_workers_may_store_the_same_slice(
+    series: Series, tmp_path: Path, ct_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sr = geomedsr.upscale(geomedsr.open(series(2)), ct_model)
+    parts = [(r, sr.source.read(r.frames, r.window), np.ones(1, bool)) for r in plan(sr.source)]
+    sink, rename = open_sink(sr, tmp_path / "out"), os.replace
+
+    def meanwhile(*names: Path) -> None:
+        monkeypatch.setattr(os, "replace", rename)
+        sink.put(*parts[0])
+        rename(*names)
+
+    def stopped(*names: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            sink.put(*parts[1])
+    assert len(list(tmp_path.glob(".out.*/*/.*.part"))) == 1
+    sink.release()
+    sink = open_sink(sr, tmp_path / "out")
+    assert not list(tmp_path.glob(".out.*/*/.*.part"))
+    monkeypatch.setattr(os, "replace", meanwhile)
+    for part in parts:
+        sink.put(*part)
+    sink.finish()
+    assert broken(tmp_path / "in", tmp_path / "out") == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out"]
+
+
 def test_stopped_after_the_series_got_its_name_it_can_be_made_again(
     series: Series, tmp_path: Path, ct_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

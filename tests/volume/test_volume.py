@@ -18,8 +18,10 @@ from dicom.conftest import pixels, save_medical
 from pydicom.dataset import Dataset
 
 import geomedsr
+from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
+from geomedsr.inference.engine import plan
 from geomedsr.models import Model, load_model
 from geomedsr.promises import verify
 from geomedsr_volume import nifti
@@ -463,3 +465,48 @@ def test_a_volume_is_not_written_where_it_would_be_confused(
     assert (tmp_path / there).read_text() == "precious"
     geomedsr.write(sr, tmp_path / f"b{name[1:]}")
     geomedsr.write(sr, tmp_path / "a.mha")  # other formats are not
+
+
+def test_two_workers_may_store_the_same_slice(
+    volume: Callable[..., Path], tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sr, out = geomedsr.upscale(geomedsr.open(volume()), model), tmp_path / "out.mha"
+    parts = [(r, sr.source.read(r.frames, r.window), np.ones(1, bool)) for r in plan(sr.source)]
+    sink, rename = open_sink(sr, out), os.replace
+
+    def meanwhile(*names: Path) -> None:
+        monkeypatch.setattr(os, "replace", rename)
+        sink.put(*parts[0])
+        rename(*names)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    for part in parts:
+        sink.put(*part)
+    sink.finish()
+    np.testing.assert_array_equal(geomedsr.open(out, force=True).data.values, sr.data.values)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.nii.gz", "out.mha"]
+
+
+def test_what_a_stopped_worker_had_begun_is_removed(
+    volume: Callable[..., Path], tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*names: Path) -> None:
+        raise KeyboardInterrupt
+
+    def full(*names: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    sr, out = geomedsr.upscale(geomedsr.open(volume()), model), tmp_path / "out.mha"
+    region = next(iter(plan(sr.source)))
+    part = region, sr.source.read(region.frames, region.window), np.ones(1, bool)
+    for failing, error, left in ((stopped, KeyboardInterrupt, 1), (full, OutputError, 0)):
+        sink = open_sink(sr, out)
+        assert not list(tmp_path.glob(".out.*/*/.*"))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", failing)
+            with pytest.raises(error):
+                sink.put(*part)
+        assert len(list(tmp_path.glob(".out.*/*/.*.part"))) == left
+        sink.release()
+    geomedsr.write(sr, out)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.nii.gz", "out.mha"]
