@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.provenance import PREFIX
 from geomedsr.scene import Scene
 from geomedsr_volume.names import SUFFIXES, suffix_of
 
@@ -21,12 +22,21 @@ class VolumeAdapter:
         return suffix_of(path) is not None and os.path.isfile(path)
 
     def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
-        """The scene of a volume: a frame per slice along its third axis."""
+        """The scene of a volume: a frame per slice along its third axis.
+
+        Raises:
+            InputError: it cannot be read, or geomedsr made it and ``force`` is not set.
+        """
         if series is not None:
             raise InputError(f"--series {series} for the volume {path}", "a DICOM series", "leave it out")
         from geomedsr_volume.reader import open_volume
 
-        return open_volume(path)
+        scene = open_volume(path)
+        if not force and f"{PREFIX}MODEL" in scene.provenance:
+            raise InputError(
+                f"{path}, which geomedsr made", "a volume from a scanner", "add --force to go on all the same"
+            )
+        return scene
 
     def explain(self, path: str) -> GeomedsrError | None:
         """What is there in place of a volume."""

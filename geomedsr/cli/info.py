@@ -63,7 +63,7 @@ def _print_geometry(f: Mapping[str, Any]) -> None:
 
 
 def _describe(options: argparse.Namespace) -> None:
-    scene = open_scene(options.path)
+    scene = open_scene(options.path, force=True)
     frames, _, height, width = scene.shape
     grid = scene.grid
     facts: dict[str, Any] = {

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     many = sub.add_mutually_exclusive_group()
     many.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series of several")
     many.add_argument("--all", action="store_true", help="every usable DICOM series under SRC, into a matching tree")
-    sub.add_argument("--force", action="store_true", help="take series that geomedsr made itself, too")
+    sub.add_argument("--force", action="store_true", help="take series and volumes that geomedsr made itself, too")
     sub.add_argument("--uid-seed", metavar="TEXT", help="make the same DICOM UIDs again for the same seed and work")
     sub.add_argument(
         "--bands",

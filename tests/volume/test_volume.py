@@ -173,7 +173,7 @@ def test_a_comment_of_nifti_moves_the_voxels_alone(tmp_path: Path, kind: type, o
         nifti.check_length(str(tmp_path / name))
         assert nifti.comments(str(tmp_path / name)) == ['{"GEOMEDSR_MODEL": "m"}']
         if kind is nibabel.Nifti1Image:  # SimpleITK 2.5 reads no others
-            scene = geomedsr.open(tmp_path / name)
+            scene = geomedsr.open(tmp_path / name, force=True)
             assert scene.provenance == {"GEOMEDSR_MODEL": "m"}
             np.testing.assert_array_equal(scene.data.values[0, 0].T, values[..., 0])
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-40])
@@ -267,7 +267,7 @@ def test_every_type_comes_out_as_it_went_in(
 ) -> None:
     source, out = volume(".nrrd", oblique(dtype)), tmp_path / "out.nrrd"
     geomedsr.write(geomedsr.upscale(geomedsr.open(source), model), out)
-    assert geomedsr.open(out).dtype == dtype
+    assert geomedsr.open(out, force=True).dtype == dtype
     assert [c for c in verify(source, out) if c.kept is False] == []
 
 
@@ -510,3 +510,24 @@ def test_what_a_stopped_worker_had_begun_is_removed(
         sink.release()
     geomedsr.write(sr, out)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.nii.gz", "out.mha"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_geomedsr_made_is_refused_unless_forced(
+    volume: Callable[..., Path], tmp_path: Path, model: Model, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out, twice = volume(suffix), tmp_path / f"out{suffix}", tmp_path / f"twice{suffix}"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), model), out)
+    words = ["upscale", str(out), str(twice), "--model", str(model.path), "--quiet"]
+    assert main(words) == 2
+    assert capsys.readouterr().err == (
+        f"error: got {out}, which geomedsr made, expected a volume from a scanner: add --force to go on all the same\n"
+    )
+    assert main([*words, "--force"]) == 0
+    assert geomedsr.open(twice, force=True).shape == (4, 1, 80, 96)
+    assert main(["info", str(out)]) == 0
+    if suffix in nifti.SUFFIXES:  # whose description tells it too
+        again = tmp_path / "again.nii.gz"
+        sitk.WriteImage(sitk.ReadImage(str(out)), str(again))
+        with pytest.raises(InputError, match="which geomedsr made"):
+            geomedsr.open(again)
