@@ -55,6 +55,11 @@ class VolumeSink:
     metadata: Mapping[str, str]
     comment: str
 
+    @property
+    def block(self) -> tuple[int, int]:
+        """Regions are whole slices."""
+        return self.shape[1:]
+
     def put(self, region: Region, values: Array, valid: Array) -> None:
         """Store slices, ``(frame, 1, y, x)``."""
         with self._io():

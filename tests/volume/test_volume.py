@@ -21,6 +21,7 @@ import geomedsr
 from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
+from geomedsr.grid import Grid, Plane
 from geomedsr.inference.engine import plan
 from geomedsr.models import Model, load_model
 from geomedsr.promises import verify
@@ -531,3 +532,10 @@ def test_what_geomedsr_made_is_refused_unless_forced(
         sitk.WriteImage(sitk.ReadImage(str(out)), str(again))
         with pytest.raises(InputError, match="which geomedsr made"):
             geomedsr.open(again)
+
+
+def test_slices_that_are_read_in_parts_are_stored_whole(tmp_path: Path) -> None:
+    values = np.stack([pixels(40, 600, seed=i) for i in range(2)])[:, None]
+    planes = tuple(Plane((0, 0, 3 * i), (1, 0, 0), (0, 1, 0), (1, 1)) for i in range(2))
+    geomedsr.write(geomedsr.Scene.from_array(values, grid=Grid((40, 600), planes=planes)), tmp_path / "a.mha")
+    np.testing.assert_array_equal(geomedsr.open(tmp_path / "a.mha").data.values, values)
