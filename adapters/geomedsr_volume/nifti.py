@@ -10,7 +10,7 @@ import shutil
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
@@ -18,6 +18,9 @@ from typing import IO
 from geomedsr.errors import InputError
 
 SUFFIXES = (".nii", ".nii.gz")
+
+#: Voxels along an axis, as many as NIfTI-1 can say; ITK writes no NIfTI-2.
+LONGEST = 32_767
 
 #: The code of an extension that holds plain text, and how many bytes of extensions are looked at.
 _COMMENT, _MOST = 6, 1 << 20
@@ -29,22 +32,38 @@ _PIECE = 1 << 22
 _DAMAGED = (EOFError, zlib.error, struct.error, OSError, ValueError, OverflowError)
 
 
-def write_comment(plain: Path, target: Path, text: str) -> None:
-    """Copy an uncompressed file without extensions, as ITK writes it, and put a text of ASCII behind its header.
+def write(one: Path, target: Path, depth: int, slices: Iterable[bytes], text: str) -> None:
+    """Write a volume slice by slice, compressed where its name says so.
 
-    The copy is compressed where its name says so.
+    ``one`` is a file of a single slice without extensions, as ITK writes it: its header serves for so many. ``slices``
+    are their voxels, in the header's type and byte order; ``text``, of ASCII, is put behind the header unless empty.
     """
-    body = text.encode("ascii")
-    size = -(-(len(body) + 8) // 16) * 16
-    with open(plain, "rb") as source, _created(target) as copy:
+    with open(one, "rb") as source:
         head = bytearray(source.read(544))
-        order, length, kind, place = _layout(head)
-        (start,) = struct.unpack_from(order + kind, head, place)
-        struct.pack_into(order + kind, head, place, start + size)
-        copy.write(head[:length] + b"\1\0\0\0")  # extensions follow
-        copy.write(struct.pack(f"{order}2i", size, _COMMENT) + body.ljust(size - 8, b"\0"))
-        source.seek(int(start))
-        shutil.copyfileobj(source, copy, _PIECE)
+    order, length, kind, place = _layout(head)
+    body = text.encode("ascii")
+    size = -(-(len(body) + 8) // 16) * 16 if body else 0
+    letter, first = _sizes(length)
+    struct.pack_into(order + letter, head, first + 3 * struct.calcsize(letter), depth)
+    struct.pack_into(order + kind, head, place, length + 4 + size)
+    with _created(target) as file:
+        file.write(head[:length] + bytes([size > 0, 0, 0, 0]))  # whether extensions follow
+        if size:
+            file.write(struct.pack(f"{order}2i", size, _COMMENT) + body.ljust(size - 8, b"\0"))
+        for data in slices:
+            file.write(data)
+
+
+def holds(path: Path, slices: Iterable[bytes]) -> bool:
+    """Whether the voxels of a file are those of the slices, and no more."""
+    try:
+        with _opened(os.fspath(path)) as file:
+            head = file.read(544)
+            order, _, kind, place = _layout(head)
+            file.seek(int(struct.unpack_from(order + kind, head, place)[0]))
+            return all(file.read(len(data)) == data for data in slices) and not file.read(1)
+    except _DAMAGED:
+        return False
 
 
 def comments(path: str) -> list[str]:
@@ -87,12 +106,9 @@ def check_length(path: str) -> None:
 def _length(head: bytes) -> int:
     """How many bytes a file has, by its header."""
     order, size, kind, place = _layout(head)
-    if size == 540:
-        bits = struct.unpack_from(f"{order}h", head, 14)[0]
-        count, *sizes = struct.unpack_from(f"{order}8q", head, 16)
-    else:
-        count, *sizes = struct.unpack_from(f"{order}8h", head, 40)
-        bits = struct.unpack_from(f"{order}h", head, 72)[0]
+    letter, first = _sizes(size)
+    count, *sizes = struct.unpack_from(f"{order}8{letter}", head, first)
+    bits = struct.unpack_from(f"{order}h", head, 14 if size == 540 else 72)[0]
     voxels: int = math.prod(sizes[: max(0, min(count, 7))])
     return int(struct.unpack_from(order + kind, head, place)[0]) + voxels * int(bits) // 8
 
@@ -101,6 +117,11 @@ def _layout(head: bytes | bytearray) -> tuple[str, int, str, int]:
     """Byte order and size of a header, and format and place of the number that says where voxels begin."""
     order = next((o for o in "<>" if struct.unpack(f"{o}i", head[:4])[0] in (348, 540)), "<")
     return (order, 540, "q", 168) if struct.unpack(f"{order}i", head[:4])[0] == 540 else (order, 348, "f", 108)
+
+
+def _sizes(length: int) -> tuple[str, int]:
+    """Format and place of the numbers in a header of this length that say how many axes there are, and how long."""
+    return ("q", 16) if length == 540 else ("h", 40)
 
 
 def confused(path: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import uuid
 import warnings
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
@@ -75,28 +77,11 @@ class VolumeSink:
         return {p.name.removesuffix(".done") for p in self._folder.glob("*.done")}
 
     def finish(self) -> None:
-        """Assemble, write, read back, rename."""
+        """Assemble, read back, rename."""
         with self._io():
-            volume = np.empty(self.shape, self.kind)
-            for number in range(self.shape[0]):
-                volume[number] = np.fromfile(self._folder / f"{number}.raw", self.kind).reshape(self.shape[1:])
-            image = sitk.GetImageFromArray(volume if self.axes == 3 else volume[0])
-            image.SetSpacing(self.spacing[: self.axes])
-            image.SetOrigin(self.origin[: self.axes])
-            matrix = np.reshape(self.direction, (3, 3))[: self.axes, : self.axes]
-            image.SetDirection([float(v) for v in matrix.ravel()])
-            for key, text in self.metadata.items():
-                image.SetMetaData(key, text)
             result = self._folder / f"result{self.suffix}"
-            if self.comment:
-                plain = self._folder / "plain.nii"
-                sitk.WriteImage(image, str(plain))
-                nifti.write_comment(plain, result, self.comment)
-                plain.unlink()
-            else:
-                sitk.WriteImage(image, str(result), useCompression=self.suffix != ".nii")
-            written = sitk.GetArrayFromImage(sitk.ReadImage(str(result)))
-            if written.tobytes() != sitk.GetArrayViewFromImage(image).tobytes():
+            whole = self._write_nifti(result) if self.suffix in nifti.SUFFIXES else self._write(result)
+            if not whole:
                 raise OSError("what was written does not read back the same: is the disk full?")
             self._move(result)
         self.discard()
@@ -124,6 +109,50 @@ class VolumeSink:
                 partial.unlink()
             raise
 
+    def _slices(self) -> Iterator[bytes]:
+        """The stored slices, as they are."""
+        for number in range(self.shape[0]):
+            data = (self._folder / f"{number}.raw").read_bytes()
+            if len(data) != math.prod(self.shape[1:]) * np.dtype(self.kind).itemsize:
+                raise OSError(f"slice {number + 1} was not stored whole")
+            yield data
+
+    def _write_nifti(self, result: Path) -> bool:
+        """Slice by slice, behind the header that ITK gives one of them; whether it reads back the same."""
+        one = self._folder / "one.nii"
+        sitk.WriteImage(self._image(np.zeros((1, *self.shape[1:]), self.kind)), str(one))
+        nifti.write(one, result, self.shape[0], self._slices(), self.comment)
+        one.unlink()
+        return nifti.holds(result, self._slices())
+
+    def _write(self, result: Path) -> bool:
+        """All at once, as ITK does; whether it reads back the same. It holds the result twice; MetaImage, while it is
+        compressed, nearly four times.
+        """
+        volume = np.empty(self.shape, self.kind)
+        for plane, data in zip(volume, self._slices(), strict=True):
+            plane[:] = np.frombuffer(data, self.kind).reshape(plane.shape)
+        image = self._image(volume)
+        del volume
+        sitk.WriteImage(image, str(result), useCompression=True)
+        del image
+        written = sitk.ReadImage(str(result))
+        view = sitk.GetArrayViewFromImage(written)
+        same = view.shape == self.shape[-self.axes :]
+        planes = view.reshape(self.shape) if same else ()
+        return same and all(plane.tobytes() == data for plane, data in zip(planes, self._slices(), strict=True))
+
+    def _image(self, volume: Array) -> Any:
+        """Slices as ITK's image, in their place, with the metadata."""
+        image = sitk.GetImageFromArray(volume if self.axes == 3 else volume[0])
+        image.SetSpacing(self.spacing[: self.axes])
+        image.SetOrigin(self.origin[: self.axes])
+        matrix = np.reshape(self.direction, (3, 3))[: self.axes, : self.axes]
+        image.SetDirection([float(v) for v in matrix.ravel()])
+        for key, text in self.metadata.items():
+            image.SetMetaData(key, text)
+        return image
+
     def _move(self, result: Path) -> None:
         if self.target.exists() and not self.overwrite:
             raise exists(self.target)
@@ -149,8 +178,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     """Check everything that can be checked before the work begins, and make the hidden folder.
 
     Raises:
-        OutputError: the slices are no regular stack; the path is taken, or the source's, or would be confused with
-            another's; or it cannot be written.
+        OutputError: the slices are no regular stack, or too many for the format; the path is taken, or the source's, or
+            would be confused with another's; or it cannot be written.
     """
     suffix = suffix_of(path)
     assert suffix is not None
@@ -158,6 +187,10 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     pixels = target.with_suffix(".zraw")
     if suffix == ".mhd" and pixels.exists() and not overwrite:  # its pixels lie beside it
         raise exists(pixels)
+    if suffix in nifti.SUFFIXES and max(scene.shape) > nifti.LONGEST:
+        raise OutputError(
+            f"{max(scene.shape)} voxels along an axis, for NIfTI", f"at most {nifti.LONGEST}", "write .nrrd or .mha"
+        )
     if (other := nifti.confused(str(target))) is not None:
         raise OutputError(
             f"the output {path} beside {other}: many programs would read the uncompressed one's voxels for both",

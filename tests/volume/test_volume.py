@@ -5,6 +5,8 @@ import json
 import os
 import re
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -158,28 +160,48 @@ def test_a_window_of_a_volume_is_verified_as_that_part_of_it(
 
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
 @pytest.mark.parametrize("order", "<>")
-def test_a_comment_of_nifti_moves_the_voxels_alone(tmp_path: Path, kind: type, order: str) -> None:
-    values = pixels().astype("int16")[..., None]
-    image = kind(values, np.diag([1, 2, 3, 1]), kind.header_class(endianness=order))
-    nibabel.save(image, tmp_path / "plain.nii")
+@pytest.mark.parametrize("text", ['{"GEOMEDSR_MODEL": "m"}', ""])
+def test_nifti_is_written_slice_by_slice_behind_a_header_of_one(
+    tmp_path: Path, kind: type, order: str, text: str
+) -> None:
+    values = np.stack([pixels(seed=i) for i in range(3)]).astype(f"{order}i2")
+    image = kind(values[:1].T, np.diag([1, 2, 3, 1]), kind.header_class(endianness=order))
+    image.set_data_dtype(values.dtype)
+    nibabel.save(image, tmp_path / "one.nii")
+    slices = [plane.tobytes() for plane in values]
     for name in ("a.nii", "b.nii.gz"):
-        nifti.write_comment(tmp_path / "plain.nii", tmp_path / name, '{"GEOMEDSR_MODEL": "m"}')
-        seen = nibabel.load(tmp_path / name)
+        path = tmp_path / name
+        nifti.write(tmp_path / "one.nii", path, 3, slices, text)
+        seen = nibabel.load(path)
         assert seen.header.endianness == order
-        np.testing.assert_array_equal(seen.get_fdata(), values)
+        np.testing.assert_array_equal(seen.get_fdata(), values.T)
         np.testing.assert_array_equal(seen.affine, image.affine)
-        assert [(e.get_code(), e.get_content().rstrip(b"\0")) for e in seen.header.extensions] == [
-            (6, b'{"GEOMEDSR_MODEL": "m"}')
-        ]
-        nifti.check_length(str(tmp_path / name))
-        assert nifti.comments(str(tmp_path / name)) == ['{"GEOMEDSR_MODEL": "m"}']
+        comments = [(e.get_code(), e.get_content().rstrip(b"\0")) for e in seen.header.extensions]
+        assert comments == ([(6, text.encode())] if text else [])
+        assert nifti.comments(str(path)) == ([text] if text else [])
+        nifti.check_length(str(path))
+        assert nifti.holds(path, slices)
+        assert not nifti.holds(path, slices[:2])
+        assert not nifti.holds(path, [*slices[:2], slices[0]])
         if kind is nibabel.Nifti1Image:  # SimpleITK 2.5 reads no others
-            scene = geomedsr.open(tmp_path / name, force=True)
-            assert scene.provenance == {"GEOMEDSR_MODEL": "m"}
-            np.testing.assert_array_equal(scene.data.values[0, 0].T, values[..., 0])
-        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-40])
+            scene = geomedsr.open(path, force=True)
+            assert scene.provenance == ({"GEOMEDSR_MODEL": "m"} if text else {})
+            np.testing.assert_array_equal(scene.data.values[:, 0], values)
+        path.write_bytes(path.read_bytes()[:-40])
+        assert not nifti.holds(path, slices)
         with pytest.raises(InputError, match="a volume"):
-            nifti.check_length(str(tmp_path / name))
+            nifti.check_length(str(path))
+
+
+@pytest.mark.parametrize("planar", [False, True])
+def test_nifti_has_the_header_that_itk_writes(tmp_path: Path, planar: bool) -> None:
+    sitk.WriteImage(oblique(planar=planar), str(tmp_path / "in.nrrd"))
+    scene = geomedsr.open(tmp_path / "in.nrrd")
+    sink = open_sink(scene, tmp_path / "ours.nii")
+    sitk.WriteImage(sink._image(scene.data.values[:, 0]), str(tmp_path / "itk.nii"))  # type: ignore[attr-defined]
+    sink.discard()
+    geomedsr.write(scene, tmp_path / "ours.nii")
+    assert (tmp_path / "ours.nii").read_bytes() == (tmp_path / "itk.nii").read_bytes()
 
 
 def test_comments_of_others_are_no_provenance(tmp_path: Path) -> None:
@@ -539,3 +561,50 @@ def test_slices_that_are_read_in_parts_are_stored_whole(tmp_path: Path) -> None:
     planes = tuple(Plane((0, 0, 3 * i), (1, 0, 0), (0, 1, 0), (1, 1)) for i in range(2))
     geomedsr.write(geomedsr.Scene.from_array(values, grid=Grid((40, 600), planes=planes)), tmp_path / "a.mha")
     np.testing.assert_array_equal(geomedsr.open(tmp_path / "a.mha").data.values, values)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 2, 40_000), (40_000, 1, 2, 2)])
+def test_what_nifti_cannot_hold_is_refused_before_the_work(tmp_path: Path, shape: tuple[int, int, int, int]) -> None:
+    planes = tuple(Plane((0, 0, 3 * i), (1, 0, 0), (0, 1, 0), (1, 1)) for i in range(shape[0]))
+    scene = geomedsr.Scene.from_array(np.zeros(shape, "uint8"), grid=Grid(shape[2:], planes=planes))
+    with pytest.raises(OutputError, match=r"got 40000 voxels along an axis, .* at most 32767: write \.nrrd"):
+        open_sink(scene, tmp_path / "a.nii.gz")
+    assert not any(tmp_path.iterdir())
+
+
+#: Stores a volume of 96 MiB, and prints how much more is held at most while it is finished, in parts of the result.
+FINISH = """
+import sys
+import numpy as np
+from geomedsr import Grid, Scene
+from geomedsr.adapters import open_sink
+from geomedsr.grid import Plane
+from geomedsr.inference.engine import plan
+
+def held(what):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(what))
+
+count, side = 24, 1448
+planes = tuple(Plane((0, 0, 3 * i), (1, 0, 0), (0, 1, 0), (1, 1)) for i in range(count))
+small = np.random.default_rng(0).integers(0, 4000, (count, 1, 1, 1)).astype("int16")
+scene = Scene.from_array(np.broadcast_to(small, (count, 1, side, side)), grid=Grid((side, side), planes=planes))
+sink = open_sink(scene, sys.argv[1])
+for region in plan(scene.source, sink.block):
+    values = scene.source.read(region.frames, region.window)
+    noise = np.random.default_rng(region.start).integers(0, 4000, values.shape)
+    sink.put(region, (values + noise).astype("int16"), np.ones(1, bool))
+open("/proc/self/clear_refs", "w").write("5")  # the most that was held is forgotten
+before = held("VmRSS")
+sink.finish()
+print((held("VmHWM") - before) * 1024 / (count * side * side * 2))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from /proc")
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_volume_is_finished_within_the_memory_that_the_guide_tells(tmp_path: Path, suffix: str) -> None:
+    command = [sys.executable, "-c", FINISH, str(tmp_path / f"out{suffix}")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    most = {".nii": 0.2, ".nii.gz": 0.2, ".nrrd": 2.2}.get(suffix, 4)  # MetaImage compresses all at once
+    assert float(done.stdout) < most
