@@ -162,7 +162,8 @@ def _entries(array: xr.DataArray, band: Hashable | None, key: str) -> list[Any]:
     """Each band's entry in an attribute that lists one for each band of a file (:func:`geomedsr.bands.listed`); None
     where that cannot be told.
     """
-    told, count = array.attrs.get(key), 1 if band is None else array.sizes[band]
+    told: Any = array.attrs.get(key)
+    count = 1 if band is None else array.sizes[band]
     axis = "band" if band is None else band
     numbers = np.atleast_1d(array.coords[axis].values).tolist() if axis in array.coords else []
     if len(numbers) != count:
