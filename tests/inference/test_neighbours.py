@@ -174,7 +174,7 @@ def test_files_and_threads_give_the_same_slices(three: Model, tmp_path: Path) ->
 def test_memory_is_planned_for_neighbours(three: Model, tiny_x2: Model) -> None:
     assert three.halo == (1, three.radius, three.radius)
     beside, alone = (Need.of(model, FLOAT32, 1, 2).worker(256) for model in (three, tiny_x2))
-    assert beside - alone == 2 * 256**2 * (4 + 2)  # two frames more of a region, float32 and uint16
+    assert beside - alone == 2 * 512**2 * (4 + 2)  # two frames more of a region of 1024 × 1024, float32 and uint16
 
 
 def test_the_models_words(three: Model) -> None:
