@@ -207,7 +207,7 @@ def _environment_kept() -> Iterator[None]:
                 os.environ[name] = value
 
 
-#: A cluster of our own does not profile itself, nor look fifty times a second whether it is late: 4 % of its cores.
+#: A cluster of our own does not profile itself, nor look fifty times a second whether it is late.
 _QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}
 
 
