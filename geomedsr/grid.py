@@ -36,6 +36,10 @@ class Window:
     width: int
     height: int
 
+    def __str__(self) -> str:
+        """As ``--window`` takes it."""
+        return f"{self.col},{self.row},{self.width},{self.height}"
+
     @property
     def stop(self) -> tuple[int, int]:
         """``(row, col)`` just past the last pixel."""

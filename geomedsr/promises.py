@@ -113,7 +113,7 @@ def _size(source: Scene, result: Scene) -> Check:
     if frames > 1 or frames2 > 1:
         detail += f", {frames} to {frames2} slices"
     if (window := cropping(source.source)) is not None:
-        detail += f", of the window {window.col},{window.row},{window.width},{window.height}"
+        detail += f", of the window {window}"
     elif not kept and WINDOW in provenance_of(result):
         detail += ", of a window that is none of the source in whole pixels"
     return Check("every frame and band there, a whole factor finer", kept, detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,7 @@ def before(scene: Scene) -> dict[str, str]:
     told = provenance_of(scene)
     kept = {BANDS: _own_bands(scene)} if BANDS in scene.provenance else {}
     if (window := cropping(scene.source)) is not None:
-        kept[WINDOW] = _listed((window.col, window.row, window.width, window.height))
+        kept[WINDOW] = str(window)
     if f"{PREFIX}MODEL" in told:
         kept[BEFORE] = ", ".join([*([told[BEFORE]] if BEFORE in told else []), step(told)])
     return kept
@@ -107,7 +107,7 @@ def cropped(scene: Scene, window: Window) -> dict[str, str]:
     numbers = (window.col, window.row, window.width, window.height)
     col, row, width, height = (Fraction(number, int(told[_FACTOR])) for number in numbers)
     kept = {_CONSERVED: OF_FRAMES} if _WHOLE.items() <= told.items() else {}
-    return {**scene.provenance, **kept, WINDOW: _listed((outer[0] + col, outer[1] + row, width, height))}
+    return {**scene.provenance, **kept, WINDOW: ",".join(map(str, (outer[0] + col, outer[1] + row, width, height)))}
 
 
 def window_of(told: Mapping[str, str]) -> Window | None:
@@ -116,10 +116,6 @@ def window_of(told: Mapping[str, str]) -> Window | None:
     if part is None or any(number.denominator != 1 for number in part):
         return None
     return Window(*map(int, part))
-
-
-def _listed(numbers: Iterable[int | Fraction]) -> str:
-    return ",".join(map(str, numbers))
 
 
 def _part(text: str) -> tuple[Fraction, ...] | None:

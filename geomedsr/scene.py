@@ -204,7 +204,7 @@ class Scene:
         height, width = self.grid.shape
         if not window.inside((height, width)):
             raise InputError(
-                f"the window {window.col},{window.row},{window.width},{window.height}",
+                f"the window {window}",
                 f"one inside the scene of {width} × {height} pixels (columns × rows)",
                 "give COL,ROW,W,H in pixels of the input",
             )

@@ -100,15 +100,11 @@ def _inside(window: Window, source: Scene) -> Window:
         return window
     if window.common(part) != window:
         raise InputError(
-            f"the window {_listed(window)} for a result of the window {_listed(part)}",
+            f"the window {window} for a result of the window {part}",
             "one inside that",
             "give COL,ROW,W,H in pixels of the whole source, or leave it out",
         )
     return window.shifted(-part.col, -part.row)
-
-
-def _listed(window: Window) -> str:
-    return f"{window.col},{window.row},{window.width},{window.height}"
 
 
 def _shape(scene: Scene) -> str:
