@@ -36,12 +36,17 @@ _TAKEN = {"ns", "bidx"}
 
 def plain(tags: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     """The tags that rasterio can write."""
-    return {key: text for key, text in tags.get("", {}).items() if key not in _TAKEN}
+    return {key: text for key, text in tags.get("", {}).items() if not _odd(key)}
+
+
+def _odd(key: str) -> bool:
+    """Whether rasterio does not write a tag of that name; GDAL would take a colon for the end of it."""
+    return key in _TAKEN or ":" in key
 
 
 def _special(tags: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str, str]]:
     """The others: ``(key, text, namespace)``."""
-    return [(k, text, ns) for ns, values in tags.items() for k, text in values.items() if ns or k in _TAKEN]
+    return [(k, text, ns) for ns, values in tags.items() for k, text in values.items() if ns or _odd(k)]
 
 
 def _item(key: str, text: str, namespace: str, sample: int | None = None) -> str:

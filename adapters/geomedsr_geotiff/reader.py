@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
-import rasterio.shutil
 import rasterio.windows
 from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioIOError
-from rasterio.io import MemoryFile
 
-from geomedsr.errors import InputError
+from geomedsr.errors import InputError, SceneWarning
 from geomedsr.grid import ControlPoint, Grid, Window
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Kind, Scene
 from geomedsr.sources import Array, data_by_value
 from geomedsr_geotiff.handles import gdal, handle, read_error, stamp
+from geomedsr_geotiff.native import Limited, Native, opened
 
 #: Types a scene may have; GDAL's complex ones are not images.
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
@@ -141,7 +140,6 @@ def open_raster(path: str) -> Scene:
             raise read_error(path, "a second look", error) from error
         _check(path, dataset)
         flags = dataset.mask_flag_enums
-        thematic = _thematic(dataset)
         own_masks = any(not f for f in flags)  # a mask per band, which GeoTIFF can only say by value
         for value, flag in zip(dataset.nodatavals, flags, strict=True):
             _check_nodata(path, value, flag, dataset.dtypes[0])
@@ -161,14 +159,18 @@ def open_raster(path: str) -> Scene:
             masks=own_masks or any(f == [MaskFlags.per_dataset] for f in flags),
             alpha=dataset.colorinterp.index(ColorInterp.alpha) + 1 if alpha else None,
         )
+        with opened(path, dataset) as native:
+            grid = _grid(dataset, native, path)
+            bands = tuple(_band(dataset, native, i, nodata[i]) for i in range(dataset.count))
+            tags = _namespaces(native)
         return Scene(
             source=source,
-            grid=_grid(dataset),
-            bands=tuple(_band(dataset, i, nodata[i], i + 1 in thematic) for i in range(dataset.count)),
+            grid=grid,
+            bands=bands,
             name=re.split(r"[/\\]", path.rstrip("/"))[-1],
             files=_files(path, dataset),
             masked=masked,
-            tags=_namespaces(dataset),
+            tags=tags,
         )
 
 
@@ -229,7 +231,7 @@ def _block(dataset: Any) -> tuple[int, int]:
     return min(max(rows, 1), dataset.height, 4096), min(max(cols, 1), dataset.width, 4096)
 
 
-def _grid(dataset: Any) -> Grid:
+def _grid(dataset: Any, native: Native | Limited, path: str) -> Grid:
     points, gcp_crs = dataset.gcps
     affine = dataset.transform
     if affine == Affine.identity() and (points or dataset.crs is None):
@@ -240,41 +242,42 @@ def _grid(dataset: Any) -> Grid:
         crs=dataset.crs.to_wkt() if dataset.crs else None,
         gcps=tuple(ControlPoint(p.row, p.col, p.x, p.y, p.z or 0.0, str(p.id or ""), p.info or "") for p in points),
         gcp_crs=gcp_crs.to_wkt() if gcp_crs else None,
-        rpcs=_rpcs(dataset.tags(ns="RPC")),
+        rpcs=_rpcs(path, native.tags(domain="RPC")),
     )
 
 
-def _rpcs(tags: Mapping[str, str]) -> dict[str, str] | None:
+def _rpcs(path: str, tags: Mapping[str, str]) -> dict[str, str] | None:
     """The RPC fields; those of a `_rpc.txt` come with their units (`+0010.00 pixels`), which are dropped."""
     single = {k: v.split()[0] for k, v in tags.items() if k.endswith(("_OFF", "_SCALE")) and v.split()}
-    whole = {"LINE_OFF", "SAMP_OFF", "LINE_SCALE", "SAMP_SCALE"} <= single.keys()
-    return {**tags, **single} if whole else None
+    if not single.keys() >= {"LINE_OFF", "SAMP_OFF", "LINE_SCALE", "SAMP_SCALE"}:
+        return None
+    fields = {**tags, **single}
+    if wrong := [key for key, text in fields.items() if key in single or "_COEFF" in key if not _numbers(text)]:
+        told = f"{path}: its RPCs are left out, since {wrong[0]} is {fields[wrong[0]][:40]!r}, which is no number"
+        warnings.warn(told, SceneWarning, stacklevel=2)
+        return None
+    return fields
 
 
-def _thematic(dataset: Any) -> set[int]:
-    """Numbers of the bands with category names or a thematic table; rasterio gives them only in a VRT's text."""
-    if np.dtype(dataset.dtypes[0]).kind == "f":
-        return set()
-    with MemoryFile(ext=".vrt") as memory:
-        rasterio.shutil.copy(dataset, memory.name, driver="VRT")
-        bands = ElementTree.fromstring(memory.read()).iterfind("VRTRasterBand")
-        return {
-            int(band.get("band", "0"))
-            for band in bands
-            if band.find("CategoryNames/Category") is not None
-            or band.find("GDALRasterAttributeTable[@tableType='thematic']") is not None
-        }
+def _numbers(text: str) -> bool:
+    """Whether a text is finite numbers with blanks between."""
+    try:
+        return all(math.isfinite(float(part)) for part in text.split())
+    except ValueError:
+        return False
 
 
-def _band(dataset: Any, position: int, nodata: float | int | None, thematic: bool) -> Band:
+def _band(dataset: Any, native: Native | Limited, position: int, nodata: float | int | None) -> Band:
     index = position + 1
-    description = dataset.descriptions[position]
+    description = native.description(index)
     interpretation = dataset.colorinterp[position]
-    tags = _namespaces(dataset, index)
+    tags = _namespaces(native, index)
     tags[""] = {k: v for k, v in tags.get("", {}).items() if not k.startswith("STATISTICS_")}
     role = tags[""].pop(ROLE, None)
-    kind = _kind(interpretation, description, tags[""], dataset.tags(index, ns="IMAGE_STRUCTURE"))
-    if thematic and interpretation != ColorInterp.palette:
+    kind = _kind(interpretation, description, tags[""], native.tags(index, "IMAGE_STRUCTURE"))
+    palette = _palette(dataset, index) if interpretation == ColorInterp.palette else None
+    whole = np.dtype(dataset.dtypes[position]).kind != "f"
+    if whole and interpretation != ColorInterp.palette and native.classes(index):
         kind = "nearest"
     return Band(
         name=description or str(index),
@@ -282,13 +285,21 @@ def _band(dataset: Any, position: int, nodata: float | int | None, thematic: boo
         nodata=nodata,
         scale=dataset.scales[position],
         offset=dataset.offsets[position],
-        units=dataset.units[position] or None,
+        units=native.unit(index),
         description=description,
         interpretation=interpretation.name,
-        palette=dataset.colormap(index) if interpretation == ColorInterp.palette else None,
+        palette=palette,
         tags={ns: values for ns, values in tags.items() if values},
         role=role,
     )
+
+
+def _palette(dataset: Any, index: int) -> dict[int, tuple[int, ...]] | None:
+    """The colours of a band's values; None for a band that is said to have some, but has no table of them."""
+    try:
+        return dict(dataset.colormap(index))
+    except ValueError:
+        return None
 
 
 def _kind(
@@ -310,8 +321,8 @@ def _kind(
     return "continuous"
 
 
-def _namespaces(dataset: Any, band: int = 0) -> dict[str, dict[str, str]]:
+def _namespaces(native: Native | Limited, band: int = 0) -> dict[str, dict[str, str]]:
     """Tags by namespace (""  for none); domains that hold one document, not tags, are left out."""
-    names = [n for n in dataset.tag_namespaces(band) if n not in _STRUCTURAL and not n.startswith(("xml:", "json:"))]
-    tags = {"": dict(dataset.tags(band)), **{ns: dict(dataset.tags(band, ns=ns)) for ns in names}}
+    names = [n for n in native.domains(band) if n not in _STRUCTURAL and not n.startswith(("xml:", "json:"))]
+    tags = {ns: native.tags(band, ns) for ns in ["", *names]}
     return {ns: values for ns, values in tags.items() if values}

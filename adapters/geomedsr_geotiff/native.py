@@ -1,0 +1,187 @@
+"""What GDAL knows of a raster and rasterio does not tell, or not safely, asked of the GDAL that rasterio has loaded.
+
+rasterio ends the process at an item of metadata without "=", leaves out texts that are not UTF-8, and knows neither
+category names nor tables of classes nor coordinate epochs. GDAL's own functions give all of these.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import rasterio
+import rasterio._base
+from rasterio._path import _parse_path
+
+_HANDLE, _TEXT, _TEXTS = ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(ctypes.c_char_p)
+
+#: GDAL's functions that are asked: what they give, and what they take.
+_FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "GDALOpenEx": (_HANDLE, (_TEXT, ctypes.c_uint, _TEXTS, _TEXTS, _TEXTS)),
+    "GDALClose": (None, (_HANDLE,)),
+    "GDALGetRasterBand": (_HANDLE, (_HANDLE, ctypes.c_int)),
+    "GDALGetDescription": (_TEXT, (_HANDLE,)),
+    "GDALGetRasterUnitType": (_TEXT, (_HANDLE,)),
+    "GDALGetMetadata": (_TEXTS, (_HANDLE, _TEXT)),
+    "GDALGetMetadataDomainList": (_TEXTS, (_HANDLE,)),
+    "CSLDestroy": (None, (_TEXTS,)),
+    "GDALGetRasterCategoryNames": (_TEXTS, (_HANDLE,)),
+    "GDALGetDefaultRAT": (_HANDLE, (_HANDLE,)),
+    "GDALRATGetTableType": (ctypes.c_int, (_HANDLE,)),
+    "GDALGetSpatialRef": (_HANDLE, (_HANDLE,)),
+    "GDALGetGCPSpatialRef": (_HANDLE, (_HANDLE,)),
+    "OSRGetCoordinateEpoch": (ctypes.c_double, (_HANDLE,)),
+}
+
+#: GDAL_OF_RASTER: for reading, and without an error on the way.
+_RASTER = 2
+
+#: Domains whose items a file beside the raster may have without "=".
+_BESIDE = {"IMD"}
+
+#: GRTT_THEMATIC.
+_CLASSES = 0
+
+
+@lru_cache(maxsize=1)
+def library() -> Any:
+    """GDAL's functions, as the library that rasterio has loaded has them; None where it cannot be found."""
+    places = [Path(rasterio._base.__file__)]  # whose symbols are those of the libraries that it is linked to, too
+    if sys.platform == "win32":
+        places = sorted(Path(rasterio.__file__).parents[1].glob("rasterio.libs/gdal*.dll"))
+    for place in places:
+        try:
+            found = ctypes.CDLL(os.fspath(place))
+            for name, (gives, takes) in _FUNCTIONS.items():
+                function = getattr(found, name)
+                function.restype, function.argtypes = gives, takes
+        except (OSError, AttributeError):
+            continue
+        return found
+    return None
+
+
+@dataclass(frozen=True)
+class Native:
+    """An open data set. Bands are counted from 1; 0 stands for the data set itself."""
+
+    gdal: Any
+    handle: int
+
+    def description(self, band: int) -> str | None:
+        """What a band is called."""
+        return _text(self.gdal.GDALGetDescription(self._object(band))) or None
+
+    def unit(self, band: int) -> str | None:
+        """The unit of a band's values."""
+        return _text(self.gdal.GDALGetRasterUnitType(self._object(band))) or None
+
+    def domains(self, band: int = 0) -> list[str]:
+        """The domains of its metadata."""
+        names = self.gdal.GDALGetMetadataDomainList(self._object(band))
+        try:
+            return _texts(names)
+        finally:
+            self.gdal.CSLDestroy(names)
+
+    def tags(self, band: int = 0, domain: str = "") -> dict[str, str]:
+        """A domain's items. One that has neither "=" nor ":" is no tag, and left out."""
+        return dict(filter(None, map(_item, _texts(self.gdal.GDALGetMetadata(self._object(band), domain.encode())))))
+
+    def classes(self, band: int) -> bool:
+        """Whether a band has names of categories, or a table of classes."""
+        place = self._object(band)
+        if _texts(self.gdal.GDALGetRasterCategoryNames(place)):
+            return True
+        table = self.gdal.GDALGetDefaultRAT(place)
+        return bool(table) and self.gdal.GDALRATGetTableType(table) == _CLASSES
+
+    @property
+    def epoch(self) -> float | None:
+        """The coordinate epoch, as a decimal year."""
+        for function in (self.gdal.GDALGetSpatialRef, self.gdal.GDALGetGCPSpatialRef):
+            if (crs := function(self.handle)) and (year := self.gdal.OSRGetCoordinateEpoch(crs)) > 0:
+                return float(year)
+        return None
+
+    def _object(self, band: int) -> int:
+        place: int = self.gdal.GDALGetRasterBand(self.handle, band) if band else self.handle
+        return place
+
+
+@dataclass(frozen=True)
+class Limited:
+    """The same, as far as rasterio tells it without danger."""
+
+    dataset: Any
+
+    def description(self, band: int) -> str | None:
+        """What a band is called."""
+        name: str | None = self.dataset.descriptions[band - 1]
+        return name
+
+    def unit(self, band: int) -> str | None:
+        """The unit of a band's values."""
+        return self.dataset.units[band - 1] or None
+
+    def domains(self, band: int = 0) -> list[str]:
+        """The domains of its metadata, without those that come from texts beside a file."""
+        return [name for name in self.dataset.tag_namespaces(band) if name not in _BESIDE]
+
+    def tags(self, band: int = 0, domain: str = "") -> dict[str, str]:
+        """A domain's items."""
+        return dict(self.dataset.tags(band, ns=domain or None))
+
+    def classes(self, band: int) -> bool:
+        """None are known."""
+        return False
+
+    @property
+    def epoch(self) -> float | None:
+        """None is known."""
+        return None
+
+
+@contextmanager
+def opened(path: str, dataset: Any) -> Iterator[Native | Limited]:
+    """What rasterio has opened, opened once more for GDAL's functions; without them where they are not to be had."""
+    gdal = library()
+    name = path if os.path.exists(path) else _parse_path(path).as_vsi()
+    handle = None if gdal is None else gdal.GDALOpenEx(os.fsencode(name), _RASTER, None, None, None)
+    if not handle:
+        yield Limited(dataset)
+        return
+    try:
+        yield Native(gdal, handle)
+    finally:
+        gdal.GDALClose(handle)
+
+
+def _texts(items: Any) -> list[str]:
+    """A list of texts as C has it."""
+    found: list[str] = []
+    while items and items[len(found)] is not None:
+        found.append(_text(items[len(found)]))
+    return found
+
+
+def _text(raw: bytes | None) -> str:
+    """A text that should be UTF-8, and is Latin-1 where writers did not know."""
+    try:
+        return (raw or b"").decode()
+    except UnicodeDecodeError:
+        return (raw or b"").decode("latin-1")
+
+
+def _item(text: str) -> tuple[str, str] | None:
+    """Name and value, which GDAL joins by "=", and which some of its readers take from a file with ":"."""
+    name, sign, value = text.partition("=" if "=" in text else ":")
+    name, value = name.rstrip(" \t"), value.lstrip(" \t")
+    return (name, value) if name and sign else None

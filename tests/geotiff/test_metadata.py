@@ -1,0 +1,161 @@
+"""Whatever stands in a raster's metadata, its pixels can be read, and what can be kept is kept."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.shutil
+from conftest import block_sums, texture
+from rasterio.enums import ColorInterp
+
+import geomedsr
+from geomedsr import Model
+from geomedsr.errors import SceneWarning
+from geomedsr_geotiff import native
+
+Raster = Callable[..., Path]
+UNPLACED = "ignore::rasterio.errors.NotGeoreferencedWarning"  # of the tests' own rasterio.open
+
+
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own, which may crash."""
+    line = [sys.executable, "-m", "geomedsr.cli", *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True)
+
+
+def through(path: Path, model: Model, name: str = "out.tif") -> Path:
+    out = path.with_name(name)
+    geomedsr.write(geomedsr.upscale(geomedsr.open(path), model), out)
+    return out
+
+
+def test_latin_1_in_tags_and_names_becomes_utf_8(tiny: Model, raster: Raster) -> None:
+    def edit(dataset: rasterio.io.DatasetWriter) -> None:
+        dataset.update_tags(TIFFTAG_ARTIST="M_ller")
+        dataset.update_tags(ns="PRODUCER", PLACE="K_ste")
+        dataset.set_band_description(1, "Gr_n")
+        dataset.set_band_unit(1, "_m")
+
+    path = raster(texture(1, 9, 9), edit=edit)
+    data = path.read_bytes()
+    for text, latin in [("M_ller", "Müller"), ("K_ste", "Küste"), ("Gr_n", "Grün"), ("_m<", "µm<")]:
+        assert data.count(text.encode()) == 1
+        data = data.replace(text.encode(), latin.encode("latin-1"))
+    path.write_bytes(data)
+    scene = geomedsr.open(path)
+    assert (scene.bands[0].name, scene.bands[0].units) == ("Grün", "µm")
+    with rasterio.open(through(path, tiny)) as result:
+        assert result.tags()["TIFFTAG_ARTIST"] == "Müller"
+        assert result.tags(ns="PRODUCER") == {"PLACE": "Küste"}
+        assert (result.descriptions, result.units) == (("Grün",), ("µm",))
+    assert all(check.kept for check in geomedsr.verify(path, path.with_name("out.tif")))
+
+
+def test_a_document_in_a_domain_does_not_stop_a_read(tiny: Model, raster: Raster) -> None:
+    path = raster(texture(1, 9, 9), name="a.tif")
+    vrt = path.with_name("in.vrt")
+    rasterio.shutil.copy(path, vrt, driver="VRT")
+    document = '<Metadata domain="xml:X" format="xml"><?xml version="1.0"?><a/></Metadata>'
+    vrt.write_text(vrt.read_text().replace("<VRTRasterBand", document + "<VRTRasterBand", 1))
+    scene = geomedsr.open(vrt)
+    assert [band.kind for band in scene.bands] == ["continuous"]
+    assert geomedsr.open(through(vrt, tiny)).shape == (1, 1, 36, 36)
+
+
+def test_sources_relative_to_a_processed_vrt_do_not_stop_a_read(tiny: Model, raster: Raster) -> None:
+    array = texture(1, 9, 9)
+    path = raster(array, name="a.tif")
+    vrt = path.with_name("in.vrt")
+    vrt.write_text(
+        '<VRTDataset subclass="VRTProcessedDataset"><Input><SourceFilename relativeToVRT="1">a.tif</SourceFilename>'
+        '</Input><ProcessingSteps><Step name="s"><Algorithm>BandAffineCombination</Algorithm>'
+        '<Argument name="coefficients_1">5,1</Argument></Step></ProcessingSteps></VRTDataset>'
+    )
+    scene = geomedsr.open(vrt)
+    assert [band.kind for band in scene.bands] == ["continuous"]
+    assert (scene.data.values[0] == array + 5).all()
+    result = geomedsr.open(through(vrt, tiny)).data.values[0]
+    assert (block_sums(result, 4) == scene.data.values[0].astype(object) * 16).all()
+
+
+def test_a_text_beside_a_raster_does_not_end_the_process(tiny_path: Path, raster: Raster) -> None:
+    path = raster(texture(1, 12, 12), edit=lambda dataset: dataset.update_tags(ns="PRODUCER", LEVEL="2A"))
+    path.with_name("summary.txt").write_text('hello\nPds_ProductID="X1"\n')
+    told = command("info", path)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "IMD:" in told.stdout
+    out = path.with_name("out.tif")
+    told = command("upscale", path, out, "--model", tiny_path)
+    assert told.returncode == 0, told.stderr
+    with rasterio.open(out) as result:
+        assert result.tags(ns="PRODUCER") == {"LEVEL": "2A"}
+    path.with_name("summary.txt").unlink()  # beside the result it is read as the result's, too
+    with rasterio.open(out) as result:
+        assert "X1" in str(result.tags(ns="IMD"))
+    assert command("verify", path, out).returncode == 0
+
+
+@pytest.mark.filterwarnings(UNPLACED)
+@pytest.mark.parametrize(("field", "text"), [("LINE_OFF", "none"), ("SAMP_SCALE", "nan"), ("LINE_NUM_COEFF", "1 2 x")])
+def test_rpcs_that_are_no_numbers_are_told_and_left_out(tiny: Model, raster: Raster, field: str, text: str) -> None:
+    fields = {f"{part}_{end}": "10" for part in ("LINE", "SAMP", "LAT", "LONG", "HEIGHT") for end in ("OFF", "SCALE")}
+    parts = ("LINE_NUM", "LINE_DEN", "SAMP_NUM", "SAMP_DEN")
+    fields |= {f"{part}_COEFF": " ".join(["1"] + ["0"] * 19) for part in parts}
+    path = raster(texture(1, 9, 9), crs=None, transform=None)
+    items = "".join(f'<MDI key="{key}">{value}</MDI>' for key, value in (fields | {field: text}).items())
+    path.with_name("in.tif.aux.xml").write_text(f'<PAMDataset><Metadata domain="RPC">{items}</Metadata></PAMDataset>')
+    with pytest.warns(SceneWarning, match=f"RPCs are left out, since {field} is '{text}'"):
+        scene = geomedsr.open(path)
+    assert scene.grid.rpcs is None
+    geomedsr.write(geomedsr.upscale(scene, tiny), path.with_name("out.tif"))
+    with rasterio.open(path.with_name("out.tif")) as result:
+        assert result.rpcs is None
+
+
+def test_a_palette_without_colours_is_read(tiny: Model, raster: Raster) -> None:
+    array = texture(2, 9, 9, "uint8", low=0, high=200)
+    path = raster(array)
+    vrt = path.with_suffix(".vrt")
+    rasterio.shutil.copy(path, vrt, driver="VRT")
+    vrt.write_text(vrt.read_text().replace("<ColorInterp>Undefined", "<ColorInterp>Palette"))
+    vrt.write_text(vrt.read_text().replace("<ColorInterp>Gray", "<ColorInterp>Palette"))
+    scene = geomedsr.open(vrt)
+    assert [band.palette for band in scene.bands] == [None, None]
+    out = vrt.with_name("out.tif")
+    geomedsr.write(geomedsr.upscale(scene.with_nearest([1, 2]), tiny), out)
+    assert (geomedsr.open(out).data.values[0] == array.repeat(4, 1).repeat(4, 2)).all()
+
+
+def test_tags_with_a_colon_in_their_names_stay_apart(tiny: Model, raster: Raster) -> None:
+    path = raster(texture(1, 9, 9))
+    path.with_name("in.tif.aux.xml").write_text(
+        '<PAMDataset><Metadata><MDI key="xmp:A">1</MDI><MDI key="xmp:B">x=2</MDI></Metadata></PAMDataset>'
+    )
+    tags = {"xmp:A": "1", "xmp:B": "x=2"}
+    assert tags.items() <= geomedsr.open(path).tags[""].items()
+    assert tags.items() <= geomedsr.open(through(path, tiny)).tags[""].items()
+
+
+def test_without_gdals_own_functions_rasters_are_read_as_rasterio_does(
+    raster: Raster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit(dataset: rasterio.io.DatasetWriter) -> None:
+        dataset.colorinterp = [ColorInterp.gray, ColorInterp.alpha]
+        dataset.update_tags(PLACE="coast")
+        dataset.update_tags(2, ns="LENS", NOTE="x")
+        dataset.set_band_description(1, "B04")
+        dataset.set_band_unit(1, "m")
+
+    path = raster(texture(2, 9, 9, "uint8", low=0, high=200), edit=edit)
+    path.with_name("summary.txt").write_text("hello\n")
+    full = geomedsr.open(path)
+    monkeypatch.setattr(native, "library", lambda: None)
+    scene = geomedsr.open(path)
+    assert scene.bands == full.bands
+    assert scene.grid == full.grid
+    assert scene.tags[""] == full.tags[""]
+    assert np.array_equal(scene.data.values, full.data.values)
