@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_NATIVE = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)] + [np.dtype("f4"), np.dtype("f8")]
+#: The types of stored values.
+NATIVE = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)] + [np.dtype("f4"), np.dtype("f8")]
 
 Kind = Literal["continuous", "nearest"]
 
@@ -110,8 +111,8 @@ class Scene:
         values = array[lift]
         mask = None if valid is None else np.broadcast_to(np.asarray(valid), array.shape)[lift]
         names = tuple(bands) if bands else tuple(Band(str(i + 1)) for i in range(values.shape[1]))
-        if values.dtype not in _NATIVE:
-            raise InputError(f"an array of type {values.dtype}", f"one of {', '.join(map(str, _NATIVE))}", "convert it")
+        if values.dtype not in NATIVE:
+            raise InputError(f"an array of type {values.dtype}", f"one of {', '.join(map(str, NATIVE))}", "convert it")
         source = ArraySource(values, mask, tuple(b.nodata for b in names))
         return cls(source, grid or Grid(values.shape[2:]), names, masked=mask is not None, **more)
 

@@ -53,9 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     sub = commands.add_parser("upscale", help="make a scene finer", description="Make a scene finer with a model.")
-    sub.add_argument("src", metavar="SRC", help="a raster (any that GDAL reads), a folder of DICOM slices, or a volume")
     sub.add_argument(
-        "dst", metavar="DST", help="result: .tif (Cloud-Optimized GeoTIFF), .zarr, .png or .jpg; a folder for a series"
+        "src", metavar="SRC", help="a raster (any that GDAL reads), a folder of DICOM slices, a volume, or arrays"
+    )
+    sub.add_argument(
+        "dst",
+        metavar="DST",
+        help="result: .tif (Cloud-Optimized GeoTIFF), .zarr, .npy, .npz, .png or .jpg; a folder for a series",
     )
     sub.add_argument("--model", metavar="NAME_OR_FILE", help="default: the one shipped for such scenes")
     many = sub.add_mutually_exclusive_group()

@@ -1,0 +1,43 @@
+"""The adapter's face to the registry: can it, open it, sink for it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.scene import Scene
+from geomedsr_arrays.reader import open_arrays
+from geomedsr_arrays.sink import ArraySink, create_sink
+
+SUFFIXES = (".npy", ".npz")
+
+
+class ArraysAdapter:
+    """Reads arrays of 2 to 4 axes, ``(frame, band, y, x)``; writes any scene."""
+
+    def can_open(self, path: str) -> bool:
+        """Whether it is a file with a suffix of NumPy's."""
+        return path.lower().endswith(SUFFIXES) and os.path.isfile(path)
+
+    def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
+        """The scene of a file; of its pixels nothing is read."""
+        if series is not None:
+            raise InputError(f"--series {series} for the arrays {path}", "a DICOM series", "leave it out")
+        return open_arrays(path)
+
+    def explain(self, path: str) -> GeomedsrError | None:
+        """What is there in place of a file."""
+        if path.lower().endswith(SUFFIXES) and not os.path.lexists(path):
+            return InputError(f"{path}, which does not exist", "a file of arrays", "check the path")
+        return None
+
+    def can_write(self, scene: Scene, path: str) -> bool:
+        """Whether the suffix is NumPy's."""
+        return path.lower().endswith(SUFFIXES)
+
+    def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> ArraySink:
+        """A sink that ends as the file ``path``."""
+        if options:
+            raise OutputError(f"the option {min(options)} for arrays ({', '.join(SUFFIXES)})", "none", "leave it out")
+        return create_sink(scene, path, overwrite)

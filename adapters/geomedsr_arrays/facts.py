@@ -1,0 +1,114 @@
+"""What a file of arrays says of them: a scene without its pixels, as a JSON text in an array of its own.
+
+A ``.npz`` holds the arrays ``values``, ``valid`` where not all is data, and ``geomedsr``, that text. A ``.npy`` holds
+them one after the other, as several calls of ``numpy.save`` on an open file leave them: ``numpy.load`` gives the first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import numpy as np
+from affine import Affine
+
+from geomedsr.grid import ControlPoint, Grid, Plane, Window
+from geomedsr.scene import Band, Scene
+from geomedsr.sources import Array
+from geomedsr.values import ValueScale
+
+#: The names of the arrays.
+VALUES, VALID, FACTS = "values", "valid", "geomedsr"
+
+
+def told(scene: Scene) -> Array:
+    """The text, as an array without axes."""
+    grid, scale = scene.grid, scene.scale
+    facts = {
+        "name": scene.name,
+        "domain": scene.domain,
+        "masked": scene.masked,
+        "bands": [{key: _plain(getattr(band, key)) for key in _BAND} for band in scene.bands],
+        "tags": {namespace: dict(tags) for namespace, tags in scene.tags.items()},
+        "provenance": dict(scene.provenance),
+        "rescale": scene.rescale,
+        "scale": None if scale is None else asdict(scale),
+        "affine": None if grid.affine is None else tuple(grid.affine)[:6],
+        "crs": grid.crs,
+        "gcps": [asdict(point) for point in grid.gcps],
+        "gcp_crs": grid.gcp_crs,
+        "rpcs": None if grid.rpcs is None else dict(grid.rpcs),
+        "planes": [asdict(plane) for plane in grid.planes],
+    }
+    return np.array(json.dumps(facts))
+
+
+def described(text: str, shape: tuple[int, int]) -> dict[str, Any]:
+    """The parts of a scene ``(height, width)`` that a text tells: all but its source.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is not such a text.
+    """
+    facts = json.loads(text)
+    affine, tags = facts["affine"], facts["tags"]
+    tags.setdefault("", {}).update(facts["provenance"])
+    return {
+        "name": facts["name"],
+        "domain": facts["domain"],
+        "masked": facts["masked"],
+        "bands": tuple(_band(band) for band in facts["bands"]),
+        "tags": {namespace: values for namespace, values in tags.items() if values},
+        "rescale": _tuples(facts["rescale"]),
+        "scale": facts["scale"] and ValueScale(**{key: _tuples(value) for key, value in facts["scale"].items()}),
+        "grid": Grid(
+            shape=shape,
+            affine=None if affine is None else Affine(*affine),
+            crs=facts["crs"],
+            gcps=tuple(ControlPoint(**point) for point in facts["gcps"]),
+            gcp_crs=facts["gcp_crs"],
+            rpcs=facts["rpcs"],
+            planes=tuple(Plane(**{key: _tuples(value) for key, value in plane.items()}) for plane in facts["planes"]),
+        ),
+    }
+
+
+def save(scene: Scene, path: str | os.PathLike[str]) -> None:
+    """Write a scene that fits into memory as a compressed ``.npz``, to train on where its own files cannot be read.
+
+    Its value scale goes with it, measured if need be, so that what is cut out of it later is seen as it is now.
+    :func:`geomedsr.write` is for results: it works region by region, and does not compress.
+    """
+    frames, _, height, width = scene.shape
+    everything = slice(0, frames), Window(0, 0, width, height)
+    values, valid = scene.source.read(*everything), scene.source.valid(*everything)
+    arrays: dict[str, Any] = {VALUES: values, FACTS: told(replace(scene, scale=scene.values))}
+    if not valid.all():
+        arrays[VALID] = valid
+    np.savez_compressed(path, **arrays)
+
+
+_BAND = tuple(field.name for field in fields(Band))
+
+
+def _band(told: Mapping[str, Any]) -> Band:
+    palette, limits = told["palette"], told["limits"]
+    changed = {
+        "palette": palette and {int(value): tuple(colour) for value, colour in palette.items()},
+        "limits": limits and tuple(limits),
+    }
+    return Band(**{**told, **changed})
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: NumPy's numbers are Python's, tables plain."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return {str(k): _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, all the way down."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,129 @@
+"""Where the regions of an output gather: in a mapped array beside the destination."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geomedsr.adapters import Region
+from geomedsr.errors import OutputError
+from geomedsr.outputs import Scratch, file_target, publish, reason, unwritable
+from geomedsr.scene import Scene
+from geomedsr.sources import Array
+from geomedsr_arrays.facts import FACTS, VALID, VALUES, told
+
+
+@dataclass(frozen=True)
+class ArraySink:
+    """See :class:`geomedsr.adapters.Sink`."""
+
+    target: Path
+    scratch: Scratch
+    overwrite: bool
+
+    def put(self, region: Region, values: Array, valid: Array) -> None:
+        """Store a region. Mapped for as long as that takes: what stays mapped counts as this process's memory."""
+        with self._io():
+            w = region.window
+            place = region.frames, slice(None), slice(w.row, w.row + w.height), slice(w.col, w.col + w.width)
+            for name, array in ((VALUES, values), (VALID, valid)):
+                path = self._part(name)
+                if path.exists():
+                    np.lib.format.open_memmap(path, "r+")[place] = array
+            (self.scratch.folder / f"{region.key}.done").touch()
+
+    def done(self) -> set[str]:
+        """Keys of the regions that are stored."""
+        return {p.name.removesuffix(".done") for p in self.scratch.folder.glob("*.done")}
+
+    def finish(self) -> None:
+        """Make one file of them, under its name; remove the scratch folder."""
+        parts = [path for path in map(self._part, (VALUES, VALID, FACTS)) if path.exists()]
+        with self._io():
+            result = parts[0]
+            if self.target.suffix.lower() == ".npz":
+                result = self.scratch.folder / "result.npz"
+                with zipfile.ZipFile(result, "w") as archive:
+                    for part in parts:
+                        archive.write(part, part.name)
+            else:
+                _append(parts[0], parts[1:])
+            publish(result, self.target, self.overwrite)
+        self.discard()
+
+    def release(self) -> None:
+        """Leave it for the same job to go on with."""
+        self.scratch.release()
+
+    def discard(self) -> None:
+        """Remove the scratch folder."""
+        self.scratch.discard()
+
+    def _part(self, name: str) -> Path:
+        return self.scratch.folder / f"{name}.npy"
+
+    @contextmanager
+    def _io(self) -> Iterator[None]:
+        try:
+            yield
+        except OutputError:
+            raise
+        except OSError as error:
+            raise unwritable(self.target, reason(error)) from error
+
+
+def create_sink(scene: Scene, path: str, overwrite: bool) -> ArraySink:
+    """Check the destination, and lay the arrays out.
+
+    Raises:
+        OutputError: the path exists, is the source itself, or cannot be written.
+    """
+    target = file_target(scene, path, overwrite)
+    scratch = Scratch.open(target, scene, {"format": target.suffix.lower()})
+    sink = ArraySink(target, scratch, overwrite)
+    try:
+        with sink._io():
+            if not sink._part(VALUES).exists():
+                for mark in scratch.folder.glob("*.done"):  # of values that were published
+                    mark.unlink()
+                if scene.masked or scene.dtype.kind == "f" or any(band.nodata is not None for band in scene.bands):
+                    _lay_out(sink._part(VALID), np.dtype(bool), scene.shape)
+                np.save(sink._part(FACTS), told(scene), allow_pickle=False)
+                made = scratch.folder / "new.npy"
+                _lay_out(made, scene.dtype, scene.shape)
+                os.replace(made, sink._part(VALUES))
+    except BaseException:
+        scratch.discard()
+        raise
+    return sink
+
+
+def _lay_out(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """A file of zeros, with its disk space taken now: on a full disk a mapped page would end the process."""
+    array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    size = array.offset + array.nbytes
+    del array
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
+def _append(first: Path, rest: list[Path]) -> None:
+    """The bytes of some files after the array of the first, whatever an attempt before left there."""
+    array = np.load(first, "r")
+    end = array.offset + array.nbytes
+    del array
+    with open(first, "rb+") as file:
+        file.truncate(end)
+        file.seek(end)
+        for part in rest:
+            with open(part, "rb") as other:
+                shutil.copyfileobj(other, file, 2**22)
