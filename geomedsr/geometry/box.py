@@ -1,0 +1,111 @@
+"""A half-open box of pixels: frames, rows and columns. What is read, computed, stored and checked at once is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+from typing import Any
+
+from geomedsr.geometry.factors import Factors
+
+Triple = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Pixels ``start … stop`` along ``(frame, y, x)``; ``stop`` is past the last.
+
+    A box may leave the scene that it is of (:meth:`grown`), and hold nothing (:attr:`empty`).
+    """
+
+    start: Triple
+    stop: Triple
+
+    @classmethod
+    def whole(cls, shape: Sequence[int]) -> Box:
+        """All of a scene of ``(frame, band, y, x)`` or ``(frame, y, x)``."""
+        return cls((0, 0, 0), (shape[0], shape[-2], shape[-1]))
+
+    @property
+    def shape(self) -> Triple:
+        """``(frames, rows, columns)``."""
+        frames, rows, columns = (b - a for a, b in zip(self.start, self.stop, strict=True))
+        return frames, rows, columns
+
+    @property
+    def empty(self) -> bool:
+        """Whether it holds no pixel."""
+        return min(self.shape) <= 0
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels it holds, of one band."""
+        frames, rows, columns = self.shape
+        return 0 if self.empty else frames * rows * columns
+
+    @property
+    def index(self) -> tuple[slice, Any, slice, slice]:
+        """What cuts it out of an array ``(frame, band, y, x)``."""
+        frames, rows, columns = map(slice, self.start, self.stop)
+        return frames, slice(None), rows, columns
+
+    @property
+    def key(self) -> str:
+        """A name that no other box of one scene has; files are called so."""
+        (first, row, col), (last, _, _), (_, height, width) = self.start, self.stop, self.shape
+        return f"f{first}-{last}_r{row}_c{col}_{width}x{height}"
+
+    def __and__(self, other: Box) -> Box:
+        """What two boxes share; empty where they share nothing."""
+        return Box(_each(max, self.start, other.start), _each(min, self.stop, other.stop))
+
+    def inside(self, shape: Sequence[int]) -> bool:
+        """Whether it holds at least one pixel, and none outside a scene of such a shape."""
+        return not self.empty and self & Box.whole(shape) == self
+
+    def grown(self, halo: Triple) -> Box:
+        """With so many more frames, rows and columns on each side."""
+        return Box(_each(int.__sub__, self.start, halo), _each(int.__add__, self.stop, halo))
+
+    def shifted(self, by: Triple) -> Box:
+        """Moved by whole frames, rows and columns."""
+        return Box(_each(int.__add__, self.start, by), _each(int.__add__, self.stop, by))
+
+    def within(self, outer: Box) -> Box:
+        """The same pixels, counted from the first of another box: where they lie in an array of it."""
+        frame, row, col = outer.start
+        return self.shifted((-frame, -row, -col))
+
+    def refined(self, factors: Factors) -> Box:
+        """The same ground on a grid that is so many times finer."""
+        by = factors.frame, factors.y, factors.x
+        return Box(_each(int.__mul__, self.start, by), _each(int.__mul__, self.stop, by))
+
+    def coarsened(self, factors: Factors) -> Box:
+        """The smallest box of a grid that is so many times coarser that covers this one."""
+        by = factors.frame, factors.y, factors.x
+        return Box(_each(int.__floordiv__, self.start, by), _each(lambda a, b: -(-a // b), self.stop, by))
+
+    def tiles(self, side: Triple) -> Iterator[Box]:
+        """Boxes of such sides that cover it, frames first, then rows; the last along an axis may be smaller."""
+        cuts = [range(a, b, step) for a, b, step in zip(self.start, self.stop, side, strict=True)]
+        for frame, row, col in product(*cuts):
+            start = frame, row, col
+            yield Box(start, _each(min, _each(int.__add__, start, side), self.stop))
+
+    def parts(self, most: Triple) -> Iterator[Box]:
+        """Nearly equal boxes that cover it, none larger than ``most``; frames first, then rows."""
+        cuts = [_equal(a, b, side) for a, b, side in zip(self.start, self.stop, most, strict=True)]
+        for frames, rows, columns in product(*cuts):
+            yield Box((frames[0], rows[0], columns[0]), (frames[1], rows[1], columns[1]))
+
+
+def _each(rule: Any, first: Triple, second: Triple) -> Triple:
+    frame, row, col = map(rule, first, second)
+    return frame, row, col
+
+
+def _equal(start: int, stop: int, most: int) -> list[tuple[int, int]]:
+    count = -(-(stop - start) // most)
+    return list(pairwise(start + (stop - start) * i // count for i in range(count + 1))) if count > 0 else []

@@ -1,0 +1,42 @@
+"""How many times finer an output is than its input, along each axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Whole numbers ≥ 1 for the axes ``(frame, y, x)``.
+
+    ``Factors(1, 4, 4)`` is ×4 in plane, ``Factors(1, 1, 1)`` the same grid, ``Factors(5, 1, 1)`` five slices for each.
+
+    Raises:
+        ValueError: one of them is less than 1, or no whole number.
+    """
+
+    frame: int = 1
+    y: int = 1
+    x: int = 1
+
+    def __post_init__(self) -> None:
+        if any(isinstance(factor, bool) or not isinstance(factor, int) or factor < 1 for factor in self):
+            raise ValueError(f"factors ({', '.join(map(str, self))}): expected three whole numbers from 1")
+
+    @classmethod
+    def in_plane(cls, scale: int) -> Factors:
+        """``scale`` times finer in rows and columns."""
+        return cls(1, scale, scale)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(astuple(self))
+
+    def __mul__(self, other: Factors) -> Factors:
+        """Those of one step after another."""
+        return Factors(self.frame * other.frame, self.y * other.y, self.x * other.x)
+
+    @property
+    def volume(self) -> int:
+        """How many fine pixels lie in a coarse one."""
+        return self.frame * self.y * self.x
