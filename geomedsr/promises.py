@@ -255,7 +255,7 @@ def _k_space(source: Scene, result: Scene, factor: int, asked: bool) -> Check:
         checked += 1
         before = torch.from_numpy(source.source.read(frames, window).astype(np.float64))
         after = torch.from_numpy(result.source.read(frames, window.scaled(factor)).astype(np.float64))
-        error = central(operator.down(after, factor) - before).abs()
+        error = central(operator.forward(after, factor) - before).abs()
         span = float(before.max() - before.min()) or 1.0
         rounding = FLOAT_ROUNDING * span if source.dtype.kind == "f" else ROUNDING
         largest = float(error.max())

@@ -31,7 +31,7 @@ BLOCK = operators.get("block-mean")
 
 
 def sample(guess: torch.Tensor, hr: torch.Tensor, coarse: torch.Tensor | None = None) -> Sample:
-    coarse = BLOCK.down(hr, 2) if coarse is None else coarse
+    coarse = BLOCK.forward(hr, 2) if coarse is None else coarse
     return Sample.of(guess, hr, coarse, BLOCK, 2)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from geomedsr.degradations.bicubic import Bicubic
 from geomedsr.degradations.block_mean import BlockMean
@@ -49,6 +49,7 @@ __all__ = [
     "Resize",
     "Stripes",
     "chain",
+    "of_kind",
 ]
 
 #: Any degradation, told by its ``kind``.
@@ -97,3 +98,13 @@ def chain(parts: Sequence[AnyDegradation], scale: int) -> Chain:
         kinds = ", ".join(part.kind for part in parts)
         raise ValueError(f"degradations {kinds}: expected one that reduces, then what disturbs the coarse image")
     return Chain(first, later, scale)
+
+
+def of_kind(kind: str) -> AnyDegradation:
+    """The degradation of a kind, with its defaults.
+
+    Raises:
+        pydantic.ValidationError: there is none.
+    """
+    made: AnyDegradation = TypeAdapter(AnyDegradation).validate_python({"kind": kind})
+    return made

@@ -17,4 +17,4 @@ class BlockMean(Reduction):
 
     def apply(self, fine: torch.Tensor, scale: int, drawn: Any = None) -> torch.Tensor:
         """The means."""
-        return operators.get(self.kind).down(fine, scale)
+        return operators.get(self.kind).forward(fine, scale)

@@ -22,4 +22,4 @@ class KSpaceCrop(Reduction):
 
     def apply(self, fine: torch.Tensor, scale: int, drawn: Any = None) -> torch.Tensor:
         """The coarse frame."""
-        return operators.get(self.kind).down(fine, scale)
+        return operators.get(self.kind).forward(fine, scale)

@@ -33,17 +33,11 @@ _ALIVE = 2.9
 #: The same for networks of others, as multiples of what they were seen to hold when tried out; measured, rounded up.
 _HELD = 1.8
 
-#: Bytes for each of a region's pixels, of the bands made at once: a guess; and what conserving takes with it, or else
-#: putting its phases in order and rounding in float64.
-_PER_FLOAT, _PER_GUESS, _PER_ROUNDED = 4, 8, 24
+#: Bytes for each of a region's pixels, of the bands made at once: a prediction.
+_PER_FLOAT = 4
 
 #: Copies of a region's values on their way out; measured.
 _COPIES = 4
-
-#: Bytes for each of a frame's pixels while an operator that needs the whole frame projects it, in float64: 80 are in
-#: use, and the C library holds more between them (``devices.keep_memory``), from run to run another amount; the most
-#: that was measured, and again by a test.
-_PER_PROJECTED = 150
 
 #: Workers that keep a device busy: one for each tile that is on it, and as many that conserve, encode and write.
 _BUSY = 2 * gpu.AT_ONCE
@@ -156,9 +150,8 @@ class Need:
         network = self.network(tile) if self.device is None else 0
         if self.side(tile) < max(rows, cols):  # parts are put together while others are computed
             network += guesses * _PER_FLOAT
-        made = guesses * (_PER_GUESS if self.conserved else _PER_ROUNDED)
-        if self.conserved and operators.get(card.operator).reach == "frame":
-            made = guesses * (_PER_GUESS + _PER_PROJECTED)
+        operator = card.operator if self.conserved else operators.Unconstrained.name
+        made = guesses * operators.get(operator).held
         others = (card.frames - 1) / card.scale**2  # neighbours are read, not made
         beside = self.bands * others * (_PER_FLOAT + self.itemsize)
         return int(max(network, made) + pixels * (self.bands * _COPIES * self.itemsize + beside))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -21,9 +22,6 @@ from geomedsr.inference.runtime import Runtime
 from geomedsr.inference.stopping import check
 from geomedsr.models import Model
 from geomedsr.neighbours import around, as_channels
-from geomedsr.operators.conserve import conserve, unconserved
-from geomedsr.operators.k_space import central
-from geomedsr.operators.phases import merged
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, CroppedSource, Source
 from geomedsr.values import ValueScale
@@ -79,7 +77,8 @@ class UpscaledSource:
 
     @property
     def _operator(self) -> operators.Operator:
-        return operators.get(self.model.descriptor.operator)
+        """What results are made to agree by: the model's, unless that is not wanted."""
+        return operators.get(self.model.descriptor.operator if self.conserve else operators.Unconstrained.name)
 
     def read(self, frames: slice, window: Window) -> Array:
         """Super-resolved stored values of a window, in output pixels."""
@@ -186,27 +185,23 @@ class UpscaledSource:
         return replace(self.scene.select([i + 1 for i in self.computed]), scale=self.values)
 
     def _to_stored(self, base: Array, frames: slice, coarse: Window) -> tuple[Array, float | None]:
+        """Stored values of the computed bands over a window of input pixels, and how far they are from agreement."""
         low, span = self.values.bounds(frames)
         nodata, limits = self.nodata[self.computed[0]], self.scene.bands[self.computed[0]].limits
-        whole = self._operator.reach == "frame" and self.conserve
-        around = Window(0, 0, self.scene.shape[3], self.scene.shape[2]) if whole else coarse
+        around = self._operator.support(coarse, self.scene.shape[2:])
+        if around != coarse:
+            base = self._seen.source.read(frames, around)
         out = np.empty((*base.shape[:2], base.shape[2] * self.scale, base.shape[3] * self.scale), self.dtype)
         deviations = []
-        for picks, phases in self._guesses(frames, around):
-            if self.conserve and not whole:
-                conserve(base[:, picks], phases, span[:, picks], nodata, limits, out[:, picks])
-                continue
-            fine = merged(phases)
-            if whole:
-                given = self._seen.tensor(around, frames)[:, picks].double()
-                exact = self._operator.project(torch.from_numpy(fine).double(), given, self.scale).numpy()
-                rounded = unconserved(exact, low[:, picks], span[:, picks], self.dtype, nodata, limits)
-                error = torch.from_numpy(rounded - (exact * span[:, picks] + low[:, picks]))
-                deviations.append(float(central(self._operator.down(error, self.scale)).abs().max()))
-                out[:, picks] = _cut_window(rounded, coarse.scaled(self.scale))
-            else:
-                out[:, picks] = unconserved(fine, low[:, picks], span[:, picks], self.dtype, nodata, limits)
-        return out, max(deviations, default=None)
+        for picks, planes in self._guesses(frames, around):
+            tensor = partial(self._normalised, around, frames, picks)
+            seen = operators.Observation(base[:, picks], low[:, picks], span[:, picks], nodata, limits, tensor)
+            deviations.append(self._operator.agree(seen, planes, out[:, picks]))
+        inner = coarse.shifted(-around.col, -around.row).scaled(self.scale)
+        return _cut_window(out, inner), max((d for d in deviations if d is not None), default=None)
+
+    def _normalised(self, window: Window, frames: slice, picks: slice) -> torch.Tensor:
+        return self._seen.tensor(window, frames)[:, picks]
 
     def _refuse_collision(self, stored: Array, valid: Array, coarse: Window) -> None:
         """Bands with nodata values of their own become one; a valid pixel may not already have that value."""
@@ -233,7 +228,7 @@ class UpscaledSource:
 
 def whole_frames(scene: Scene, model: Model) -> bool:
     """Whether regions are whole frames: those of a series, or where the operator needs them."""
-    return bool(scene.grid.planes) or operators.get(model.descriptor.operator).reach == "frame"
+    return bool(scene.grid.planes) or operators.get(model.descriptor.operator).whole_frames
 
 
 def upscaled(source: Source) -> UpscaledSource | None:

@@ -69,7 +69,7 @@ def upscale(
     if card.value_scale == "physical":
         scene = scene.with_physical_range(*card.value_range)
     runtime = Runtime.choose(model, device, precision, scene.dtype.itemsize)
-    conserve = conserve and card.operator != operators.Unconstrained.name
+    conserve = conserve and operators.get(card.operator).constrains
     tile, workers = _plan(scene, model, runtime, tile, memory, conserve)
     source = UpscaledSource(
         scene=scene,

@@ -21,6 +21,6 @@ class Consistency(Loss):
 
     def __call__(self, sample: Sample) -> torch.Tensor:
         """The mean over all coarse pixels."""
-        if sample.operator.reach == "frame" or sample.operator.name == "none":
+        if sample.operator.whole_frames or not sample.operator.constrains:
             return sample.guess.new_zeros(())
-        return F.mse_loss(sample.operator.down(sample.guess, sample.scale), sample.coarse)
+        return F.mse_loss(sample.operator.forward(sample.guess, sample.scale), sample.coarse)

@@ -36,7 +36,7 @@ class Sample:
         cls, guess: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor, operator: Operator, scale: int
     ) -> Sample:
         """The sample of a guess, before any discriminator has seen it."""
-        projected = guess if operator.reach == "frame" else operator.project(guess, coarse, scale)
+        projected = guess if operator.whole_frames else operator.project(guess, coarse, scale)
         return cls(guess, projected, fine, coarse, operator, scale)
 
 

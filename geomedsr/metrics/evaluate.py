@@ -78,8 +78,7 @@ def evaluate(
     against = check_peers(against)
     amounts = list(realism) or ([0.0, 1.0] if card.adversarial else [])
     models = [load_model(model.path, amount) for amount in amounts] or [model]
-    down_by = "block-mean" if (operator or card.operator) == "none" else operator or card.operator
-    operator_named(down_by)
+    down_by = operator_named(operator or card.operator).reduction
     if reference is not None and len(scenes) != 1:
         raise InputError(f"{len(scenes)} inputs for one reference", "one", "evaluate them one by one")
     found: list[Evaluation] = []
@@ -171,7 +170,7 @@ def _guess(method: Method, region: Region) -> Array:
 def _drift(guess: Array, region: Region, scale: int, operator: str) -> Array:
     """How far a result is from the input, not a number where one pixel decides for all and some is missing."""
     inside = (..., *region.inner)
-    if operator_named(operator).reach == "frame" and not region.data[inside].all():
+    if operator_named(operator).whole_frames and not region.data[inside].all():
         return np.full(region.coarse.shape, np.nan)
     with np.errstate(invalid="ignore", over="ignore"):
         return drift(guess[inside], region.coarse, scale, operator)

@@ -42,12 +42,12 @@ class ReducedSource:
     @property
     def block(self) -> tuple[int, int]:
         """Preferred ``(height, width)`` of a read."""
-        return self.shape[2:] if operators.get(self.operator).reach == "frame" else (256, 256)
+        return self.shape[2:] if operators.get(self.operator).whole_frames else (256, 256)
 
     def read(self, frames: slice, window: Window) -> Array:
         """Coarse stored values of a window."""
         operator = operators.get(self.operator)
-        if operator.reach == "frame":
+        if operator.whole_frames:
             _, _, height, width = self.shape
             whole = self._stored(self._down(operator, frames, Window(0, 0, width, height)))
             end_row, end_col = window.stop
@@ -74,7 +74,7 @@ class ReducedSource:
 
     def _down(self, operator: operators.Operator, frames: slice, window: Window) -> Array:
         fine = self.fine.read(frames, window.scaled(self.scale)).astype(np.float64)
-        return operator.down(torch.from_numpy(fine), self.scale).numpy()
+        return operator.forward(torch.from_numpy(fine), self.scale).numpy()
 
 
 def stored(values: Array, dtype: np.dtype[Any], bands: Sequence[Band]) -> Array:

@@ -58,7 +58,7 @@ def regions(fine: Scene, coarse: Scene, scale: int, operator: str) -> Iterator[R
     Slices of a series are regions, and frames where the operator needs them whole.
     """
     count, _, height, width = fine.shape
-    whole = fine.grid.planes or operators.get(operator).reach == "frame"
+    whole = fine.grid.planes or operators.get(operator).whole_frames
     side = max(height, width) if whole else max(REGION // scale, 1) * scale
     for frame in range(count):
         for row in range(0, height, side):
@@ -79,7 +79,7 @@ def regions(fine: Scene, coarse: Scene, scale: int, operator: str) -> Iterator[R
 def count_regions(fine: Scene, scale: int, operator: str) -> int:
     """How many :func:`regions` there are."""
     frames, _, height, width = fine.shape
-    if fine.grid.planes or operators.get(operator).reach == "frame":
+    if fine.grid.planes or operators.get(operator).whole_frames:
         return frames
     side = max(REGION // scale, 1) * scale
     return frames * -(-height // side) * -(-width // side)

@@ -1,24 +1,23 @@
-"""The block mean: a coarse pixel is the mean of the ``s × s`` fine pixels it covers.
-
-For the float images of training, ``down`` and ``project`` act on tensors. For the output of inference,
-:mod:`geomedsr.operators.conserve` does the same to stored values, exactly.
-"""
+"""The block mean: a coarse pixel is the mean of the ``s × s`` fine pixels it covers."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 
+from geomedsr.operators.conserve import conserve
+from geomedsr.operators.operator import Observation, Operator
+from geomedsr.sources import Array
 
-class BlockMean:
-    """``down(x)[i, j]`` = mean of the block."""
+
+class BlockMean(Operator):
+    """``forward(x)[i, j]`` = mean of the block; kept exactly on stored values (:mod:`geomedsr.operators.conserve`)."""
 
     name = "block-mean"
-    reach: Literal["block", "frame"] = "block"
+    reduction = "block-mean"
+    held = 8
 
-    def down(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
+    def forward(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
         """Float tensor ``(B, C, s·H, s·W)`` to ``(B, C, H, W)``."""
         return F.avg_pool2d(fine, scale)
 
@@ -28,4 +27,8 @@ class BlockMean:
         ``fine`` is ``(B, C, s·H, s·W)``, ``coarse`` ``(B, C, H, W)``; the deviations of each block from its
         own mean are kept, the mean is replaced.
         """
-        return fine + F.interpolate(coarse - self.down(fine, scale), scale_factor=scale, mode="nearest")
+        return fine + F.interpolate(coarse - self.forward(fine, scale), scale_factor=scale, mode="nearest")
+
+    def agree(self, seen: Observation, planes: Array, out: Array) -> None:
+        """Block means bit for bit in integers, within one ulp in floats."""
+        conserve(seen.stored, planes, seen.span, seen.nodata, seen.limits, out)

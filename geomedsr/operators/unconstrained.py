@@ -5,16 +5,26 @@ from __future__ import annotations
 import torch
 
 from geomedsr.operators.block_mean import BlockMean
+from geomedsr.operators.conserve import unconserved
+from geomedsr.operators.operator import Observation
+from geomedsr.operators.phases import merged
+from geomedsr.sources import Array
 
 
 class Unconstrained(BlockMean):
     """Results are left as the network makes them, as those of models that undo a blur are; nothing is promised.
 
-    ``down`` is the block mean, for want of better.
+    ``forward`` is the block mean, for want of better.
     """
 
     name = "none"
+    constrains = False
+    held = 24
 
     def project(self, fine: torch.Tensor, coarse: torch.Tensor, scale: int) -> torch.Tensor:
         """``fine`` as it is."""
         return fine
+
+    def agree(self, seen: Observation, planes: Array, out: Array) -> None:
+        """The prediction as it is, rounded and clipped."""
+        out[...] = unconserved(merged(planes), seen.low, seen.span, out.dtype, seen.nodata, seen.limits)

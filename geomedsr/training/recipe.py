@@ -12,7 +12,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from geomedsr import operators
-from geomedsr.degradations import AnyDegradation, BlockMean, KSpaceCrop, chain
+from geomedsr.degradations import AnyDegradation, chain, of_kind
 from geomedsr.errors import RecipeError
 from geomedsr.losses import SpectralAngle
 from geomedsr.models.descriptor import MOST_NEIGHBOURS, check_bands
@@ -199,7 +199,8 @@ class Recipe(Part):
         if (self.data.pairs or self.data.validation_pairs) and self.generator.neighbours:
             raise ValueError("real pairs are of single frames: generator.neighbours must be 0")
         chain(self.chain, self.generator.scale)
-        if self.operator not in (self.chain[0].kind, "none"):
+        operator = operators.get(self.operator)
+        if operator.constrains and operator.reduction != self.chain[0].kind:
             raise ValueError(
                 f"degradation {self.chain[0].kind} with operator {self.operator}: what reduces and what outputs agree "
                 f"with must be the same, or operator none"
@@ -230,7 +231,7 @@ class Recipe(Part):
     @property
     def chain(self) -> tuple[AnyDegradation, ...]:
         """The degradations, a reduction first."""
-        return self.degradation or (KSpaceCrop() if self.operator == "k-space-crop" else BlockMean(),)
+        return self.degradation or (of_kind(operators.get(self.operator).reduction),)
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -14,7 +14,7 @@ from geomedsr.degradations.poisson_gaussian import Noise
 @pytest.mark.parametrize("part", [BlockMean(), KSpaceCrop()])
 def test_operators_are_shared(part: BlockMean | KSpaceCrop) -> None:
     fine = torch.rand(2, 1, 12, 16)
-    assert torch.equal(part.apply(fine, 2), operators.get(part.kind).down(fine, 2))
+    assert torch.equal(part.apply(fine, 2), operators.get(part.kind).forward(fine, 2))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -76,7 +76,7 @@ def test_a_chain_reduces_then_disturbs() -> None:
     fine = torch.rand(1, 1, 8, 8)
     drawn = links.draw(np.random.default_rng(0))
     coarse = links.reduce(fine, drawn)
-    assert torch.equal(coarse, operators.get("block-mean").down(fine, 2))
+    assert torch.equal(coarse, operators.get("block-mean").forward(fine, 2))
     assert 0.02 < float((links.disturb(coarse, drawn) - coarse).std()) < 0.2
     for wrong in ((PoissonGaussian(),), (BlockMean(), BlockMean())):
         with pytest.raises(ValueError, match="expected one that reduces"):

@@ -35,7 +35,7 @@ def test_k_space_pairs_come_from_the_whole_slice(series: Series) -> None:
     pair = patches.cut(Draw(0, 1, slice(0, 1), window))
     assert pair is not None
     torch.testing.assert_close(pair[0], whole[0, :, 4:12, 6:14])
-    torch.testing.assert_close(pair[1], CROP.down(whole, 2)[0, :, 2:6, 3:7])
+    torch.testing.assert_close(pair[1], CROP.forward(whole, 2)[0, :, 2:6, 3:7])
     turned = patches.cut(Draw(0, 1, slice(0, 1), window, Change(3, True, 2.0, 0.5)))
     assert turned is not None
     for plain, moved in zip(pair, turned, strict=True):
@@ -54,7 +54,7 @@ def test_sharpness_changes_both_images_alike(series: Series) -> None:
         assert pair is not None
         smooth = sharpen(whole, -0.6)[..., 1:-1, 1:-1]
         torch.testing.assert_close(pair[0], smooth[0, :, 4:12, 6:14])
-        torch.testing.assert_close(pair[1], operator.down(smooth, 2)[0, :, 2:6, 3:7])
+        torch.testing.assert_close(pair[1], operator.forward(smooth, 2)[0, :, 2:6, 3:7])
 
 
 def test_sharpening_is_the_binomial_formula() -> None:
@@ -72,7 +72,7 @@ def test_background_is_not_drawn_and_not_counted(series: Series, tmp_path: Path)
     recipe = load_recipe(recipe_file(tmp_path), ["generator.scale=2", "foreground={above: 0.5}"])
     body = Validation(recipe, [scene], torch.device("cpu"))
     tensor = scene.tensor()
-    guess = F.interpolate(BLOCK.down(tensor, 2), scale_factor=2, mode="bicubic")
+    guess = F.interpolate(BLOCK.forward(tensor, 2), scale_factor=2, mode="bicubic")
     error = (guess - tensor).square()[tensor > 0.5].mean()
     assert body.bicubic["psnr"] == pytest.approx(float(-10 * error.log10()), abs=1e-4)
 

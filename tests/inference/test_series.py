@@ -55,7 +55,7 @@ def test_the_result_agrees_with_its_input_in_k_space(crop: Model, size: tuple[in
     values, deviation = geomedsr.upscale(scene, crop).source.read_measured(
         slice(0, 1), Window(0, 0, size[1] * 2, size[0] * 2)
     )
-    down = operators.get("k-space-crop").down(torch.from_numpy(values.astype(np.float64)), 2)
+    down = operators.get("k-space-crop").forward(torch.from_numpy(values.astype(np.float64)), 2)
     apart = central(down - torch.from_numpy(scene.data.values.astype(np.float64))).abs().max()
     assert deviation == pytest.approx(float(apart), abs=1e-3)
     assert 0 < deviation < 1  # nothing is clipped here: rounding alone

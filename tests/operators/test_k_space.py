@@ -30,7 +30,7 @@ def test_a_blobs_centre_stays_through_down_and_up(coarse: tuple[int, int], scale
     height, width = coarse[0] * scale, coarse[1] * scale
     row, col = height * 0.45 + 0.3, width * 0.52 - 0.2
     fine = blob(height, width, row, col, 2.0 * scale)
-    small = operator.down(fine, scale)
+    small = operator.forward(fine, scale)
     got = centroid(small)  # pixel centres: (p + ½) · s − ½
     assert abs((got[0] + 0.5) * scale - 0.5 - row) < 0.02
     assert abs((got[1] + 0.5) * scale - 0.5 - col) < 0.02
@@ -43,13 +43,13 @@ def test_the_crop_keeps_the_mean_and_what_is_band_limited() -> None:
     wave = 5 + torch.cos(2 * torch.pi * (3 * y / 28 + 2 * x / 36) + 0.4)[None, None]
     v, u = torch.meshgrid(torch.arange(14).double(), torch.arange(18).double(), indexing="ij")
     expected = 5 + torch.cos(2 * torch.pi * (3 * (2 * v + 0.5) / 28 + 2 * (2 * u + 0.5) / 36) + 0.4)
-    torch.testing.assert_close(CROP.down(wave, 2)[0, 0], expected)
+    torch.testing.assert_close(CROP.forward(wave, 2)[0, 0], expected)
 
 
 def test_frequencies_beyond_the_crop_vanish() -> None:
     x = torch.arange(32).double()
     wave = torch.cos(2 * torch.pi * 11 * x / 32).expand(1, 1, 8, 32)
-    assert float(CROP.down(wave, 2).abs().max()) < 1e-12
+    assert float(CROP.forward(wave, 2).abs().max()) < 1e-12
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([2, 3, 4]), st.integers(0, 99))
@@ -58,7 +58,7 @@ def test_projection_makes_the_central_k_space_the_inputs(height: int, width: int
     fine = torch.randn(2, 1, height * scale, width * scale, dtype=torch.float64, generator=generator)
     coarse = torch.randn(2, 1, height, width, dtype=torch.float64, generator=generator)
     result = CROP.project(fine, coarse, scale)
-    torch.testing.assert_close(central(CROP.down(result, scale)), central(coarse))
+    torch.testing.assert_close(central(CROP.forward(result, scale)), central(coarse))
     torch.testing.assert_close(CROP.project(result, coarse, scale), result)  # nothing more to do
 
 
@@ -71,5 +71,5 @@ def test_only_the_nyquist_lines_of_even_axes_are_left_out() -> None:
 
 
 def test_float32_stays_float32() -> None:
-    assert CROP.down(torch.ones(1, 1, 6, 6), 2).dtype == torch.float32
+    assert CROP.forward(torch.ones(1, 1, 6, 6), 2).dtype == torch.float32
     assert CROP.project(torch.ones(1, 1, 6, 6), torch.ones(1, 1, 3, 3), 2).dtype == torch.float32

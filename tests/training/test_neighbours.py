@@ -46,7 +46,7 @@ def test_coarse_images_are_of_the_frame_and_its_neighbours(
     scene = stack()
     patches = Patches([scene], 8, 2, (reduction,), neighbours=1)
     whole = scene.tensor()
-    down = operator.down(whole, 2)[:, 0, 2:6, 3:7]
+    down = operator.forward(whole, 2)[:, 0, 2:6, 3:7]
     change = Change(1, True, 2.0, 0.5)
     fine, coarse = pair(patches, Draw(0, frame, slice(0, 1), WINDOW))
     torch.testing.assert_close(fine, whole[frame, :, 4:12, 6:14])
@@ -59,7 +59,7 @@ def test_coarse_images_are_of_the_frame_and_its_neighbours(
 def test_joint_bands_stay_together_in_each_frame() -> None:
     scene = stack(3, bands=2)
     fine, coarse = pair(Patches([scene], 8, 2, channels=2, neighbours=1), Draw(0, 1, slice(0, 2), WINDOW))
-    down = BLOCK.down(scene.tensor(), 2)[..., 2:6, 3:7]
+    down = BLOCK.forward(scene.tensor(), 2)[..., 2:6, 3:7]
     torch.testing.assert_close(fine, scene.tensor()[1, :, 4:12, 6:14])
     torch.testing.assert_close(coarse, torch.cat([down[0], down[1], down[2]]))
 
@@ -87,7 +87,7 @@ def test_every_change_is_the_same_for_all_frames(augment: Augment) -> None:
         fine, coarse = patches[index]
         assert torch.equal(coarse[0], coarse[1])
         assert torch.equal(coarse[2], coarse[1])
-        torch.testing.assert_close(coarse[1:2], BLOCK.down(fine[None], 2)[0])
+        torch.testing.assert_close(coarse[1:2], BLOCK.forward(fine[None], 2)[0])
 
 
 def test_draws_are_those_without_neighbours() -> None:
@@ -105,7 +105,7 @@ def test_named_bands_are_cut_in_the_models_order() -> None:
     patches = Patches([scene], 8, 2, bands=("nir", "red"))
     fine, coarse = pair(patches, Draw(0, 0, slice(0, 2), WINDOW))
     torch.testing.assert_close(fine, scene.tensor()[0, [4, 2], 4:12, 6:14])
-    torch.testing.assert_close(coarse, BLOCK.down(fine[None], 2)[0])
+    torch.testing.assert_close(coarse, BLOCK.forward(fine[None], 2)[0])
     with pytest.raises(RecipeError, match=r"do not tell nir, for generator\.bands.*as in bands: \[red=1, nir=2\]"):
         Patches([scene.select([1, 2, 3])], 8, 2, bands=("red", "nir"))
 

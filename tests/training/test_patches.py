@@ -37,7 +37,7 @@ def test_items_are_a_function_of_seed_and_index() -> None:
     assert not torch.equal(fine, patches[8][0])
     assert not torch.equal(fine, Patches([scene], 32, 4, augment=lines, seed=2)[7][0])
     assert fine.shape == (1, 32, 32)
-    torch.testing.assert_close(coarse, BLOCK.down(fine[None], 4)[0])
+    torch.testing.assert_close(coarse, BLOCK.forward(fine[None], 4)[0])
     assert len(patches) == 10
     with pytest.raises(IndexError):
         patches[10]
@@ -199,7 +199,7 @@ def test_zoom_resamples_half_of_the_patches_before_they_are_made_coarse() -> Non
     steps = []
     for fine, coarse in (patches[i] for i in range(40)):
         assert fine.shape == (1, 32, 32)
-        torch.testing.assert_close(coarse, BLOCK.down(fine[None], 2)[0])
+        torch.testing.assert_close(coarse, BLOCK.forward(fine[None], 2)[0])
         inner = fine[0, 8:24, 8:24]  # a plane stays one, steeper where it was made smaller
         steps.append(float((inner[1:] - inner[:-1]).abs().mean() + (inner[:, 1:] - inner[:, :-1]).abs().mean()))
     assert sorted({round(step, 3) for step in steps}) == [4.0, 8.0]
@@ -232,7 +232,7 @@ def test_padding_lies_outside_a_circle_with_its_value_in_a_quarter_of_the_patche
     patches = Patches([scene], 32, 2, augment=augment, length=200)
     steps = []
     for fine, coarse in (patches[i] for i in range(200)):
-        torch.testing.assert_close(coarse, BLOCK.down(fine[None], 2)[0])
+        torch.testing.assert_close(coarse, BLOCK.forward(fine[None], 2)[0])
         outside = fine[0] < -6
         if outside.any():
             torch.testing.assert_close(fine[0][outside], torch.full_like(fine[0][outside], -7.0))

@@ -1,0 +1,84 @@
+"""What an observation operator is: the forward model of a sensor, and the agreement that follows from it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from geomedsr.grid import Window
+from geomedsr.sources import Array
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was observed where a result is made, of the bands that are made at once.
+
+    ``stored`` are the input's stored values ``(frame, band, y, x)``. ``low`` and ``span``, of axes
+    ``(frame or 1, band, 1, 1)``, bring the network's numbers back to those units: stored = number × span + low.
+    ``nodata`` is a value that no result may take; ``limits`` are the values that may be used, where they are fewer than
+    the type has. ``tensor`` gives the network's own input there: normalised float32 of the same axes, filled where
+    there is no data.
+    """
+
+    stored: Array
+    low: Array
+    span: Array
+    nodata: float | int | None
+    limits: tuple[int, int] | None
+    tensor: Callable[[], torch.Tensor]
+
+
+class Operator(ABC):
+    """The forward model of a sensor: how a coarse image comes from a fine one, and what makes a result agree with it.
+
+    Its ``name`` is what a model's card says. The forward model and the projection are of float images, as training has
+    them; :meth:`agree` does the same to stored values, as inference has them. Training, inference and metrics ask it,
+    and never compare its name.
+
+    Attributes:
+        whole_frames: a coarse pixel depends on the whole frame rather than on its own block of ``s × s`` fine pixels:
+            so regions are whole frames, and patches cannot be projected.
+        constrains: results are made to agree with the input.
+        reduction: the ``kind`` of the degradation that reduces images by it.
+        held: bytes that :meth:`agree` holds for each output value besides the prediction and its result; measured.
+    """
+
+    name: str
+    whole_frames: bool = False
+    constrains: bool = True
+    reduction: str
+    held: int
+
+    @abstractmethod
+    def forward(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
+        """A fine float image ``(B, C, s·H, s·W)`` as the sensor sees it: ``(B, C, H, W)``."""
+
+    @abstractmethod
+    def project(self, fine: torch.Tensor, coarse: torch.Tensor, scale: int) -> torch.Tensor:
+        """The image nearest to ``fine`` (least squares) that ``forward`` makes ``coarse``."""
+
+    @abstractmethod
+    def agree(self, seen: Observation, planes: Array, out: Array) -> float | None:
+        """Put stored values that agree with the input into ``out``.
+
+        Args:
+            seen: what was observed, over a box that holds the operator's :meth:`support`.
+            planes: the prediction there, normalised float32, as the ``s²`` planes ``(frame, band, s², y, x)`` that
+                :mod:`geomedsr.operators.phases` describes.
+            out: ``(frame, band, s·y, s·x)`` in the storage type.
+
+        Returns:
+            How far rounding and clipping took the result from agreement: the largest absolute difference, in stored
+            units; None where agreement is exact, or is not sought.
+        """
+
+    def support(self, window: Window, shape: tuple[int, int]) -> Window:
+        """The part of an input of ``(height, width)`` that agreement within a window of it depends on."""
+        return Window(0, 0, shape[1], shape[0]) if self.whole_frames else window
+
+    def determined(self, coarse: torch.Tensor) -> torch.Tensor:
+        """The part of a coarse image ``(…, H, W)`` that the forward model determines: all of it, for most."""
+        return coarse
