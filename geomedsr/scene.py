@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from geomedsr import padding
-from geomedsr.errors import InputError
+from geomedsr.errors import InputError, SceneWarning
 from geomedsr.grid import Grid, Window
 from geomedsr.provenance import chosen, cropped
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample
-from geomedsr.values import ValueScale
+from geomedsr.values import PERCENTILES, ValueScale
 
 if TYPE_CHECKING:
     import torch  # slow to import, and of use only to networks, as xarray to those who look at pixels
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 #: The types of stored values.
 NATIVE = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)] + [np.dtype("f4"), np.dtype("f8")]
+
+#: Units of CT on the scale of Hounsfield units; the second are modified ones (PS3.3 C.11.1.1.2).
+_HOUNSFIELD = {"HU", "HU_MOD"}
 
 Kind = Literal["continuous", "nearest"]
 
@@ -168,9 +172,26 @@ class Scene:
         """The scene with one given value range for all bands, in stored values."""
         return replace(self, scale=ValueScale.from_range(low, high, len(self.bands)))
 
+    @property
+    def hounsfield(self) -> bool:
+        """Whether a CT's values are Hounsfield units, as they are unless its bands say otherwise."""
+        return self.domain == "CT" and {b.units or "HU" for b in self.bands} <= _HOUNSFIELD
+
     def with_physical_range(self, low: float, high: float) -> Scene:
-        """The scene with one value range in physical units, such as HU, unless the user gave one."""
+        """The scene with one value range in physical units, such as HU, unless the user gave one.
+
+        A CT in other units, such as electron densities, keeps its percentiles, and a warning says so.
+        """
         if self.scale is not None and self.scale.origin == "given":
+            return self
+        if self.domain == "CT" and not self.hounsfield:
+            kinds = ", ".join(sorted({b.units or "HU" for b in self.bands}))
+            warnings.warn(
+                f"{self.name} has values that are no Hounsfield units ({kinds}): they are seen on their "
+                f"{PERCENTILES[0]:g}st to {PERCENTILES[1]:g}th percentiles, or on --range LO,HI of stored values",
+                SceneWarning,
+                stacklevel=3,
+            )
             return self
         return replace(self, scale=ValueScale.from_physical(low, high, *self.lines))
 

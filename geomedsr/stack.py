@@ -18,6 +18,24 @@ UNEVEN, TILT_DEGREES = 0.05, 1.0
 #: Positions nearer than this are the same (mm).
 _SAME = 1e-3
 
+#: So are groups up to the second number wide (mm), where the next is so many times as far: scanners write the position
+#: of one slice at several times with a few micrometres between them.
+_RATIO, _JITTER = 20.0, 0.05
+
+
+def same_place(depths: Sequence[float] | np.ndarray, least: float = _SAME) -> float:
+    """Up to which distance along a line the next slice lies in the same place, in mm: ``least``, or a micrometre, or
+    what slices at several times are apart.
+    """
+    line = np.sort(np.asarray(depths, np.float64))
+    gaps, least = np.diff(line), max(least, _SAME)
+    ends = np.flatnonzero(gaps > _JITTER)
+    if not ends.size:
+        return least
+    widths = line[np.append(ends, len(line) - 1)] - line[np.append(0, ends + 1)]
+    widest = float(widths.max())
+    return max(least, widest) if widest <= _JITTER and _RATIO * widest <= gaps[ends].min() else least
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -42,10 +60,11 @@ class Stack:
         first, last = (np.array(p.position) for p in (planes[0], planes[-1]))
         depths = [float(np.dot(p.position, normal)) for p in planes]
         steps = np.array([b - a for a, b in pairwise(depths)])
-        moving = steps[np.abs(steps) > _SAME]
+        same = same_place(depths)
+        moving = steps[np.abs(steps) > same]
         step = float(np.median(moving)) if moving.size else 0.0
         tilt = max(_angle(normal, np.array(p.normal)) for p in planes)
-        if abs(depths[-1] - depths[0]) > _SAME:
+        if abs(depths[-1] - depths[0]) > same:
             tilt = max(tilt, _angle(normal, last - first))
         missing = int(np.maximum(np.rint(moving / step) - 1, 0).sum()) if step else 0
         uneven = float(np.abs(moving / step - 1).max()) if step else 0.0

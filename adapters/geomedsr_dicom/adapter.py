@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from geomedsr.adapters import Contents
 from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
 from geomedsr.scene import Scene
-from geomedsr_dicom.files import looks_like_dicom, walk
+from geomedsr_dicom.files import is_directory, looks_like_dicom, walk
 
 if TYPE_CHECKING:  # slow to import, and of no use for other formats
     from geomedsr.promises import Check
@@ -22,14 +22,14 @@ class DicomAdapter:
     """Reads CT and MR series, classic and enhanced; writes derived series."""
 
     def can_open(self, path: str) -> bool:
-        """Whether the path is a DICOM image, or a folder with a DICOM file in it."""
+        """Whether the path is a DICOM image, a DICOMDIR, or a folder with a DICOM file in it."""
         if os.path.isdir(path):
             return any(looks_like_dicom(file) for file in walk(path))
         if not (os.path.isfile(path) and looks_like_dicom(path)):
             return False
         from geomedsr_dicom.headers import read_header
 
-        return read_header(path) is not None
+        return is_directory(path) or read_header(path) is not None
 
     def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
         """The scene of the one usable series under a path, or of the one chosen by UID or number."""
@@ -37,11 +37,13 @@ class DicomAdapter:
         from geomedsr_dicom.series import open_series
 
         found = index(path)
-        chosen = choose(path, found.series, series, force)
         if found.damaged:
             files = f"{found.damaged} file{'s' * (found.damaged != 1)}"
             warnings.warn(f"{path} holds {files} that cannot be read, left out", SceneWarning, stacklevel=3)
-        return open_series(chosen, force)
+        if found.missing:
+            files = f"{found.missing} file{'s' * (found.missing != 1)}"
+            warnings.warn(f"{path} names {files} that are not there", SceneWarning, stacklevel=3)
+        return open_series(choose(path, found.series, series, force), force)
 
     def explain(self, path: str) -> GeomedsrError | None:
         """Why a DICOM file, or a folder, is no image."""

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pydicom.dataset import Dataset
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 _lock = threading.RLock()
 
@@ -26,6 +28,23 @@ def quiet() -> Iterator[None]:
             yield
         finally:
             logger.disabled = before
+
+
+def load(path: str, pixels: bool = False, **options: Any) -> tuple[Dataset, bool]:
+    """The header of a file, with its pixels if asked, and whether its transfer syntax is guessed.
+
+    It is where the file has no meta information, as a data set comes over a network: from how its elements are encoded.
+    """
+    ds = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True, **options)
+    if getattr(ds, "file_meta", None) is None:
+        ds.file_meta = FileMetaDataset()
+    bare = not len(ds.file_meta)
+    if bare and ds.get("SOPClassUID"):
+        implicit, little = ds.original_encoding
+        ds.file_meta.TransferSyntaxUID = (
+            ExplicitVRBigEndian if not little else (ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian)
+        )
+    return ds, bare
 
 
 def values(value: Any) -> list[Any]:

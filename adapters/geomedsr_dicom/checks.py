@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, MutableSequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydicom.tag import BaseTag
 from geomedsr.grid import Window
 from geomedsr.promises import Check
 from geomedsr.scene import Scene
-from geomedsr_dicom.attributes import quiet, values
+from geomedsr_dicom.attributes import load, quiet, values
 from geomedsr_dicom.derive import DROPPED, DROPPED_IF_DERIVED, KEPT_PRIVATE, of_old_grid, stated
 from geomedsr_dicom.frames import Frame
 
@@ -56,9 +57,16 @@ def _ours(scene: Scene) -> bool:
 
 
 def _headers(scene: Scene) -> list[Dataset]:
-    """One header per file, in the order of the slices."""
+    """One header per file, in the order of the slices, of those of its frames that are in the scene."""
+    counts = Counter(frame.path for frame in scene.headers)
     with quiet():
-        return [pydicom.dcmread(path, stop_before_pixels=True, force=True) for path in scene.files]
+        headers = [load(path)[0] for path in scene.files]
+        for path, ds in zip(scene.files, headers, strict=True):
+            if "NumberOfFrames" in ds and int(ds.NumberOfFrames or 1) != counts[path]:
+                ds.NumberOfFrames = counts[path]
+                if ds.get("ComplexImageComponent") == "MIXED":
+                    ds.ComplexImageComponent = "MAGNITUDE"
+    return headers
 
 
 def _all(promise: str, pairs: list[tuple[Dataset, Dataset]], wrong: Callable[[Dataset, Dataset], list[str]]) -> Check:

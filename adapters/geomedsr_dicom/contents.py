@@ -16,18 +16,19 @@ from geomedsr_dicom.series import open_series, title
 def contents(path: str) -> Contents:
     """The series under a path, usable or not, and how many other files there are."""
     found = index(path)
-    root = os.path.abspath(path)
+    root = os.path.abspath(path) if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
     counts = {
         "that cannot be read": found.damaged,
         "of DICOM without an image": found.others,
         "of another kind": found.foreign,
+        "that the DICOMDIR names and that are not there": found.missing,
     }
     notes = [f"{count} file{'s' * (count != 1)} {what}, skipped" for what, count in counts.items() if count]
     return Contents(tuple(_item(s, root) for s in found.series), tuple(notes))
 
 
 def _item(series: Series, root: str) -> Item:
-    folder = os.path.relpath(series.folder, root) if os.path.isdir(root) else "."
+    folder = os.path.relpath(series.folder, root)
     header = series.first
     facts: dict[str, Any] = {
         "modality": series.modality,
@@ -49,7 +50,7 @@ def _item(series: Series, root: str) -> Item:
                 "bits_stored": header.bits,
                 "range_1_99": [low * slope[0, 0] + offset[0, 0], high * slope[0, 0] + offset[0, 0]],
                 "units": scene.bands[0].units,
-                "warnings": series.faults,
+                "warnings": series.faults + series.notes,
             }
         if any(h.derived for h in series.headers):
             refusal = "made by geomedsr; --force takes it all the same"

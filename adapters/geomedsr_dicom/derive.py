@@ -151,10 +151,9 @@ def derived(source: Dataset, job: Job) -> Dataset:
     return ds
 
 
-def derive_classic(
-    source: Dataset, job: Job, plane: Plane, stored: Array, frame: Frame, beside: tuple[Frame, ...] = ()
-) -> Dataset:
-    """The header of a derived single-frame image; its pixels are ``stored``, ``(y, x)``.
+def derive_classic(source: Dataset, job: Job, plane: Plane, stored: Array, beside: tuple[Frame, ...] = ()) -> Dataset:
+    """The header of a derived single-frame image; its pixels are ``stored``, ``(y, x)``, or ``(frame, y, x)`` where it
+    holds several frames all the same.
 
     ``beside`` are the neighbours that the model saw: sources as well, after the image's own.
     """
@@ -170,7 +169,7 @@ def derive_classic(
     ds.DerivationDescription = f"{before}; {job.description}"[-1024:] if before else job.description
     ds.DerivationCodeSequence = _code("113085", "Spatial resampling")
     ds.SourceImageSequence = Sequence([_reference(source, None), *(_beside(source, other) for other in beside)])
-    ds.Rows, ds.Columns = stored.shape
+    ds.Rows, ds.Columns = stored.shape[-2:]
     return ds
 
 
@@ -181,21 +180,33 @@ def derive_enhanced(
     size: tuple[int, int],
     beside: Mapping[int, tuple[Frame, ...]],
 ) -> Dataset:
-    """The header of a derived multi-frame image (C.7.6.16); ``planes``, and neighbours, by frame index."""
+    """The header of a derived multi-frame image (C.7.6.16); ``planes``, and neighbours, by frame index.
+
+    Frames that have no plane are left out.
+    """
     ds = derived(source, job)
     ds.ImageType = _enhanced_type(source.get("ImageType"))
+    kept = sorted(planes)
+    if len(kept) < len(ds.PerFrameFunctionalGroupsSequence):
+        ds.PerFrameFunctionalGroupsSequence = Sequence([ds.PerFrameFunctionalGroupsSequence[i] for i in kept])
+        ds.NumberOfFrames = len(kept)
+        if ds.get("ComplexImageComponent") == "MIXED":
+            ds.ComplexImageComponent = "MAGNITUDE"
     for keyword in DROPPED_IF_DERIVED:
         if keyword in ds:
             del ds[keyword]
     shared = ds.SharedFunctionalGroupsSequence[0] if ds.get("SharedFunctionalGroupsSequence") else Dataset()
     if "DerivationImageSequence" in shared:  # a group is shared or per frame, never both
         del shared["DerivationImageSequence"]
-    for index, item in [(0, shared), *enumerate(ds.PerFrameFunctionalGroupsSequence)]:
-        if "PixelMeasuresSequence" in item:
-            measures(item.PixelMeasuresSequence[0], planes[index])
-        if "PlanePositionSequence" in item:
-            position(item.PlanePositionSequence[0], planes[index])
-    for index, item in enumerate(ds.PerFrameFunctionalGroupsSequence):
+    own = list(zip(kept, ds.PerFrameFunctionalGroupsSequence, strict=True))
+    for index, item in [(kept[0], shared), *own]:
+        for group in item.get("PixelMeasuresSequence") or []:
+            if "PixelSpacing" in group:
+                measures(group, planes[index])
+        for group in item.get("PlanePositionSequence") or []:
+            if "ImagePositionPatient" in group:
+                position(group, planes[index])
+    for index, item in own:
         made = Dataset()
         made.DerivationDescription = job.description
         made.DerivationCodeSequence = _code("113085", "Spatial resampling")

@@ -7,7 +7,12 @@ from collections.abc import Iterator
 
 
 def walk(path: str) -> Iterator[str]:
-    """The file itself, or every file under a folder, hidden ones left out, in a fixed order."""
+    """The file itself, those that it names if it is a DICOMDIR, or every file under a folder, hidden ones left out."""
+    if is_directory(path):
+        from geomedsr_dicom.directory import listed
+
+        yield from listed(path)[0]
+        return
     if not os.path.isdir(path):
         yield path
         return
@@ -18,10 +23,22 @@ def walk(path: str) -> Iterator[str]:
                 yield os.path.join(folder, name)
 
 
+def is_directory(path: str) -> bool:
+    """Whether a file is a DICOMDIR: its meta information says so near its beginning."""
+    return begins_as_dicom(path) and b"1.2.840.10008.1.3.10" in _head(path, 512)[132:]
+
+
 def looks_like_dicom(path: str) -> bool:
     """Whether a file has the DICOM preamble, or begins as a data set without one does."""
-    bare = (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")
-    return begins_as_dicom(path) or _head(path)[:4] in bare
+    if begins_as_dicom(path):
+        return True
+    head = _head(path)[:4]
+    little, big = head, head[1::-1] + head[:1:-1]
+    return little == b"\2\0\0\0" or any(tag[:2] == b"\x08\0" and tag[2:] in _FIRST for tag in (little, big))
+
+
+#: With which elements of group 8, little-endian, a data set without meta information begins.
+_FIRST = [bytes((element, 0)) for element in (0x00, 0x01, 0x05, 0x06, 0x08, 0x12, 0x13, 0x16, 0x18)]
 
 
 def begins_as_dicom(path: str) -> bool:
@@ -29,11 +46,11 @@ def begins_as_dicom(path: str) -> bool:
     return _head(path)[128:] == b"DICM"
 
 
-def _head(path: str) -> bytes:
+def _head(path: str, size: int = 132) -> bytes:
     if not os.path.isfile(path):  # a pipe would be waited for
         return b""
     try:
         with open(path, "rb") as file:
-            return file.read(132)
+            return file.read(size)
     except OSError:
         return b""

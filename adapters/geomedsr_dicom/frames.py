@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,18 @@ PHASES = (
     "AcquisitionNumber",
     "AcquisitionTime",
 )
+
+
+#: Why a scout is no slice of a series.
+LOCALIZER = ("a localizer (scout)", "a series of slices", "take another series")
+
+#: Axes that differ more than this from unit vectors at right angles are made such, which is told; more than that,
+#: and they are refused.
+SKEW, MOST_SKEW = 1e-4, 0.01
+
+
+#: What RescaleType says of values in no unit (PS3.3 C.11.1.1.2).
+UNSPECIFIED = "US"
 
 
 class Refused(Exception):
@@ -46,25 +58,49 @@ class Frame:
     phases: tuple[float | None, ...]
 
 
-def classic_frame(path: str, ds: Dataset) -> Frame:
-    """The one slice of a single-frame image.
+def classic_frames(path: str, ds: Dataset) -> tuple[Frame, ...]:
+    """The slice of a single-frame image; of one that holds several frames all the same, each.
+
+    Where those lie is told by GridFrameOffsetVector, else by the distance between slices; the frames of a cine lie in
+    one place.
 
     Raises:
         Refused: it does not say where it lies, or what its values mean.
     """
     if not ds.get("SOPInstanceUID"):
         raise Refused("a slice without a SOPInstanceUID", "one", "correct it with `dcmodify`")
-    if int(ds.get("NumberOfFrames") or 1) != 1:
-        raise Refused("several frames in a single-frame image", "one slice per file", "see `dciodvfy`")
-    return Frame(
-        path=path,
-        index=0,
-        uid=str(ds.SOPInstanceUID),
-        plane=_plane(ds, ds, ds),
-        **_rescale(ds, str(ds.get("RescaleType") or "")),
-        padding=_padding(ds),
-        phases=_phases(ds),
-    )
+    plane, normal = _plane(ds, ds, ds), np.zeros(3)
+    offsets = _offsets(ds)
+    if any(offsets):
+        normal = np.array(plane.normal)
+    rescale, padding, phases = _rescale(ds, str(ds.get("RescaleType") or "")), _padding(ds), _phases(ds)
+    frames = []
+    for index, offset in enumerate(offsets):
+        x, y, z = (float(v) for v in np.array(plane.position) + offset * normal)
+        moved = replace(plane, position=(x, y, z)) if offset else plane
+        frames.append(
+            Frame(
+                path=path,
+                index=index,
+                uid=str(ds.SOPInstanceUID),
+                plane=moved,
+                **rescale,
+                padding=padding,
+                phases=phases,
+            )
+        )
+    return tuple(frames)
+
+
+def _offsets(ds: Dataset) -> list[float]:
+    """How far along the normal each frame of an image without functional groups lies from the first, in mm."""
+    count = int(ds.get("NumberOfFrames") or 1)
+    told = [float(v) for v in values(ds.get("GridFrameOffsetVector"))]
+    if len(told) == count:
+        return [v - told[0] for v in told]
+    over_time = any(pointer in (0x00181063, 0x00181065) for pointer in values(ds.get("FrameIncrementPointer")))
+    step = 0.0 if over_time else number(ds.get("SpacingBetweenSlices")) or number(ds.get("SliceThickness")) or 0.0
+    return [index * step for index in range(count)]
 
 
 def enhanced_frames(path: str, ds: Dataset) -> tuple[Frame, ...]:
@@ -74,20 +110,27 @@ def enhanced_frames(path: str, ds: Dataset) -> tuple[Frame, ...]:
         Refused: as above.
     """
     shared = first(ds, "SharedFunctionalGroupsSequence") or Dataset()
-    own = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
+    items = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
     count = int(ds.get("NumberOfFrames") or 1)
-    if len(own) != count:
-        raise Refused(f"{len(own)} functional groups for {count} frames", "one per frame", "see `dciodvfy`")
+    if len(items) != count:
+        raise Refused(f"{len(items)} functional groups for {count} frames", "one per frame", "see `dciodvfy`")
     frames = []
-    for index, item in enumerate(own):
+    for index, item in enumerate(items):
 
         def group(name: str, item: Dataset = item) -> Dataset:
-            return first(item, name) or first(shared, name) or Dataset()
+            """What is said of the frame: attribute by attribute, its own word before the one for all."""
+            own, common = first(item, name), first(shared, name)
+            if not own or not common:
+                return own or common or Dataset()
+            said = Dataset()
+            said.update(common)
+            said.update(own)
+            return said
 
         for kind in ("CT", "MR"):
             frame_type = [str(v).upper() for v in values(group(f"{kind}ImageFrameTypeSequence").get("FrameType"))]
             if "LOCALIZER" in frame_type[2:]:
-                raise Refused("a localizer (scout)", "a series of slices", "take another series")
+                raise Refused(*LOCALIZER)
         value = group("PixelValueTransformationSequence")
         phases = Dataset()
         for name in ("FrameContentSequence", "MREchoSequence", "MRDiffusionSequence", "CardiacSynchronizationSequence"):
@@ -122,9 +165,10 @@ def _plane(measures: Dataset, orientation: Dataset, position: Dataset) -> Plane:
     place = _numbers(position, "ImagePositionPatient", 3, "no position")
     if min(spacing) <= 0:
         raise Refused("a PixelSpacing that is not positive", "distances in mm", "correct it")
-    row, column = np.array(axes[:3]), np.array(axes[3:])
-    if abs(row @ row - 1) > 0.01 or abs(column @ column - 1) > 0.01 or abs(row @ column) > 0.01:
+    if skew(axes) > MOST_SKEW:
         raise Refused("an ImageOrientationPatient that is no pair of unit vectors at right angles", "one", "correct it")
+    if skew(axes) > SKEW:
+        axes = _upright(axes)
     return Plane(
         position=(place[0], place[1], place[2]),
         along_row=(axes[0], axes[1], axes[2]),
@@ -133,8 +177,32 @@ def _plane(measures: Dataset, orientation: Dataset, position: Dataset) -> Plane:
     )
 
 
+def skew(axes: list[float]) -> float:
+    """How far the six numbers of an ImageOrientationPatient are from a pair of unit vectors at right angles."""
+    row, column = np.array(axes[:3]), np.array(axes[3:])
+    return float(max(abs(row @ row - 1), abs(column @ column - 1), abs(row @ column)))
+
+
+def largest_skew(ds: Dataset) -> float:
+    """The same of an image, whose frames may each have their own."""
+    items = [*(ds.get("SharedFunctionalGroupsSequence") or []), *(ds.get("PerFrameFunctionalGroupsSequence") or [])]
+    told = [
+        values((first(item, "PlaneOrientationSequence") or item).get("ImageOrientationPatient"))
+        for item in (ds, *items)
+    ]
+    return max((skew([float(v) for v in axes]) for axes in told if len(axes) == 6), default=0.0)
+
+
+def _upright(axes: list[float]) -> list[float]:
+    """The nearest pair of unit vectors at right angles: both give way alike."""
+    u, _, vt = np.linalg.svd(np.array(axes).reshape(2, 3), full_matrices=False)
+    return [float(v) for v in (u @ vt).ravel()]
+
+
 def _rescale(ds: Dataset, kind: str) -> dict[str, Any]:
     slope, intercept = ds.get("RescaleSlope"), ds.get("RescaleIntercept")
+    if slope is None and intercept is None and kind.upper() in ("", "HU"):
+        kind = UNSPECIFIED  # nothing makes them Hounsfield units
     slope = 1.0 if slope is None else float(slope)
     intercept = 0.0 if intercept is None else float(intercept)
     if not (np.isfinite(slope) and np.isfinite(intercept) and slope > 0):

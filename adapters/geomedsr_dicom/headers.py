@@ -7,13 +7,22 @@ import os
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-from geomedsr_dicom.attributes import first, quiet, values, whole
-from geomedsr_dicom.frames import PHASES, Frame, Refused, classic_frame, enhanced_frames
+from geomedsr_dicom.attributes import first, load, quiet, values, whole
+from geomedsr_dicom.components import PRIVATE_TAGS, components, tiled
+from geomedsr_dicom.frames import (
+    LOCALIZER,
+    PHASES,
+    SKEW,
+    Frame,
+    Refused,
+    classic_frames,
+    enhanced_frames,
+    largest_skew,
+)
 
 #: SOP classes that are made finer, and the modality of each.
 CLASSES = {
@@ -29,7 +38,7 @@ CLASSIC = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4")
 #: Says in a file's meta information that this software wrote it.
 IMPLEMENTATION_UID = "2.25.109230518420376452916275518027614459217"
 
-_TAGS = [
+_TAGS: list[int | str] = [
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "Modality", "SeriesNumber"),
     *("ImageType", "InstanceNumber", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelSpacing", "ImageOrientationPatient"),
@@ -42,7 +51,10 @@ _TAGS = [
         "PerFrameFunctionalGroupsSequence",
         "InConcatenationNumber",
     ),
+    *("ComplexImageComponent", "FrameIncrementPointer", "GridFrameOffsetVector", "SliceThickness"),
+    "SpacingBetweenSlices",
     *PHASES,
+    *PRIVATE_TAGS,
 ]
 
 
@@ -50,7 +62,9 @@ _TAGS = [
 class Header:
     """A file of an image series. ``refusal`` is why it cannot be used: what was got, expected, and the remedy.
 
-    ``whose`` tells patients and studies apart, and nothing of who they are: it is a hash.
+    ``whose`` tells patients and studies apart, and nothing of who they are: it is a hash. ``components`` is what each
+    frame shows of the complex signal (:mod:`geomedsr_dicom.components`), one word where all show the same. ``skewed``
+    tells of axes that had to be put right, ``bare`` of a file without meta information, whose ``syntax`` is guessed.
     """
 
     path: str
@@ -65,6 +79,9 @@ class Header:
     derivation: str
     whose: str = ""
     reference: str = ""
+    components: tuple[str, ...] = ("",)
+    skewed: bool = False
+    bare: bool = False
     frames: tuple[Frame, ...] = ()
     refusal: tuple[str, str, str] | None = None
 
@@ -96,19 +113,19 @@ def read_image_header(path: str) -> Header | None:
     """The same, but raises Damaged where a file can be no more than a part of a DICOM image, or garbage."""
     with quiet():
         try:
-            ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+            ds, bare = load(path, specific_tags=_TAGS)
             kind = str(ds.get("SOPClassUID") or "")
             if not kind or not ds.get("Rows"):
                 declared = kind or str(getattr(ds, "file_meta", Dataset()).get("MediaStorageSOPClassUID") or "")
                 if declared in CLASSES or not declared:
                     raise Damaged
                 return None
-            return _header(path, ds)
+            return _header(path, ds, bare)
         except Exception as error:  # parsers of hostile bytes raise whatever they like
             raise Damaged from error
 
 
-def _header(path: str, ds: Dataset) -> Header:
+def _header(path: str, ds: Dataset, bare: bool) -> Header:
     meta = getattr(ds, "file_meta", Dataset())
     signed = ds.get("PixelRepresentation") == 1
     allocated = int(ds.get("BitsAllocated") or 16)
@@ -125,12 +142,13 @@ def _header(path: str, ds: Dataset) -> Header:
         derivation=_derivation(ds, meta),
         whose=_whose(ds),
         reference=str(ds.get("FrameOfReferenceUID") or ""),
+        bare=bare,
     )
     try:
         _check(path, ds, header)
-        if header.sop_class in CLASSIC:
-            return replace(header, frames=(classic_frame(path, ds),))
-        return replace(header, frames=enhanced_frames(path, ds))
+        shown = components(ds) if header.modality == "MR" else ("",)
+        frames = (classic_frames if header.sop_class in CLASSIC else enhanced_frames)(path, ds)
+        return replace(header, frames=frames, components=shown, skewed=largest_skew(ds) > SKEW)
     except Refused as reason:
         return replace(header, refusal=reason.args)
     except Exception:  # as above; pydicom's texts may quote values
@@ -146,7 +164,13 @@ def _check(path: str, ds: Dataset, header: Header) -> None:
         raise Refused("a colour image", "MONOCHROME1 or MONOCHROME2", "take the series it was made from")
     image_type = [str(v).upper() for v in values(ds.get("ImageType"))]
     if "LOCALIZER" in image_type[2:]:
-        raise Refused("a localizer (scout)", "a series of slices", "take another series")
+        raise Refused(*LOCALIZER)
+    if header.modality == "MR" and tiled(ds):
+        raise Refused(
+            "a mosaic, slices side by side in one image",
+            "a slice in each",
+            "convert it with `dcm2niix`, take that file",
+        )
     if header.dtype == "none" or not 1 <= header.bits <= np.dtype(header.dtype).itemsize * 8 or not header.size[1]:
         raise Refused(
             f"{ds.get('Columns')} columns of {ds.get('BitsAllocated')} bits, {ds.get('BitsStored')} stored",
@@ -165,7 +189,7 @@ def _check(path: str, ds: Dataset, header: Header) -> None:
     if "InConcatenationNumber" in ds:
         raise Refused("a part of a concatenation", "a whole multi-frame image", "join its parts first")
     if not header.syntax:
-        raise Refused("a file without meta information", "a DICOM file", "rewrite it with `dcmconv`")
+        raise Refused("a file that does not name its transfer syntax", "a DICOM file", "rewrite it with `dcmconv`")
     _check_pixels(path, ds, header)
 
 
@@ -184,7 +208,10 @@ def _check_pixels(path: str, ds: Dataset, header: Header) -> None:
     if not syntax.is_encapsulated and not syntax.is_deflated:
         need = header.size[0] * header.size[1] * np.dtype(header.dtype).itemsize * int(ds.get("NumberOfFrames") or 1)
         if os.path.getsize(path) < need:
-            raise Refused(f"truncated pixel data (fewer than {need} bytes)", "a whole file", "copy it again")
+            compressed = ", or a compressed file without meta information" if header.bare else ""
+            raise Refused(
+                f"truncated pixel data (fewer than {need} bytes{compressed})", "a whole file", "copy it again"
+            )
 
 
 def _whose(ds: Dataset) -> str:

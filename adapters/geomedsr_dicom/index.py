@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from dataclasses import dataclass, replace
 
 from pydicom.uid import UID
 
 from geomedsr.stack import Stack
-from geomedsr_dicom.files import begins_as_dicom, looks_like_dicom, walk
-from geomedsr_dicom.frames import PHASES, Frame
-from geomedsr_dicom.headers import CLASSES, Damaged, Header, read_image_header
+from geomedsr_dicom.belonging import belonging, signed_parts, unusable
+from geomedsr_dicom.directory import listed
+from geomedsr_dicom.files import begins_as_dicom, is_directory, looks_like_dicom, walk
+from geomedsr_dicom.frames import Frame
+from geomedsr_dicom.headers import CLASSES, CLASSIC, Damaged, Header, read_image_header
+from geomedsr_dicom.order import in_order
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Series:
     """The image files of one series. ``frames`` are in their order; ``refusal`` says why it cannot be used.
 
     ``phases`` is how many times, echoes or directions each position has, ``phase`` what tells them apart; ``copies``
-    is how many slices were left out since another has their SOP Instance UID.
+    is how many slices were left out since another has their SOP Instance UID, ``left`` what else was, in words.
     """
 
     uid: str
@@ -31,6 +33,7 @@ class Series:
     phases: int = 1
     phase: str = ""
     copies: int = 0
+    left: tuple[str, ...] = ()
     refusal: tuple[str, str, str] | None = None
 
     @property
@@ -47,20 +50,39 @@ class Series:
     def faults(self) -> list[str]:
         """What a user should know of its geometry; none of it stops slice-by-slice work."""
         stack = Stack.of([f.plane for f in self.frames[: len(self.frames) // self.phases]])
-        copies = f"{self.copies} slice{'s' * (self.copies != 1)} with the UID of another, left out"
         spaces = len({h.reference for h in self.headers})
-        apart = f"slices in {spaces} frames of reference, whose positions cannot be compared"
-        return stack.faults + [copies] * bool(self.copies) + [apart] * (spaces > 1)
+        return stack.faults + [f"slices in {spaces} frames of reference, whose positions cannot be compared"] * (
+            spaces > 1
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What else was found, and what was done about it."""
+        copies = f"{self.copies} slice{'s' * (self.copies != 1)} with the UID of another, left out"
+        found = [f"{what}, left out" for what in self.left] + [copies] * bool(self.copies)
+        if any(h.skewed for h in self.headers):
+            found.append("axes that are not quite unit vectors at right angles, taken as the nearest that are")
+        if any(h.bare for h in self.headers):
+            found.append(f"files without meta information, taken as {self.syntax}")
+        if any(len(h.frames) > 1 and h.sop_class in CLASSIC for h in self.headers):
+            found.append("several frames in one single-frame image, placed by the distance between slices")
+        if signed_parts(self.headers):
+            found.append("the real part of complex images, which the models have not been trained on")
+        return found
 
 
 @dataclass(frozen=True)
 class Index:
-    """What was found: the series, sorted, and how many files were no images, no DICOM, or damaged."""
+    """What was found: the series, sorted, and how many files were no images, no DICOM, or damaged.
+
+    ``missing`` files are named by a DICOMDIR and not there.
+    """
 
     series: tuple[Series, ...]
     others: int = 0
     foreign: int = 0
     damaged: int = 0
+    missing: int = 0
 
 
 def index(path: str) -> Index:
@@ -85,14 +107,19 @@ def index(path: str) -> Index:
             foreign += 1
     series = [_series(uid, headers) for uid, headers in groups.items()]
     series.sort(key=lambda s: (s.folder, s.number if s.number is not None else 1 << 40, s.uid))
-    return Index(tuple(series), others, foreign, damaged)
+    missing = listed(path)[1] if is_directory(path) else 0
+    return Index(tuple(series), others, foreign, damaged, missing)
 
 
 def _series(uid: str, headers: list[Header]) -> Series:
     folder = os.path.commonpath([os.path.dirname(os.path.abspath(h.path)) for h in headers])
+    refusal = _of_several(headers)
+    left: list[str] = []
+    if refusal is None:
+        headers, left = belonging(headers, folder)
+        refusal = _disagreement(headers) or _refused(headers, folder) or unusable(headers)
     modality = "/".join(sorted({h.modality for h in headers}))
-    series = Series(uid, headers[0].number, modality, folder, tuple(headers))
-    refusal = _disagreement(headers) or next((h.refusal for h in headers if h.refusal), None)
+    series = Series(uid, headers[0].number, modality, folder, tuple(headers), left=tuple(left))
     if refusal is not None:
         return replace(series, refusal=refusal)
     unique: dict[tuple[str, int], Frame] = {}  # of copies, the first
@@ -101,15 +128,34 @@ def _series(uid: str, headers: list[Header]) -> Series:
         if (known.plane, known.phases) != (frame.plane, frame.phases):
             why = "two different slices with one SOPInstanceUID", "a UID for each", "correct them with `dcmodify`"
             return replace(series, refusal=why)
-    frames, phases, phase = in_order(list(unique.values()))
+    frames, phases, phase = in_order(list(unique.values()), headers[0].size)
     copies = sum(len(h.frames) for h in headers) - len(frames)
     return replace(series, frames=frames, phases=phases, phase=phase, copies=copies)
 
 
-def _disagreement(headers: list[Header]) -> tuple[str, str, str] | None:
-    """Why the files are no single series of slices."""
+def _refused(headers: list[Header], folder: str) -> tuple[str, str, str] | None:
+    """Why one of the files cannot be used, and which it is, unless none of them can."""
+    refused = [h for h in headers if h.refusal]
+    if not refused or refused[0].refusal is None:
+        return None
+    got, expected, remedy = refused[0].refusal
+    if len(refused) < len(headers):
+        others = f" and {len(refused) - 1} more" * (len(refused) > 1)
+        got = f"{got}, in {os.path.relpath(refused[0].path, folder)}{others}"
+    return got, expected, remedy
+
+
+def _of_several(headers: list[Header]) -> tuple[str, str, str] | None:
+    """Why the files cannot be of one series."""
     if not headers[0].series:
         return "files without a SeriesInstanceUID", "one", "correct them with `dcmodify`"
+    if len({h.whose for h in headers}) > 1:
+        return "one SeriesInstanceUID for several patients or studies", "a UID for each", "put them apart"
+    return None
+
+
+def _disagreement(headers: list[Header]) -> tuple[str, str, str] | None:
+    """Why the files are no single series of slices."""
     images = [h for h in headers if h.sop_class in CLASSES]
     if images and len(images) < len(headers):
         return "CT or MR images mixed with others in one series", "one kind", "put them apart"
@@ -119,47 +165,7 @@ def _disagreement(headers: list[Header]) -> tuple[str, str, str] | None:
         "sizes": {f"{h.size[1]} × {h.size[0]}" for h in headers},
         "pixel types": {f"{h.dtype}, {h.bits} bits stored" for h in headers},
     }
-    if len({h.whose for h in headers}) > 1:
-        return "one SeriesInstanceUID for several patients or studies", "a UID for each", "put them apart"
     for what, values in kinds.items():
         if len(values) > 1:
             return f"mixed {what} in one series ({'; '.join(sorted(values))})", "one", "put them apart"
     return None
-
-
-def in_order(frames: list[Frame]) -> tuple[tuple[Frame, ...], int, str]:
-    """Frames sorted by position along the normal; where positions recur, each time, echo or direction together.
-
-    Returns the frames, how many phases each position has, and what tells them apart ("" if nothing does, and
-    the instance number decides).
-    """
-    places = [_place(f) for f in frames]
-    counts = set(Counter(places).values())
-    by_place = [f for _, f in sorted(zip(places, frames, strict=True), key=lambda p: (p[0], _instance(p[1])))]
-    if counts == {1} or len(counts) > 1:  # duplicates here and there are no phases
-        return tuple(by_place), 1, ""
-    (phases,) = counts
-    for column, name in enumerate(PHASES):
-        values = [f.phases[column] for f in frames]
-        keys = list(zip(values, places, strict=True))
-        if None not in values and len(set(values)) == phases and len(set(keys)) == len(frames):
-            return tuple(f for _, f in sorted(zip(keys, frames, strict=True), key=lambda k: k[0])), phases, name
-    turns: Counter[tuple[float, ...]] = Counter()
-    ranked = []
-    for frame in by_place:
-        place = _place(frame)
-        ranked.append(((turns[place], place), frame))
-        turns[place] += 1
-    return tuple(f for _, f in sorted(ranked, key=lambda r: r[0])), phases, ""
-
-
-def _instance(frame: Frame) -> tuple[float, str, int]:
-    number = frame.phases[-1]
-    return (float("inf") if number is None else number, frame.path, frame.index)
-
-
-def _place(frame: Frame) -> tuple[float, ...]:
-    """Direction, then depth along the normal, then the rest of the position; rounded, so that equal ones are equal."""
-    plane = frame.plane
-    direction = tuple(round(v, 1) + 0.0 for v in plane.normal)
-    return (*direction, round(plane.depth, 3), *(round(v, 3) for v in plane.position))

@@ -8,7 +8,7 @@ from geomedsr.errors import InputError, SceneWarning
 from geomedsr.grid import Grid, Window
 from geomedsr.scene import Band, Scene
 from geomedsr_dicom.derive import stated
-from geomedsr_dicom.frames import Frame
+from geomedsr_dicom.frames import UNSPECIFIED, Frame
 from geomedsr_dicom.index import Series
 from geomedsr_dicom.source import SeriesSource
 
@@ -25,6 +25,8 @@ def open_series(series: Series, force: bool = False) -> Scene:
     refuse(series, force)
     for fault in series.faults:
         warnings.warn(f"{title(series)} has {fault}; slices are made finer one by one", SceneWarning, stacklevel=2)
+    for note in series.notes:
+        warnings.warn(f"{title(series)} has {note}", SceneWarning, stacklevel=2)
     frames, header = series.frames, series.first
     lines = [(f.slope, f.intercept) for f in frames]
     paddings = {f.padding for f in frames}
@@ -89,9 +91,14 @@ def title(series: Series) -> str:
 
 
 def units(series: Series, frames: tuple[Frame, ...]) -> str | None:
-    """The unit of rescaled values: HU for CT unless the file says otherwise (PS3.3 C.11.1.1.2)."""
+    """The unit of rescaled values: HU for CT unless the file says otherwise (PS3.3 C.11.1.1.2).
+
+    A CT whose header makes them none has ``"unspecified"`` ones; other images of which nothing is known, None.
+    """
     kinds = {f.units.upper() for f in frames}
     if series.modality == "CT" and kinds <= {"", "HU"}:
         return "HU"
     kind = next(iter(kinds)) if len(kinds) == 1 else ""
-    return kind if kind not in ("", "US") else None
+    if kind not in ("", UNSPECIFIED):
+        return kind
+    return "unspecified" if series.modality == "CT" else None

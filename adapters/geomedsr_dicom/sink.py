@@ -10,17 +10,15 @@ import os
 import re
 import secrets
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pydicom
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 
 from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
@@ -28,15 +26,13 @@ from geomedsr.grid import Plane
 from geomedsr.outputs import Scratch, exists, reason, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
-from geomedsr_dicom.attributes import quiet
-from geomedsr_dicom.derive import NOT_DIAGNOSTIC, Job, derive_classic, derive_enhanced, describe, walk
+from geomedsr_dicom.attributes import load, quiet
+from geomedsr_dicom.derive import NOT_DIAGNOSTIC, Job, describe
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import CLASSIC, read_header
+from geomedsr_dicom.rewriting import derived_file, rehearse
 from geomedsr_dicom.source import SeriesSource
 from geomedsr_dicom.uids import Uids
-
-#: Bytes per word of the value representations that hold words as bytes.
-_WORDS = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 
 
 @dataclass(frozen=True)
@@ -55,13 +51,18 @@ class SeriesSink:
     job: Job
     made: tuple[Path, ...] = ()
 
+    @cached_property
+    def _kept(self) -> dict[str, list[int]]:
+        """Which frames of each file there are, in its order: some may have been left out."""
+        return _kept(self.frames)
+
     @property
     def _files(self) -> list[str]:
-        return list(dict.fromkeys(f.path for f in self.frames))
+        return list(self._kept)
 
     def put(self, region: Region, values: Array, valid: Array) -> None:
         """Store slices, ``(frame, 1, y, x)``."""
-        with self._io():
+        with _headers_and_files(self.target):
             for number, stored in zip(range(region.start, region.stop), values[:, 0], strict=True):
                 if stored.shape != self.size:
                     raise ValueError(f"a region of {stored.shape} pixels, not a slice of {self.size}")
@@ -69,10 +70,11 @@ class SeriesSink:
                 if self.multiframe:
                     self._put_frame(frame, stored)
                 else:
+                    stored = np.ascontiguousarray(stored)
+                    pixels = stored.tobytes() + b"\0" * (stored.nbytes % 2)
+                    planes, beside = {0: self.planes[number]}, {0: self._beside(number)}
                     with quiet():
-                        ds = _read(frame.path)
-                        ds = derive_classic(ds, self.job, self.planes[number], stored, frame, self._beside(number))
-                        _set_pixels(ds, np.ascontiguousarray(stored).tobytes())
+                        ds = derived_file(frame.path, self.job, planes, stored, beside, pixels)
                         self._save(ds, f"{number + 1:04d}.dcm")
             (self._folder / f"{region.key}.done").touch()
 
@@ -84,7 +86,7 @@ class SeriesSink:
 
     def finish(self) -> None:
         """Write the multi-frame files, check that all is there, and move it to its final name."""
-        with self._io():
+        with _headers_and_files(self.target):
             if self.multiframe:
                 for number, path in enumerate(self._files):
                     self._assemble(number, path)
@@ -121,7 +123,7 @@ class SeriesSink:
         handle = os.open(raw, os.O_CREAT | os.O_WRONLY)
         try:
             data = np.ascontiguousarray(stored).tobytes()
-            os.lseek(handle, frame.index * len(data), os.SEEK_SET)
+            os.lseek(handle, self._kept[frame.path].index(frame.index) * len(data), os.SEEK_SET)
             written = 0
             while written < len(data):
                 written += os.write(handle, data[written:])
@@ -133,15 +135,15 @@ class SeriesSink:
         if (self._folder / "series" / name).exists():  # by a job that was stopped just then
             return
         planes = {f.index: p for f, p in zip(self.frames, self.planes, strict=True) if f.path == path}
+        beside = {f.index: self._beside(i) for i, f in enumerate(self.frames) if f.path == path}
         raw = self._folder / f"{number}.raw"
+        stored = np.memmap(raw, self.dtype, "r", shape=(len(planes), *self.size))
         if os.path.getsize(raw) % 2:
             with open(raw, "ab") as file:
                 file.write(b"\0")
         with quiet(), open(raw, "rb") as pixels:
-            beside = {f.index: self._beside(i) for i, f in enumerate(self.frames) if f.path == path}
-            ds = derive_enhanced(_read(path), self.job, planes, self.size, beside)
-            _set_pixels(ds, pixels)
-            self._save(ds, name)
+            self._save(derived_file(path, self.job, planes, stored, beside, pixels), name)
+        del stored
         os.remove(raw)
 
     def _save(self, ds: Dataset, name: str) -> None:
@@ -165,19 +167,21 @@ class SeriesSink:
             raise exists(self.target)
         os.replace(made, self.target)
 
-    @contextmanager
-    def _io(self) -> Iterator[None]:
-        try:
-            yield
-        except (InputError, OutputError):
-            raise
-        except OSError as error:
-            raise unwritable(self.target, reason(error)) from error
-        except (ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
-            # pydicom's texts may quote a header's values
-            raise InputError(
-                f"a header that cannot be rewritten ({type(error).__name__})", "valid values", "see `dciodvfy`"
-            ) from error
+
+@contextmanager
+def _headers_and_files(target: Path) -> Iterator[None]:
+    """Tell what goes wrong with headers and files in a line."""
+    try:
+        yield
+    except (InputError, OutputError):
+        raise
+    except OSError as error:
+        raise unwritable(target, reason(error)) from error
+    except (ValueError, TypeError, AttributeError, LookupError, NotImplementedError) as error:
+        # pydicom's texts may quote a header's values
+        raise InputError(
+            f"a header that cannot be rewritten ({type(error).__name__})", "valid values", "see `dciodvfy`"
+        ) from error
 
 
 def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None = None) -> SeriesSink:
@@ -200,6 +204,22 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     header = read_header(frames[0].path)
     if header is None:
         raise InputError("a series whose files are gone", "the files it was opened from", "put them back")
+    description, model = describe(scene.provenance)
+    job = Job(
+        uids=Uids("", ""),
+        number=_number(header.number),
+        series_description=_series_description(frames[0].path, scene.provenance),
+        description=description,
+        model=model,
+        factor=int(scene.provenance["GEOMEDSR_FACTOR"]),
+        neighbours=int(scene.provenance.get("GEOMEDSR_NEIGHBOURS", "0")),
+        when=when,
+    )
+    multiframe = header.sop_class not in CLASSIC or any(f.index for f in frames)
+    with _headers_and_files(target), quiet():
+        for path in _kept(frames if multiframe else frames[:1]):
+            planes = {f.index: p for f, p in zip(frames, scene.grid.planes, strict=True) if f.path == path}
+            rehearse(path, job, planes, scene.grid.shape, str(scene.dtype))
     made = tuple(folder for folder in target.parents if not folder.exists())
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -209,29 +229,30 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     (scratch.folder / "series").mkdir(exist_ok=True)
     # A job that goes on makes the same UIDs, with the same time.
     random, moment = scratch.remember("uids", lambda: [secrets.token_hex(16), when.isoformat() if when else None])
-    description, model = describe(scene.provenance)
     return SeriesSink(
         target=target,
         scratch=scratch,
         single=single,
         overwrite=overwrite,
-        multiframe=header.sop_class not in CLASSIC,
+        multiframe=multiframe,
         frames=frames,
         planes=scene.grid.planes,
         size=scene.grid.shape,
         dtype=str(scene.dtype),
-        job=Job(
+        job=replace(
+            job,
             uids=Uids(random if uid_seed is None else uid_seed, _work(scene)),
-            number=_number(header.number),
-            series_description=_series_description(frames[0].path, scene.provenance),
-            description=description,
-            model=model,
-            factor=int(scene.provenance["GEOMEDSR_FACTOR"]),
-            neighbours=int(scene.provenance.get("GEOMEDSR_NEIGHBOURS", "0")),
             when=datetime.fromisoformat(moment) if moment else None,
         ),
         made=made,
     )
+
+
+def _kept(frames: Sequence[Frame]) -> dict[str, list[int]]:
+    kept: dict[str, list[int]] = {}
+    for frame in frames:
+        kept.setdefault(frame.path, []).append(frame.index)
+    return {path: sorted(indices) for path, indices in kept.items()}
 
 
 def _check_target(scene: Scene, path: str, target: Path, single: bool, overwrite: bool) -> None:
@@ -298,41 +319,7 @@ def _number(source: int | None) -> int:
 def _series_description(path: str, provenance: dict[str, str] | object) -> str:
     assert isinstance(provenance, dict)
     with quiet():
-        ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SeriesDescription"])
+        ds, _ = load(path, specific_tags=["SeriesDescription", "SOPClassUID"])
         old = re.sub(r"\s+", " ", str(ds.get("SeriesDescription") or ""))
     added = f"{provenance['GEOMEDSR_MODEL'][:20]} {NOT_DIAGNOSTIC}"
     return f"{old[: 64 - len(added) - 1]} {added}".strip()
-
-
-def _read(path: str) -> Dataset:
-    """A whole header, decoded, so that it can be written in another encoding."""
-    ds = pydicom.dcmread(path, stop_before_pixels=True, force=True)
-    big = not ds.original_encoding[1]
-    for part in walk(ds):
-        for element in part:  # pydicom turns numbers round, not the bytes of these
-            if "\ufffd" in _text(element):
-                raise InputError(
-                    f"text in {element.keyword or element.tag} that is not in the file's own character set",
-                    "text that can be written as it was read",
-                    "correct SpecificCharacterSet with `dcmodify`",
-                )
-            if big and element.VR in _WORDS and isinstance(element.value, bytes):
-                element.value = np.frombuffer(element.value, f"u{_WORDS[element.VR]}").byteswap().tobytes()
-    plain = Dataset(ds)  # forgets how it was encoded
-    plain.file_meta = ds.file_meta
-    return plain
-
-
-def _text(element: DataElement) -> str:
-    """The text of an element of a textual kind; empty for others."""
-    if element.VR not in CUSTOMIZABLE_CHARSET_VR:
-        return ""
-    values = element.value if element.VM > 1 else [element.value]
-    return "".join(str(value) for value in values if value is not None)
-
-
-def _set_pixels(ds: Dataset, pixels: object) -> None:
-    """Native pixels, little-endian; PS3.5 A.2 wants OW for more than 8 bits and allows it for all."""
-    if isinstance(pixels, bytes) and len(pixels) % 2:
-        pixels += b"\0"
-    ds.add_new("PixelData", "OW", pixels)

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pydicom
 from pydicom.pixels.utils import pixel_array
 
 from geomedsr.errors import InputError
 from geomedsr.grid import Window
 from geomedsr.sources import Array
-from geomedsr_dicom.attributes import quiet
+from geomedsr_dicom.attributes import load, quiet
 from geomedsr_dicom.frames import Frame
 
 #: Slices kept decoded per process, so that values, validity and several windows cost one decoding.
@@ -107,8 +106,8 @@ class SeriesSource:
 def _decode(frame: Frame) -> Array:
     try:
         return pixel_array(frame.path, index=frame.index, raw=True)
-    except AttributeError:  # a deflated data set cannot be read in part
-        return pixel_array(pydicom.dcmread(frame.path), index=frame.index, raw=True)
+    except AttributeError:  # a deflated data set cannot be read in part, one without meta information not at all
+        return pixel_array(load(frame.path, pixels=True)[0], index=frame.index, raw=True)
 
 
 def _unreadable(number: int, why: str) -> InputError:

@@ -32,7 +32,7 @@ class Protocol:
         if value_range is not None:
             words = f"values clipped to {value_range[0]:g} … {value_range[1]:g}, which is the peak"
             return cls(above, value_range, (value_range[1] - value_range[0],) * bands, _above(above) + words)
-        if scene.domain == "CT":
+        if scene.hounsfield:
             above = -900.0 if above is None else above
             words = f"{_above(above)}values clipped to −1000 … 400 HU, which is the peak"
             return cls(above, (-1000, 400), (1400.0,) * bands, words)

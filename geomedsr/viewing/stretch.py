@@ -71,7 +71,7 @@ def _asked(scene: Scene, percentiles: tuple[float, float] | None, level: Level |
     """The ends of the window that is asked for, or is a CT's; None for percentiles."""
     if level is not None and percentiles is not None:
         raise InputError("percentiles and a window", "one of them", "leave one out")
-    if level is None and percentiles is None and scene.domain == "CT":
+    if level is None and percentiles is None and scene.hounsfield:
         level = "soft tissue"
     if level is not None:
         return _window(scene, level)

@@ -157,7 +157,7 @@ class Comparison:
             "bands": [first.bands[b].name for b in self.bands],
             "unit": facts.unit(first.select([b + 1 for b in self.bands])),
             "medical": bool(grid.planes),
-            "levels": levels if first.domain == "CT" else [],
+            "levels": levels if first.hounsfield else [],
             "slices": [f + 1 for f in self.frames],
             "slices_in_all": first.shape[0],
             "place": self._place(),
