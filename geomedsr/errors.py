@@ -6,14 +6,18 @@ one ``error: …`` line and exits with 2; anything that is not a :class:`Geomeds
 
 from __future__ import annotations
 
+from geomedsr.addresses import public
+
 
 class GeomedsrError(Exception):
     """Base of all errors caused by input, options or surroundings.
 
-    ``got``, ``expected`` and ``remedy`` are short phrases; together they make the one-line message.
+    ``got``, ``expected`` and ``remedy`` are short phrases; together they make the one-line message. Addresses in them
+    lose user, password and query.
     """
 
     def __init__(self, got: str, expected: str, remedy: str) -> None:
+        got, expected, remedy = public(got), public(expected), public(remedy)
         self.got, self.expected, self.remedy = got, expected, remedy
         super().__init__(got, expected, remedy)
 
@@ -24,6 +28,9 @@ class GeomedsrError(Exception):
 
 class SceneWarning(UserWarning):
     """Something about a source that a user should know, and that stops nothing."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(public(message))
 
 
 class InputError(GeomedsrError, ValueError):

@@ -14,10 +14,16 @@ from typing import Any
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
+from geomedsr.addresses import conceal, is_public
 from geomedsr.errors import InputError
+from geomedsr_geotiff.complaints import discreet
 
 #: GDAL's default is 5 % of the machine's memory; regions are read once, so little is enough (bytes).
 CACHE_BYTES = 64 << 20
+
+#: Settings under which readers tell of damaged data: in the thread that reads, and not as a warning. Without the second
+#: PNG's shortcut for whole images is silent about its end being cut off.
+_STRICT = {"GDAL_NUM_THREADS": 1, "GDAL_PNG_WHOLE_IMAGE_OPTIM": False, "GDAL_ERROR_ON_LIBJPEG_WARNING": True}
 
 #: Handles kept open per thread.
 _MOST = 8
@@ -30,12 +36,13 @@ def gdal(**options: Any) -> Iterator[None]:
     """GDAL with our settings, for the time of a call; a cache size set by the user is respected."""
     if "GDAL_CACHEMAX" not in os.environ:
         options.setdefault("GDAL_CACHEMAX", CACHE_BYTES)
-    with rasterio.Env(**options):
+    with rasterio.Env(**(_STRICT | options)), discreet():
         yield
 
 
 def connect(path: str) -> Any:
     """A new handle for reading. A path that exists is taken literally; else GDAL and rasterio parse it."""
+    conceal(path)
     with unplaced():
         return rasterio.open(Path(path) if os.path.exists(path) else path)
 
@@ -89,8 +96,12 @@ def one_line(error: BaseException) -> str:
     return " ".join(text.split())
 
 
-def read_error(path: str, where: str, error: BaseException) -> InputError:
+def cause(error: BaseException) -> BaseException | None:
+    """An error as the cause of another; None where its own text has something to hide, for tracebacks show it."""
+    chain = [error, *filter(None, (error.__cause__, error.__context__))]
+    return error if all(is_public(str(link)) for link in chain) else None
+
+
+def read_error(path: str, where: str, why: str) -> InputError:
     """The error for a window that cannot be read."""
-    return InputError(
-        f"{path}, which fails at {where} ({one_line(error)})", "a whole file", "copy or download it again"
-    )
+    return InputError(f"{path}, which fails at {where} ({why})", "a whole file", "copy or download it again")

@@ -6,7 +6,7 @@ import math
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioIOError
 
+from geomedsr.addresses import file_name
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.grid import ControlPoint, Grid, Window
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Kind, Scene
 from geomedsr.sources import Array, data_by_value
-from geomedsr_geotiff.handles import gdal, handle, read_error, stamp
+from geomedsr_geotiff.complaints import listening
+from geomedsr_geotiff.handles import cause, gdal, handle, one_line, read_error, stamp
 from geomedsr_geotiff.native import Limited, Native, opened
 
 #: Types a scene may have; GDAL's complex ones are not images.
@@ -52,7 +54,7 @@ class RasterSource:
     of its own for them; ``alpha`` is the number of the band that masks the others, picked or not.
     """
 
-    path: str
+    path: str = field(repr=False)  # it may hold a signature
     version: tuple[int, int]
     shape: tuple[int, int, int, int]
     dtype: np.dtype[Any]
@@ -111,11 +113,13 @@ class RasterSource:
     def _read(self, method: str, picks: Sequence[int], where: str = "its overviews", **place: Any) -> Array:
         if "size" in place:
             place = {"out_shape": (len(picks), *place["size"])}
-        with gdal():
+        with gdal(), listening() as heard:
             try:
                 array: Array = getattr(handle(self.path, self.version), method)(list(picks), **place)
             except RasterioIOError as error:
-                raise read_error(self.path, where, error) from error
+                raise read_error(self.path, where, one_line(error)) from cause(error)
+        if heard:
+            raise read_error(self.path, where, heard[0])
         return array
 
 
@@ -137,7 +141,7 @@ def open_raster(path: str) -> Scene:
         try:
             dataset = handle(path, version)
         except RasterioIOError as error:  # such as a pipe, which can be opened only once
-            raise read_error(path, "a second look", error) from error
+            raise read_error(path, "a second look", one_line(error)) from cause(error)
         _check(path, dataset)
         flags = dataset.mask_flag_enums
         own_masks = any(not f for f in flags)  # a mask per band, which GeoTIFF can only say by value
@@ -167,7 +171,7 @@ def open_raster(path: str) -> Scene:
             source=source,
             grid=grid,
             bands=bands,
-            name=re.split(r"[/\\]", path.rstrip("/"))[-1],
+            name=file_name(path),
             files=_files(path, dataset),
             masked=masked,
             tags=tags,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
+from geomedsr.addresses import public
 from geomedsr.cli.parser import UsageError, parse
 from geomedsr.errors import GeomedsrError, SceneWarning
 
@@ -55,7 +56,7 @@ def _main(words: list[str], paused: bool = False) -> int:
             warnings.showwarning = _warn
             return int(_command(options.command, paused)(options) or 0)
     except (GeomedsrError, UsageError) as error:
-        print("error:", " ".join("; ".join([str(error), *_notes(error)]).split()), file=sys.stderr)
+        print("error:", " ".join(public("; ".join([str(error), *_notes(error)])).split()), file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print("; ".join(["stopped", *(_notes(error) or ["nothing is left half-written"])]), file=sys.stderr)
@@ -63,7 +64,7 @@ def _main(words: list[str], paused: bool = False) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:
-        traceback.print_exc()
+        print(public(traceback.format_exc()), end="", file=sys.stderr)
         print(f"internal fault: {type(error).__name__}; please report it with the lines above", file=sys.stderr)
         return 1
 

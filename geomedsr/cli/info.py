@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from geomedsr.adapters import Contents, contents_of, open_scene
+from geomedsr.addresses import public
 from geomedsr.cli.output import print_json
 from geomedsr.crs import crs_name
 
@@ -67,7 +68,7 @@ def _describe(options: argparse.Namespace) -> None:
     frames, _, height, width = scene.shape
     grid = scene.grid
     facts: dict[str, Any] = {
-        "path": options.path,
+        "path": public(options.path),
         "width": width,
         "height": height,
         "frames": frames,
@@ -97,7 +98,7 @@ def _describe(options: argparse.Namespace) -> None:
     if options.json:
         print_json(facts)
         return
-    print(f"{options.path}: {width} × {height} pixels, {len(scene.bands)} × {scene.dtype}")
+    print(f"{facts['path']}: {width} × {height} pixels, {len(scene.bands)} × {scene.dtype}")
     if grid.affine is not None:
         west, south, east, north = grid.bounds
         size_x, size_y = (grid.affine.a**2 + grid.affine.d**2) ** 0.5, (grid.affine.b**2 + grid.affine.e**2) ** 0.5

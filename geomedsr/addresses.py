@@ -1,0 +1,61 @@
+"""Addresses as they may be shown: without user, password and query, which may hold a signature or a token."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs
+
+#: The user and the password of an address, up to their @.
+_USER = re.compile(r"(?<=://)[^\s/?#\"]*@")
+
+#: Where the query or the fragment of an address begins, and how far it goes in a text: to the next space or quotation
+#: mark, without what ends a sentence. GDAL's paths may hold their address in such a query themselves.
+_QUERY = re.compile(r"((?:[a-z][a-z0-9+.-]*:/|/vsi[a-z0-9_]+)[^\s?#\"]*)[?#][^\s\"]*?(?=[,;:.)'\]]*(?:[\s\"]|$))", re.I)
+
+#: Words of a connection or of a header whose values are secrets.
+_SECRET = re.compile(
+    r"\b((?:[a-z0-9_-]*(?:password|passwd|secret|signature|token|credential|api_?key|access_?key)[a-z0-9_-]*|pwd|sig)"
+    r"\s*=\s*|authorization\s*[:=]\s*(?:bearer|basic)?\s*)[^\s&\"',;]+",
+    re.I,
+)
+
+
+#: Pieces of addresses in use that libraries take for the name of a file, and how they may be shown; the oldest go.
+_concealed: dict[str, str] = {}
+_MOST = 10_000
+
+
+def conceal(path: str) -> None:
+    """Know an address again where a library shows a piece of it only, as GDAL does what follows the last slash."""
+    if is_public(path):
+        return
+    name, mark, query = path.rpartition("/")[2].partition("?")
+    if mark or len(name) >= 8:  # else it is no secret, and might be anything
+        _concealed[f"{name}{mark}{query}"] = f"{name}?…" if mark else "…"
+    while len(_concealed) > _MOST:
+        del _concealed[next(iter(_concealed))]
+
+
+def public(text: str) -> str:
+    """A text with every address in it as it may be shown; a query that was there is shown as ``?…``."""
+    if "://" in text or "/vsi" in text or "=" in text or ":/" in text:
+        text = _SECRET.sub(r"\1…", _QUERY.sub(r"\1?…", _USER.sub("", text)))
+    for piece, shown in list(_concealed.items()):
+        text = text.replace(piece, shown)
+    return text
+
+
+def file_name(path: str) -> str:
+    """The last piece of a path or an address: the name of a file, and nothing of a query."""
+    if re.match(r"/vsi[a-z0-9_]+\?", path, re.I):  # GDAL's options, of which one is the address
+        path = parse_qs(path.split("?", 1)[1]).get("url", [path])[0]
+    address = "://" in path or path.startswith("/vsi")
+    if address and '"' not in path:  # to its end, whatever the query holds
+        path = re.split(r"[?#]", path, maxsplit=1)[0]
+    shown = public(path).replace("?…", "")
+    return re.split(r"[/\\]", shown.rstrip("/"))[-1]
+
+
+def is_public(text: str) -> bool:
+    """Whether nothing of a text has to be hidden."""
+    return public(text) == text
