@@ -1,8 +1,13 @@
-"""Which coordinate system a WKT text stands for, by its name and the code that it ends with; nothing is looked up."""
+"""Which coordinate system a WKT text stands for, by its name and the code that it ends with, and WKT of what else tells
+one.
+"""
 
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Mapping
+from typing import Any
 
 
 def crs_code(wkt: str | None) -> tuple[str, str] | None:
@@ -25,3 +30,27 @@ def same_crs(one: str | None, other: str | None) -> bool:
         return True
     code = crs_code(one)
     return code is not None and code == crs_code(other)
+
+
+def wkt_of(told: Any) -> str | None:
+    """A CRS as WKT: of a text (WKT as it is, ``EPSG:32618``, PROJ), a code, PROJJSON, the attributes of CF's grid
+    mapping, or an object that tells its WKT, such as pyproj's. None where PROJ makes nothing of it.
+    """
+    if isinstance(told, str) and "[" in told and not told.lstrip().startswith("{"):
+        return told
+    if callable(as_wkt := getattr(told, "to_wkt", None)):
+        return str(as_wkt())
+    from pyproj import CRS  # slow to import
+    from pyproj.exceptions import CRSError
+
+    if isinstance(told, str):  # the same system; axes are always east and north here
+        told = re.sub(r"^\+init=(\w+):(\d+)$", r"\1:\2", told.strip(), flags=re.IGNORECASE)
+    elif hasattr(told, "__index__"):
+        told = int(told)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            cf = isinstance(told, Mapping) and "grid_mapping_name" in told
+            return str((CRS.from_cf(dict(told)) if cf else CRS.from_user_input(told)).to_wkt())
+    except (CRSError, TypeError, ValueError, KeyError, AttributeError):
+        return None

@@ -14,7 +14,7 @@ from geomedsr import padding
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.grid import Grid, Window
 from geomedsr.provenance import chosen, cropped
-from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample
+from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample, spread, unmasked
 from geomedsr.values import PERCENTILES, ValueScale
 
 if TYPE_CHECKING:
@@ -58,6 +58,17 @@ class Band:
 
 
 @dataclass(frozen=True, eq=False)
+class Frames:
+    """What the frames of a stack are: the name of their axis, such as ``time``, the place of each on it, and attributes
+    of those.
+    """
+
+    name: str
+    places: Array
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
 class Scene:
     """A scene of axes ``(frame, band, y, x)``: a GeoTIFF has one frame, a DICOM series one per slice.
 
@@ -67,8 +78,8 @@ class Scene:
     comes from a mask of the whole data set rather than from a nodata value. ``tags`` are the file's own, by
     namespace; ``provenance`` is what geomedsr adds. ``domain`` is ``"satellite"``, ``"CT"``, ``"MR"`` or, where the
     file does not say, empty. ``rescale`` holds slope and intercept of each frame where they differ between frames;
-    they then replace the bands' scale and offset. ``headers`` is the adapter's own record of where each frame came
-    from, for its sink.
+    they then replace the bands' scale and offset. ``frames`` tells what the frames of a stack are, such as times.
+    ``headers`` is the adapter's own record of where each frame came from, for its sink.
     """
 
     source: Source
@@ -83,6 +94,7 @@ class Scene:
     domain: str = "satellite"
     rescale: tuple[tuple[float, float], ...] = ()
     headers: Any = None
+    frames: Frames | None = None
 
     @classmethod
     def from_array(
@@ -94,7 +106,16 @@ class Scene:
         bands: Sequence[Band] | None = None,
         **more: Any,
     ) -> Scene:
-        """A scene of an array: numpy, dask or xarray, ``(y, x)``, ``(band, y, x)`` or ``(frame, band, y, x)``.
+        """A scene of an array: numpy, dask or xarray.
+
+        Args:
+            array: ``(y, x)``, ``(band, y, x)`` or ``(frame, band, y, x)``. An xarray DataArray may have its axes in any
+                order, if its names tell them (:func:`geomedsr.labelled.scene_of`); it keeps CRS, affine, fill value,
+                names and the places of its frames. Masked arrays keep their mask.
+            valid: True at valid pixels, beside what a mask or fill value says.
+            grid: where it lies.
+            bands: what the bands are.
+            more: as of a :class:`Scene`.
 
         Raises:
             InputError: another number of axes, an empty array, or values that are not real numbers.
@@ -103,7 +124,6 @@ class Scene:
             raise InputError(
                 f"a {type(array).__name__}", "an array", "convert it; of an xarray Dataset, take one of its variables"
             )
-        array = array.data if hasattr(array, "dims") else array  # xarray's
         counted = all(count > 0 for count in array.shape)  # dask may not know them
         if array.ndim not in (2, 3, 4) or not counted or np.dtype(array.dtype).kind not in "iuf":
             raise InputError(
@@ -111,13 +131,20 @@ class Scene:
                 "2 to 4 axes (frame, band, y, x) of known lengths, none empty, of integers or floats",
                 "reshape or convert it",
             )
+        if array.dtype not in NATIVE:
+            raise InputError(f"an array of type {array.dtype}", f"one of {', '.join(map(str, NATIVE))}", "convert it")
+        if hasattr(array, "dims"):  # xarray's
+            from geomedsr.labelled import scene_of
+
+            return scene_of(array, valid=valid, grid=grid, bands=bands, **more)
         lift = (None,) * (4 - array.ndim)
+        array, masks = unmasked(array)
+        if valid is not None:
+            masks.append(spread(valid, array))
+        mask = masks[0] & masks[1] if len(masks) > 1 else masks[0] if masks else None
         values = array[lift]
-        mask = None if valid is None else np.broadcast_to(np.asarray(valid), array.shape)[lift]
         names = tuple(bands) if bands else tuple(Band(str(i + 1)) for i in range(values.shape[1]))
-        if values.dtype not in NATIVE:
-            raise InputError(f"an array of type {values.dtype}", f"one of {', '.join(map(str, NATIVE))}", "convert it")
-        source = ArraySource(values, mask, tuple(b.nodata for b in names))
+        source = ArraySource(values, None if mask is None else mask[lift], tuple(b.nodata for b in names))
         return cls(source, grid or Grid(values.shape[2:]), names, masked=mask is not None, **more)
 
     @property
@@ -298,18 +325,26 @@ class Scene:
         import dask.array as da
         import xarray as xr
 
+        from geomedsr import lazy
+
         frames, bands, height, width = self.shape
         side_y, side_x = self.source.block
         chunks = ((1,) * frames, (bands,), _split(height, side_y), _split(width, side_x))
-        # Bound to the source, not called with it: of arguments dask computes the dask arrays that they hold, whole.
-        bound = partial(block, self.source)
-        lazy = da.map_blocks(bound, chunks=chunks, dtype=dtype, meta=np.empty((0,) * 4, dtype))
+        if lazy.root(self.source) is not None:
+            array = lazy.lazy_array(self.source, block, dtype, chunks)
+        else:
+            # Bound to the source, not called with it: dask would look for arrays in it.
+            array = da.map_blocks(
+                partial(_at, block, self.source), chunks=chunks, dtype=dtype, meta=np.empty((0,) * 4, dtype)
+            )
         coords: dict[str, Any] = {"band": [b.name for b in self.bands]}
         affine = self.grid.affine
         if affine is not None and affine.b == 0 and affine.d == 0:
             coords["x"] = affine.c + affine.a * (np.arange(width) + 0.5)
             coords["y"] = affine.f + affine.e * (np.arange(height) + 0.5)
         attrs = {"crs": self.grid.crs} if self.grid.crs else {}
+        if self.frames is not None:
+            coords["frame"] = ("frame", self.frames.places, dict(self.frames.attrs))
         if self.grid.planes:  # in mm, along the first frame's axes
             first = self.grid.planes[0]
             between_rows, between_columns = first.spacing
@@ -319,7 +354,7 @@ class Scene:
                 "frame": [float(np.dot(p.position, first.normal)) for p in self.grid.planes],
             }
             coords |= {axis: (axis, places, {"units": "mm"}) for axis, places in lines.items()}
-        return xr.DataArray(lazy, dims=("frame", "band", "y", "x"), coords=coords, attrs=attrs, name=self.name)
+        return xr.DataArray(array, dims=("frame", "band", "y", "x"), coords=coords, attrs=attrs, name=self.name)
 
     def plot(
         self,
@@ -378,9 +413,14 @@ def _place(block_info: Any) -> tuple[slice, Window]:
     return slice(f0, f1), Window(x0, y0, x1 - x0, y1 - y0)
 
 
-def _read(source: Source, block_info: Any = None) -> Array:
-    return source.read(*_place(block_info))
+def _at(block: Any, source: Source, block_info: Any = None) -> Array:
+    made: Array = block(source, *_place(block_info))
+    return made
 
 
-def _valid(source: Source, block_info: Any = None) -> Array:
-    return source.valid(*_place(block_info))
+def _read(source: Source, frames: slice, window: Window) -> Array:
+    return source.read(frames, window)
+
+
+def _valid(source: Source, frames: slice, window: Window) -> Array:
+    return source.valid(frames, window)

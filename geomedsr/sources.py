@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from geomedsr.errors import InputError
 from geomedsr.grid import Window
 
 Array = np.ndarray[Any, Any]
@@ -25,6 +26,8 @@ class Source(Protocol):
     inside ``shape``, and return arrays of shape ``(frames, bands, window.height, window.width)``. The caller
     may not write to them. ``block`` is the ``(height, width)`` that is cheapest to read at once. One that has
     reduced copies may offer ``overview(pixels)``: values and validity of a copy of at most so many pixels, or None.
+    One that is made of another has it as ``inner``, tells by ``touches(frames, window)`` what of that it reads for a
+    window, and gives by ``on(inner)`` the same made of another one (see :mod:`geomedsr.lazy`).
     """
 
     @property
@@ -58,6 +61,38 @@ def data_by_value(values: Array, nodata: Sequence[float | int | None]) -> Array:
     return valid
 
 
+def unmasked(array: Any) -> tuple[Any, list[Any]]:
+    """The values of a numpy or dask array and, where it is a masked one, what of it is not masked."""
+    if isinstance(array, np.ma.MaskedArray):
+        return array.data, [] if array.mask is np.ma.nomask else [~np.ma.getmaskarray(array)]
+    if isinstance(getattr(array, "_meta", None), np.ma.MaskedArray):
+        import dask.array as da
+
+        return da.ma.getdata(array), [~da.ma.getmaskarray(array)]
+    return array, []
+
+
+def spread(valid: Any, array: Any) -> Any:
+    """A mask of as many pixels as an array; a lazy one stays lazy.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    lazy = hasattr(valid, "dask")
+    try:
+        if lazy:
+            import dask.array as da
+
+            return da.broadcast_to(valid, array.shape).astype(bool)
+        return np.broadcast_to(np.asarray(valid, bool), array.shape)
+    except ValueError as error:
+        raise InputError(
+            f"a mask of shape {np.shape(valid)} for an array of shape {tuple(array.shape)}",
+            "one of the same shape",
+            "give one value for each pixel",
+        ) from error
+
+
 @dataclass(frozen=True)
 class ArraySource:
     """An array ``(frame, band, y, x)`` in memory (or a dask array) as a source.
@@ -88,16 +123,13 @@ class ArraySource:
 
     def read(self, frames: slice, window: Window) -> Array:
         """Stored values of a window."""
-        part = self._cut(self.values, frames, window)
-        if hasattr(part, "dask"):  # in this thread: it may be one of dask's own, whose others may all wait like it
-            part = part.compute(scheduler="synchronous")
-        return np.asarray(part)
+        return np.asarray(_computed(self._cut(self.values, frames, window)))
 
     def valid(self, frames: slice, window: Window) -> Array:
         """True where a pixel is data."""
         valid = np.asarray(True)
         if self.mask is not None:
-            valid = np.asarray(self._cut(self.mask, frames, window), dtype=bool)
+            valid = np.asarray(_computed(self._cut(self.mask, frames, window)), dtype=bool)
         if self.dtype.kind == "f" or any(value is not None for value in self.nodata):
             valid = valid & data_by_value(self.read(frames, window), self.nodata)
         count = len(range(*frames.indices(self.shape[0])))
@@ -114,12 +146,30 @@ class ArraySource:
         return array[frames, :, window.row : end_row, window.col : end_col]
 
 
+def _computed(part: Any) -> Any:
+    """In this thread: it may be one of dask's own, whose others may all wait like it."""
+    return part.compute(scheduler="synchronous") if hasattr(part, "dask") else part
+
+
 @dataclass(frozen=True)
 class CroppedSource:
     """A window of another source."""
 
     whole: Source
     window: Window
+
+    @property
+    def inner(self) -> Source:
+        """What it reads from."""
+        return self.whole
+
+    def touches(self, frames: slice, window: Window) -> tuple[slice, Window]:
+        """What of that a window needs."""
+        return frames, window.shifted(self.window.col, self.window.row)
+
+    def on(self, inner: Source) -> CroppedSource:
+        """The same window of another source."""
+        return CroppedSource(inner, self.window)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -163,6 +213,8 @@ def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array
     At most about ``pixels`` values are read per band, whatever the size of the scene; only for a band of which no
     block of the spread holds data are finer and finer spreads searched, to the first that does (or 64 × 64 blocks).
     """
+    from geomedsr.lazy import held  # which imports this module
+
     _, bands, height, width = source.shape
     overview = getattr(source, "overview", None)
     if overview is not None and (small := overview(pixels)) is not None:
@@ -175,8 +227,8 @@ def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array
     while True:
         missing = [b for b, parts in enumerate(found) if not parts]
         part = source if len(missing) == bands else source.select(missing)
-        for window in windows:
-            _collect(part, frames, window, [found[b] for b in missing])
+        for read, frame, window in held(part, [(frame, window) for window in windows for frame in frames]):
+            _collect(read, frame, window, [found[b] for b in missing])
         per_side *= 2
         if all(found) or height * width <= pixels or per_side > 64:
             return [np.concatenate(parts) if parts else np.empty(0, source.dtype) for parts in found]
@@ -192,13 +244,12 @@ def _grid(height: int, width: int, side: int, count: int) -> list[Window]:
     ]
 
 
-def _collect(source: Source, frames: list[slice], window: Window, found: list[list[Array]]) -> None:
-    for part in frames:
-        values, valid = source.read(part, window), source.valid(part, window)
-        for band, parts in enumerate(found):
-            inside = values[:, band][valid[:, band]]
-            if inside.size:
-                parts.append(inside)
+def _collect(source: Source, frames: slice, window: Window, found: list[list[Array]]) -> None:
+    values, valid = source.read(frames, window), source.valid(frames, window)
+    for band, parts in enumerate(found):
+        inside = values[:, band][valid[:, band]]
+        if inside.size:
+            parts.append(inside)
 
 
 def _spread(length: int, side: int, count: int) -> list[int]:

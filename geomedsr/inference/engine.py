@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from geomedsr.errors import OutputError
 from geomedsr.grid import Window
 from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
 from geomedsr.inference.source import UpscaledSource, upscaled
+from geomedsr.lazy import Inputs, Lazy, grouped
 from geomedsr.progress import bar
 from geomedsr.scene import Scene
 from geomedsr.sources import Source
@@ -80,7 +81,9 @@ def write(
 
             if left:
                 _check_shared(chosen, scene, sink)
-                chosen.run(_Work(scene.source, sink, _threads(chosen)), left, report)
+            work = _Work(scene.source, sink, _threads(chosen), Inputs.of(scene.source))
+            for group in grouped(scene.source, [(region.frames, region.window) for region in left]):
+                chosen.run(work, [left[i] for i in group], report)
         sink.finish()
     except BaseException as error:
         kept = _kept(sink)
@@ -127,17 +130,30 @@ class _Work:
     source: Source
     sink: Sink
     threads: int
+    array: Inputs | None = None
+    lazy: Lazy | None = None
 
-    def __call__(self, region: Region) -> float | None:
+    def inputs(self, region: Region) -> tuple[Any, ...]:
+        """What of a dask array a region is computed from."""
+        return () if self.array is None else self.array.parts(region.frames, region.window)
+
+    def alone(self) -> _Work:
+        """Without that array."""
+        lazy = Lazy.of(self.source)
+        return self if lazy is None else replace(self, source=lazy.hollow, array=None, lazy=lazy)
+
+    def __call__(self, region: Region, *inputs: Any) -> float | None:
         keep_memory()
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)  # this worker's share of the cores
-        deviation: float | None = None
-        if isinstance(self.source, UpscaledSource):
-            values, deviation = self.source.read_measured(region.frames, region.window)
+        source, deviation = self.source, None
+        if self.lazy is not None:
+            source = self.lazy.filled(region.frames, region.window, *inputs)
+        if isinstance(source, UpscaledSource):
+            values, deviation = source.read_measured(region.frames, region.window)
         else:
-            values = self.source.read(region.frames, region.window)
-        self.sink.put(region, values, self.source.valid(region.frames, region.window))
+            values = source.read(region.frames, region.window)
+        self.sink.put(region, values, source.valid(region.frames, region.window))
         return deviation
 
 

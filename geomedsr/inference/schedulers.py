@@ -34,10 +34,16 @@ Report = Callable[[Region, float | None], None]
 
 
 class Work(Protocol):
-    """Computes a region and stores it; picklable."""
+    """Computes a region and stores it; picklable, where it stands alone."""
 
-    def __call__(self, region: Region) -> float | None:
-        """Do it; returns the largest deviation."""
+    def __call__(self, region: Region, *inputs: Any) -> float | None:
+        """Do it, with what it needs; returns the largest deviation."""
+
+    def inputs(self, region: Region) -> tuple[Any, ...]:
+        """What a region needs that dask is to compute first: dask arrays, or nothing."""
+
+    def alone(self) -> Work:
+        """The same without what ``inputs`` gives."""
 
 
 class Scheduler(Protocol):
@@ -58,16 +64,17 @@ class Threads:
 
     def run(self, work: Work, regions: Sequence[Region], report: Report) -> None:
         """See :class:`Scheduler`."""
-        flight = Flight()
+        flight, alone = Flight(), work.alone()
 
-        def one(region: Region) -> None:
+        def one(region: Region, *inputs: Any) -> None:
             with flight():
-                deviation = work(region)
+                deviation = alone(region, *inputs)
                 report(region, deviation)
 
         store = delayed(one, pure=False)
         try:
-            tasks = [store(r, dask_key_name=name) for name, r in zip(_names(len(regions)), regions, strict=True)]
+            names = zip(_names(len(regions)), regions, strict=True)
+            tasks = [store(r, *work.inputs(r), dask_key_name=name) for name, r in names]
             compute(tasks, scheduler=threaded.get, num_workers=self.count)  # by name it would import distributed first
         except Stopped as error:  # pragma: no cover - another thread's error comes first
             raise KeyboardInterrupt from error
@@ -88,9 +95,10 @@ class Cluster:
         from distributed.comm.core import CommClosedError
         from distributed.scheduler import KilledWorker
 
-        shared = delayed(_Constant(work), traverse=False, pure=False)()
+        shared = delayed(_Constant(work.alone()), traverse=False, pure=False)()
         store: Any = delayed(_apply, pure=False)
-        tasks = [store(shared, r, dask_key_name=name) for name, r in zip(_names(len(regions)), regions, strict=True)]
+        names = zip(_names(len(regions)), regions, strict=True)
+        tasks = [store(shared, r, *work.inputs(r), dask_key_name=name) for name, r in names]
         futures = dict(zip(self.client.compute(tasks, retries=_RETRIES), regions, strict=True))
         try:
             for future in as_completed(futures, loop=self.client.loop):
@@ -146,11 +154,11 @@ class _Constant:
         return self.work
 
 
-def _apply(work: Work, region: Region) -> float | None:
+def _apply(work: Work, region: Region, *inputs: Any) -> float | None:
     """The work in a thread of its own: the worker's are older than what ``keep_memory`` says about new ones."""
     keep_memory()
     with ThreadPoolExecutor(1) as own:
-        return own.submit(work, region).result()
+        return own.submit(work, region, *inputs).result()
 
 
 def _names(count: int) -> list[str]:

@@ -22,6 +22,7 @@ from geomedsr.inference.runtime import Runtime
 from geomedsr.inference.stopping import check
 from geomedsr.models import Model
 from geomedsr.neighbours import around, as_channels
+from geomedsr.padding import FILL_REACH
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, CroppedSource, Source
 from geomedsr.values import ValueScale
@@ -43,6 +44,24 @@ class UpscaledSource:
     runtime: Runtime
     conserve: bool
     values: ValueScale
+
+    @property
+    def inner(self) -> Source:
+        """What it is computed from."""
+        return self.scene.source
+
+    def touches(self, frames: slice, window: Window) -> tuple[slice, Window]:
+        """What of that a window needs: its pixels with the halo, and neighbouring frames."""
+        count, _, height, width = self.scene.shape
+        neighbours, radius, _ = self.model.halo
+        about, _ = around(frames, count, neighbours)
+        if self._operator.reach == "frame":
+            return about, Window(0, 0, width, height)
+        return about, window.coarser(self.scale).grown(radius + FILL_REACH).clipped((height, width))
+
+    def on(self, inner: Source) -> UpscaledSource:
+        """The same of another source."""
+        return replace(self, scene=replace(self.scene, source=inner))
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """What its pixels follow from. Of what is given here dask takes the text, unless it has been normalised."""

@@ -95,6 +95,7 @@ def upscale(
         domain=scene.domain,
         rescale=scene.rescale,
         headers=scene.headers,
+        frames=scene.frames,
     )
 
 

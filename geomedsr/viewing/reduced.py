@@ -10,6 +10,7 @@ import numpy as np
 from geomedsr.errors import InputError
 from geomedsr.grid import Window
 from geomedsr.inference.source import UpscaledSource
+from geomedsr.lazy import held
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source
 
@@ -96,12 +97,14 @@ def _read(source: Source, frame: int, factor: int, nearest: Sequence[bool]) -> t
     step = max(_PIECE // factor, 1) * factor
     lines = []
     for row in range(0, window.height, step):
-        pieces = []
+        places = []
         for col in range(0, window.width, step):
             part = Window(col, row, min(step, window.width - col), min(step, window.height - row))
-            part = part.shifted(window.col, window.row)
-            one = slice(frame, frame + 1)
-            pieces.append(_shrunk(source.read(one, part)[0], source.valid(one, part)[0], factor, nearest))
+            places.append((slice(frame, frame + 1), part.shifted(window.col, window.row)))
+        pieces = [
+            _shrunk(read.read(one, part)[0], read.valid(one, part)[0], factor, nearest)
+            for read, one, part in held(source, places)
+        ]
         lines.append([np.concatenate(parts, axis=2) for parts in zip(*pieces, strict=True)])
     values, valid = (np.concatenate(parts, axis=1) for parts in zip(*lines, strict=True))
     return values, valid, window

@@ -1,0 +1,91 @@
+"""Which axes of a labelled array are columns, rows, bands and frames: by their names, or by what CF says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import NamedTuple
+
+import xarray as xr
+
+from geomedsr.errors import InputError
+
+#: Names of the axes to the right and downwards, in lower case; the first are ours, rioxarray's and the grid mapping's.
+_X, _Y = ("x", "lon", "longitude", "easting"), ("y", "lat", "latitude", "northing")
+
+#: What CF calls them, where their names do not tell: the attribute ``axis``, and standard names.
+_CF_X = ("X", "longitude", "projection_x_coordinate", "grid_longitude")
+_CF_Y = ("Y", "latitude", "projection_y_coordinate", "grid_latitude")
+
+#: Names of an axis of bands; any other third axis is one of frames (times, slices).
+_BANDS = ("band", "bands", "channel", "channels", "c", "wavelength", "variable")
+
+
+class Axes(NamedTuple):
+    """The names of the axes to the right, downwards, of frames and of bands; the last two may be None."""
+
+    x: Hashable
+    y: Hashable
+    frame: Hashable | None
+    band: Hashable | None
+
+    @property
+    def order(self) -> list[Hashable]:
+        """Those that are there, as a scene has them: frames, bands, rows, columns."""
+        return [axis for axis in (self.frame, self.band) if axis is not None] + [self.y, self.x]
+
+
+def spatial(array: xr.DataArray) -> tuple[Hashable, Hashable] | None:
+    """The axes to the right and downwards; None where nothing tells them."""
+    told = array.attrs.get("spatial:dimensions")  # GeoZarr's: rows, columns
+    if isinstance(told, (list, tuple)) and len(told) == 2 and {*map(str, told)} <= {*map(str, array.dims)}:
+        row, column = (next(axis for axis in array.dims if str(axis) == str(name)) for name in told)
+        return column, row
+    folded = {str(axis).casefold(): axis for axis in reversed(array.dims)}
+    for x, y in zip(_X, _Y, strict=True):
+        if x in folded and y in folded:
+            return folded[x], folded[y]
+    found = (next(_known(array, folded, *names), None) for names in ((_X, _CF_X), (_Y, _CF_Y)))
+    column_axis, row_axis = found
+    return None if column_axis is None or row_axis is None else (column_axis, row_axis)
+
+
+def _known(
+    array: xr.DataArray, folded: dict[str, Hashable], names: Sequence[str], cf: Sequence[str]
+) -> Iterator[Hashable]:
+    yield from (folded[name] for name in names if name in folded)
+    for axis in array.dims:
+        attrs = array.coords[axis].attrs if axis in array.coords else {}
+        if str(attrs.get("axis", "")).upper() == cf[0] or str(attrs.get("standard_name", "")).lower() in cf[1:]:
+            yield axis
+
+
+def named(array: xr.DataArray) -> Axes:
+    """The axes of an array, in whatever order.
+
+    Raises:
+        InputError: no spatial axes, or too many others.
+    """
+    found = spatial(array)
+    if found is None:
+        raise InputError(
+            f"an array of axes {', '.join(map(str, array.dims))}",
+            "spatial ones: x and y, or longitude and latitude",
+            'rename them, such as da.rename(cols="x", rows="y")',
+        )
+    others = [axis for axis in array.dims if axis not in found]
+    band = next((axis for axis in others if str(axis).casefold() in _BANDS), None)
+    frames = [axis for axis in others if axis != band]
+    if len(frames) > 1:
+        raise InputError(
+            f"an array of axes {', '.join(map(str, array.dims))}",
+            "at most one besides band, y and x",
+            "select or stack",
+        )
+    return Axes(*found, frames[0] if frames else None, band)
+
+
+def placed(array: xr.DataArray) -> Axes:
+    """The axes by position, of an array whose names tell nothing: ``(frame, band, y, x)``, the last ones of these."""
+    *others, y, x = array.dims
+    frame, band = [None, None, *others][-2:]
+    return Axes(x, y, frame, band)

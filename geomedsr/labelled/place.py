@@ -1,0 +1,173 @@
+"""Where a labelled array lies: its affine, from coordinates or from what is told of it, and its CRS.
+
+Read as rioxarray reads them: coordinates at pixel centres go before a GeoTransform, which serves where there are none
+or where it is rotated. An attribute ``transform`` (or ``spatial:transform``, ``proj:transform``) of the same steps says
+where in a pixel coordinates lie: stackstac's are corners.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from affine import Affine
+
+from geomedsr.crs import wkt_of
+from geomedsr.errors import InputError, SceneWarning
+from geomedsr.grid import Grid
+from geomedsr.labelled.axes import Axes
+
+#: How evenly pixels must be spaced, in parts of one; how exactly coordinates must lie at a place in their pixels.
+_EVEN, _AT = 1e-3, 1e-2
+
+#: Attributes of a grid mapping that hold a CRS, as rioxarray looks for them.
+_WKT = ("spatial_ref", "crs_wkt")
+
+#: Attributes of an array, or of the group that it is in, that hold one: rioxarray's and datacube's, GeoZarr's, EOPF's.
+_CRS = ("crs", "crs_wkt", "proj:wkt2", "proj:code", "proj:projjson", "proj:epsg")
+
+#: Attributes that hold an affine as rasterio orders it.
+TRANSFORMS = ("transform", "spatial:transform", "proj:transform")
+
+
+def grid_of(array: xr.DataArray, axes: Axes) -> Grid:
+    """Shape, affine and CRS.
+
+    Raises:
+        InputError: coordinates that are not evenly spaced, or attributes that make no sense.
+    """
+    return Grid((array.sizes[axes.y], array.sizes[axes.x]), _affine(array, axes), _crs(array, axes))
+
+
+def mapping_name(array: xr.DataArray) -> Hashable | None:
+    """The coordinate that holds the CRS: the one that is named, or else one that looks like it."""
+    told = array.encoding.get("grid_mapping", array.attrs.get("grid_mapping"))
+    named = told.split()[0].rstrip(":") if isinstance(told, str) and told.split() else told
+    for name in (named, "spatial_ref", "crs"):
+        if name in array.coords:
+            return str(name)
+    scalars = (name for name, coord in array.coords.items() if coord.ndim == 0)
+    marks = (*_WKT, "grid_mapping_name")
+    return next((name for name in scalars if any(mark in array.coords[name].attrs for mark in marks)), None)
+
+
+def mapping_of(array: xr.DataArray) -> dict[Any, Any]:
+    """The attributes of the coordinate that holds the CRS."""
+    name = mapping_name(array)
+    return {} if name is None else dict(array.coords[name].attrs)
+
+
+def _crs(array: xr.DataArray, axes: Axes) -> str | None:
+    mapping = mapping_of(array)
+    found = [mapping[key] for key in _WKT if key in mapping]
+    found += [mapping] if "grid_mapping_name" in mapping else []
+    found += [array.attrs[key] for key in _CRS if key in array.attrs]
+    found += [array.coords[axis].attrs.get("crs") for axis in (axes.y, axes.x) if axis in array.coords]  # datacube
+    if "epsg" in array.coords and array.coords["epsg"].ndim == 0:  # stackstac
+        found.append(array.coords["epsg"].item())
+    unknown = []
+    for told in found:
+        if told is None or told == "":
+            continue
+        if (wkt := wkt_of(told)) is not None:
+            return wkt
+        unknown.append(told)
+    if unknown:
+        text = " ".join(str(unknown[0]).split())[:80]
+        warnings.warn(f"the CRS {text} is none that PROJ knows: the scene has none", SceneWarning, stacklevel=4)
+    return None
+
+
+def _affine(array: xr.DataArray, axes: Axes) -> Affine | None:
+    told, mapped = told_affine(array.attrs), _mapped(array)
+    rotated = next((a for a in (mapped, told) if a is not None and (a.b or a.d)), None)
+    if rotated is not None:
+        return rotated
+    if axes.x in array.coords and axes.y in array.coords:
+        (left, right), (top, down) = (_line(array, axis) for axis in (axes.x, axes.y))
+        if right and down:
+            found = Affine(right, 0, left - right / 2, 0, down, top - down / 2)
+            return found if told is None else _settled(found, told, (array.sizes[axes.y], array.sizes[axes.x]))
+    return told if told is not None else mapped
+
+
+def _settled(found: Affine, told: Affine, shape: tuple[int, int]) -> Affine:
+    """The affine of coordinates taken as pixel centres, put right where a transform says that they are corners."""
+    drift = abs(abs(found.a / told.a) - 1) * shape[1], abs(abs(found.e / told.e) - 1) * shape[0]  # in pixels
+    if max(drift) > 0.25:
+        warnings.warn(
+            f"the attribute transform has pixels of {told.a:.6g} × {told.e:.6g}, the coordinates of {found.a:.6g} × "
+            f"{found.e:.6g}: these are taken",
+            SceneWarning,
+            stacklevel=5,
+        )
+        return found
+    phases = ((found.c - told.c) / told.a) % 1, ((found.f - told.f) / told.e) % 1
+    if any(abs(phase - 0.5) > _AT for phase in phases):
+        return found
+    warnings.warn(
+        "the coordinates are pixel corners, as stackstac writes them and as the attribute transform tells: they are "
+        "taken as such, and a result's are pixel centres",
+        SceneWarning,
+        stacklevel=5,
+    )
+    return Affine.translation(told.a / 2, told.e / 2) @ found  # rows may have been turned around
+
+
+def told_affine(attrs: Mapping[Any, Any]) -> Affine | None:
+    """The affine among the attributes of an array, of pixel corners.
+
+    Raises:
+        InputError: it is none.
+    """
+    for key in TRANSFORMS:
+        told = attrs.get(key)
+        if told is None or isinstance(told, str):
+            continue
+        try:
+            affine = Affine(*[float(number) for number in list(told)[:6]])
+            if not (all(map(math.isfinite, affine)) and affine.determinant):
+                raise ValueError
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"the attribute {key} {told}", "six numbers of an affine, as rasterio orders them", "correct it"
+            ) from error
+        if key == "spatial:transform" and attrs.get("spatial:registration") == "node":
+            affine = affine @ Affine.translation(-0.5, -0.5)
+        return affine
+    return None
+
+
+def _mapped(array: xr.DataArray) -> Affine | None:
+    told = mapping_of(array).get("GeoTransform")
+    numbers: Sequence[Any] = told.split() if isinstance(told, str) else [] if told is None else list(told)
+    try:
+        return Affine.from_gdal(*map(float, numbers)) if len(numbers) == 6 else None
+    except ValueError as error:
+        text = " ".join(map(str, numbers))
+        raise InputError(f"the GeoTransform {text}", "six numbers", "correct the attribute") from error
+
+
+def _line(array: xr.DataArray, axis: Hashable) -> tuple[float, float]:
+    """The first pixel's centre and the step to the next; of a single pixel 0, for nothing tells it."""
+    values = np.asarray(array.coords[axis].values)
+    if values.dtype.kind not in "iuf" or values.ndim != 1:
+        raise InputError(f"coordinates of {axis} of type {values.dtype}", "numbers, one for each pixel", "convert them")
+    # Where coordinates are written in few digits, they lie off by as much.
+    grain = float(np.spacing(np.abs(values).max())) if values.dtype.kind == "f" and len(values) else 0.0
+    values = values.astype(np.float64)
+    if len(values) < 2:
+        return float(values[0]), 0.0
+    step = (values[-1] - values[0]) / (len(values) - 1)
+    off = np.abs(np.diff(values) - step).max()
+    if not (np.isfinite(step) and step != 0 and off <= max(_EVEN * abs(step), min(2 * grain, abs(step) / 4))):
+        raise InputError(
+            f"coordinates of {axis} that are not evenly spaced ({step:.6g} on average, off by {off:.3g})",
+            "a regular grid",
+            "resample it to one first",
+        )
+    return float(values[0]), float(step)

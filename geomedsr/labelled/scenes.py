@@ -1,0 +1,72 @@
+"""A labelled array as a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from geomedsr.grid import Grid
+from geomedsr.labelled.axes import Axes, named, placed, spatial
+from geomedsr.labelled.place import grid_of
+from geomedsr.labelled.values import bands_of
+from geomedsr.provenance import PREFIX
+from geomedsr.scene import Band, Frames, Scene
+
+
+def scene_of(
+    array: Any,
+    axes: Axes | None = None,
+    valid: Any = None,
+    *,
+    grid: Grid | None = None,
+    bands: Sequence[Band] | None = None,
+    **more: Any,
+) -> Scene:
+    """The array as a scene; nothing but coordinates is read.
+
+    Values are the array's own; its fill value and NaN are no data. Bands have the names that rioxarray lists or that
+    their coordinate holds, and what our own Zarr stores say: what they show, and which hold classes.
+
+    Args:
+        array: any DataArray of 2 to 4 axes, or a Variable.
+        axes: which they are; by default as their names tell, or by their position.
+        valid: True at valid pixels: of the same axes, or fewer where it has names.
+        grid: instead of what coordinates and attributes tell.
+        bands: instead of what they tell.
+        more: as of a :class:`geomedsr.Scene`.
+
+    Raises:
+        InputError: pixels that are not evenly spaced, or attributes that make no sense.
+    """
+    array = array if isinstance(array, xr.DataArray) else xr.DataArray(array)
+    axes = axes or (named(array) if spatial(array) else placed(array))
+    if valid is not None:
+        mask = valid if isinstance(valid, xr.DataArray) else xr.DataArray(valid, dims=array.dims[-np.ndim(valid) :])
+        valid = _lifted(mask.broadcast_like(array).transpose(*array.dims), axes)
+    tags = {"": {k: str(v) for k, v in array.attrs.items() if str(k).startswith(PREFIX)}}
+    return Scene.from_array(
+        _lifted(array, axes),
+        valid,
+        grid=grid or grid_of(array, axes),
+        bands=bands or bands_of(array, axes),
+        **{"name": str(array.name or "array"), "tags": tags, "frames": _frames(array, axes), **more},
+    )
+
+
+def _lifted(array: xr.DataArray, axes: Axes) -> Any:
+    """Its values as ``(frame, band, y, x)``."""
+    values = array.transpose(*axes.order).data
+    if axes.band is None:
+        values = values[..., None, :, :]
+    return values if axes.frame is not None else values[None]
+
+
+def _frames(array: xr.DataArray, axes: Axes) -> Frames | None:
+    if axes.frame is None:
+        return None
+    known = axes.frame in array.coords
+    values = array.coords[axes.frame].values if known else np.arange(array.sizes[axes.frame])
+    return Frames(str(axes.frame), values, dict(array.coords[axes.frame].attrs) if known else {})

@@ -1,0 +1,111 @@
+"""What the values of a labelled array are: their names, which of them are no data, and what they stand for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from geomedsr.bands import listed
+from geomedsr.errors import InputError
+from geomedsr.labelled.axes import Axes
+from geomedsr.scene import Band
+
+#: Attributes that hold the value of pixels without data, as rioxarray looks for them: of CF, and of datacube and
+#: odc-stac.
+FILLS = ("_FillValue", "missing_value", "fill_value", "nodata")
+
+
+def bands_of(array: xr.DataArray, axes: Axes) -> list[Band]:
+    """The bands: names as rioxarray lists them, kinds and roles of our own stores, fill values, scale and unit."""
+    band, units = axes.band, array.attrs.get("units")
+    slope, offset = (_number(array.attrs.get(key), rest) for key, rest in (("scale_factor", 1.0), ("add_offset", 0.0)))
+    texts = array.attrs.get("long_name")
+    alone = isinstance(texts, str) and band is not None and array.sizes[band] == 1
+    told = [entries(array, band, key) for key in ("long_name", "band_kind", "band_role")]
+    flags = any(key in array.attrs for key in ("flag_values", "flag_masks", "flag_meanings"))
+    found = zip(own_names(array, band), *told, nodata_of(array, axes), strict=True)
+    return [
+        Band(
+            str(name if name is not None else texts if alone and not isinstance(own, str) else own),
+            kind="nearest" if kind == "nearest" or flags else "continuous",
+            nodata=nodata,
+            scale=slope,
+            offset=offset,
+            units=units if isinstance(units, str) and units else None,
+            description=texts if isinstance(texts, str) and texts and not alone else None,
+            role=role.strip().casefold() or None if isinstance(role, str) else None,
+        )
+        for own, name, kind, role, nodata in found
+    ]
+
+
+def entries(array: xr.DataArray, band: Hashable | None, key: str) -> list[Any]:
+    """Each band's entry in an attribute that lists one for each band of a file (:func:`geomedsr.bands.listed`); None
+    where that cannot be told.
+    """
+    told: Any = array.attrs.get(key)
+    count = 1 if band is None else array.sizes[band]
+    found = listed(numbers(array, band), len(told)) if isinstance(told, (list, tuple)) else None
+    return [None] * count if found is None else [told[entry] for entry in found]
+
+
+def numbers(array: xr.DataArray, band: Hashable | None) -> list[Any]:
+    """What the coordinate of bands calls them, one by one; None for each where there is no such coordinate."""
+    count = 1 if band is None else array.sizes[band]
+    axis = "band" if band is None else band
+    found = np.atleast_1d(array.coords[axis].values).tolist() if axis in array.coords else []
+    return found if len(found) == count else [None] * count
+
+
+def own_names(array: xr.DataArray, band: Hashable | None) -> list[Any]:
+    """The bands' names where no list tells them: by their coordinate, or the array's."""
+    if band is None:
+        return [array.name or "1"]
+    if band in array.coords:
+        return list(array.coords[band].values.tolist())
+    return list(range(1, array.sizes[band] + 1))
+
+
+def nodata_of(array: xr.DataArray, axes: Axes) -> list[float | int | None]:
+    """The fill value among each band's values; what has been masked already is NaN.
+
+    Raises:
+        InputError: it is no number.
+    """
+    count = 1 if axes.band is None else array.sizes[axes.band]
+    if array.dtype.kind == "f" and array.encoding.get("_FillValue") is not None:  # masked when it was opened
+        return [None] * count
+    told = next((array.attrs[key] for key in FILLS if array.attrs.get(key) is not None), None)
+    if told is None and isinstance(array.attrs.get("nodatavals"), (list, tuple)):  # of xarray.open_rasterio
+        values = entries(array, axes.band, "nodatavals")
+        return [_fill(value, array.dtype) for value in values]
+    return [_fill(told, array.dtype)] * count
+
+
+def _fill(told: Any, dtype: np.dtype[Any]) -> float | int | None:
+    if told is None:
+        return None
+    try:
+        one = np.asarray(told).item()
+        value = one if isinstance(one, int) else float(one)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the fill value {told!r}", "one number", "correct the attribute _FillValue") from error
+    if dtype.kind == "f":
+        return None if math.isnan(value) else float(value)
+    if dtype.kind not in "iu" or not math.isfinite(value) or value != int(value):
+        return None
+    info = np.iinfo(dtype)
+    return int(value) if info.min <= value <= info.max else None  # else no pixel can have it
+
+
+def _number(told: Any, rest: float) -> float:
+    """A number among attributes; the rest where there is none, or none that serves."""
+    try:
+        value = float(np.asarray(rest if told is None else told).item())
+    except (TypeError, ValueError):
+        return rest
+    return value if math.isfinite(value) else rest

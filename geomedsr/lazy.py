@@ -1,0 +1,271 @@
+"""Sources on dask arrays: what is read of these is told to dask beforehand, so that each chunk is computed once.
+
+A source that computes its windows one by one would compute a chunk again for each window that touches it. Here each
+window is a task of one graph, and gets the part of the array that it needs as another task's result.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import accumulate, product
+from typing import Any
+
+import numpy as np
+
+from geomedsr.grid import Window
+from geomedsr.sources import Array, ArraySource, Source, data_by_value
+
+#: What chunks of an array a job may hold at once, roughly, where they are not larger than that.
+HELD = 256 << 20
+
+#: How a block of a source is read: the source, frames and window.
+Read = Callable[[Source, slice, Window], Array]
+
+
+@dataclass(frozen=True)
+class PartSource:
+    """A source of an array of which only a part is in memory: ``start`` is its first frame, ``window`` its place."""
+
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype[Any]
+    block: tuple[int, int]
+    nodata: tuple[float | int | None, ...]
+    start: int = 0
+    window: Window | None = None
+    values: Any = None
+    mask: Any = None
+
+    def read(self, frames: slice, window: Window) -> Array:
+        """Stored values of a window."""
+        return np.asarray(self._cut(self.values, frames, window))
+
+    def valid(self, frames: slice, window: Window) -> Array:
+        """True where a pixel is data."""
+        valid = data_by_value(self.read(frames, window), self.nodata)
+        return valid if self.mask is None else valid & np.asarray(self._cut(self.mask, frames, window), bool)
+
+    def select(self, bands: Sequence[int]) -> PartSource:
+        """Some of the bands."""
+        picks = list(bands)
+        return replace(
+            self,
+            shape=(self.shape[0], len(picks), *self.shape[2:]),
+            nodata=tuple(self.nodata[b] for b in picks if self.nodata),
+            values=None if self.values is None else self.values[:, picks],
+            mask=None if self.mask is None else self.mask[:, picks],
+        )
+
+    def _cut(self, array: Any, frames: slice, window: Window) -> Any:
+        first, last, _ = frames.indices(self.shape[0])
+        corner = self.window or window
+        at = window.shifted(-corner.col, -corner.row)
+        end_row, end_col = at.stop
+        return array[first - self.start : last - self.start, :, at.row : end_row, at.col : end_col]
+
+
+def root(source: Source) -> ArraySource | None:
+    """The dask array that a source is computed from; None of others."""
+    while (inner := getattr(source, "inner", None)) is not None:
+        source = inner
+    return source if isinstance(source, ArraySource) and hasattr(source.values, "dask") else None
+
+
+def touched(source: Any, frames: slice, window: Window) -> tuple[slice, Window]:
+    """What of its root a source reads for a window."""
+    while getattr(source, "inner", None) is not None:
+        frames, window = source.touches(frames, window)
+        source = source.inner
+    first, last, _ = frames.indices(source.shape[0])
+    return slice(first, last), window
+
+
+def standing(source: Any, base: Source) -> Source:
+    """A source with another root."""
+    inner = getattr(source, "inner", None)
+    placed: Source = base if inner is None else source.on(standing(inner, base))
+    return placed
+
+
+@dataclass(frozen=True, eq=False)
+class Lazy:
+    """A source on a dask array, apart from the array: ``hollow`` reads nothing until it is filled."""
+
+    hollow: Source
+    part: PartSource
+
+    @classmethod
+    def of(cls, source: Source) -> Lazy | None:
+        """Of a source; None where its root is no dask array."""
+        base = root(source)
+        if base is None:
+            return None
+        part = PartSource(base.shape, base.dtype, base.block, base.nodata)
+        return cls(standing(source, part), part)
+
+    def filled(self, frames: slice, window: Window, values: Array, mask: Array | None) -> Source:
+        """The source with the part of the array that a window of it touches."""
+        about, place = touched(self.hollow, frames, window)
+        return standing(self.hollow, replace(self.part, start=about.start, window=place, values=values, mask=mask))
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """The dask array at the root of a source, and its mask, as tasks: one for each chunk."""
+
+    source: Source
+    values: _Chunks
+    mask: _Chunks | None
+
+    @classmethod
+    def of(cls, source: Source) -> Inputs | None:
+        """Of a source; None where its root is no dask array."""
+        base = root(source)
+        if base is None:
+            return None
+        mask = base.mask if base.mask is None or hasattr(base.mask, "dask") else _lazily(base.mask)
+        return cls(source, _Chunks.of(base.values), None if mask is None else _Chunks.of(mask))
+
+    def parts(self, frames: slice, window: Window) -> tuple[Any, Any]:
+        """What of them a window of the source touches, as tasks; None for no mask."""
+        about, place = touched(self.source, frames, window)
+        return self.values.part(about, place), None if self.mask is None else self.mask.part(about, place)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chunks:
+    """A dask array as tasks. What is put together of them keeps their names, so that each is computed once for all."""
+
+    tasks: Any
+    starts: tuple[tuple[int, ...], ...]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(cls, array: Any) -> _Chunks:
+        return cls(array.to_delayed(), tuple((0, *accumulate(axis)) for axis in array.chunks), array.dtype)
+
+    def part(self, frames: slice, window: Window) -> Any:
+        from dask.delayed import delayed
+
+        end_row, end_col = window.stop
+        bounds = ((frames.start, frames.stop), (0, self.starts[1][-1]), (window.row, end_row), (window.col, end_col))
+        pieces, sources, targets = [], [], []
+        axes = [_overlaps(starts, *bound) for starts, bound in zip(self.starts, bounds, strict=True)]
+        for found in product(*axes):
+            pieces.append(self.tasks[tuple(index for index, _, _ in found)])
+            sources.append(tuple(inside for _, inside, _ in found))
+            targets.append(tuple(outside for _, _, outside in found))
+        shape = tuple(stop - start for start, stop in bounds)
+        return delayed(partial(_assembled, shape, self.dtype, sources, targets), pure=False)(*pieces)
+
+
+def _overlaps(starts: Sequence[int], first: int, last: int) -> list[tuple[int, slice, slice]]:
+    """The chunks of an axis that a range meets: which, what of them, and where in the range that lies."""
+    found = []
+    for index in range(_at(starts[1:], first), _at(starts[1:], last - 1) + 1):
+        begin, end = max(first, starts[index]), min(last, starts[index + 1])
+        if begin < end:
+            found.append((index, slice(begin - starts[index], end - starts[index]), slice(begin - first, end - first)))
+    return found
+
+
+def _assembled(
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    sources: Sequence[tuple[slice, ...]],
+    targets: Sequence[tuple[slice, ...]],
+    *pieces: Array,
+) -> Array:
+    if len(pieces) == 1:
+        return np.array(pieces[0][sources[0]], dtype)  # no view: it would hold the chunk
+    whole = np.empty(shape, dtype)
+    for piece, inside, outside in zip(pieces, sources, targets, strict=True):
+        whole[outside] = piece[inside]
+    return whole
+
+
+def _lazily(mask: Array) -> Any:
+    import dask.array as da
+
+    return da.from_array(mask, name=False)  # not by its values: it may be spread over a whole scene
+
+
+def held(source: Source, windows: Iterable[tuple[slice, Window]]) -> Iterator[tuple[Source, slice, Window]]:
+    """The source for each of some windows, read: of a lazy one all at once, each chunk computed once."""
+    asked = list(windows)
+    lazy, inputs = Lazy.of(source), Inputs.of(source)
+    if lazy is None or inputs is None:
+        yield from ((source, *place) for place in asked)
+        return
+    from dask.base import compute
+
+    # Dask's own threads may all wait like this one.
+    own = {} if threading.current_thread() is threading.main_thread() else {"scheduler": "synchronous"}
+    for place, (values, mask) in zip(asked, compute(*(inputs.parts(*place) for place in asked), **own), strict=True):
+        yield lazy.filled(*place, values, mask), *place
+
+
+def lazy_array(source: Source, read: Read, dtype: np.dtype[Any], chunks: Sequence[Sequence[int]]) -> Any:
+    """A dask array of a source's windows, each the chunk that ``read`` gives, on the dask array at its root."""
+    import dask.array as da
+    from dask.base import tokenize
+    from dask.delayed import delayed
+
+    lazy, inputs = Lazy.of(source), Inputs.of(source)
+    assert inputs is not None
+    name = f"geomedsr-{tokenize(read, source)}"
+    shared = delayed(_Constant((lazy, read)), traverse=False, pure=False)(dask_key_name=f"{name}-source")
+    made = np.empty([len(axis) for axis in chunks], object)
+    starts = [[0, *accumulate(axis)] for axis in chunks]
+    for index in product(*(range(len(axis)) for axis in chunks)):
+        (f, _, y, x), (count, bands, height, width) = index, (axis[i] for axis, i in zip(chunks, index, strict=True))
+        frames = slice(starts[0][f], starts[0][f] + count)
+        window = Window(starts[3][x], starts[2][y], width, height)
+        task = delayed(partial(_read, frames, window), pure=False)(
+            shared, *inputs.parts(frames, window), dask_key_name=f"{name}-{'-'.join(map(str, index))}"
+        )
+        made[index] = da.from_delayed(task, (count, bands, height, width), dtype)
+    return da.block(made.tolist())
+
+
+class _Constant:
+    """A task that gives what it holds, apart from dask's look inside."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __call__(self) -> Any:
+        return self.value
+
+
+def _read(frames: slice, window: Window, shared: tuple[Lazy, Read], values: Array, mask: Array | None) -> Array:
+    lazy, read = shared
+    return read(lazy.filled(frames, window, values, mask), frames, window)
+
+
+def grouped(source: Source, places: Sequence[tuple[slice, Window]]) -> list[list[int]]:
+    """Positions of windows that are computed together, group by group: of a lazy source, those of a strip of columns.
+
+    So a job holds no more chunks than a few rows of a strip, however large the array; those between two strips are
+    computed twice.
+    """
+    base = root(source)
+    if base is None:
+        return [list(range(len(places)))]
+    frame_ends, _, _, col_ends = (list(accumulate(axis)) for axis in base.values.chunks)
+    largest = [max(axis) for axis in base.values.chunks]
+    size = base.shape[1] * largest[0] * largest[2] * largest[3] * base.dtype.itemsize
+    width = max(2, HELD // (3 * size) - 2)
+    groups: dict[tuple[int, int], list[int]] = {}
+    for i, (frames, window) in enumerate(places):
+        about, place = touched(source, frames, window)
+        middle = place.col + place.width // 2
+        key = _at(frame_ends, about.start), _at(col_ends, middle) // width
+        groups.setdefault(key, []).append(i)
+    return [groups[key] for key in sorted(groups)]
+
+
+def _at(ends: Sequence[int], position: int) -> int:
+    return int(np.searchsorted(ends, position, "right"))
