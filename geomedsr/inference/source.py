@@ -55,9 +55,8 @@ class UpscaledSource:
         count, _, height, width = self.scene.shape
         neighbours, radius, _ = self.model.halo
         about, _ = around(frames, count, neighbours)
-        if self._operator.reach == "frame":
-            return about, Window(0, 0, width, height)
-        return about, window.coarser(self.scale).grown(radius + FILL_REACH).clipped((height, width))
+        whole = self._operator.support(window.coarser(self.scale), (height, width))
+        return about, whole.grown(radius + FILL_REACH).clipped((height, width))
 
     def on(self, inner: Source) -> UpscaledSource:
         """The same of another source."""
