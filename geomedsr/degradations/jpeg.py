@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
 from pydantic import model_validator
 
 from geomedsr.degradations.codec import compressed
@@ -38,6 +37,7 @@ class JPEG(Disturbance):
 
     def apply(self, coarse: torch.Tensor, drawn: int) -> torch.Tensor:
         """The image after encoding and decoding."""
+        from PIL import Image  # of use only to recipes with this
 
         def code(band: Array) -> Array:
             file = io.BytesIO()

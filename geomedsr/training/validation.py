@@ -16,12 +16,13 @@ from geomedsr import operators
 from geomedsr.degradations import Chain, chain
 from geomedsr.errors import ModelError, RecipeError
 from geomedsr.grid import Window
-from geomedsr.inference.engine import write
 from geomedsr.losses import Perceptual
 from geomedsr.metrics.features import FeatureDistance
 from geomedsr.neighbours import around, middle
+from geomedsr.outputs import write_page
 from geomedsr.scene import Scene
 from geomedsr.training.pairs import ScenePair, spread
+from geomedsr.training.picture import grey_png
 from geomedsr.training.recipe import Recipe
 
 #: Windows (or frames) per scene, and the side of windows, in high-resolution pixels.
@@ -115,7 +116,7 @@ class Validation:
         width = max(row.shape[2] for row in rows)
         sheet = np.concatenate([np.pad(row, ((0, 0), (0, 0), (0, width - row.shape[2]))) for row in rows], 1)
         path.parent.mkdir(exist_ok=True)
-        write(Scene.from_array(sheet), path, overwrite=True, progress=False)
+        write_page(path, grey_png(sheet[0]))
 
     @torch.inference_mode()
     def _scores(self, upscale: Upscale) -> dict[str, float]:
