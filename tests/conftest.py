@@ -11,10 +11,10 @@ import pytest
 import rasterio
 from affine import Affine
 from hypothesis import settings
-from making import BFLOAT16, FLOAT32, recipe_file, save_tiny, texture, tiny, tiny_path, tiny_x2
+from making import BFLOAT16, FLOAT32, pixels, recipe_file, save_tiny, texture, tiny, tiny_path, tiny_x2
 from rasterio.crs import CRS
 
-__all__ = ["BFLOAT16", "FLOAT32", "recipe_file", "save_tiny", "texture", "tiny", "tiny_path", "tiny_x2"]
+__all__ = ["BFLOAT16", "FLOAT32", "pixels", "recipe_file", "save_tiny", "texture", "tiny", "tiny_path", "tiny_x2"]
 
 settings.register_profile("geomedsr", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("geomedsr")

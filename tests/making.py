@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from geomedsr import Scene, Window
 from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Descriptor, Model, load_model, save_model
 from geomedsr.models.store import build
@@ -66,6 +67,11 @@ def texture(
         for b in range(bands)
     ]
     return (np.stack(planes) * (high - low) + low).astype(dtype)
+
+
+def pixels(scene: Scene) -> np.ndarray:
+    """All stored values, ``(frame, band, y, x)``."""
+    return scene.source.read(slice(0, scene.shape[0]), Window(0, 0, scene.shape[3], scene.shape[2]))
 
 
 def recipe_file(folder: Path, **changes: object) -> Path:

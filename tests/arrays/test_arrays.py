@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from conftest import recipe_file, texture
+from conftest import pixels, recipe_file, texture
 
 import geomedsr
 from geomedsr import Band, Model, Scene, Window
@@ -23,10 +23,6 @@ from geomedsr.sources import Array
 from geomedsr.training import load_recipe, train
 from geomedsr.training.data import training_scenes
 from geomedsr_arrays import save
-
-
-def pixels(scene: Scene) -> Array:
-    return scene.source.read(slice(0, scene.shape[0]), Window(0, 0, scene.shape[3], scene.shape[2]))
 
 
 def masks(scene: Scene) -> Array:

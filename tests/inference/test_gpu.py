@@ -1,25 +1,22 @@
-"""Networks on CUDA devices. What needs one is skipped elsewhere; the rest is the same on CPUs."""
+"""Networks on CUDA devices, where there is none: what is the same on CPUs. The rest is in test_on_a_device."""
 
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import FLOAT32, save_tiny, texture
+from conftest import FLOAT32, pixels, save_tiny, texture
 
 import geomedsr
-from geomedsr import Model, Scene, Window, devices
+from geomedsr import Model, Scene, devices
 from geomedsr.errors import DeviceError, SceneWarning
 from geomedsr.inference import gpu
 from geomedsr.inference.memory import BASE, DEFAULT, TILES, Need
 from geomedsr.inference.source import upscaled
-
-cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
 def at_once(sr: Scene, bands: int) -> Scene:
@@ -35,8 +32,8 @@ def test_bands_made_together_have_the_same_bits(tiny: Model, bands: int, dtype: 
     scene = Scene.from_array(texture(3, 90, 70, dtype)).with_range(0, 3000)
     for tile in (64, 128):  # several tiles, and one
         sr = geomedsr.upscale(scene, tiny, tile=tile, precision="float32")
-        values = at_once(sr, bands).data.values
-        assert (values == sr.data.values).all()
+        values = pixels(at_once(sr, bands))
+        assert (values == pixels(sr)).all()
         assert not (values[0, 0] == values[0, 1]).all()
 
 
@@ -44,7 +41,7 @@ def test_slices_with_their_neighbours_too(tmp_path: Path) -> None:
     model = geomedsr.load_model(save_tiny(tmp_path / "m.safetensors", scale=2, neighbours=1))
     scene = Scene.from_array(np.stack([texture(2, 40, 50, seed=i) for i in range(3)])).with_range(0, 3000)
     sr = geomedsr.upscale(scene, model, precision="float32")
-    assert (at_once(sr, 4).data.values == sr.data.values).all()
+    assert (pixels(at_once(sr, 4)) == pixels(sr)).all()
 
 
 def cudnn() -> tuple[bool, str, str, bool, bool]:
@@ -232,31 +229,3 @@ def test_many_cores_do_not_make_the_tiles_of_a_device_small(monkeypatch: pytest.
         monkeypatch.setattr("geomedsr.inference.memory.cores", lambda count=count: count)
         plans[count] = there.choose((9000, 9000), 2 << 30)
     assert plans == {4: (512, 4), 16: (256, 16), 64: (256, 24)}
-
-
-@cuda
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_on_a_device_as_on_the_cpu(precision: str) -> None:
-    scene = Scene.from_array(texture(3, 300, 280)).with_range(0, 3000)
-    there, here = (geomedsr.upscale(scene, "satellite-x4", device=d, precision=precision) for d in ("cuda", "cpu"))
-    off = np.abs(there.data.values.astype(int) - here.data.values.astype(int))
-    assert off.max() <= (1 if precision == "float32" else 30)  # counts of 3000
-    means = there.data.values.reshape(3, 300, 4, 280, 4).mean((2, 4))
-    assert (means == scene.data.values[0]).all()
-
-
-@cuda
-def test_on_a_device_tiles_and_threads_give_equal_pixels(raster: Callable[..., Path], tmp_path: Path) -> None:
-    scene = geomedsr.open(raster(texture(4, 700, 600)))
-    sr = geomedsr.upscale(scene, "satellite-x4", device="cuda", tile=128)
-    results = []
-    for workers in (1, 6):
-        geomedsr.write(sr, tmp_path / f"{workers}.tif", workers=workers)
-        results.append(geomedsr.open(tmp_path / f"{workers}.tif").data.values)
-    assert (results[0] == results[1]).all()
-    whole = geomedsr.upscale(scene, "satellite-x4", device="cuda", tile=1024, precision="float32").data.values
-    tiled = geomedsr.upscale(scene, "satellite-x4", device="cuda", tile=128, precision="float32")
-    part = tiled.crop(Window(400, 400, 1200, 1200)).data.values
-    off = np.abs(part.astype(int) - whole[..., 400:1600, 400:1600].astype(int))
-    assert off.max() <= 1
-    assert (off > 0).mean() < 1e-3
