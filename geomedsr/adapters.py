@@ -99,7 +99,8 @@ class Adapter(Protocol):
     path cannot be opened, best as it can.
 
     One that finds several scenes under a path also has ``contents(path) -> Contents``; one whose files
-    promise more than a raster's, ``checks(source, result) -> list[Check]``. Those of higher ``priority`` are asked
+    promise more than a raster's, ``checks(source, result) -> list[Check]``; one that knows coordinate systems,
+    ``same_crs(one, other) -> bool`` for two texts such as WKT. Those of higher ``priority`` are asked
     later (0 if it has none).
     """
 

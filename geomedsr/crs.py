@@ -25,11 +25,26 @@ def crs_name(wkt: str | None) -> str | None:
 
 
 def same_crs(one: str | None, other: str | None) -> bool:
-    """Whether two texts stand for one CRS: they are the same, white space apart, or end with the same code."""
+    """Whether two texts stand for one CRS: they are the same, white space apart, or end with the same code, or an
+    adapter that knows coordinate systems says so.
+    """
     if "".join((one or "").split()) == "".join((other or "").split()):
         return True
+    if not one or not other:
+        return False
     code = crs_code(one)
-    return code is not None and code == crs_code(other)
+    if code is not None and code == crs_code(other):
+        return True
+    from geomedsr.adapters import installed  # which knows scenes, and these grids
+
+    judges = (getattr(adapter, "same_crs", None) for adapter in installed()[0].values())
+    return any(judge(one, other) for judge in judges if judge is not None)
+
+
+def vertical_unit(wkt: str | None) -> str | None:
+    """The unit of the heights of a compound or vertical CRS; None where WKT tells of none."""
+    found = re.search(r'(?:VERT_CS|VERTCRS)\[.*?(?:LENGTH)?UNIT\["([^"]*)"', wkt or "", re.DOTALL)
+    return found[1] if found else None
 
 
 def wkt_of(told: Any) -> str | None:

@@ -149,6 +149,10 @@ class Plane:
 _RPC_OFFSETS = {"LINE_OFF": "row", "SAMP_OFF": "col"}
 _RPC_SCALES = ("LINE_SCALE", "SAMP_SCALE")
 
+# The fields of geolocation arrays that count in image pixels begin so. An entry of the arrays is for the first corner,
+# or by another convention for the centre, of as many pixels as a step has: either way offsets are those of corners.
+_SWATH_AXES = {"LINE": "row", "PIXEL": "col"}
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -156,8 +160,10 @@ class Grid:
 
     ``shape`` is ``(height, width)``. ``affine`` maps pixel-corner coordinates ``(col, row)`` to world
     coordinates in the units of ``crs`` (WKT); it may be rotated, sheared or south-up. ``gcps`` (with
-    ``gcp_crs``) and ``rpcs`` (RPC00B fields as text) locate scenes that have no affine; ``planes``, one per
-    frame, those that lie in a patient or a volume, in mm.
+    ``gcp_crs``) and ``rpcs`` (RPC00B fields as text) locate scenes that have no affine, and so does ``geolocation``
+    (GDAL's domain of that name: where two arrays lie that hold the place of each pixel, or of every n-th);
+    ``planes``, one per frame, locate those that lie in a patient or a volume, in mm. ``epoch`` is the coordinate
+    epoch, a decimal year, of a CRS whose frame moves.
     """
 
     shape: tuple[int, int]
@@ -167,6 +173,8 @@ class Grid:
     gcp_crs: str | None = None
     rpcs: Mapping[str, str] | None = None
     planes: tuple[Plane, ...] = ()
+    epoch: float | None = None
+    geolocation: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         affine = self.affine
@@ -186,12 +194,19 @@ class Grid:
                 rpcs[key] = repr(finer_centre(float(rpcs[key]), factor))
             for key in _RPC_SCALES:
                 rpcs[key] = repr(float(rpcs[key]) * factor)
+        geolocation = None
+        if self.geolocation is not None:
+            geolocation = dict(self.geolocation)
+            for axis in _SWATH_AXES:
+                geolocation[f"{axis}_OFFSET"] = repr(finer_corner(float(geolocation[f"{axis}_OFFSET"]), factor))
+                geolocation[f"{axis}_STEP"] = repr(float(geolocation[f"{axis}_STEP"]) * factor)
         return replace(
             self,
             shape=(self.shape[0] * factor, self.shape[1] * factor),
             affine=None if self.affine is None else self.affine @ Affine.scale(1 / factor),
             gcps=tuple(replace(p, row=finer_corner(p.row, factor), col=finer_corner(p.col, factor)) for p in self.gcps),
             rpcs=rpcs,
+            geolocation=geolocation,
             planes=tuple(p.scaled(factor) for p in self.planes),
         )
 
@@ -203,12 +218,18 @@ class Grid:
             rpcs = dict(self.rpcs)
             for key, axis in _RPC_OFFSETS.items():
                 rpcs[key] = repr(float(rpcs[key]) - shift[axis])
+        geolocation = None
+        if self.geolocation is not None:
+            geolocation = dict(self.geolocation)
+            for key, axis in _SWATH_AXES.items():
+                geolocation[f"{key}_OFFSET"] = repr(float(geolocation[f"{key}_OFFSET"]) - shift[axis])
         return replace(
             self,
             shape=(window.height, window.width),
             affine=None if self.affine is None else self.affine @ Affine.translation(window.col, window.row),
             gcps=tuple(replace(p, row=p.row - window.row, col=p.col - window.col) for p in self.gcps),
             rpcs=rpcs,
+            geolocation=geolocation,
             planes=tuple(p.cropped(window) for p in self.planes),
         )
 

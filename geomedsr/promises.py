@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -14,7 +15,8 @@ import torch
 
 from geomedsr import operators
 from geomedsr.adapters import adapter_for, open_scene
-from geomedsr.grid import Window
+from geomedsr.crs import same_crs, vertical_unit
+from geomedsr.grid import Grid, Window
 from geomedsr.operators.k_space import central
 from geomedsr.provenance import BANDS, OF_FRAMES, WINDOW, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
@@ -128,25 +130,60 @@ def _field_of_view(source: Scene, result: Scene) -> Check:
             apart = max(float(np.linalg.norm(np.subtract(a, b))) for a, b in pairs)
             shifts.append(apart / min(old.spacing))
         return Check(promise, max(shifts) <= CORNER, f"largest shift {max(shifts):.2g} pixel")
-    before, after = source.grid, result.grid
+    factor = result.grid.shape[0] // source.grid.shape[0]
+    before, after = source.grid.scaled(factor), result.grid
+    faults, told = _differences(before, after, factor), "not georeferenced"
     if before.affine is not None and after.affine is not None:
         moved = ~before.affine @ after.affine
-        factor = after.shape[0] / before.shape[0]
         height, width = after.shape
         corners = [(0, 0), (width, 0), (0, height), (width, height)]
-        shift = max(float(np.hypot(*np.subtract(moved @ c, np.array(c) / factor))) for c in corners)
-        same = before.crs == after.crs
-        return Check(
-            promise, shift <= CORNER and same, f"largest shift {shift:.2g} pixel" + ("" if same else ", CRS differs")
-        )
-    scaled = before.scaled(after.shape[0] // before.shape[0])
-    if before.gcps or before.rpcs:
-        near = len(scaled.gcps) == len(after.gcps) and all(
-            abs(a.row - b.row) + abs(a.col - b.col) < CORNER and (a.x, a.y) == (b.x, b.y)
-            for a, b in zip(scaled.gcps, after.gcps, strict=True)
-        )
-        return Check(promise, near and (before.rpcs is None) == (after.rpcs is None), "by GCPs or RPCs")
-    return Check(promise, None if after.affine is None else False, "not georeferenced")
+        shift = max(float(np.hypot(*np.subtract(moved @ corner, corner))) for corner in corners) / factor
+        told = f"largest shift {shift:.2g} pixel"
+        if not shift <= CORNER:
+            faults = ["affine", *faults]
+    elif before.affine is not None or after.affine is not None:
+        faults = ["affine", *faults]
+    elif before.gcps or before.rpcs or before.geolocation:
+        told = "by GCPs, RPCs or geolocation arrays"
+    if faults:
+        return Check(promise, False, f"{told}; not the source's: {', '.join(faults)}")
+    return Check(promise, None if told == "not georeferenced" else True, told)
+
+
+def _differences(wanted: Grid, found: Grid, factor: int) -> list[str]:
+    """In words, what places a result otherwise than its source, the affine apart."""
+    near = CORNER * factor
+    by_affine = wanted.affine is not None
+    points = len(wanted.gcps) == len(found.gcps) and all(
+        abs(a.row - b.row) + abs(a.col - b.col) < near and np.allclose((a.x, a.y, a.z), (b.x, b.y, b.z), 1e-9, 1e-9)
+        for a, b in zip(wanted.gcps, found.gcps, strict=True)
+    )
+    checks = {
+        "CRS": same_crs(wanted.crs, found.crs) or not (by_affine or wanted.crs is None or wanted.gcps == ()),
+        "coordinate epoch": wanted.epoch == found.epoch,
+        "GCPs": by_affine or (points and same_crs(wanted.gcp_crs, found.gcp_crs)),
+        "RPCs": _same_fields(wanted.rpcs, found.rpcs),
+        "geolocation arrays": _same_fields(wanted.geolocation, found.geolocation),
+    }
+    return [what for what, kept in checks.items() if not kept]
+
+
+def _same_fields(wanted: Mapping[str, str] | None, found: Mapping[str, str] | None) -> bool:
+    """Whether both have fields, and those that both have agree; a reader may add some that mean nothing."""
+    if wanted is None or found is None:
+        return wanted is found
+    return all(_same_text(wanted[key], found[key]) for key in wanted.keys() & found.keys())
+
+
+def _same_text(one: str, other: str) -> bool:
+    """Whether two texts are the same, or the same numbers."""
+    if one == other:
+        return True
+    try:
+        pairs = list(zip(map(float, one.split()), map(float, other.split()), strict=True))
+    except ValueError:
+        return False
+    return all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) for a, b in pairs)
 
 
 def _type(source: Scene, result: Scene) -> Check:
@@ -165,16 +202,21 @@ def _bands(source: Scene, result: Scene) -> list[Check]:
     def same(what: str, before: object, after: object) -> Check:
         return Check(f"same {what}", repr(before) == repr(after))
 
+    implied = vertical_unit(result.grid.crs)  # GeoTIFF gives it to bands that say none
     checks = [
         same("band names", *_described(source, result)),
-        same("no-data value", [b.nodata for b in source.bands], [b.nodata for b in result.bands]),
+        same("no-data value", *([_stored(b.nodata, scene.dtype) for b in scene.bands] for scene in (source, result))),
         same(
             "scale, offset and unit",
-            ([(b.scale, b.offset, b.units) for b in source.bands], source.rescale),
-            ([(b.scale, b.offset, b.units) for b in result.bands], result.rescale),
+            ([(b.scale, b.offset, b.units or implied) for b in source.bands], source.rescale),
+            ([(b.scale, b.offset, b.units or implied) for b in result.bands], result.rescale),
         ),
     ]
-    pairs = [("", source.tags, result.tags)]
+    of_file: dict[str, Mapping[str, str]] = dict(source.tags)
+    if source.grid.affine is None:  # then GeoTIFF has no place for it
+        of_file[""] = {key: text for key, text in of_file.get("", {}).items() if key != "AREA_OR_POINT"}
+    pairs: list[tuple[str, Mapping[str, Mapping[str, str]], Mapping[str, Mapping[str, str]]]]
+    pairs = [("", of_file, result.tags)]
     pairs += [
         (f"band {i} ", a.tags, b.tags) for i, (a, b) in enumerate(zip(source.bands, result.bands, strict=True), 1)
     ]
@@ -183,11 +225,17 @@ def _bands(source: Scene, result: Scene) -> list[Check]:
         for whose, before, after in pairs
         for ns, tags in before.items()
         for key, text in foreign(tags).items()
-        if after.get(ns, {}).get(key) != text
+        if after.get(ns, {}).get(key, "").strip() != text.strip()  # files do not tell an empty text from none
     ]
     if any(before for _, before, _ in pairs):
         checks.append(Check("tags kept", not lost, ", ".join(lost[:5])))
     return checks
+
+
+def _stored(nodata: float | int | None, dtype: np.dtype[Any]) -> float | int | None:
+    """A nodata value as a pixel of that type has it."""
+    with np.errstate(over="ignore"):
+        return float(dtype.type(nodata)) if nodata is not None and dtype.kind == "f" else nodata
 
 
 def _pieces(source: Scene) -> Iterator[tuple[slice, Window]]:
@@ -236,13 +284,29 @@ def _block_error(before: Array, after: Array, factor: int) -> Array:
     *lead, height, width = before.shape
     blocks = after.reshape(*lead, height, factor, width, factor)
     if before.dtype.kind == "f":
-        mean = blocks.mean((-3, -1), dtype=np.float64)
-        ulp = np.spacing(np.abs(blocks).max((-3, -1)))
-        error = np.abs(mean - before.astype(np.float64))
-        return np.where(error <= ulp, 0.0, error)
+        with np.errstate(invalid="ignore", over="ignore"):  # of pixels without data
+            ulp = np.spacing(np.abs(blocks).max((-3, -1)))
+            error = np.abs(_excess(before, blocks)) / factor**2
+        return np.where(error <= ulp, 0.0, np.where(np.isnan(error), np.inf, error))
     wide: Any = np.int64 if before.dtype.itemsize < 8 else object
     total = blocks.astype(wide).sum((-3, -1)) - before.astype(wide) * factor**2
     return np.asarray(np.abs(total) / factor**2, np.float64)
+
+
+def _excess(before: Array, blocks: Array) -> Array:
+    """The sums of blocks ``(…, y, factor, x, factor)`` less as many times the input, with what each addition loses
+    added in the end (Neumaier 1974): float64 alone would lose more than is asked here.
+    """
+    factor = blocks.shape[-1]
+    total, lost = (np.zeros(before.shape, np.float64) for _ in range(2))
+    for row in range(factor):
+        for col in range(factor):
+            for term in (blocks[..., row, :, col].astype(np.float64), -before.astype(np.float64)):
+                following = total + term
+                larger = np.abs(total) >= np.abs(term)
+                lost += np.where(larger, (total - following) + term, (term - following) + total)
+                total = following
+    return np.asarray(total + lost)
 
 
 def _k_space(source: Scene, result: Scene, factor: int, asked: bool) -> Check:

@@ -8,6 +8,7 @@ from typing import Any
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.scene import Scene
 from geomedsr_geotiff.handles import can_open, gdal_error
+from geomedsr_geotiff.native import same_crs
 from geomedsr_geotiff.reader import open_raster
 from geomedsr_geotiff.sink import FORMATS, RasterSink, create_sink
 
@@ -27,6 +28,10 @@ class GeoTiffAdapter:
         if series is not None:
             raise InputError(f"--series {series} for the raster {path}", "a DICOM series", "leave it out")
         return open_raster(path)
+
+    def same_crs(self, one: str, other: str) -> bool:
+        """Whether PROJ takes two texts for one coordinate system, whatever it is called."""
+        return same_crs(one, other)
 
     def explain(self, path: str) -> GeomedsrError:
         """Why GDAL does not open it."""

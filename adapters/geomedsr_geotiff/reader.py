@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import rasterio.windows
-from affine import Affine
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioIOError
 
 from geomedsr.addresses import file_name
-from geomedsr.errors import InputError, SceneWarning
-from geomedsr.grid import ControlPoint, Grid, Window
+from geomedsr.errors import InputError
+from geomedsr.grid import Window
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Kind, Scene
 from geomedsr.sources import Array, data_by_value
 from geomedsr_geotiff.complaints import listening
 from geomedsr_geotiff.handles import cause, gdal, handle, one_line, read_error, stamp
 from geomedsr_geotiff.native import Limited, Native, opened
+from geomedsr_geotiff.placing import grid_of
 
 #: Types a scene may have; GDAL's complex ones are not images.
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
@@ -164,7 +163,7 @@ def open_raster(path: str) -> Scene:
             alpha=dataset.colorinterp.index(ColorInterp.alpha) + 1 if alpha else None,
         )
         with opened(path, dataset) as native:
-            grid = _grid(dataset, native, path)
+            grid = grid_of(dataset, native, path)
             bands = tuple(_band(dataset, native, i, nodata[i]) for i in range(dataset.count))
             tags = _namespaces(native)
         return Scene(
@@ -233,42 +232,6 @@ def _block(dataset: Any) -> tuple[int, int]:
     height, width = dataset.block_shapes[0]
     rows, cols = (max(side, side * (512 // max(side, 1))) for side in (height, width))
     return min(max(rows, 1), dataset.height, 4096), min(max(cols, 1), dataset.width, 4096)
-
-
-def _grid(dataset: Any, native: Native | Limited, path: str) -> Grid:
-    points, gcp_crs = dataset.gcps
-    affine = dataset.transform
-    if affine == Affine.identity() and (points or dataset.crs is None):
-        affine = None
-    return Grid(
-        shape=dataset.shape,
-        affine=affine,
-        crs=dataset.crs.to_wkt() if dataset.crs else None,
-        gcps=tuple(ControlPoint(p.row, p.col, p.x, p.y, p.z or 0.0, str(p.id or ""), p.info or "") for p in points),
-        gcp_crs=gcp_crs.to_wkt() if gcp_crs else None,
-        rpcs=_rpcs(path, native.tags(domain="RPC")),
-    )
-
-
-def _rpcs(path: str, tags: Mapping[str, str]) -> dict[str, str] | None:
-    """The RPC fields; those of a `_rpc.txt` come with their units (`+0010.00 pixels`), which are dropped."""
-    single = {k: v.split()[0] for k, v in tags.items() if k.endswith(("_OFF", "_SCALE")) and v.split()}
-    if not single.keys() >= {"LINE_OFF", "SAMP_OFF", "LINE_SCALE", "SAMP_SCALE"}:
-        return None
-    fields = {**tags, **single}
-    if wrong := [key for key, text in fields.items() if key in single or "_COEFF" in key if not _numbers(text)]:
-        told = f"{path}: its RPCs are left out, since {wrong[0]} is {fields[wrong[0]][:40]!r}, which is no number"
-        warnings.warn(told, SceneWarning, stacklevel=2)
-        return None
-    return fields
-
-
-def _numbers(text: str) -> bool:
-    """Whether a text is finite numbers with blanks between."""
-    try:
-        return all(math.isfinite(float(part)) for part in text.split())
-    except ValueError:
-        return False
 
 
 def _band(dataset: Any, native: Native | Limited, position: int, nodata: float | int | None) -> Band:

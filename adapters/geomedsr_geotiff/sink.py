@@ -22,10 +22,7 @@ from typing import Any
 import numpy as np
 import rasterio
 import rasterio.shutil
-from affine import Affine
 from rasterio._err import CPLE_BaseError
-from rasterio.control import GroundControlPoint
-from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
@@ -38,7 +35,7 @@ from geomedsr.outputs import BLOCK, Scratch, exists, file_target, publish, unwri
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
-from geomedsr_geotiff import namespaces, tiff
+from geomedsr_geotiff import namespaces, placing, tiff
 from geomedsr_geotiff.handles import gdal, one_line, unplaced
 from geomedsr_geotiff.regions import BlockReader, Encoding, Stage, Tiling, pyramid, write_whole
 
@@ -61,7 +58,10 @@ _SIDECARS = (".aux.xml", ".ovr", ".msk")
 
 @dataclass(frozen=True)
 class RasterSink:
-    """See :class:`geomedsr.adapters.Sink`. ``scratch`` is the hidden folder, ``target`` the final path."""
+    """See :class:`geomedsr.adapters.Sink`. ``scratch`` is the hidden folder, ``target`` the final path.
+
+    ``beside`` tells that part of the grid goes into a file beside it.
+    """
 
     target: Path
     scratch: Scratch
@@ -71,6 +71,7 @@ class RasterSink:
     dtype: str
     grid: Grid
     bands: tuple[Band, ...]
+    beside: bool
     mask: bool
     tags: Mapping[str, Mapping[str, str]]
     tiling: Tiling
@@ -109,6 +110,8 @@ class RasterSink:
                 self._write_image(result)
             else:
                 self._write_tiff(result)
+                if self.beside and (text := placing.beside(self.grid, self._point)):
+                    write_whole(Path(f"{result}{placing.BESIDE}"), text)
             if self.target.exists() and not self.overwrite:
                 raise exists(self.target)
             publish(result, self.target, self.overwrite)
@@ -134,6 +137,10 @@ class RasterSink:
         classes = any(b.kind == "nearest" and b.interpretation != "alpha" for b in self.bands)
         # GDAL has one method for all bands, and a class must not be averaged.
         return Encoding(self.shape[0], self.dtype, self.bands[0].nodata, "nearest" if classes else "average")
+
+    @property
+    def _point(self) -> bool:
+        return self.tags.get("", {}).get(placing.AREA_OR_POINT) == "Point"
 
     def _places(self) -> Iterator[tuple[Path, RasterWindow]]:
         """The stored regions and where they belong."""
@@ -175,20 +182,25 @@ class RasterSink:
                 self._describe(data)
                 if self.mask:  # one block of it makes its directory
                     data.write_mask(np.zeros((1, 1), np.uint8), window=RasterWindow(0, 0, 1, 1))
-            if self.driver == "COG":
-                self._arrange(empty.name, made.name, encoding)
-            whole = bytes((made if self.driver == "COG" else empty).getbuffer())
+            copied = self.driver == "COG" or placing.needs_copy(self.grid)
+            if copied:
+                self._arrange(empty, made, encoding)
+            whole = bytes((made if copied else empty).getbuffer())
         xml = namespaces.items(self.tags, self.bands)
         return namespaces.filled(whole, xml) if xml else whole
 
-    def _arrange(self, plain: str, made: str, encoding: Encoding) -> None:
-        """Lay out a file without blocks as a COG."""
+    def _arrange(self, plain: MemoryFile, made: MemoryFile, encoding: Encoding) -> None:
+        """Copy a file without blocks as a COG; or as it is, with more that describes it."""
+        if self.driver == "GTiff":
+            profile = {key: value for key, value in encoding.profile.items() if key not in ("count", "dtype", "nodata")}
+            placing.copy(plain, made, self.grid, self._point, SPARSE_OK=True, BIGTIFF="IF_SAFER", **profile)
+            return
         factors = [2**level for level in range(1, self.tiling.overviews + 1)]
         if factors:
-            with gdal(SPARSE_OK_OVERVIEW=True), rasterio.open(plain, "r+") as data:
+            with gdal(SPARSE_OK_OVERVIEW=True), rasterio.open(plain.name, "r+") as data:
                 replace(encoding, resampling="nearest").reduce(data, factors)  # of nothing, the quickest way
         options = {"SPARSE_OK": True, "OVERVIEWS": "FORCE_USE_EXISTING", "COMPRESS": "ZSTD", "PREDICTOR": "YES"}
-        rasterio.shutil.copy(plain, made, driver="COG", BLOCKSIZE=BLOCK, BIGTIFF="IF_SAFER", **options)
+        placing.copy(plain, made, self.grid, self._point, driver="COG", BLOCKSIZE=BLOCK, BIGTIFF="IF_SAFER", **options)
 
     def _write_image(self, result: Path) -> None:
         """PNG or JPEG, through one raster; its pixels are read back, since GDAL does not tell of every full disk."""
@@ -209,6 +221,8 @@ class RasterSink:
             for region, place in self._places():
                 with rasterio.open(region) as part:
                     dataset.write(part.read(), window=place)
+        if text := placing.beside(self.grid, self._point):
+            write_whole(Path(f"{whole}{placing.BESIDE}"), text)
         rasterio.shutil.copy(whole, result, driver=self.driver, **_OPTIONS[self.driver])
         namespaces.put_beside(Path(f"{result}{_SIDECARS[0]}"), self.tags, self.bands)
         with rasterio.open(result) as dataset:
@@ -221,18 +235,7 @@ class RasterSink:
 
     def _describe(self, dataset: Any) -> None:
         """Everything about the raster but its pixels."""
-        grid = self.grid
-        if grid.affine is not None:
-            dataset.transform = Affine(*grid.affine[:6])
-        elif grid.gcps:
-            points = [
-                GroundControlPoint(row=p.row, col=p.col, x=p.x, y=p.y, z=p.z, id=p.id, info=p.info) for p in grid.gcps
-            ]
-            dataset.gcps = points, CRS.from_wkt(grid.gcp_crs) if grid.gcp_crs else None
-        if grid.crs is not None and (grid.affine is not None or not grid.gcps):
-            dataset.crs = CRS.from_wkt(grid.crs)
-        if grid.rpcs is not None:
-            dataset.update_tags(ns="RPC", **grid.rpcs)
+        placing.describe(dataset, self.grid)
         dataset.colorinterp = [ColorInterp[b.interpretation] for b in self.bands]
         dataset.scales = [b.scale for b in self.bands]
         dataset.offsets = [b.offset for b in self.bands]
@@ -279,6 +282,11 @@ def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = N
     driver = _driver(target, format)
     _check_format(scene, driver)
     _, count, height, width = scene.shape
+    merged = {ns: dict(tags) for ns, tags in scene.tags.items()}
+    merged.setdefault("", {}).update(scene.provenance)
+    grid, beside = _settled(scene, driver, merged[""], target.name)
+    if grid.geolocation is not None:
+        merged["GEOLOCATION"] = dict(grid.geolocation)
     tiling = Tiling.of((height, width), scene.source.block)
     scratch = Scratch.open(target, scene, {"format": driver, "region": str(tiling.side)})
     # The regions and the result, each compressed to about a half.
@@ -290,8 +298,6 @@ def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = N
             f"{need / 2**20:.1f} MiB for the work",
             "free some, or choose another place",
         )
-    merged = {ns: dict(tags) for ns, tags in scene.tags.items()}
-    merged.setdefault("", {}).update(scene.provenance)
     return RasterSink(
         target=target,
         scratch=scratch,
@@ -299,12 +305,20 @@ def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = N
         overwrite=overwrite,
         shape=(count, height, width),
         dtype=str(scene.dtype),
-        grid=scene.grid,
+        grid=grid,
+        beside=beside,
         bands=scene.bands,
         mask=_needs_mask(scene),
         tags=merged,
         tiling=tiling,
     )
+
+
+def _settled(scene: Scene, driver: str, tags: dict[str, str], target: str) -> tuple[Grid, bool]:
+    """What of the scene's grid the file can hold; see :func:`geomedsr_geotiff.placing.settle`."""
+    if scene.grid.affine is None and not scene.grid.gcps:
+        tags.pop(placing.AREA_OR_POINT, None)  # GDAL would take it for a coordinate system
+    return placing.settle(scene.grid, driver, tags.get(placing.AREA_OR_POINT) == "Point", target)
 
 
 def _driver(target: Path, format: str | None) -> str:

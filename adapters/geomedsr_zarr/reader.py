@@ -225,4 +225,6 @@ def _grid(dataset: Any, where: dict[str, Any], shape: tuple[int, int]) -> Grid:
         gcps=points,
         gcp_crs=where.get("gcp_crs") or None,
         rpcs=json.loads(where["rpcs"]) if "rpcs" in where else None,
+        epoch=float(where["coordinate_epoch"]) if "coordinate_epoch" in where else None,
+        geolocation=json.loads(where["geolocation"]) if "geolocation" in where else None,
     )

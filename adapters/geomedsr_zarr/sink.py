@@ -202,4 +202,8 @@ def _place(scene: Scene) -> dict[str, str]:
         attrs["gcp_crs"] = grid.gcp_crs or ""
     if grid.rpcs:
         attrs["rpcs"] = json.dumps(dict(grid.rpcs))
+    if grid.geolocation:
+        attrs["geolocation"] = json.dumps(dict(grid.geolocation))
+    if grid.epoch is not None:
+        attrs["coordinate_epoch"] = repr(grid.epoch)
     return attrs

@@ -78,6 +78,8 @@ def _describe(options: argparse.Namespace) -> None:
         "bounds": None if grid.affine is None else list(grid.bounds),
         "gcps": len(grid.gcps),
         "rpcs": grid.rpcs is not None,
+        "epoch": grid.epoch,
+        "geolocation": None if grid.geolocation is None else dict(grid.geolocation),
         "mask": scene.masked,
         "bands": [
             {
@@ -102,10 +104,12 @@ def _describe(options: argparse.Namespace) -> None:
     if grid.affine is not None:
         west, south, east, north = grid.bounds
         size_x, size_y = (grid.affine.a**2 + grid.affine.d**2) ** 0.5, (grid.affine.b**2 + grid.affine.e**2) ** 0.5
-        print(f"  CRS    {facts['crs'] or 'none'}; pixel {size_x:.10g} × {size_y:.10g}")
+        epoch = "" if grid.epoch is None else f" at epoch {grid.epoch:g}"
+        print(f"  CRS    {facts['crs'] or 'none'}{epoch}; pixel {size_x:.10g} × {size_y:.10g}")
         print(f"  bounds {west:.10g}, {south:.10g}, {east:.10g}, {north:.10g} (W, S, E, N)")
     else:
         place = [f"{len(grid.gcps)} GCPs"] * bool(grid.gcps) + ["RPCs"] * facts["rpcs"]
+        place += ["geolocation arrays"] * (grid.geolocation is not None)
         print(f"  placed by {' and '.join(place)}" if place else "  not georeferenced")
     print(f"  mask   {'of the whole data set' if scene.masked else 'none, or by nodata value'}")
     for band in facts["bands"]:

@@ -1,0 +1,256 @@
+"""How a raster lies in the world: read from GDAL, and written so that it survives.
+
+GeoTIFF has no room for some coordinate systems, for ground control points beside an affine, or for what a version of
+GDAL loses. Such parts go into the ``.aux.xml`` that GDAL reads beside a file; a small trial tells which they are.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
+from xml.etree import ElementTree
+
+import rasterio.shutil
+from affine import Affine
+from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
+from rasterio.errors import CRSError, RasterioError
+from rasterio.io import MemoryFile
+
+from geomedsr.addresses import file_name, public
+from geomedsr.crs import crs_name
+from geomedsr.errors import OutputError, SceneWarning
+from geomedsr.grid import ControlPoint, Grid
+from geomedsr_geotiff.handles import gdal, one_line, unplaced
+from geomedsr_geotiff.native import Limited, Native, opened, same_crs
+
+#: The file that GDAL reads beside a raster.
+BESIDE = ".aux.xml"
+
+#: The tag that says whether a pixel's coordinates are its centre's ("Point").
+AREA_OR_POINT = "AREA_OR_POINT"
+
+#: Side of the raster that a trial is made with, in pixels.
+_SIDE = 16
+
+_RPC_NEEDED = {"LINE_OFF", "SAMP_OFF", "LINE_SCALE", "SAMP_SCALE"}
+
+#: The items of GDAL's GEOLOCATION domain without which it places nothing.
+_SWATH_NEEDED = {"X_DATASET", "Y_DATASET", "PIXEL_OFFSET", "LINE_OFFSET", "PIXEL_STEP", "LINE_STEP"}
+
+
+def grid_of(dataset: Any, native: Native | Limited, path: str) -> Grid:
+    """The grid of an open data set; a warning tells of RPCs and of geolocation arrays that cannot be used."""
+    points, gcp_crs = dataset.gcps
+    affine = dataset.transform
+    if affine == Affine.identity() and (points or dataset.crs is None):
+        affine = None
+    return Grid(
+        shape=dataset.shape,
+        affine=affine,
+        crs=dataset.crs.to_wkt() if dataset.crs else None,
+        gcps=tuple(ControlPoint(p.row, p.col, p.x, p.y, p.z or 0.0, str(p.id or ""), p.info or "") for p in points),
+        gcp_crs=gcp_crs.to_wkt() if gcp_crs else None,
+        rpcs=_rpcs(path, native.tags(domain="RPC")),
+        epoch=native.epoch,
+        geolocation=_geolocation(path, native.tags(domain="GEOLOCATION")),
+    )
+
+
+def _rpcs(path: str, tags: Mapping[str, str]) -> dict[str, str] | None:
+    """The RPC fields; those of a `_rpc.txt` come with their units (`+0010.00 pixels`), which are dropped."""
+    single = {k: v.split()[0] for k, v in tags.items() if k.endswith(("_OFF", "_SCALE")) and v.split()}
+    if not single.keys() >= _RPC_NEEDED:
+        return None
+    fields = {**tags, **single}
+    checked = {key for key in fields if key in single or "_COEFF" in key}
+    return fields if _usable(path, "its RPCs", fields, checked) else None
+
+
+def _geolocation(path: str, tags: Mapping[str, str]) -> dict[str, str] | None:
+    """Where the arrays of a swath lie, and which pixels they are for."""
+    if not tags.keys() >= _SWATH_NEEDED:
+        return None
+    numbers = _SWATH_NEEDED - {"X_DATASET", "Y_DATASET"}
+    return dict(tags) if _usable(path, "its geolocation arrays", tags, numbers) else None
+
+
+def _usable(path: str, what: str, fields: Mapping[str, str], numbers: set[str]) -> bool:
+    """Whether some of the fields are numbers, as they should be; a warning tells of one that is none."""
+    wrong = [key for key in fields if key in numbers and not _numbers(fields[key])]
+    if wrong:
+        value = f"{wrong[0]} is {fields[wrong[0]][:40]!r}, which is no number"
+        told = f"{file_name(path)}: {what} are left out, since {value}"
+        warnings.warn(told, SceneWarning, stacklevel=2)
+    return not wrong
+
+
+def _numbers(text: str) -> bool:
+    """Whether a text is finite numbers with blanks between."""
+    try:
+        return bool(text.split()) and all(math.isfinite(float(part)) for part in text.split())
+    except ValueError:
+        return False
+
+
+def describe(dataset: Any, grid: Grid) -> None:
+    """Write into an open data set what rasterio writes of a grid."""
+    if grid.affine is not None:
+        dataset.transform = Affine(*grid.affine[:6])
+    if (crs := _crs_of(grid)) is not None:
+        dataset.crs = CRS.from_user_input(crs)
+    if grid.rpcs is not None:
+        dataset.update_tags(ns="RPC", **grid.rpcs)
+
+
+def beside(grid: Grid, point: bool) -> bytes | None:
+    """The rest, and what else goes with it, as GDAL has it beside a file; None where there is nothing more to tell.
+
+    ``point`` is what the tag ``AREA_OR_POINT`` says: a file that has neither affine nor GCPs yet has no room for it.
+    """
+    root = ElementTree.Element("PAMDataset")
+    if (crs := _crs_of(grid)) is not None:
+        ElementTree.SubElement(root, "SRS", _epoch(grid)).text = crs
+    if grid.gcps:
+        if point and grid.gcp_crs:  # without a CRS GeoTIFF has no room for it, and GDAL would move the points
+            ElementTree.SubElement(ElementTree.SubElement(root, "Metadata"), "MDI", key=AREA_OR_POINT).text = "Point"
+        projection = {"Projection": grid.gcp_crs} if grid.gcp_crs else {}
+        points = ElementTree.SubElement(root, "GCPList", {**projection, **_epoch(grid)})
+        for one in grid.gcps:
+            texts = {"Id": one.id, "Info": one.info} if one.info else {"Id": one.id}
+            places = {"Pixel": one.col, "Line": one.row, "X": one.x, "Y": one.y, "Z": one.z}
+            ElementTree.SubElement(points, "GCP", {**texts, **{key: repr(float(v)) for key, v in places.items()}})
+    return ElementTree.tostring(root, encoding="UTF-8") if len(root) else None
+
+
+def _epoch(grid: Grid) -> dict[str, str]:
+    return {} if grid.epoch is None else {"coordinateEpoch": repr(grid.epoch)}
+
+
+def needs_copy(grid: Grid) -> bool:
+    """Whether only a copy of a file with something beside it holds all of a grid that the file can hold."""
+    return grid.epoch is not None or bool(grid.gcps)
+
+
+def copy(plain: MemoryFile, made: MemoryFile, grid: Grid, point: bool, **options: Any) -> None:
+    """Copy a file in memory, together with what rasterio does not write into it."""
+    place = PurePosixPath(plain.name)
+    text = beside(grid, point)
+    if text is None or (options["driver"] in ("COG", "GTiff") and not needs_copy(grid)):
+        rasterio.shutil.copy(plain.name, made.name, **options)
+        return
+    with MemoryFile(text, dirname=place.parent.name, filename=place.name + BESIDE):
+        rasterio.shutil.copy(plain.name, made.name, **options)
+
+
+def settle(grid: Grid, driver: str, point: bool, target: str) -> tuple[Grid, bool]:
+    """What of a grid a driver's file can hold, and whether part of it must go beside the file; warnings tell of both.
+
+    ``point`` is what the tag ``AREA_OR_POINT`` says.
+
+    Raises:
+        OutputError: a place that PROJ does not know, or that cannot be told of even beside a file.
+    """
+    if grid.affine is not None and grid.gcps:
+        _tell(f"{target} keeps the affine, not the {len(grid.gcps)} ground control points beside it")
+        grid = replace(grid, gcps=(), gcp_crs=None)
+    if grid.gcps and grid.epoch is not None:
+        _tell(f"{target} cannot keep the coordinate epoch {grid.epoch:g} of ground control points")
+        grid = replace(grid, epoch=None)
+    if grid.geolocation is not None:
+        arrays = public(grid.geolocation["X_DATASET"])
+        _tell(f"{target} is placed by geolocation arrays that stay in {arrays}: keep that where it is")
+    try:
+        alone, together = _lost(replace(grid, shape=(_SIDE, _SIDE)), driver, point)
+    except (CRSError, RasterioError, CPLE_BaseError) as error:
+        raise OutputError(
+            f"a place on the map that cannot be written ({one_line(error)})",
+            "one that GDAL and PROJ understand",
+            "correct the CRS, for example with `gdal_edit.py -a_srs`",
+        ) from error
+    if together:
+        crs = crs_name(grid.crs or grid.gcp_crs) or "none"
+        raise OutputError(
+            f"georeferencing whose {' and '.join(together)} {target} cannot hold (CRS {crs})",
+            "one that GDAL's files hold",
+            "give the scene another CRS with `gdalwarp -t_srs`, or write a .zarr",
+        )
+    if alone:
+        crs = crs_name(grid.crs or grid.gcp_crs) or "none"
+        what = " and ".join(alone)
+        _tell(f"GeoTIFF cannot hold its {what} (CRS {crs}), which go into {target}{BESIDE}: keep that beside {target}")
+    return grid, bool(alone)
+
+
+def _tell(text: str) -> None:
+    warnings.warn(text, SceneWarning, stacklevel=3)
+
+
+def _lost(grid: Grid, driver: str, point: bool) -> tuple[list[str], list[str]]:
+    """What of a grid a small file of a driver does not hold: by itself, and together with what is put beside it."""
+    if grid.affine is None and not grid.gcps:
+        return [], []
+    suffix = {"PNG": ".png", "JPEG": ".jpg"}.get(driver, ".tif")
+    with gdal(), unplaced(), MemoryFile(ext=".tif") as plain, MemoryFile(ext=suffix) as made:
+        with plain.open(driver="GTiff", count=1, height=_SIDE, width=_SIDE, dtype="uint8") as dataset:
+            describe(dataset, grid)
+            dataset.update_tags(**{AREA_OR_POINT: "Point" if point else "Area"})
+        copy(plain, made, grid, point, driver=driver)
+        if suffix != ".tif":
+            return [], _differences(grid, _read(made.name))
+        whole = bytes(made.getbuffer())
+    with gdal(), unplaced(), _together(whole, None) as name:
+        alone = _differences(grid, _read(name))
+    with gdal(), unplaced(), _together(whole, beside(grid, point)) as name:
+        return alone, _differences(grid, _read(name)) if alone else []
+
+
+@contextmanager
+def _together(data: bytes, text: bytes | None) -> Iterator[str]:
+    """A TIFF in memory, and what is beside it."""
+    folder = uuid.uuid4().hex
+    with MemoryFile(data, dirname=folder, filename="trial.tif") as file:
+        if text is None:
+            yield file.name
+        else:
+            with MemoryFile(text, dirname=folder, filename=f"trial.tif{BESIDE}"):
+                yield file.name
+
+
+def _read(name: str) -> Grid:
+    with rasterio.open(name) as dataset, opened(name, dataset) as native:
+        return grid_of(dataset, native, name)
+
+
+def _differences(wanted: Grid, found: Grid) -> list[str]:
+    """In words, what of a grid is not as wanted."""
+    checks = {
+        "affine": _close(wanted.affine, found.affine),
+        "CRS": same_crs(_crs_of(wanted), _crs_of(found)),
+        "GCPs": _close(_places(wanted), _places(found)) and same_crs(wanted.gcp_crs, found.gcp_crs),
+        "RPCs": (wanted.rpcs is None) == (found.rpcs is None),
+        "coordinate epoch": wanted.epoch == found.epoch,
+    }
+    return [what for what, kept in checks.items() if not kept]
+
+
+def _crs_of(grid: Grid) -> str | None:
+    """The CRS of the affine; a file that is placed by GCPs has the one of these."""
+    return grid.crs if grid.affine is not None or not grid.gcps else None
+
+
+def _places(grid: Grid) -> list[float]:
+    return [number for p in grid.gcps for number in (p.row, p.col, p.x, p.y, p.z)]
+
+
+def _close(wanted: Iterable[float] | None, found: Iterable[float] | None) -> bool:
+    """Whether numbers agree as far as their texts in a file may tell."""
+    ones, others = list(wanted or ()), list(found or ())
+    return len(ones) == len(others) and all(map(partial(math.isclose, rel_tol=1e-9, abs_tol=1e-9), ones, others))
