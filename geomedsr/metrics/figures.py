@@ -46,6 +46,9 @@ ABOUT = {
     "spectrum": About(
         "spectrum", "dB", 2, "low", "how far the power of detail finer than the input's pixels is from the truth's"
     ),
+    "grid": About(
+        "grid", "", 3, "", "steps across borders of the input's pixels over those within; 1 where those do not show"
+    ),
 }
 
 #: Figures that bicubic is best at by definition; their best is not told.
@@ -55,4 +58,5 @@ _BICUBICS = ("omission", "hallucination")
 def is_best(name: str, figure: Figure, peers: Sequence[Figure | None]) -> bool:
     """Whether a figure is the best of its peers, itself among them, and that says something."""
     known = [peer.value for peer in peers if peer is not None]
-    return name not in _BICUBICS and figure.value == (max(known) if ABOUT[name].best == "high" else min(known))
+    best = ABOUT[name].best
+    return bool(best) and name not in _BICUBICS and figure.value == (max(known) if best == "high" else min(known))

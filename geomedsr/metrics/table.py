@@ -23,6 +23,7 @@ _COLUMNS = (
     "omission",
     "hallucination",
     "spectrum",
+    "grid",
     "gain",
 )
 

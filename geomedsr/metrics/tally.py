@@ -15,6 +15,7 @@ from geomedsr.metrics.correctness import CLASSES, classes, shares
 from geomedsr.metrics.ergas import ergas
 from geomedsr.metrics.features import FeatureDistance
 from geomedsr.metrics.figures import Figure
+from geomedsr.metrics.grid import ratio, steps, worst
 from geomedsr.metrics.protocol import Protocol
 from geomedsr.metrics.quality import ssim_map
 from geomedsr.metrics.regions import Region, square_side, squares
@@ -77,12 +78,18 @@ class Tally:
         kinds = classes(one, low, other, peak)
         picks = list(self.common)
         angles = spectral_angles(one[picks], other[picks]) if self.ratios and len(picks) > 1 else None
+        rows, cols = region.inner  # steps over the region's far edges are its own
+        edge = slice(None), slice(rows.start, rows.stop + 1), slice(cols.start, cols.stop + 1)
+        stepped, stepping = guess[0][edge], seen[0][edge]
         height, width = drift.shape[2:]
         blocks = counted.reshape(self.bands, height, self.scale, width, self.scale).all((2, 4))
         for square in squares(region.window, self.scale):
             here = _cut(square)
             sums = _pixels(one[here], other[here], similar[here], counted[here], kinds[here])
             at = _cut(square.coarser(self.scale))
+            piece = slice(None), *(slice(s.start, s.stop + 1) for s in here[1:])
+            shape = square.height, square.width
+            sums["steps"] = steps(stepped[piece], stepping[piece], self.scale, shape)
             stays = blocks[at] & np.isfinite(drift[0][at])
             sums["drift"] = np.where(stays, drift[0][at], 0).sum((1, 2))
             sums["coarse"] = stays.sum((1, 2)).astype(float)
@@ -150,7 +157,8 @@ class Tally:
             for band in served:
                 _put(by_band[band], name, values[:, band], spread[:, band])
             picks = list(self.common)
-            _put(told, name, *(_mean(v[:, picks]) for v in (values, spread)))
+            over = worst if name == "grid" else _mean
+            _put(told, name, *(over(v[:, picks]) for v in (values, spread)))
         if "angle" in sums:
             pair = (_ratio(w @ sums["angle"], w @ sums["angles"])[:, 0] for w in (once, drawn))
             _put(told, "sam", *pair)
@@ -175,6 +183,7 @@ class Tally:
             "drift": lambda s, b, w: _ratio(w @ s["drift"], w @ s["coarse"]),
             **{name: of_class(i) for i, name in enumerate(CLASSES)},
             "spectrum": spectrum,
+            "grid": lambda s, b, w: ratio(np.tensordot(w, s["steps"], 1)),
         }
 
     def _psnr(self, sums: Sums, weights: Array) -> Array:

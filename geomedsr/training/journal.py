@@ -15,7 +15,7 @@ from geomedsr.progress import bar
 from geomedsr.training.recipe import Recipe
 from geomedsr.training.run import Run
 
-_SCORES = ("psnr", "psnr_bicubic", "vgg", "vgg_bicubic")
+_SCORES = ("psnr", "psnr_bicubic", "vgg", "vgg_bicubic", "grid", "grid_native")
 
 
 class Journal:

@@ -18,15 +18,20 @@ from geomedsr.errors import ModelError, RecipeError
 from geomedsr.grid import Window
 from geomedsr.losses import Perceptual
 from geomedsr.metrics.features import FeatureDistance
+from geomedsr.metrics.grid import ratio, steps, worst
 from geomedsr.neighbours import around, middle
 from geomedsr.outputs import write_page
 from geomedsr.scene import Scene
+from geomedsr.sources import Array
 from geomedsr.training.pairs import ScenePair, spread
 from geomedsr.training.picture import grey_png
 from geomedsr.training.recipe import Recipe
 
 #: Windows (or frames) per scene, and the side of windows, in high-resolution pixels.
 _MOST, SIDE = 12, 192
+
+#: Of each scene so many pieces show the grid on imagery as it is.
+_NATIVE = 4
 
 #: VGG-19's deepest layers see nothing in less.
 _LEAST_SEEN = 32
@@ -47,7 +52,8 @@ class Validation:
 
     PSNR in dB against the value scale's range, of what is foreground, mean over bands, windows and scenes; VGG-19
     distance (:class:`geomedsr.metrics.features.FeatureDistance`), mean over scenes, where a recipe has an adversarial
-    stage and the weights are there.
+    stage and the weights are there; the grid (:mod:`geomedsr.metrics.grid`) of each scene's worst band and direction,
+    mean over scenes.
     """
 
     def __init__(
@@ -73,15 +79,18 @@ class Validation:
                 )
         self.scenes = found
         self.sees = _sees(recipe)
-        self.bicubic = self._scores(
+        bicubic = self._scores(
             lambda x: F.interpolate(
                 middle(x, self.channels), scale_factor=float(self.scale), mode="bicubic", align_corners=False
             )
         )
+        self.bicubic = {name: value for name, value in bicubic.items() if name != "grid"}
 
     def scores(self, network: nn.Module) -> dict[str, float]:
-        """``psnr`` and ``vgg`` of a network after projection; empty without validation scenes."""
-        return self._scores(lambda x: self._guess(network, x))
+        """``psnr``, ``vgg`` and ``grid`` of a network after projection; ``grid_native``, that of what it makes of the
+        scenes as they are, where it sees single frames. Empty without validation scenes.
+        """
+        return self._scores(lambda x: self._guess(network, x)) | self._native(network)
 
     def is_best(self, stage: str, scores: dict[str, float], best: dict[str, float]) -> bool:
         """Whether none before was better in that stage, by PSNR or, in the adversarial one, VGG-19 distance; noted."""
@@ -120,9 +129,10 @@ class Validation:
 
     @torch.inference_mode()
     def _scores(self, upscale: Upscale) -> dict[str, float]:
-        decibels, distances = [], []
+        decibels, distances, grids = [], [], []
         for windows in self.scenes:
             errors, counts = [], []
+            stepped: Array = np.zeros(())
             small = min(windows.fine.shape[-2:]) < _LEAST_SEEN
             distance = FeatureDistance(self.sees.file) if self.sees and not small else None
             for fine, coarse in zip(windows.fine, windows.coarse, strict=True):
@@ -131,14 +141,40 @@ class Validation:
                 seen = hr > self.above
                 errors.append(((guess - hr).square() * seen).sum((2, 3)).ravel())
                 counts.append(seen.sum((2, 3)).ravel())
+                stepped = stepped + self._steps(guess, seen)
                 if distance is not None:
                     distance.add(guess, hr)
             mean = torch.stack(errors).sum(0) / torch.stack(counts).sum(0).clamp(min=1)
             decibels.append(float((-10 * mean.log10()).mean()))
+            grids.append(float(worst(ratio(stepped))))
             if distance is not None:
                 distances.append(distance.value())
         scores = {"psnr": float(np.mean(decibels))} if decibels else {}
+        scores |= _mean_grid("grid", grids)
         return scores | ({"vgg": float(np.mean(distances))} if distances else {})
+
+    @torch.inference_mode()
+    def _native(self, network: nn.Module) -> dict[str, float]:
+        grids = []
+        for windows in self.scenes:
+            fine = windows.fine
+            if windows.coarse.shape[1] > 1:
+                continue
+            if not self.operator.whole_frames:  # pieces as large as what the network sees of the coarse image
+                height, width = windows.coarse.shape[-2:]
+                row, col = (fine.shape[-2] - height) // 2, (fine.shape[-1] - width) // 2
+                fine = fine[..., row : row + height, col : col + width]
+            stepped: Array = np.zeros(())
+            for frame in fine[:: -(-len(fine) // _NATIVE)]:
+                low = self._seen(frame[None])
+                seen = F.interpolate((low > self.above).float(), scale_factor=self.scale, mode="nearest") > 0
+                stepped = stepped + self._steps(self._guess(network, low), seen)
+            grids.append(float(worst(ratio(stepped))))
+        return _mean_grid("grid_native", grids)
+
+    def _steps(self, guess: torch.Tensor, seen: torch.Tensor) -> Array:
+        """Steps of each band."""
+        return steps(guess.cpu().numpy(), seen.cpu().numpy(), self.scale).reshape(-1, 2, 2, 2)
 
     @torch.inference_mode()
     def _guess(self, network: nn.Module, coarse: torch.Tensor) -> torch.Tensor:
@@ -148,6 +184,12 @@ class Validation:
     def _seen(self, coarse: torch.Tensor) -> torch.Tensor:
         """Coarse frames ``(frames, C, H, W)`` as the network sees them; bands are a batch for one of one channel."""
         return (coarse.transpose(0, 1) if self.channels == 1 else coarse.flatten(0, 1)[None]).to(self.device)
+
+
+def _mean_grid(name: str, grids: Sequence[float]) -> dict[str, float]:
+    """The mean over scenes in which there is something to see."""
+    known = [value for value in grids if math.isfinite(value)]
+    return {name: float(np.mean(known))} if known else {}
 
 
 def _sees(recipe: Recipe) -> Perceptual | None:

@@ -184,6 +184,7 @@ def _meanings(evaluation: Evaluation) -> str:
     rows = []
     for name in evaluation.columns():
         about = ABOUT[name]
-        better = "" if name == "omission" else f" ({'more' if about.best == 'high' else 'less'} is better)"
+        told = name != "omission" and about.best
+        better = f" ({'more' if told == 'high' else 'less'} is better)" if told else ""
         rows.append(f"<dt>{html.escape(about.title)}</dt><dd>{html.escape(about.meaning + better)}</dd>")
     return f"<dl>{''.join(rows)}</dl>"

@@ -484,3 +484,22 @@ def test_gdals_block_cache_is_capped(raster: Raster) -> None:
 
 def test_utm_is_what_the_fixture_says(raster: Raster) -> None:
     assert geomedsr.open(raster(texture(1, 3, 3))).grid.crs == UTM.to_wkt()
+
+
+def test_verify_tells_how_much_the_sources_pixels_show(tiny: Model, raster: Raster) -> None:
+    path = raster(texture(2, 20, 1100))  # two pieces
+    out = path.with_name("out.tif")
+    geomedsr.write(geomedsr.upscale(geomedsr.open(path), tiny), out, format="gtiff")
+    with rasterio.open(out) as result:
+        values = result.read().astype(float)
+    found = {}
+    for band, plane in zip(("1", "2"), values, strict=True):
+        for image in (plane, plane.T):
+            step = np.abs(np.diff(image, axis=0)).mean(1)
+            border = np.arange(len(step)) % 4 == 3
+            found[band] = max(found.get(band, 0), step[border].mean() / step[~border].mean())
+    worst = max(found, key=lambda band: found[band])
+    (check,) = [c for c in geomedsr.verify(path, out) if c.promise == "the source's pixels do not show"]
+    assert check.kept is None
+    assert f"are {found[worst]:.3g} times those within (" in check.detail
+    assert worst in check.detail.rpartition("(")[2]

@@ -58,6 +58,16 @@ def test_figures_are_those_of_whole_arrays(
             decibels = 10 * np.log10(peak[i, 0, 0] ** 2 / np.square(error[i]).mean())
             assert score.bands[band.name]["psnr"].value == pytest.approx(decibels, abs=1e-6)
     assert ours.figures["drift"].value == 0
+    for score, guess in ((bicubic, base), (ours, made)):
+        each = []
+        for plane in guess:
+            for image in (plane, plane.T):
+                step = np.abs(np.diff(image, axis=0)).mean(1)
+                border = np.arange(len(step)) % 4 == 3
+                each.append(step[border].mean() / step[~border].mean())
+        assert score.figures["grid"].value == pytest.approx(max(each), rel=1e-9)
+        for i, band in enumerate(sample.bands):
+            assert score.bands[band.name]["grid"].value == pytest.approx(max(each[2 * i : 2 * i + 2]), rel=1e-9)
 
     missing, wrong, added = (np.abs(d) / peak for d in (base - truth, made - truth, made - base))
     looked = np.maximum(np.maximum(missing, wrong), added) > 0.02

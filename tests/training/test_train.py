@@ -18,6 +18,7 @@ import geomedsr
 from geomedsr import Scene
 from geomedsr.cli import main
 from geomedsr.errors import DeviceError, GeomedsrError, ModelError, OutputError, RecipeError, SceneWarning
+from geomedsr.grid import Window
 from geomedsr.training import load_recipe, train
 from geomedsr.training.folder import alone, made
 from geomedsr.training.run import Run, unsealed
@@ -35,7 +36,8 @@ SMALL = {
     "validate_every": 6,
     "checkpoint_every": 4,
 }
-SCORES = ("psnr", "psnr_bicubic", "vgg", "vgg_bicubic")  # told until the next validation: after a resume, from that on
+#: Told until the next validation: after a resume, from that on.
+SCORES = ("psnr", "psnr_bicubic", "vgg", "vgg_bicubic", "grid", "grid_native")
 ADVERSARIAL = {
     "steps": 8,
     "patch": 32,
@@ -499,3 +501,34 @@ def test_bad_input_to_train_is_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     words = ['data.train=[{path: "*.tif", attribution: x}]', f"data.root={tmp_path}"]
     assert main(["train", str(path), "--out", str(tmp_path / "run"), "--quiet", *words]) == 2
     assert "*.tif, which matches nothing" in capsys.readouterr().err
+
+
+def test_validation_tells_the_grid_of_coarse_scenes_and_of_scenes_as_they_are(tmp_path: Path) -> None:
+    scene = geomedsr.open(SAMPLE / "reference.tif").crop(Window(0, 192, 384, 96))
+    recipe = load_recipe(recipe_file(tmp_path, **SMALL))
+
+    class Blocky(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            fine = torch.nn.functional.interpolate(x, scale_factor=4, mode="bicubic")
+            return fine + 0.3 * torch.nn.functional.interpolate(x, scale_factor=4, mode="nearest")
+
+    def expected(pieces: torch.Tensor) -> float:  # (window, band, y, x)
+        guess = Blocky()(pieces)
+        guess = guess + (pieces - torch.nn.functional.avg_pool2d(guess, 4)).repeat_interleave(4, 2).repeat_interleave(
+            4, 3
+        )
+        found = []
+        for image in (guess, guess.transpose(2, 3)):
+            step = image.double().diff(dim=2).abs().mean((0, 3))  # (band, y)
+            border = torch.arange(step.shape[1]) % 4 == 3
+            found.append(step[:, border].mean(1) / step[:, ~border].mean(1))
+        return float(torch.stack(found).max())
+
+    validation = Validation(recipe, [scene], torch.device("cpu"))
+    scores = validation.scores(Blocky())
+    windows = [scene.tensor(Window(col, 0, 96, 96))[0] for col in range(0, 384, 96)]
+    fine = torch.stack(windows)
+    assert scores["grid"] == pytest.approx(expected(torch.nn.functional.avg_pool2d(fine, 4)), rel=1e-4)
+    assert scores["grid_native"] == pytest.approx(expected(fine[..., 36:60, 36:60]), rel=1e-4)
+    assert min(scores["grid"], scores["grid_native"]) > 1.5
+    assert validation.bicubic.keys() == {"psnr"}

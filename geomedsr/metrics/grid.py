@@ -1,0 +1,52 @@
+"""The grid: whether the borders of the input's pixels show in a result, as steps that are larger or smaller there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geomedsr.sources import Array
+
+
+def steps(values: Array, counted: Array, scale: int, shape: tuple[int, int] | None = None) -> Array:
+    """What :func:`ratio` needs of a piece of a result; of several pieces, add them.
+
+    ``values`` are ``(…, y, x)`` from the first fine pixel of an input pixel on; ``counted``, broadcast to that, says
+    which pixels count. A step is the absolute difference of two neighbours that both count. It belongs to the piece
+    that holds the upper or left one of the two: where a piece of ``shape`` ends inside the image, ``values`` hold one
+    row and one column more.
+
+    Returns:
+        ``(…, 2, 2, 2)``, float64: steps down and across; at borders of input pixels and inside; their sum and number.
+    """
+    height, width = shape or values.shape[-2:]
+    counted = np.broadcast_to(counted, values.shape)
+    found = np.zeros((*values.shape[:-2], 2, 2, 2))
+    pieces = (..., slice(height + 1), slice(width)), (..., slice(height), slice(width + 1))
+    for direction, (axis, piece) in enumerate(zip((-2, -1), pieces, strict=True)):
+        known = np.moveaxis(counted[piece], axis, -1)
+        both = known[..., 1:] & known[..., :-1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            each = np.where(both, np.abs(np.diff(np.moveaxis(values[piece].astype(np.float64), axis, -1))), 0)
+        border = np.arange(both.shape[-1]) % scale == scale - 1
+        for kind, where in enumerate((border, ~border)):
+            found[..., direction, kind, 0] = each[..., where].sum((-2, -1))
+            found[..., direction, kind, 1] = both[..., where].sum((-2, -1))
+    return found
+
+
+def ratio(sums: Array) -> Array:
+    """Mean step at borders over that inside, in the worse direction: ``(…, 2, 2, 2)`` to ``(…)``.
+
+    1 where the input's pixels do not show, more where they show as blocks. NaN where there is nothing to compare: no
+    steps, or an image without any.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = sums[..., 0] / sums[..., 1]
+        return worst(mean[..., 0] / mean[..., 1])
+
+
+def worst(values: Array) -> Array:
+    """The largest along the last axis that is known; NaN where none is."""
+    known = ~np.isnan(values)
+    largest: Array = np.where(known, values, -np.inf).max(-1)
+    return np.where(known.any(-1), largest, np.nan)
