@@ -16,6 +16,7 @@ from geomedsr.losses import (
     Consistency,
     FourierAmplitude,
     Gradient,
+    Grid,
     LeastSquares,
     Perceptual,
     Relativistic,
@@ -46,6 +47,30 @@ def test_content_losses_see_the_projected_guess() -> None:
     assert float(MSE()(made)) == (1 + 1 + 9 + 9) / 4
 
 
+def test_grid_compares_steps_at_borders_with_those_inside() -> None:
+    row = torch.tensor([0.0, 1, 4, 5])  # 2 fine pixels a pixel: steps of 1 inside, 3 across the border
+    across = row.expand(1, 1, 4, 4)
+    term = ((3 - 1) / (2 + 0.5)) ** 2
+    loss = Grid(window=1, floor=0.5)
+    assert float(loss(free(across, across, 2))) == pytest.approx(term)  # down there are no steps
+    assert float(loss(free(across.mT, across, 2))) == pytest.approx(term)
+    assert float(loss(free(across + across.mT, across, 2))) == pytest.approx(2 * term)
+    assert float(loss(free(across * 100, across, 2))) == pytest.approx((200 / 200.5) ** 2)
+    assert float(loss(free(2 * row[:2].expand(1, 1, 2, 2), across, 2))) == 0  # no border is seen
+
+
+def test_grid_is_of_windows_and_none_in_a_slope() -> None:
+    left, right = [0.0, 1, 4, 5, 8], [11.0, 12, 15]  # across 1 3 1 3 3 1 3 1: a shift half-way
+    calm = torch.tensor(left + right[:1]).expand(1, 1, 2, 6)
+    expected = [((3 - 1) / 2.01) ** 2, ((3 - 1) / 2.01) ** 2]
+    assert float(Grid(window=1)(free(calm, calm, 2))) == pytest.approx(sum(expected) / 2)
+    mixed = torch.tensor([0.0, 1, 4, 7, 8, 9]).expand(1, 1, 4, 6)  # 1 3 | 3 1: alike on the whole, not in each
+    assert float(Grid(window=1)(free(mixed, mixed, 2))) == pytest.approx((2 / 2.01) ** 2)
+    assert float(Grid(window=4)(free(mixed, mixed, 2))) == 0
+    slope = torch.arange(16.0).expand(1, 1, 8, 16)
+    assert float(Grid()(free(slope, slope, 4))) == 0
+
+
 def test_consistency_sees_what_projection_hides() -> None:
     assert float(Consistency()(sample(GUESS, HR))) == (4 - 2) ** 2
     whole = replace(sample(GUESS, HR), operator=operators.get("k-space-crop"))
@@ -55,9 +80,9 @@ def test_consistency_sees_what_projection_hides() -> None:
     assert float(Consistency()(free)) == 0
 
 
-def free(guess: torch.Tensor, hr: torch.Tensor) -> Sample:
+def free(guess: torch.Tensor, hr: torch.Tensor, scale: int = 1) -> Sample:
     """A sample that nothing is projected in."""
-    return Sample.of(guess, hr, hr, operators.get("none"), 1)
+    return Sample.of(guess, hr, hr, operators.get("none"), scale)
 
 
 def test_charbonnier_rounds_the_tip_of_the_absolute() -> None:

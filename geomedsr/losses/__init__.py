@@ -8,6 +8,7 @@ from geomedsr.losses.charbonnier import Charbonnier
 from geomedsr.losses.consistency import Consistency
 from geomedsr.losses.fourier_amplitude import FourierAmplitude
 from geomedsr.losses.gradient import Gradient
+from geomedsr.losses.grid import Grid
 from geomedsr.losses.l1 import L1
 from geomedsr.losses.least_squares import LeastSquares
 from geomedsr.losses.loss import AdversarialLoss, Loss, Sample
@@ -28,6 +29,7 @@ __all__ = [
     "Consistency",
     "FourierAmplitude",
     "Gradient",
+    "Grid",
     "LeastSquares",
     "Loss",
     "Perceptual",
@@ -45,6 +47,7 @@ AnyLoss = Annotated[
     | MSE
     | Charbonnier
     | Gradient
+    | Grid
     | TotalVariation
     | FourierAmplitude
     | SpectralAngle
