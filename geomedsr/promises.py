@@ -17,7 +17,7 @@ from geomedsr import operators
 from geomedsr.adapters import adapter_for, open_scene
 from geomedsr.crs import same_crs, vertical_unit
 from geomedsr.grid import Grid, Window
-from geomedsr.metrics.grid import ratio, steps
+from geomedsr.metrics.grid import shown
 from geomedsr.operators.k_space import central
 from geomedsr.provenance import BANDS, OF_FRAMES, WINDOW, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
@@ -73,7 +73,7 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
             _limits(source, result),
             _stated(provenance, factor),
             *_tiling(provenance),
-            *_grid(source, result, factor),
+            *(Check("the source's pixels do not show", None, told) for told in shown(result, _pieces(source), factor)),
         ]
     more: Callable[[Scene, Scene], list[Check]] | None = getattr(adapter_for(os.fspath(dst)), "checks", None)
     if more is not None and size.kept:
@@ -400,21 +400,3 @@ def _tiling(provenance: Mapping[str, str]) -> list[Check]:
     """Of a result whose tiles are not exactly those of the untiled one, that it says so; nothing to tell of others."""
     told = provenance.get("GEOMEDSR_TILING", "exact")
     return [] if told == "exact" else [Check("tiles equal the untiled result", None, told)]
-
-
-def _grid(source: Scene, result: Scene, factor: int) -> list[Check]:
-    """How much the borders of the source's pixels show in continuous bands: told, since nothing is promised."""
-    picks = [i for i, band in enumerate(result.bands) if band.kind == "continuous"]
-    sums = np.zeros((len(picks), 2, 2, 2))
-    for frames, window in _pieces(source):
-        fine = window.scaled(factor)
-        wider = replace(fine, width=fine.width + 1, height=fine.height + 1).clipped(result.shape[2:])
-        values, valid = result.source.read(frames, wider)[0], result.source.valid(frames, wider)[0]
-        sums += steps(values[picks], valid[picks], factor, (fine.height, fine.width))
-    found = ratio(sums)
-    if not picks or np.isnan(found).all():
-        return []
-    band = int(np.nanargmax(found))
-    whose = f" ({result.bands[picks[band]].name})" if len(picks) > 1 else ""
-    detail = f"steps across borders of the source's pixels are {found[band]:.3g} times those within{whose}"
-    return [Check("the source's pixels do not show", None, detail)]

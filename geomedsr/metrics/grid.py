@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 
+from geomedsr.grid import Window
+from geomedsr.scene import Scene
 from geomedsr.sources import Array
 
 
@@ -50,3 +55,23 @@ def worst(values: Array) -> Array:
     known = ~np.isnan(values)
     largest: Array = np.where(known, values, -np.inf).max(-1)
     return np.where(known.any(-1), largest, np.nan)
+
+
+def shown(result: Scene, pieces: Iterable[tuple[slice, Window]], factor: int) -> list[str]:
+    """In words, how much the source's pixels show in the worst continuous band of a result; nothing if in none.
+
+    ``pieces`` are frames and windows of the source, together all of it; they are read one at a time.
+    """
+    picks = [i for i, band in enumerate(result.bands) if band.kind == "continuous"]
+    sums = np.zeros((len(picks), 2, 2, 2))
+    for frames, window in pieces:
+        fine = window.scaled(factor)
+        wider = replace(fine, width=fine.width + 1, height=fine.height + 1).clipped(result.shape[2:])
+        values, valid = result.source.read(frames, wider)[0], result.source.valid(frames, wider)[0]
+        sums += steps(values[picks], valid[picks], factor, (fine.height, fine.width))
+    found = ratio(sums)
+    if np.isnan(found).all():
+        return []
+    band = int(np.nanargmax(found))
+    whose = f" ({result.bands[picks[band]].name})" if len(picks) > 1 else ""
+    return [f"steps across borders of the source's pixels are {found[band]:.3g} times those within{whose}"]
