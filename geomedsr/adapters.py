@@ -136,19 +136,28 @@ def installed() -> tuple[dict[str, Adapter], dict[str, str]]:
     return dict(sorted(working.items(), key=lambda item: getattr(item[1], "priority", 0))), failed
 
 
-def open_scene(path: str | os.PathLike[str], *, series: str | None = None, force: bool = False) -> Scene:
+def open_scene(
+    path: str | os.PathLike[str],
+    *,
+    series: str | None = None,
+    force: bool = False,
+    nodata: float | str | None = None,
+) -> Scene:
     """Open a path with the first adapter that can.
 
     Args:
         path: a raster, a DICOM file, a folder of DICOM files, or a volume.
         series: which series of several, by UID or number.
         force: open what geomedsr made itself, too.
+        nodata: the value that means "no data" in all bands of a raster, instead of the file's own; ``"none"``: no value
+            does.
 
     Raises:
-        InputError: none can; the message says why, as far as an adapter knows.
+        InputError: none can; the message says why, as far as an adapter knows. Or no such nodata value.
     """
     text = os.fspath(path)
-    return adapter_for(text).open(text, series, force)
+    scene = adapter_for(text).open(text, series, force)
+    return scene if nodata is None else scene.with_nodata(nodata)
 
 
 def contents_of(path: str | os.PathLike[str]) -> Contents | None:

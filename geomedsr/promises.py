@@ -16,10 +16,11 @@ import torch
 from geomedsr import operators
 from geomedsr.adapters import adapter_for, open_scene
 from geomedsr.crs import same_crs, vertical_unit
+from geomedsr.errors import InputError
 from geomedsr.grid import Grid, Window
 from geomedsr.metrics.grid import shown
 from geomedsr.operators.k_space import central
-from geomedsr.provenance import BANDS, OF_FRAMES, WINDOW, foreign, provenance_of, window_of
+from geomedsr.provenance import BANDS, NODATA, OF_FRAMES, WINDOW, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, CroppedSource, cropping
 
@@ -43,18 +44,25 @@ class Check:
     detail: str = ""
 
 
-def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: str | None = None) -> list[Check]:
+def verify(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    *,
+    series: str | None = None,
+    nodata: float | str | None = None,
+) -> list[Check]:
     """Each promise about a result, as kept or broken.
 
     Args:
         src: what was upscaled.
         dst: what came out.
         series: which DICOM series of ``src``.
+        nodata: the value that means "no data" in ``src``, as for :func:`geomedsr.open`; by default, what ``dst`` says.
 
     Raises:
         InputError: one of them cannot be opened, or they are not of one kind.
     """
-    source = open_scene(src, series=series, force=True)
+    source = open_scene(src, series=series, force=True, nodata=nodata)
     result = open_scene(dst, force=True)
     if source.grid.planes and not _identity(source) and _identity(result):
         source = _rescaled(source, result)  # a series written as a volume, which has no slope and intercept
@@ -83,9 +91,12 @@ def verify(src: str | os.PathLike[str], dst: str | os.PathLike[str], *, series: 
 
 def taken(source: Scene, result: Scene) -> Scene:
     """What of a source a result was made of: the bands and the window that it says were chosen, as by ``--bands`` and
-    ``--window``.
+    ``--window``, and what it says means "no data" in it.
     """
     told = provenance_of(result)
+    if NODATA in told and NODATA not in source.provenance:
+        with suppress(InputError):  # of another source
+            source = source.with_nodata(told[NODATA])
     if BANDS in told:
         with suppress(ValueError, TypeError, RecursionError):  # of other bands, or no list
             source = source.select([b if isinstance(b, int) else str(b) for b in json.loads(told[BANDS])])

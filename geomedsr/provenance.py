@@ -24,6 +24,9 @@ BANDS, BEFORE = f"{PREFIX}BANDS", f"{PREFIX}BEFORE"
 #: pixels, of which a window of the result may show parts, such as ``5/2,0,31/4,8``.
 WINDOW = f"{PREFIX}WINDOW"
 
+#: The value that the user said means "no data" in the source, or ``none``.
+NODATA = f"{PREFIX}NODATA"
+
 #: What a band shows, as the user said: a tag of the band, so that it follows it wherever it is taken.
 ROLE = f"{PREFIX}ROLE"
 
@@ -57,11 +60,12 @@ def step(told: Mapping[str, str]) -> str:
 
 
 def before(scene: Scene) -> dict[str, str]:
-    """What is kept of it when a scene is made finer: the bands and the window that were chosen, and the models of
-    earlier passes.
+    """What is kept of it when a scene is made finer: the bands, the window and the nodata value that were chosen, and
+    the models of earlier passes.
     """
     told = provenance_of(scene)
     kept = {BANDS: _own_bands(scene)} if BANDS in scene.provenance else {}
+    kept |= {key: scene.provenance[key] for key in (NODATA,) if key in scene.provenance}
     if (window := cropping(scene.source)) is not None:
         kept[WINDOW] = str(window)
     if f"{PREFIX}MODEL" in told:

@@ -13,6 +13,7 @@ import numpy as np
 from geomedsr import padding
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.grid import Grid, Window
+from geomedsr.nodata import declared
 from geomedsr.provenance import chosen, cropped
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample, spread, unmasked
 from geomedsr.values import PERCENTILES, ValueScale
@@ -290,6 +291,14 @@ class Scene:
         picks = {self.band_index(b) for b in bands}
         changed = (replace(b, kind="nearest") if i in picks else b for i, b in enumerate(self.bands))
         return replace(self, bands=tuple(changed))
+
+    def with_nodata(self, value: float | str | None) -> Scene:
+        """The scene with a value that means "no data" in all its bands, instead of the file's own; None: no value does.
+
+        Raises:
+            InputError: no value of the scene's type, or a series.
+        """
+        return declared(self, value)
 
     def _told(self, band: str | int) -> tuple[str | int, str | None]:
         """A band, and what the user says it shows: ``red=3``, or nothing: ``=3``, unless a band is called so."""

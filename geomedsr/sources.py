@@ -7,8 +7,8 @@ the scene.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,6 +28,7 @@ class Source(Protocol):
     reduced copies may offer ``overview(pixels)``: values and validity of a copy of at most so many pixels, or None.
     One that is made of another has it as ``inner``, tells by ``touches(frames, window)`` what of that it reads for a
     window, and gives by ``on(inner)`` the same made of another one (see :mod:`geomedsr.lazy`).
+    One that knows values of "no data" may offer ``with_nodata(values)``: itself with others, one for each band.
     """
 
     @property
@@ -140,6 +141,10 @@ class ArraySource:
         mask = None if self.mask is None else self.mask[:, list(bands)]
         return ArraySource(self.values[:, list(bands)], mask, tuple(self.nodata[b] for b in bands if self.nodata))
 
+    def with_nodata(self, nodata: tuple[float | int | None, ...]) -> ArraySource:
+        """The same with other values that mean "no data"."""
+        return replace(self, nodata=nodata)
+
     @staticmethod
     def _cut(array: Any, frames: slice, window: Window) -> Any:
         end_row, end_col = window.stop
@@ -197,6 +202,12 @@ class CroppedSource:
     def select(self, bands: Sequence[int]) -> CroppedSource:
         """Some of the bands."""
         return CroppedSource(self.whole.select(bands), self.window)
+
+    @property
+    def with_nodata(self) -> Callable[[tuple[float | int | None, ...]], CroppedSource] | None:
+        """Other values that mean "no data", where the whole takes them."""
+        own = getattr(self.whole, "with_nodata", None)
+        return None if own is None else lambda nodata: CroppedSource(own(nodata), self.window)
 
 
 def cropping(source: Source) -> Window | None:

@@ -81,6 +81,10 @@ class RasterSource:
         picks = tuple(self.picks[b] for b in bands)
         return replace(self, shape=shape, picks=picks, nodata=tuple(self.nodata[b] for b in bands))
 
+    def with_nodata(self, nodata: tuple[float | int | None, ...]) -> RasterSource:
+        """The same with other values that mean "no data"."""
+        return replace(self, nodata=nodata)
+
     def overview(self, pixels: int) -> tuple[Array, Array] | None:
         """Values and validity of the finest overview of at most ``pixels``, where the file has one that serves."""
         _, _, height, width = self.shape

@@ -24,10 +24,10 @@ def run(options: argparse.Namespace) -> None:
             raise OutputError(f"{path}, in a folder that cannot be written", "one that can", "choose another")
     page = None if options.html is None else page_target(options.html, (".html",), options.overwrite)
     model = load_model(options.model)
-    reference = None if options.reference is None else open_scene(options.reference, force=True)
+    reference = None if options.reference is None else open_scene(options.reference, force=True, nodata=options.nodata)
     result = evaluate(
         model,
-        _scenes(options.data),
+        _scenes(options.data, options.nodata),
         reference=reference,
         realism=options.realism or (),
         against=options.against or USUAL,
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
         print(result.markdown(), end="")
 
 
-def _scenes(words: list[str]) -> list[Scene]:
+def _scenes(words: list[str], nodata: str | None) -> list[Scene]:
     """Paths, and recipes' validation scenes with their overrides."""
     from geomedsr.training import load_recipe
     from geomedsr.training.data import validation_scenes
@@ -69,7 +69,7 @@ def _scenes(words: list[str]) -> list[Scene]:
         if path in recipes:
             scenes += validation_scenes(load_recipe(path, overrides))
         else:
-            scenes.append(open_scene(path, force=True))
+            scenes.append(open_scene(path, force=True, nodata=nodata))
     if not scenes:
         raise InputError("no reference", "rasters, series, volumes, or a recipe with validation scenes", "name some")
     return scenes

@@ -10,12 +10,15 @@ from geomedsr.adapters import Contents, contents_of, open_scene
 from geomedsr.addresses import public
 from geomedsr.cli.output import print_json
 from geomedsr.crs import crs_name
+from geomedsr.errors import InputError
 
 
 def run(options: argparse.Namespace) -> None:
     """What a path holds."""
     contents = contents_of(options.path)
     if contents is not None:
+        if options.nodata is not None:
+            raise InputError(f"--nodata {options.nodata} for a folder of series", "a raster", "leave it out")
         _list(options.path, contents, options.json)
     else:
         _describe(options)
@@ -64,7 +67,7 @@ def _print_geometry(f: Mapping[str, Any]) -> None:
 
 
 def _describe(options: argparse.Namespace) -> None:
-    scene = open_scene(options.path, force=True)
+    scene = open_scene(options.path, force=True, nodata=options.nodata)
     frames, _, height, width = scene.shape
     grid = scene.grid
     facts: dict[str, Any] = {

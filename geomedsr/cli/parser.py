@@ -9,7 +9,7 @@ from geomedsr._version import __version__
 from geomedsr.grid import Window
 
 # Options whose value may begin with a minus sign, which argparse takes for another option.
-_SIGNED = ("--above", "--realism", "--bbox", "--level", "--range", "--window")
+_SIGNED = ("--above", "--realism", "--bbox", "--level", "--nodata", "--range", "--window")
 
 
 class UsageError(Exception):
@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         "--precision", metavar="float32|bfloat16", help="default: bfloat16 where the model loses nothing and it is fast"
     )
     sub.add_argument("--range", type=_range, metavar="LO,HI", help="stored values that the model sees as 0 and 1")
+    _add_nodata(sub)
     sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
     sub.add_argument("--no-conserve", action="store_true", help="do not make the result agree with the input")
     sub.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
@@ -98,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = commands.add_parser("info", help="what a file holds", description="What a file holds; headers only.")
     sub.add_argument("path", metavar="PATH")
+    _add_nodata(sub)
     sub.add_argument("--json", action="store_true", help="as JSON")
 
     sub = commands.add_parser(
@@ -108,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("src", metavar="SRC", help="what was upscaled")
     sub.add_argument("dst", metavar="DST", help="what came out")
     sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series of SRC")
+    _add_nodata(sub)
     sub.add_argument("--json", action="store_true", help="as JSON")
 
     sub = commands.add_parser(
@@ -121,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", required=True, metavar="PAGE.html", help="the page")
     sub.add_argument("--reference", metavar="REF", help="what is truly there, at the result's resolution")
     sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series of SRC")
+    _add_nodata(sub)
     sub.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="what the viewer shows, in pixels of SRC")
     sub.add_argument("--bands", type=_names, metavar="B04,B03,B02", help="one band, or three: red, green, blue")
     sub.add_argument("--level", type=_level, metavar="NAME|C,W", help="a CT window: lung, bone, brain, soft tissue")
@@ -147,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--against", type=_names, metavar="NAME,…", help="default: bicubic,lanczos; realesrgan needs the extra `peers`"
     )
+    _add_nodata(sub)
     sub.add_argument("--operator", metavar="NAME", help="how references are brought down; default: the model's")
     sub.add_argument("--range", type=_range, metavar="LO,HI", help="clip physical values to it; it is PSNR's peak")
     sub.add_argument("--above", type=float, metavar="VALUE", help="only pixels above that physical value count")
@@ -177,6 +182,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", metavar="DIR", help="default: runs/NAME")
     sub.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
+
+
+def _add_nodata(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--nodata", metavar="VALUE", help="what means no data in the source, where its file does not say; or none"
+    )
 
 
 def _amounts(text: str) -> list[float]:

@@ -15,6 +15,7 @@ def run(options: argparse.Namespace) -> int:
         options.output,
         reference=options.reference,
         series=options.series,
+        nodata=options.nodata,
         window=options.window,
         bands=options.bands if options.bands is None or len(options.bands) != 1 else options.bands[0],
         level=options.level,

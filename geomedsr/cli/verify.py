@@ -10,7 +10,7 @@ from geomedsr.promises import verify
 
 def run(options: argparse.Namespace) -> int:
     """Print each promise as kept or broken; 1 if one is broken."""
-    checks = verify(options.src, options.dst, series=options.series)
+    checks = verify(options.src, options.dst, series=options.series, nodata=options.nodata)
     if options.json:
         print_json([{"promise": c.promise, "kept": c.kept, "detail": c.detail} for c in checks])
     else:

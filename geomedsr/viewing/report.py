@@ -50,6 +50,7 @@ def report(
     *,
     reference: str | os.PathLike[str] | None = None,
     series: str | None = None,
+    nodata: float | str | None = None,
     window: Window | None = None,
     bands: str | int | Sequence[str | int] | None = None,
     level: Level | None = None,
@@ -63,6 +64,7 @@ def report(
         path: the page, ``.html``.
         reference: what is truly there at the result's resolution, if that is known: same size, same ground.
         series: which DICOM series of ``src``.
+        nodata: the value that means "no data" in ``src``, as for :func:`geomedsr.verify`.
         window: what the viewer shows, in pixels of ``src``; the middle by default.
         bands: as for :func:`geomedsr.compare`.
         level: a CT window to begin with, as there.
@@ -73,7 +75,7 @@ def report(
         OutputError: the page cannot be written.
     """
     target = page_target(path, (".html",), overwrite)  # before the work
-    source, result = open_scene(src, series=series, force=True), open_scene(dst, force=True)
+    source, result = open_scene(src, series=series, force=True, nodata=nodata), open_scene(dst, force=True)
     source = taken(source, result)
     scenes, names = [source, result], ["source", "result"]
     truth = None
@@ -84,7 +86,7 @@ def report(
                 f"a reference of {_shape(truth)} for a result of {_shape(result)}", "the same size", "crop it to that"
             )
         scenes, names = [*scenes, truth], [*names, "reference"]
-    checks = tuple(verify(src, dst, series=series))
+    checks = tuple(verify(src, dst, series=series, nodata=nodata))
     shown = None if window is None else _inside(window, source)
     viewer = compare(*scenes, names=names, window=shown, bands=bands, level=level, height=560)
     scores = None if truth is None else compare_with(truth, source, {"result": result})

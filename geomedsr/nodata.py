@@ -1,0 +1,116 @@
+"""The value that a user says means "no data", where a file does not say so, or says another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geomedsr.errors import InputError
+from geomedsr.grid import Window
+from geomedsr.provenance import NODATA
+from geomedsr.sources import Array, Source, data_by_value
+
+if TYPE_CHECKING:
+    from geomedsr.scene import Scene
+
+#: What takes a file's own value back.
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class NodataSource:
+    """Another source, of which pixels of a band's ``nodata`` value are no data, besides those that it knows of."""
+
+    whole: Source
+    nodata: tuple[float | int | None, ...]
+
+    @property
+    def inner(self) -> Source:
+        """What it reads from."""
+        return self.whole
+
+    def touches(self, frames: slice, window: Window) -> tuple[slice, Window]:
+        """What of that a window needs: the same."""
+        return frames, window
+
+    def on(self, inner: Source) -> NodataSource:
+        """The same values of another source."""
+        return NodataSource(inner, self.nodata)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+        return self.whole.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The storage type."""
+        return self.whole.dtype
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Preferred ``(height, width)`` of a read."""
+        return self.whole.block
+
+    def read(self, frames: slice, window: Window) -> Array:
+        """Stored values of a window."""
+        return self.whole.read(frames, window)
+
+    def valid(self, frames: slice, window: Window) -> Array:
+        """True where a pixel is data."""
+        return self.whole.valid(frames, window) & data_by_value(self.whole.read(frames, window), self.nodata)
+
+    def select(self, bands: Sequence[int]) -> NodataSource:
+        """Some of the bands."""
+        return NodataSource(self.whole.select(bands), tuple(self.nodata[b] for b in bands))
+
+
+def declared(scene: Scene, value: float | str | None) -> Scene:
+    """The scene with one nodata value for all bands, or none; see ``Scene.with_nodata``.
+
+    Raises:
+        InputError: no value of the scene's type, or a series.
+    """
+    if scene.grid.planes:
+        raise InputError(f"a nodata value for the series {scene.name}", "a scene that lies on a map", "leave it out")
+    stored = None if value is None or value == NONE else _stored(scene, value)
+    values = (stored,) * len(scene.bands)
+    own = getattr(scene.source, "with_nodata", None)
+    source: Source = scene.source if own is None else own(values)
+    if own is None and stored is not None:
+        source = NodataSource(source, values)
+    bands = tuple(replace(band, nodata=stored) for band in scene.bands)
+    told = {**scene.provenance, NODATA: NONE if stored is None else repr(stored)}
+    return replace(scene, source=source, bands=bands, provenance=told)
+
+
+def _stored(scene: Scene, value: float | str) -> float | int:
+    """A value in the scene's type."""
+    dtype = scene.dtype
+    number = _number(value)
+    if number is not None and dtype.kind == "f":
+        if not math.isfinite(number) or abs(number) <= float(np.finfo(dtype).max):
+            return float(number)
+    elif number is not None and math.isfinite(number) and number == int(number):
+        info = np.iinfo(dtype)
+        if info.min <= int(number) <= info.max:
+            return int(number)
+    raise InputError(
+        f"the nodata value {value} for {scene.name} of type {dtype}",
+        f"a value that {dtype} holds, or {NONE}",
+        "give the value that its pixels without data have",
+    )
+
+
+def _number(value: float | str) -> float | int | None:
+    """A number; whole ones exactly, for 64 bits are more than a float holds."""
+    for kind in (int, float):
+        try:
+            return value if isinstance(value, int) else kind(value) if isinstance(value, str) else float(value)
+        except ValueError:
+            continue
+    return None
