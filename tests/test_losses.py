@@ -11,6 +11,7 @@ from geomedsr import operators
 from geomedsr.losses import (
     L1,
     MSE,
+    PSNR,
     AnyLoss,
     Charbonnier,
     Consistency,
@@ -69,6 +70,14 @@ def test_grid_is_of_windows_and_none_in_a_slope() -> None:
     assert float(Grid(window=4)(free(mixed, mixed, 2))) == 0
     slope = torch.arange(16.0).expand(1, 1, 8, 16)
     assert float(Grid()(free(slope, slope, 4))) == 0
+
+
+def test_psnr_is_the_mean_over_images_in_decibels() -> None:
+    hr = torch.zeros(2, 1, 2, 2)
+    made = torch.tensor([0.1, 0.001]).reshape(2, 1, 1, 1) * torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    assert float(PSNR(floor=1e-12)(free(made, hr))) == pytest.approx((-20 - 60) / 2, abs=1e-4)
+    assert float(PSNR()(free(hr, hr))) == pytest.approx(-50)
+    assert float(PSNR(floor=1e-6)(free(made[1:], hr[1:]))) == pytest.approx(10 * np.log10(2e-6), abs=1e-4)
 
 
 def test_consistency_sees_what_projection_hides() -> None:

@@ -14,6 +14,7 @@ from geomedsr.losses.least_squares import LeastSquares
 from geomedsr.losses.loss import AdversarialLoss, Loss, Sample
 from geomedsr.losses.mse import MSE
 from geomedsr.losses.perceptual import Perceptual
+from geomedsr.losses.psnr import PSNR
 from geomedsr.losses.relativistic import Relativistic
 from geomedsr.losses.spectral_angle import SpectralAngle
 from geomedsr.losses.total_variation import TotalVariation
@@ -23,6 +24,7 @@ from geomedsr.losses.wasserstein import Wasserstein
 __all__ = [
     "L1",
     "MSE",
+    "PSNR",
     "AdversarialLoss",
     "AnyLoss",
     "Charbonnier",
@@ -45,6 +47,7 @@ __all__ = [
 AnyLoss = Annotated[
     L1
     | MSE
+    | PSNR
     | Charbonnier
     | Gradient
     | Grid
