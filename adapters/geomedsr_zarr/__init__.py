@@ -1,4 +1,4 @@
-"""Zarr stores (version 3) with the CF conventions that xarray and rioxarray read: an adapter of geomedsr.
+"""Zarr stores (version 3, and 2) with the CF conventions that xarray and rioxarray read: an adapter of geomedsr.
 
 Needs the extra ``zarr``.
 """

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from typing import Any
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.scene import Scene
+from geomedsr_zarr.groups import marker
 
 SUFFIX = ".zarr"
+
+#: The version of the format that a name of it stands for; GDAL reads the second from 3.8 on, the third's codecs later.
+_VERSIONS = {"zarr": 3, "zarr2": 2}
 
 
 class ZarrAdapter:
     """Reads and writes rasters as Zarr stores on a local disk."""
 
     def can_open(self, path: str) -> bool:
-        """Whether it is the folder of a Zarr store, version 3, and zarr is installed."""
-        return os.path.isfile(os.path.join(path, "zarr.json")) and _installed()
+        """Whether it is a Zarr store, a group of one or an array in one, version 2 or 3, and zarr is installed."""
+        return marker(path) is not None and _installed()
 
     def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
         """The scene of a store."""
@@ -29,7 +32,7 @@ class ZarrAdapter:
 
     def explain(self, path: str) -> GeomedsrError | None:
         """Why a store is not opened: zarr is missing."""
-        if os.path.isfile(os.path.join(path, "zarr.json")):
+        if marker(path) is not None:
             return _missing(InputError, path)
         return None
 
@@ -42,13 +45,15 @@ class ZarrAdapter:
         format = options.pop("format", None)
         if options:
             raise OutputError(f"the option {min(options)} for a Zarr store", "none", "leave it out")
-        if format not in (None, "zarr"):
-            raise OutputError(f"the format {format} for the name {path}", "zarr", "choose another name, or format")
+        if format not in (None, *_VERSIONS):
+            raise OutputError(
+                f"the format {format} for the name {path}", " or ".join(_VERSIONS), "choose another name, or format"
+            )
         if not _installed():
             raise _missing(OutputError, path)
         from geomedsr_zarr.sink import create_sink
 
-        return create_sink(scene, path, overwrite)
+        return create_sink(scene, path, overwrite, _VERSIONS[format or "zarr"])
 
 
 def _installed() -> bool:

@@ -1,149 +1,183 @@
-"""A Zarr store as a scene: as geomedsr writes them, and any with a ``(band, y, x)`` array and CF's grid mapping."""
+"""A Zarr store as a scene: as geomedsr writes them, and those of others that have coordinates, CF's grid mapping or
+GeoZarr's attributes. Several arrays of one shape and type are bands.
+"""
 
 from __future__ import annotations
 
 import json
-import math
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import xarray as xr
 import zarr
-from affine import Affine
 
 from geomedsr.bands import listed
-from geomedsr.errors import InputError
-from geomedsr.grid import ControlPoint, Grid, Window
+from geomedsr.errors import InputError, SceneWarning
+from geomedsr.grid import ControlPoint, Grid
+from geomedsr.labelled.axes import Axes, named, spatial
+from geomedsr.labelled.place import grid_of, mapping_of
+from geomedsr.labelled.scenes import frames_of
+from geomedsr.labelled.values import bands_of, numbers
 from geomedsr.provenance import PREFIX, picked
 from geomedsr.scene import Band, Scene
-from geomedsr.sources import Array, data_by_value
-from geomedsr_zarr.sink import MASK, PLACE
+from geomedsr_zarr.groups import located, marker
+from geomedsr_zarr.layout import MASK, ORDER, SEEN
+from geomedsr_zarr.source import ZarrSource
 
-_DIMS = ("band", "y", "x")
+#: Attributes of a group that are true of the arrays in it, as GeoZarr has it.
+_INHERITED = ("proj:", "spatial:", "grid_mapping", "crs")
 
-
-@dataclass(frozen=True)
-class ZarrSource:
-    """Windows of an array of a store."""
-
-    path: str
-    version: int
-    name: str
-    shape: tuple[int, int, int, int]
-    kind: str
-    chunk: tuple[int, int]
-    picks: tuple[int, ...]
-    nodata: tuple[float | int | None, ...]
-    flat: bool
-    mask: bool
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The storage type."""
-        return np.dtype(self.kind)
-
-    @property
-    def block(self) -> tuple[int, int]:
-        """A chunk."""
-        return self.chunk
-
-    def read(self, frames: slice, window: Window) -> Array:
-        """Stored values, ``(1, band, height, width)``."""
-        end_row, end_col = window.stop
-        place = slice(window.row, end_row), slice(window.col, end_col)
-        try:
-            array = _opened(self.path, self.version, self.name)
-            picked = [place] if self.flat else [(pick, *place) for pick in self.picks]
-            values = np.stack([np.asarray(array[where]) for where in picked])[None]
-            os.stat(os.path.join(self.path, "zarr.json"))  # chunks of a store that is gone read as its fill value
-            return values
-        except (OSError, EOFError, ValueError, KeyError, RuntimeError) as error:
-            raise InputError(
-                f"{self.path}, which fails at columns {window.col}–{end_col}, rows {window.row}–{end_row}",
-                "a whole store",
-                "copy or download it again",
-            ) from error
-
-    def valid(self, frames: slice, window: Window) -> Array:
-        """Not masked, finite, and not the fill value."""
-        if not self.mask and self.dtype.kind != "f" and all(value is None for value in self.nodata):
-            return np.broadcast_to(np.True_, (1, len(self.picks), window.height, window.width))
-        valid = data_by_value(self.read(frames, window), self.nodata)
-        if self.mask:
-            end_row, end_col = window.stop
-            mask = _opened(self.path, self.version, MASK)[window.row : end_row, window.col : end_col]
-            valid &= np.asarray(mask) != 0
-        return valid
-
-    def select(self, bands: Sequence[int]) -> ZarrSource:
-        """Some of the bands."""
-        return replace(
-            self,
-            shape=(1, len(bands), *self.shape[2:]),
-            picks=tuple(self.picks[b] for b in bands),
-            nodata=tuple(self.nodata[b] for b in bands),
-        )
-
-
-@lru_cache(maxsize=16)
-def _opened(path: str, version: int, name: str) -> Any:
-    return zarr.open_array(path, path=name, mode="r")
+#: How many arrays a message names.
+_NAMED = 8
 
 
 def open_store(path: str) -> Scene:
-    """The scene of a store; only headers are read.
+    """The scene of a store, a group of one, or a single array; only headers and coordinates are read.
 
     Raises:
-        InputError: none of its arrays is a raster.
+        InputError: none of its arrays is a raster, several groups hold some, or its coordinates are no regular grid.
     """
-    version = os.stat(os.path.join(path, "zarr.json")).st_mtime_ns
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            dataset = xr.open_zarr(path, mask_and_scale=False, chunks=None)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} ({' '.join(str(error).split())[:120]})", "a Zarr store", "check it") from error
-    names = [n for n, v in dataset.data_vars.items() if v.dims in (_DIMS, _DIMS[1:]) and n != MASK]
-    if not names:
-        raise InputError(f"the Zarr store {path}", "an array of dimensions (band, y, x) or (y, x)", "name another")
-    name = str(names[0])
-    image = dataset[name]
-    if image.dtype.kind not in "iuf" or image.dtype.itemsize < 1:
-        raise InputError(f"{path} of type {image.dtype}", "real integers or floats", "convert it")
-    shape = image.shape if image.ndim == 3 else (1, *image.shape)
-    fill = image.attrs.get("_FillValue")
-    nodata = None if fill is None else (float(fill) if image.dtype.kind == "f" else int(fill))
-    attrs, where = image.attrs, dataset.variables[PLACE].attrs if PLACE in dataset.variables else {}
-    chunk = zarr.open_array(path, path=name, mode="r").chunks[-2:]
+    folder, chosen = located(path)
+    header = marker(folder)
+    assert header is not None
+    version = os.stat(header).st_mtime_ns
+    dataset = _dataset(folder)
+    mask = MASK if MASK in dataset.data_vars and dataset[MASK].attrs.get("long_name") == SEEN else None
+    arrays = _chosen(path, dataset, chosen, mask)
+    first = arrays[0]
+    axes = named(first)
+    attrs = first.attrs
+    own = [_named(array, axes) for array in arrays]
+    told = [_told(array.attrs, numbers(array, axes.band)) for array in arrays]
+    bands = [
+        _band(band, said) for found, of in zip(own, told, strict=True) for band, said in zip(found, of, strict=True)
+    ]
+    at = [None if axis is None else first.dims.index(axis) for axis in (axes.frame, axes.band, axes.y, axes.x)]
+    chunks = zarr.open_array(os.path.join(folder, str(first.name)), mode="r").chunks
+    rows, columns = first.dims.index(axes.y), first.dims.index(axes.x)
     source = ZarrSource(
-        path=path,
+        path=folder,
         version=version,
-        name=name,
-        shape=(1, *shape),
-        kind=str(image.dtype),
-        chunk=(int(chunk[0]), int(chunk[1])),
-        picks=tuple(range(shape[0])),
-        nodata=(nodata,) * shape[0],
-        flat=image.ndim == 2,
-        mask=MASK in dataset.data_vars,
+        names=tuple(str(array.name) for array in arrays),
+        axes=(at[0], at[1], rows, columns),
+        shape=(
+            1 if axes.frame is None else first.sizes[axes.frame],
+            len(bands),
+            first.sizes[axes.y],
+            first.sizes[axes.x],
+        ),
+        kind=str(first.dtype),
+        chunk=(max(1, int(chunks[rows])), max(1, int(chunks[columns]))),
+        picks=tuple((i, band) for i, found in enumerate(own) for band in range(len(found))),
+        nodata=tuple(band.nodata for band in bands),
+        mask=mask,
     )
     tags = _tags(dataset.attrs.get("tags"))
-    numbers = _numbers(image)
-    tags.setdefault("", {}).update(_provenance(dataset.attrs, attrs, numbers))
+    tags.setdefault("", {}).update(_provenance(dataset.attrs, attrs, numbers(first, axes.band)))
     return Scene(
         source=source,
-        grid=_grid(dataset, where, shape[1:]),
-        bands=tuple(_band(told, attrs, i, nodata) for i, told in enumerate(_told(attrs, numbers))),
+        grid=_grid(first, axes),
+        bands=tuple(bands),
         name=os.path.basename(path.rstrip("/")),
-        files=(path, os.path.join(path, "zarr.json")),
-        masked=source.mask,
+        files=(path, header),
+        masked=mask is not None,
         tags={ns: values for ns, values in tags.items() if values},
+        frames=frames_of(first, axes),
     )
+
+
+def _dataset(folder: str) -> xr.Dataset:
+    """The group as xarray reads it, values as they are stored."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        failure: Exception | None = None
+        for times in (True, False):  # those of a unit of one's own stay numbers
+            try:
+                found: xr.Dataset = xr.open_zarr(
+                    folder, mask_and_scale=False, chunks=None, decode_coords="all", decode_times=times
+                )
+                return found
+            except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+                failure = failure or error
+    raise InputError(f"{folder} ({' '.join(str(failure).split())[:120]})", "a Zarr store", "check it") from failure
+
+
+def _chosen(path: str, dataset: xr.Dataset, name: str | None, mask: str | None) -> list[xr.DataArray]:
+    """The arrays that are the scene's bands: those of one shape and type, of which there are most; others are told."""
+    group = {key: value for key, value in dataset.attrs.items() if str(key).startswith(_INHERITED)}
+    if name is not None and name not in dataset.variables:
+        raise InputError(f"the array {path}", "one that xarray opens", "check it")
+    names = [name] if name is not None else [n for n in _ordered(dataset) if n != mask]
+    kinds: dict[Any, list[xr.DataArray]] = {}
+    for key in names:
+        array = dataset[key]
+        array = array.assign_attrs({**group, **array.attrs})
+        if spatial(array) is None or array.ndim > 4 or array.dtype.kind not in "iuf":
+            continue
+        kinds.setdefault((array.dims, array.shape, array.dtype), []).append(array)
+    if name is not None and not kinds:
+        array = dataset[name]
+        raise InputError(
+            f"{path} of axes {', '.join(map(str, array.dims))} and type {array.dtype}",
+            "rows and columns that names tell, of real integers or floats",
+            "rename or convert it",
+        )
+    if not kinds:
+        raise InputError(
+            f"the Zarr store {path}",
+            "an array with axes such as (band, y, x), (time, y, x) or (lat, lon)",
+            "name another, or rename its axes",
+        )
+    most = max(map(len, kinds.values()))
+    largest = [arrays for arrays in kinds.values() if len(arrays) == most]
+    if len(largest) > 1:
+        told = [_kind(array) for arrays in kinds.values() for array in arrays]
+        raise InputError(
+            f"{path} with arrays of several shapes or types: {_listed(told)}",
+            "arrays of one kind, which are bands of one scene",
+            f"name one, as in {os.path.join(path.rstrip('/'), str(largest[0][0].name))}",
+        )
+    left = [_kind(array) for arrays in kinds.values() for array in arrays if arrays is not largest[0]]
+    if left:
+        bands = ", ".join(str(array.name) for array in largest[0][:_NAMED])
+        warnings.warn(
+            f"{path}: {bands} are bands of one scene; left out, being of another shape or type: {_listed(left)} "
+            f"(open {os.path.join(path.rstrip('/'), left[0].split(' ')[0])} for it)",
+            SceneWarning,
+            stacklevel=3,
+        )
+    if most > 1 and named(largest[0][0]).band is not None:
+        raise InputError(
+            f"{path} with several arrays of bands: {_listed([_kind(array) for array in largest[0]])}",
+            "one",
+            f"name one, as in {os.path.join(path.rstrip('/'), str(largest[0][0].name))}",
+        )
+    return largest[0]
+
+
+def _ordered(dataset: xr.Dataset) -> list[str]:
+    """The names of the arrays, as we listed them, or else by name, numbers by value: folders have no order."""
+    names, ours = [str(name) for name in dataset.data_vars], dataset.attrs.get(ORDER)
+    listed_first = {name: i for i, name in enumerate(ours)} if isinstance(ours, list) else {}
+
+    def key(name: str) -> tuple[int, list[tuple[int, str]]]:
+        parts = re.findall(r"\d+|\D+", name)
+        return listed_first.get(name, len(listed_first)), [(int(p), "") if p.isdecimal() else (-1, p) for p in parts]
+
+    return sorted(names, key=key)
+
+
+def _kind(array: xr.DataArray) -> str:
+    return f"{array.name} ({', '.join(map(str, array.dims))}: {' × '.join(map(str, array.shape))}, {array.dtype})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _tags(text: Any) -> dict[str, dict[str, str]]:
@@ -164,67 +198,58 @@ def _palette(text: Any) -> dict[int, tuple[int, ...]] | None:
         return None
 
 
-def _numbers(image: Any) -> list[Any]:
-    """What the coordinate ``band`` calls the bands, one by one; None for each where there is no such coordinate."""
-    count = image.shape[0] if image.ndim == 3 else 1
-    return np.atleast_1d(image.coords["band"].values).tolist() if "band" in image.coords else [None] * count
+def _named(array: xr.DataArray, axes: Axes) -> list[Band]:
+    """The bands that an array's attributes tell; one that only a number tells, such as a wavelength, is counted."""
+    found, of = bands_of(array, axes), numbers(array, axes.band)
+    return [
+        replace(band, name=str(i)) if not isinstance(number, str) and band.name == str(number) else band
+        for i, (band, number) in enumerate(zip(found, of, strict=True), 1)
+    ]
 
 
-def _told(attrs: Mapping[str, Any], numbers: Sequence[Any]) -> list[dict[str, Any]]:
+def _told(attrs: Mapping[str, Any], of: Sequence[Any]) -> list[dict[str, Any]]:
     """What the lists among the attributes, one entry for each band, say of each band."""
-    found: list[dict[str, Any]] = [{} for _ in numbers]
+    found: list[dict[str, Any]] = [{} for _ in of]
     for key, values in attrs.items():
-        entries = listed(numbers, len(values)) if isinstance(values, (list, tuple)) else None
+        entries = listed(of, len(values)) if isinstance(values, (list, tuple)) else None
         for band, entry in zip(found, entries or (), strict=False):
             if values[entry] is not None:
                 band[key] = values[entry]
     return found
 
 
-def _provenance(told: Mapping[str, Any], attrs: Mapping[str, Any], numbers: Sequence[Any]) -> dict[str, str]:
+def _provenance(told: Mapping[Any, Any], attrs: Mapping[str, Any], of: Sequence[Any]) -> dict[str, str]:
     """What geomedsr said when it made the store, of those of its bands that are there now."""
-    ours = {key: str(value) for key, value in told.items() if key.startswith(PREFIX)}
+    ours = {str(key): str(value) for key, value in told.items() if str(key).startswith(PREFIX)}
     names = attrs.get("long_name")
-    entries = listed(numbers, len(names)) if isinstance(names, (list, tuple)) else None
+    entries = listed(of, len(names)) if isinstance(names, (list, tuple)) else None
     if not ours or not names or entries is None or list(entries) == list(range(len(names))):
         return ours
     return ours | picked(ours, [str(name) for name in names], entries)
 
 
-def _band(told: Mapping[str, Any], attrs: Mapping[str, Any], index: int, nodata: float | int | None) -> Band:
-    return Band(
-        name=str(told.get("long_name", index + 1)),
-        kind=told.get("band_kind", "continuous"),
-        nodata=nodata,
-        scale=float(told.get("band_scale", attrs.get("scale_factor", 1.0))),
-        offset=float(told.get("band_offset", attrs.get("add_offset", 0.0))),
-        units=told.get("band_units"),
-        description=told.get("band_description"),
+def _band(band: Band, told: Mapping[str, Any]) -> Band:
+    """A band as its array's attributes tell, with what our own lists say of it."""
+    return replace(
+        band,
+        name=str(told.get("band_name", band.name)),
+        scale=float(told.get("band_scale", band.scale)),
+        offset=float(told.get("band_offset", band.offset)),
+        units=told.get("band_units", band.units),
+        description=told.get("band_description", None if "band_kind" in told else band.description),
         interpretation=told.get("band_interpretation", "undefined"),
         palette=_palette(told.get("band_palette")),
         tags=_tags(told.get("band_tags")),
-        role=told.get("band_role"),
     )
 
 
-def _grid(dataset: Any, where: dict[str, Any], shape: tuple[int, int]) -> Grid:
-    affine = None
-    if "GeoTransform" in where:
-        c, a, b, f, d, e = (float(v) for v in str(where["GeoTransform"]).split())
-        affine = Affine(a, b, c, d, e, f)
-    elif {"x", "y"} <= set(dataset.variables) and min(shape) > 1:
-        x, y = (np.asarray(dataset.variables[axis].values, np.float64) for axis in ("x", "y"))
-        steps = (x[-1] - x[0]) / (len(x) - 1), (y[-1] - y[0]) / (len(y) - 1)
-        if all(math.isfinite(step) and step for step in steps):
-            affine = Affine(steps[0], 0, x[0] - steps[0] / 2, 0, steps[1], y[0] - steps[1] / 2)
-    points = tuple(ControlPoint(*point) for point in json.loads(where.get("gcps", "[]")))
-    return Grid(
-        shape=shape,
-        affine=affine,
-        crs=where.get("crs_wkt") or where.get("spatial_ref") or None,
-        gcps=points,
-        gcp_crs=where.get("gcp_crs") or None,
-        rpcs=json.loads(where["rpcs"]) if "rpcs" in where else None,
-        epoch=float(where["coordinate_epoch"]) if "coordinate_epoch" in where else None,
-        geolocation=json.loads(where["geolocation"]) if "geolocation" in where else None,
-    )
+def _grid(array: xr.DataArray, axes: Axes) -> Grid:
+    grid, where = grid_of(array, axes), mapping_of(array)
+    try:
+        points = tuple(ControlPoint(*point) for point in json.loads(where.get("gcps", "[]")))
+        rpcs, places = (json.loads(where[key]) if key in where else None for key in ("rpcs", "geolocation"))
+        epoch = float(where["coordinate_epoch"]) if "coordinate_epoch" in where else None
+    except (TypeError, ValueError, RecursionError):  # others mean something else by these names
+        return grid
+    gcp_crs = where.get("gcp_crs") or None
+    return replace(grid, gcps=points, gcp_crs=gcp_crs, rpcs=rpcs, epoch=epoch, geolocation=places)

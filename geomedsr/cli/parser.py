@@ -84,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--cluster", metavar="ADDRESS|local:N", help="a Dask scheduler's address, or N processes on this machine"
     )
-    sub.add_argument("--format", metavar="NAME", help="cog, gtiff, png, jpeg or zarr; default: as DST's suffix says")
+    sub.add_argument(
+        "--format", metavar="NAME", help="cog, gtiff, png, jpeg, zarr or zarr2; default: as DST's suffix says"
+    )
     sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="default: %(default)s")
     sub.add_argument(
         "--precision", metavar="float32|bfloat16", help="default: bfloat16 where the model loses nothing and it is fast"

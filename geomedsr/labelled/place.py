@@ -91,8 +91,18 @@ def _affine(array: xr.DataArray, axes: Axes) -> Affine | None:
         (left, right), (top, down) = (_line(array, axis) for axis in (axes.x, axes.y))
         if right and down:
             found = Affine(right, 0, left - right / 2, 0, down, top - down / 2)
+            for exact in (mapped, told):
+                if exact is not None and _same(found, exact, array.sizes[axes.y], array.sizes[axes.x]):
+                    return exact  # without the digits that coordinates are rounded to
             return found if told is None else _settled(found, told, (array.sizes[axes.y], array.sizes[axes.x]))
     return told if told is not None else mapped
+
+
+def _same(found: Affine, exact: Affine, height: int, width: int) -> bool:
+    """Whether two affines put all corners within a thousandth of a pixel."""
+    moved = ~exact @ found
+    corners = ((0, 0), (width, 0), (0, height), (width, height))
+    return all(math.dist(moved @ corner, corner) < _EVEN for corner in corners)
 
 
 def _settled(found: Affine, told: Affine, shape: tuple[int, int]) -> Affine:

@@ -52,7 +52,7 @@ def scene_of(
         valid,
         grid=grid or grid_of(array, axes),
         bands=bands or bands_of(array, axes),
-        **{"name": str(array.name or "array"), "tags": tags, "frames": _frames(array, axes), **more},
+        **{"name": str(array.name or "array"), "tags": tags, "frames": frames_of(array, axes), **more},
     )
 
 
@@ -64,7 +64,8 @@ def _lifted(array: xr.DataArray, axes: Axes) -> Any:
     return values if axes.frame is not None else values[None]
 
 
-def _frames(array: xr.DataArray, axes: Axes) -> Frames | None:
+def frames_of(array: xr.DataArray, axes: Axes) -> Frames | None:
+    """What the frames are: their axis, and the places on it."""
     if axes.frame is None:
         return None
     known = axes.frame in array.coords

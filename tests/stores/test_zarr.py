@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +182,6 @@ def named(count: int = 4) -> geomedsr.Scene:
         Band(
             name,
             "nearest" if name == "nir" else "continuous",
-            scale=0.5 + i,
             units=f"u{i}",
             palette={i: (i, 2, 3, 255)} if i % 2 else None,
             tags={"": {"WAVELENGTH": str(i)}, "LENS": {"NOTE": "<é>"}} if i != 1 else {},
@@ -203,6 +203,21 @@ def test_bands_that_xarray_moved_are_called_what_they_are(tmp_path: Path, picks:
     wanted = [picks] if isinstance(picks, int) else picks
     assert moved.bands == tuple(scene.bands[i] for i in wanted)
     np.testing.assert_array_equal(moved.data.values[0], scene.data.values[0, wanted])
+
+
+@pytest.mark.filterwarnings(UNCONSOLIDATED)
+@pytest.mark.parametrize("picks", [[3, 0], [1, 0, 3, 2], [2], [1, 1], 3])
+def test_scales_of_bands_in_one_array_as_they_were_written_move_with_them(
+    tmp_path: Path, picks: list[int] | int
+) -> None:
+    scene = named()
+    geomedsr.write(scene, tmp_path / "a.zarr")
+    with xr.open_zarr(tmp_path / "a.zarr", mask_and_scale=False) as store:
+        image = store.image.assign_attrs(band_scale=[0.5, 1.5, 2.5, 3.5], band_offset=[0.0, 1.0, 2.0, 3.0])
+        store.assign(image=image).isel(band=picks).to_zarr(tmp_path / "b.zarr", zarr_format=3, consolidated=False)
+    wanted = [picks] if isinstance(picks, int) else picks
+    moved = geomedsr.open(tmp_path / "b.zarr")
+    assert moved.bands == tuple(replace(scene.bands[i], scale=0.5 + i, offset=float(i)) for i in wanted)
 
 
 @pytest.mark.filterwarnings(UNCONSOLIDATED)

@@ -1,0 +1,114 @@
+"""Windows of arrays of a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import zarr
+
+from geomedsr.errors import InputError
+from geomedsr.grid import Window
+from geomedsr.sources import Array, data_by_value
+from geomedsr_zarr.groups import marker
+
+#: What reading fails with: the disk, or chunks that are no chunks.
+_FAILURES = (OSError, EOFError, ValueError, KeyError, RuntimeError, TypeError)
+
+
+@dataclass(frozen=True)
+class ZarrSource:
+    """Windows of arrays of a group: one with an axis of bands, or several, each a band.
+
+    ``axes`` are the positions of frames (None where there are none), bands, rows and columns in each array. ``picks``
+    are the bands: which array, and which of its own bands. ``mask`` is the name of another array of rows and columns,
+    and perhaps frames, that is not 0 where there is data.
+    """
+
+    path: str
+    version: int
+    names: tuple[str, ...]
+    axes: tuple[int | None, int | None, int, int]
+    shape: tuple[int, int, int, int]
+    kind: str
+    chunk: tuple[int, int]
+    picks: tuple[tuple[int, int], ...]
+    nodata: tuple[float | int | None, ...]
+    mask: str | None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The storage type."""
+        return np.dtype(self.kind)
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """A chunk."""
+        return self.chunk
+
+    def read(self, frames: slice, window: Window) -> Array:
+        """Stored values, ``(frame, band, height, width)``."""
+        end_row, end_col = window.stop
+        try:
+            bands = [self._band(name, own, frames, window) for name, own in self.picks]
+            self._check()  # chunks of a store that is gone read as its fill value
+            return np.stack(bands, axis=1).astype(self.dtype, copy=False)
+        except _FAILURES as error:
+            raise InputError(
+                f"{self.path}, which fails at columns {window.col}–{end_col}, rows {window.row}–{end_row}",
+                "a whole store",
+                "copy or download it again",
+            ) from error
+
+    def valid(self, frames: slice, window: Window) -> Array:
+        """Not masked, finite, and not the fill value."""
+        count = len(range(*frames.indices(self.shape[0])))
+        if self.mask is None and self.dtype.kind != "f" and all(value is None for value in self.nodata):
+            return np.broadcast_to(np.True_, (count, len(self.picks), window.height, window.width))
+        valid = data_by_value(self.read(frames, window), self.nodata)
+        if self.mask is not None:
+            array = _opened(self.path, self.version, self.mask)
+            end_row, end_col = window.stop
+            place = (slice(window.row, end_row), slice(window.col, end_col))
+            mask = np.asarray(array[(frames, *place) if array.ndim == 3 else place]) != 0
+            valid &= mask[:, None] if array.ndim == 3 else mask
+        return valid
+
+    def select(self, bands: Sequence[int]) -> ZarrSource:
+        """Some of the bands."""
+        return replace(
+            self,
+            shape=(self.shape[0], len(bands), *self.shape[2:]),
+            picks=tuple(self.picks[b] for b in bands),
+            nodata=tuple(self.nodata[b] for b in bands),
+        )
+
+    def _band(self, name: int, own: int, frames: slice, window: Window) -> Array:
+        """``(frame, height, width)`` of a band."""
+        end_row, end_col = window.stop
+        frame, band, row, col = self.axes
+        array = _opened(self.path, self.version, self.names[name])
+        place: list[Any] = [0] * array.ndim
+        place[row], place[col] = slice(window.row, end_row), slice(window.col, end_col)
+        if frame is not None:
+            place[frame] = frames
+        if band is not None:
+            place[band] = own
+        values = np.asarray(array[tuple(place)])
+        left = sorted(axis for axis in (frame, row, col) if axis is not None)
+        order = [left.index(axis) for axis in (frame, row, col) if axis is not None]
+        values = values.transpose(order)
+        return values if frame is not None else values[None]
+
+    def _check(self) -> None:
+        if marker(self.path) is None:
+            raise FileNotFoundError(self.path)
+
+
+@lru_cache(maxsize=64)
+def _opened(path: str, version: int, name: str) -> Any:
+    return zarr.open_array(os.path.join(path, name), mode="r")
