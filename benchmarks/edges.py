@@ -18,6 +18,7 @@ import torch.nn.functional as F
 
 import geomedsr
 from geomedsr import Window
+from geomedsr.geometry import Box
 from geomedsr.metrics.evaluate import Protocol
 from geomedsr.metrics.interpolation import bicubic, lanczos
 from geomedsr.metrics.reduced import reduced
@@ -40,18 +41,20 @@ def main(data: str, *names: str) -> None:
     whole = Window(0, 0, fine.shape[3], fine.shape[2])
 
     def enlarged(by: Callable[..., torch.Tensor]) -> Callable[[slice], np.ndarray]:
-        return lambda frames: by(torch.from_numpy(coarse.source.read(frames, _all(coarse))).double(), scale).numpy()
+        return lambda frames: by(
+            torch.from_numpy(coarse.source.read(Box.of(frames, _all(coarse)))).double(), scale
+        ).numpy()
 
     methods = {"bicubic": enlarged(bicubic), "Lanczos": enlarged(lanczos)}
     for name in names or ("ct-x2",):
         source = geomedsr.upscale(coarse, name).source
-        methods[name] = lambda frames, source=source: source.read(frames, whole)
+        methods[name] = lambda frames, source=source: source.read(Box.of(frames, whole))
     errors: dict[str, list[tuple[float, float, float]]] = {name: [] for name in methods}
     shares = []
     for frame in range(0, fine.shape[0], EVERY):
         frames = slice(frame, frame + 1)
         slope, offset = (float(part[0, 0]) for part in fine.lines)
-        truth = fine.source.read(frames, whole)[0, 0] * slope + offset
+        truth = fine.source.read(Box.of(frames, whole))[0, 0] * slope + offset
         padding = torch.from_numpy(truth < PADDING)[None].float()
         around = F.max_pool2d(padding, 2 * REACH + 1, 1, REACH)[0].numpy() > 0
         counted = truth > protocol.above

@@ -16,6 +16,7 @@ import numpy as np
 
 import geomedsr
 from geomedsr import Scene, Window
+from geomedsr.geometry import Box
 from geomedsr.metrics.evaluate import Protocol
 from geomedsr.metrics.reduced import reduced
 from geomedsr.models import available
@@ -44,8 +45,10 @@ def psnr(fine: Scene, coarse: Scene, model: geomedsr.Model, precision: str) -> f
     for frame in range(0, fine.shape[0], max(1, fine.shape[0] // SLICES)):
         frames = slice(frame, frame + 1)
         slope, offset = (part[0][:, None, None] for part in fine.lines)
-        truth, guess = (s.read(frames, whole)[0] * slope + offset for s in (fine.source, source))
-        seen = fine.source.valid(frames, whole)[0] & (truth > (-math.inf if protocol.above is None else protocol.above))
+        truth, guess = (s.read(Box.of(frames, whole))[0] * slope + offset for s in (fine.source, source))
+        seen = fine.source.valid(Box.of(frames, whole))[0] & (
+            truth > (-math.inf if protocol.above is None else protocol.above)
+        )
         if protocol.window is not None:
             truth, guess = (np.clip(v, *protocol.window) for v in (truth, guess))
         for band, peak in enumerate(protocol.peak):

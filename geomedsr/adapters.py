@@ -14,32 +14,12 @@ from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
-from geomedsr.grid import Window
+from geomedsr.geometry import Box
 from geomedsr.outputs import reason, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 
 GROUP = "geomedsr.adapters"
-
-
-@dataclass(frozen=True)
-class Region:
-    """A part of an output: frames ``start … stop`` and a window, in output pixels."""
-
-    start: int
-    stop: int
-    window: Window
-
-    @property
-    def frames(self) -> slice:
-        """The frames as a slice."""
-        return slice(self.start, self.stop)
-
-    @property
-    def key(self) -> str:
-        """A name that is unique among the regions of one output."""
-        w = self.window
-        return f"f{self.start}-{self.stop}_r{w.row}_c{w.col}_{w.width}x{w.height}"
 
 
 class Sink(Protocol):
@@ -52,8 +32,8 @@ class Sink(Protocol):
     must be of a certain size may have ``block``, ``(height, width)``.
     """
 
-    def put(self, region: Region, values: Array, valid: Array) -> None:
-        """Store a region: values ``(frame, band, y, x)`` in the scene's type, and which of them are data."""
+    def put(self, box: Box, values: Array, valid: Array) -> None:
+        """Store a box of the output: values ``(frame, band, y, x)`` in the scene's type, and which of them are data."""
 
     def done(self) -> set[str]:
         """Keys of the regions that are safely stored."""

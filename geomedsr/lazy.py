@@ -15,37 +15,36 @@ from typing import Any
 
 import numpy as np
 
-from geomedsr.grid import Window
+from geomedsr.geometry import Box
 from geomedsr.sources import Array, ArraySource, Source, data_by_value
 
 #: What chunks of an array a job may hold at once, roughly, where they are not larger than that.
 HELD = 256 << 20
 
-#: How a block of a source is read: the source, frames and window.
-Read = Callable[[Source, slice, Window], Array]
+#: How a block of a source is read.
+Read = Callable[[Source, Box], Array]
 
 
 @dataclass(frozen=True)
 class PartSource:
-    """A source of an array of which only a part is in memory: ``start`` is its first frame, ``window`` its place."""
+    """A source of an array of which only a part is in memory: that of a box."""
 
     shape: tuple[int, int, int, int]
     dtype: np.dtype[Any]
     block: tuple[int, int]
     nodata: tuple[float | int | None, ...]
-    start: int = 0
-    window: Window | None = None
+    box: Box | None = None
     values: Any = None
     mask: Any = None
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Stored values of a window."""
-        return np.asarray(self._cut(self.values, frames, window))
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
+        return np.asarray(self.values[box.within(self.box or box).index])
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """True where a pixel is data."""
-        valid = data_by_value(self.read(frames, window), self.nodata)
-        return valid if self.mask is None else valid & np.asarray(self._cut(self.mask, frames, window), bool)
+        valid = data_by_value(self.read(box), self.nodata)
+        return valid if self.mask is None else valid & np.asarray(self.mask[box.within(self.box or box).index], bool)
 
     def select(self, bands: Sequence[int]) -> PartSource:
         """Some of the bands."""
@@ -58,13 +57,6 @@ class PartSource:
             mask=None if self.mask is None else self.mask[:, picks],
         )
 
-    def _cut(self, array: Any, frames: slice, window: Window) -> Any:
-        first, last, _ = frames.indices(self.shape[0])
-        corner = self.window or window
-        at = window.shifted(-corner.col, -corner.row)
-        end_row, end_col = at.stop
-        return array[first - self.start : last - self.start, :, at.row : end_row, at.col : end_col]
-
 
 def root(source: Source) -> ArraySource | None:
     """The dask array that a source is computed from; None of others."""
@@ -73,13 +65,11 @@ def root(source: Source) -> ArraySource | None:
     return source if isinstance(source, ArraySource) and hasattr(source.values, "dask") else None
 
 
-def touched(source: Any, frames: slice, window: Window) -> tuple[slice, Window]:
-    """What of its root a source reads for a window."""
+def touched(source: Any, box: Box) -> Box:
+    """What of its root a source reads for a box."""
     while getattr(source, "inner", None) is not None:
-        frames, window = source.touches(frames, window)
-        source = source.inner
-    first, last, _ = frames.indices(source.shape[0])
-    return slice(first, last), window
+        box, source = source.touches(box), source.inner
+    return box
 
 
 def standing(source: Any, base: Source) -> Source:
@@ -105,10 +95,9 @@ class Lazy:
         part = PartSource(base.shape, base.dtype, base.block, base.nodata)
         return cls(standing(source, part), part)
 
-    def filled(self, frames: slice, window: Window, values: Array, mask: Array | None) -> Source:
-        """The source with the part of the array that a window of it touches."""
-        about, place = touched(self.hollow, frames, window)
-        return standing(self.hollow, replace(self.part, start=about.start, window=place, values=values, mask=mask))
+    def filled(self, box: Box, values: Array, mask: Array | None) -> Source:
+        """The source with the part of the array that a box of it touches."""
+        return standing(self.hollow, replace(self.part, box=touched(self.hollow, box), values=values, mask=mask))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +117,10 @@ class Inputs:
         mask = base.mask if base.mask is None or hasattr(base.mask, "dask") else _lazily(base.mask)
         return cls(source, _Chunks.of(base.values), None if mask is None else _Chunks.of(mask))
 
-    def parts(self, frames: slice, window: Window) -> tuple[Any, Any]:
-        """What of them a window of the source touches, as tasks; None for no mask."""
-        about, place = touched(self.source, frames, window)
-        return self.values.part(about, place), None if self.mask is None else self.mask.part(about, place)
+    def parts(self, box: Box) -> tuple[Any, Any]:
+        """What of them a box of the source touches, as tasks; None for no mask."""
+        there = touched(self.source, box)
+        return self.values.part(there), None if self.mask is None else self.mask.part(there)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,11 +135,11 @@ class _Chunks:
     def of(cls, array: Any) -> _Chunks:
         return cls(array.to_delayed(), tuple((0, *accumulate(axis)) for axis in array.chunks), array.dtype)
 
-    def part(self, frames: slice, window: Window) -> Any:
+    def part(self, box: Box) -> Any:
         from dask.delayed import delayed
 
-        end_row, end_col = window.stop
-        bounds = ((frames.start, frames.stop), (0, self.starts[1][-1]), (window.row, end_row), (window.col, end_col))
+        frames, rows, columns = zip(box.start, box.stop, strict=True)
+        bounds = (frames, (0, self.starts[1][-1]), rows, columns)
         pieces, sources, targets = [], [], []
         axes = [_overlaps(starts, *bound) for starts, bound in zip(self.starts, bounds, strict=True)]
         for found in product(*axes):
@@ -192,19 +181,19 @@ def _lazily(mask: Array) -> Any:
     return da.from_array(mask, name=False)  # not by its values: it may be spread over a whole scene
 
 
-def held(source: Source, windows: Iterable[tuple[slice, Window]]) -> Iterator[tuple[Source, slice, Window]]:
-    """The source for each of some windows, read: of a lazy one all at once, each chunk computed once."""
-    asked = list(windows)
+def held(source: Source, boxes: Iterable[Box]) -> Iterator[tuple[Source, Box]]:
+    """The source for each of some boxes, read: of a lazy one all at once, each chunk computed once."""
+    asked = list(boxes)
     lazy, inputs = Lazy.of(source), Inputs.of(source)
     if lazy is None or inputs is None:
-        yield from ((source, *place) for place in asked)
+        yield from ((source, box) for box in asked)
         return
     from dask.base import compute
 
     # Dask's own threads may all wait like this one.
     own = {} if threading.current_thread() is threading.main_thread() else {"scheduler": "synchronous"}
-    for place, (values, mask) in zip(asked, compute(*(inputs.parts(*place) for place in asked), **own), strict=True):
-        yield lazy.filled(*place, values, mask), *place
+    for box, (values, mask) in zip(asked, compute(*(inputs.parts(box) for box in asked), **own), strict=True):
+        yield lazy.filled(box, values, mask), box
 
 
 def lazy_array(source: Source, read: Read, dtype: np.dtype[Any], chunks: Sequence[Sequence[int]]) -> Any:
@@ -220,13 +209,13 @@ def lazy_array(source: Source, read: Read, dtype: np.dtype[Any], chunks: Sequenc
     made = np.empty([len(axis) for axis in chunks], object)
     starts = [[0, *accumulate(axis)] for axis in chunks]
     for index in product(*(range(len(axis)) for axis in chunks)):
-        (f, _, y, x), (count, bands, height, width) = index, (axis[i] for axis, i in zip(chunks, index, strict=True))
-        frames = slice(starts[0][f], starts[0][f] + count)
-        window = Window(starts[3][x], starts[2][y], width, height)
-        task = delayed(partial(_read, frames, window), pure=False)(
-            shared, *inputs.parts(frames, window), dask_key_name=f"{name}-{'-'.join(map(str, index))}"
+        corner, shape = ([axis[i] for axis, i in zip(axes, index, strict=True)] for axes in (starts, chunks))
+        start = corner[0], corner[2], corner[3]
+        box = Box(start, (start[0] + shape[0], start[1] + shape[2], start[2] + shape[3]))
+        task = delayed(partial(_read, box), pure=False)(
+            shared, *inputs.parts(box), dask_key_name=f"{name}-{'-'.join(map(str, index))}"
         )
-        made[index] = da.from_delayed(task, (count, bands, height, width), dtype)
+        made[index] = da.from_delayed(task, shape, dtype)
     return da.block(made.tolist())
 
 
@@ -240,29 +229,29 @@ class _Constant:
         return self.value
 
 
-def _read(frames: slice, window: Window, shared: tuple[Lazy, Read], values: Array, mask: Array | None) -> Array:
+def _read(box: Box, shared: tuple[Lazy, Read], values: Array, mask: Array | None) -> Array:
     lazy, read = shared
-    return read(lazy.filled(frames, window, values, mask), frames, window)
+    return read(lazy.filled(box, values, mask), box)
 
 
-def grouped(source: Source, places: Sequence[tuple[slice, Window]]) -> list[list[int]]:
-    """Positions of windows that are computed together, group by group: of a lazy source, those of a strip of columns.
+def grouped(source: Source, boxes: Sequence[Box]) -> list[list[int]]:
+    """Positions of boxes that are computed together, group by group: of a lazy source, those of a strip of columns.
 
     So a job holds no more chunks than a few rows of a strip, however large the array; those between two strips are
     computed twice.
     """
     base = root(source)
     if base is None:
-        return [list(range(len(places)))]
+        return [list(range(len(boxes)))]
     frame_ends, _, _, col_ends = (list(accumulate(axis)) for axis in base.values.chunks)
     largest = [max(axis) for axis in base.values.chunks]
     size = base.shape[1] * largest[0] * largest[2] * largest[3] * base.dtype.itemsize
     width = max(2, HELD // (3 * size) - 2)
     groups: dict[tuple[int, int], list[int]] = {}
-    for i, (frames, window) in enumerate(places):
-        about, place = touched(source, frames, window)
-        middle = place.col + place.width // 2
-        key = _at(frame_ends, about.start), _at(col_ends, middle) // width
+    for i, box in enumerate(boxes):
+        there = touched(source, box)
+        middle = (there.start[2] + there.stop[2]) // 2
+        key = _at(frame_ends, there.start[0]), _at(col_ends, middle) // width
         groups.setdefault(key, []).append(i)
     return [groups[key] for key in sorted(groups)]
 

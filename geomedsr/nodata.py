@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geomedsr.errors import InputError
-from geomedsr.grid import Window
+from geomedsr.geometry import Box
 from geomedsr.provenance import NODATA
 from geomedsr.sources import Array, Source, data_by_value
 
@@ -33,9 +33,9 @@ class NodataSource:
         """What it reads from."""
         return self.whole
 
-    def touches(self, frames: slice, window: Window) -> tuple[slice, Window]:
-        """What of that a window needs: the same."""
-        return frames, window
+    def touches(self, box: Box) -> Box:
+        """What of that a box needs: the same."""
+        return box
 
     def on(self, inner: Source) -> NodataSource:
         """The same values of another source."""
@@ -56,13 +56,13 @@ class NodataSource:
         """Preferred ``(height, width)`` of a read."""
         return self.whole.block
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Stored values of a window."""
-        return self.whole.read(frames, window)
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
+        return self.whole.read(box)
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """True where a pixel is data."""
-        return self.whole.valid(frames, window) & data_by_value(self.whole.read(frames, window), self.nodata)
+        return self.whole.valid(box) & data_by_value(self.whole.read(box), self.nodata)
 
     def select(self, bands: Sequence[int]) -> NodataSource:
         """Some of the bands."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geomedsr.grid import Window
+from geomedsr.geometry import Box
 from geomedsr.sources import Array, Source
 
 if TYPE_CHECKING:
@@ -34,15 +34,15 @@ def reflected(start: int, stop: int, length: int) -> np.ndarray[Any, np.dtype[np
     return np.minimum(phase, period - phase)
 
 
-def read_reflected(source: Source, frames: slice, window: Window) -> tuple[Array, Array]:
-    """Stored values and validity of a window that may leave the scene, continued by reflection."""
-    end_row, end_col = window.stop
-    rows = reflected(window.row, end_row, source.shape[2])
-    cols = reflected(window.col, end_col, source.shape[3])
+def read_reflected(source: Source, box: Box) -> tuple[Array, Array]:
+    """Stored values and validity of a box whose rows and columns may leave the scene, continued by reflection."""
+    (first, top, left), (last, bottom, right) = box.start, box.stop
+    rows = reflected(top, bottom, source.shape[2])
+    cols = reflected(left, right, source.shape[3])
     first_row, first_col = int(rows.min()), int(cols.min())
-    inside = Window(first_col, first_row, int(cols.max()) - first_col + 1, int(rows.max()) - first_row + 1)
-    values, valid = source.read(frames, inside), source.valid(frames, inside)
-    if inside == window:
+    inside = Box((first, first_row, first_col), (last, int(rows.max()) + 1, int(cols.max()) + 1))
+    values, valid = source.read(inside), source.valid(inside)
+    if inside == box:
         return values, valid
     pick = (..., (rows - first_row)[:, None], (cols - first_col)[None, :])
     return values[pick], valid[pick]

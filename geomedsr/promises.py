@@ -17,7 +17,8 @@ from geomedsr import operators
 from geomedsr.adapters import adapter_for, open_scene
 from geomedsr.crs import same_crs, vertical_unit
 from geomedsr.errors import InputError
-from geomedsr.grid import Grid, Window
+from geomedsr.geometry import Box, Factors
+from geomedsr.grid import Grid
 from geomedsr.metrics.grid import shown
 from geomedsr.operators.k_space import central
 from geomedsr.provenance import BANDS, NODATA, OF_FRAMES, WINDOW, foreign, provenance_of, window_of
@@ -251,21 +252,17 @@ def _stored(nodata: float | int | None, dtype: np.dtype[Any]) -> float | int | N
         return float(dtype.type(nodata)) if nodata is not None and dtype.kind == "f" else nodata
 
 
-def _pieces(source: Scene) -> Iterator[tuple[slice, Window]]:
-    """The source in pieces: whole slices of a series, else windows of at most 1024 × 1024."""
-    frames, _, height, width = source.shape
-    side_y, side_x = (height, width) if source.grid.planes else (1024, 1024)
-    for frame in range(frames):
-        for row in range(0, height, side_y):
-            for col in range(0, width, side_x):
-                yield slice(frame, frame + 1), Window(col, row, min(side_x, width - col), min(side_y, height - row))
+def _pieces(source: Scene) -> Iterator[Box]:
+    """The source in pieces: whole slices of a series, else of at most 1024 × 1024 pixels."""
+    sides = source.shape[2:] if source.grid.planes else (1024, 1024)
+    return Box.whole(source.shape).tiles((1, *sides))
 
 
 def _valid(source: Scene, result: Scene, factor: int) -> Check:
     wrong = 0
-    for frames, window in _pieces(source):
-        before = source.source.valid(frames, window).repeat(factor, axis=-2).repeat(factor, axis=-1)
-        wrong += int((before != result.source.valid(frames, window.scaled(factor))).sum())
+    for box in _pieces(source):
+        before = source.source.valid(box).repeat(factor, axis=-2).repeat(factor, axis=-1)
+        wrong += int((before != result.source.valid(box.refined(Factors.in_plane(factor)))).sum())
     return Check(
         "data where the source has data, and nowhere else", wrong == 0, f"{wrong} pixels differ" if wrong else ""
     )
@@ -281,9 +278,9 @@ def _conserved(source: Scene, result: Scene, factor: int, provenance: Mapping[st
         check = _k_space(source, result, factor, asked)
         return replace(check, detail=f"a window {told}; {check.detail}") if told == OF_FRAMES else check
     worst = 0.0
-    for frames, window in _pieces(source):
-        before, valid = source.source.read(frames, window), source.source.valid(frames, window)
-        after = result.source.read(frames, window.scaled(factor))
+    for box in _pieces(source):
+        before, valid = source.source.read(box), source.source.valid(box)
+        after = result.source.read(box.refined(Factors.in_plane(factor)))
         if valid.any():
             worst = max(worst, float(_block_error(before, after, factor)[valid].max()))
     promise = f"the mean of each {factor} × {factor} block is the source's pixel"
@@ -326,12 +323,12 @@ def _k_space(source: Scene, result: Scene, factor: int, asked: bool) -> Check:
     operator = operators.get(operators.KSpaceCrop.name)
     limits = _type_limits(source)
     worst, moved, share, checked = 0.0, 0, 0.0, 0
-    for frames, window in _pieces(source):
-        if not source.source.valid(frames, window).all():
+    for box in _pieces(source):
+        if not source.source.valid(box).all():
             continue  # padding has no k-space
         checked += 1
-        before = torch.from_numpy(source.source.read(frames, window).astype(np.float64))
-        after = torch.from_numpy(result.source.read(frames, window.scaled(factor)).astype(np.float64))
+        before = torch.from_numpy(source.source.read(box).astype(np.float64))
+        after = torch.from_numpy(result.source.read(box.refined(Factors.in_plane(factor))).astype(np.float64))
         error = central(operator.forward(after, factor) - before).abs()
         span = float(before.max() - before.min()) or 1.0
         rounding = FLOAT_ROUNDING * span if source.dtype.kind == "f" else ROUNDING
@@ -387,9 +384,9 @@ def _limits(source: Scene, result: Scene) -> Check:
     if limits is None:
         return Check("values within the type", True)
     low, high, least = float("inf"), -float("inf"), float(limits[0])
-    for frames, window in _pieces(source):
-        before = source.source.read(frames, window)
-        values = result.source.read(frames, window.scaled(result.shape[2] // source.shape[2]))
+    for box in _pieces(source):
+        before = source.source.read(box)
+        values = result.source.read(box.refined(Factors.in_plane(result.shape[2] // source.shape[2])))
         low, high = min(low, float(values.min())), max(high, float(values.max()))
         least = min(least, float(before.min()))
     kept = least <= low and high <= limits[1]

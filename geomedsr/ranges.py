@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from geomedsr.errors import InputError
-from geomedsr.grid import Window
+from geomedsr.geometry import Box
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, sample
 from geomedsr.values import PERCENTILES, ValueScale
@@ -76,11 +76,10 @@ def physical_sample(scene: Scene) -> list[Array]:
     if len(slope) == 1:
         parts = zip(sample(scene.source), slope[0], offset[0], strict=True)
         return [stored.astype(np.float64) * s + o for stored, s, o in parts]
-    count, bands, height, width = scene.shape
-    some = range(0, count, -(-count // _FRAMES_SEEN))
-    whole = Window(0, 0, width, height)
-    physical = np.concatenate(
-        [scene.source.read(slice(i, i + 1), whole) * slope[i][:, None, None] + offset[i][:, None, None] for i in some]
-    )
-    valid = np.concatenate([scene.source.valid(slice(i, i + 1), whole) for i in some])
+    count, bands = scene.shape[:2]
+    step = -(-count // _FRAMES_SEEN)
+    some = [box for box in Box.whole(scene.shape).tiles((1, *scene.shape[2:])) if box.start[0] % step == 0]
+    lines = ((slope[box.frames][..., None, None], offset[box.frames][..., None, None]) for box in some)
+    physical = np.concatenate([scene.source.read(b) * by + plus for b, (by, plus) in zip(some, lines, strict=True)])
+    valid = np.concatenate([scene.source.valid(box) for box in some])
     return [physical[:, b][valid[:, b]] for b in range(bands)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from geomedsr import padding
 from geomedsr.errors import InputError, SceneWarning
+from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Window
 from geomedsr.nodata import declared
 from geomedsr.provenance import chosen, cropped
@@ -229,9 +230,10 @@ class Scene:
         Past the scene's edge it is continued by reflection; pixels without data are filled from around
         them (:func:`geomedsr.padding.fill`). ``scene.values.invert`` brings it back to stored units.
         """
-        window = window or Window(0, 0, self.shape[3], self.shape[2])
+        first, last, _ = frames.indices(self.shape[0])
+        box = Box.of(slice(first, last), window or Window(0, 0, self.shape[3], self.shape[2]))
         reach = padding.FILL_REACH
-        stored, valid = padding.read_reflected(self.source, frames, window.grown(reach))
+        stored, valid = padding.read_reflected(self.source, box.grown((0, reach, reach)))
         inner = (..., slice(reach, -reach), slice(reach, -reach))
         if valid.all():
             return self.values.normalise(stored[inner], frames)
@@ -417,19 +419,19 @@ def _split(length: int, side: int) -> tuple[int, ...]:
     return (side,) * whole + ((rest,) if rest else ())
 
 
-def _place(block_info: Any) -> tuple[slice, Window]:
+def _place(block_info: Any) -> Box:
     (f0, f1), _, (y0, y1), (x0, x1) = block_info[None]["array-location"]
-    return slice(f0, f1), Window(x0, y0, x1 - x0, y1 - y0)
+    return Box((f0, y0, x0), (f1, y1, x1))
 
 
 def _at(block: Any, source: Source, block_info: Any = None) -> Array:
-    made: Array = block(source, *_place(block_info))
+    made: Array = block(source, _place(block_info))
     return made
 
 
-def _read(source: Source, frames: slice, window: Window) -> Array:
-    return source.read(frames, window)
+def _read(source: Source, box: Box) -> Array:
+    return source.read(box)
 
 
-def _valid(source: Source, frames: slice, window: Window) -> Array:
-    return source.valid(frames, window)
+def _valid(source: Source, box: Box) -> Array:
+    return source.valid(box)

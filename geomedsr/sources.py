@@ -1,7 +1,7 @@
-"""Sources: small picklable objects that read any window of a scene, from any process.
+"""Sources: small picklable objects that read any box of a scene, from any process.
 
 An adapter writes one for its files; the others here wrap arrays, windows and bands. ``read`` gives stored
-values in their storage type and ``valid`` says which of them are data; both answer only for windows inside
+values in their storage type and ``valid`` says which of them are data; both answer only for boxes inside
 the scene.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from geomedsr.errors import InputError
-from geomedsr.grid import Window
+from geomedsr.geometry import Box, Window
 
 Array = np.ndarray[Any, Any]
 
@@ -22,13 +22,13 @@ Array = np.ndarray[Any, Any]
 class Source(Protocol):
     """What a :class:`~geomedsr.scene.Scene` reads from.
 
-    Contract: picklable; ``read`` and ``valid`` may be called from any thread or process, with a window
-    inside ``shape``, and return arrays of shape ``(frames, bands, window.height, window.width)``. The caller
-    may not write to them. ``block`` is the ``(height, width)`` that is cheapest to read at once. One that has
-    reduced copies may offer ``overview(pixels)``: values and validity of a copy of at most so many pixels, or None.
-    One that is made of another has it as ``inner``, tells by ``touches(frames, window)`` what of that it reads for a
-    window, and gives by ``on(inner)`` the same made of another one (see :mod:`geomedsr.lazy`).
-    One that knows values of "no data" may offer ``with_nodata(values)``: itself with others, one for each band.
+    Contract: picklable; ``read`` and ``valid`` may be called from any thread or process, with a box inside ``shape``,
+    and return arrays ``(frame, band, y, x)`` of it. The caller may not write to them. ``block`` is the
+    ``(height, width)`` that is cheapest to read at once. One that has reduced copies may offer ``overview(pixels)``:
+    values and validity of a copy of at most so many pixels, or None. One that is made of another has it as ``inner``,
+    tells by ``touches(box)`` what of that it reads for a box, and gives by ``on(inner)`` the same made of another one
+    (see :mod:`geomedsr.lazy`). One that knows values of "no data" may offer ``with_nodata(values)``: itself with
+    others, one for each band.
     """
 
     @property
@@ -43,10 +43,10 @@ class Source(Protocol):
     def block(self) -> tuple[int, int]:
         """Preferred ``(height, width)`` of a read."""
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Stored values of a window."""
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """True where a pixel is data: not nodata, not masked, finite."""
 
     def select(self, bands: Sequence[int]) -> Source:
@@ -122,19 +122,19 @@ class ArraySource:
         """Preferred ``(height, width)`` of a read."""
         return 512, 512
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Stored values of a window."""
-        return np.asarray(_computed(self._cut(self.values, frames, window)))
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
+        return np.asarray(_computed(self.values[box.index]))
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """True where a pixel is data."""
         valid = np.asarray(True)
         if self.mask is not None:
-            valid = np.asarray(_computed(self._cut(self.mask, frames, window)), dtype=bool)
+            valid = np.asarray(_computed(self.mask[box.index]), dtype=bool)
         if self.dtype.kind == "f" or any(value is not None for value in self.nodata):
-            valid = valid & data_by_value(self.read(frames, window), self.nodata)
-        count = len(range(*frames.indices(self.shape[0])))
-        return np.broadcast_to(valid, (count, self.shape[1], window.height, window.width))
+            valid = valid & data_by_value(self.read(box), self.nodata)
+        count, height, width = box.shape
+        return np.broadcast_to(valid, (count, self.shape[1], height, width))
 
     def select(self, bands: Sequence[int]) -> ArraySource:
         """Some of the bands."""
@@ -144,11 +144,6 @@ class ArraySource:
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> ArraySource:
         """The same with other values that mean "no data"."""
         return replace(self, nodata=nodata)
-
-    @staticmethod
-    def _cut(array: Any, frames: slice, window: Window) -> Any:
-        end_row, end_col = window.stop
-        return array[frames, :, window.row : end_row, window.col : end_col]
 
 
 def _computed(part: Any) -> Any:
@@ -168,9 +163,9 @@ class CroppedSource:
         """What it reads from."""
         return self.whole
 
-    def touches(self, frames: slice, window: Window) -> tuple[slice, Window]:
-        """What of that a window needs."""
-        return frames, window.shifted(self.window.col, self.window.row)
+    def touches(self, box: Box) -> Box:
+        """What of that a box needs."""
+        return box.shifted((0, self.window.row, self.window.col))
 
     def on(self, inner: Source) -> CroppedSource:
         """The same window of another source."""
@@ -191,13 +186,13 @@ class CroppedSource:
         """Preferred ``(height, width)`` of a read."""
         return self.whole.block
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Stored values of a window."""
-        return self.whole.read(frames, window.shifted(self.window.col, self.window.row))
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
+        return self.whole.read(self.touches(box))
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """True where a pixel is data."""
-        return self.whole.valid(frames, window.shifted(self.window.col, self.window.row))
+        return self.whole.valid(self.touches(box))
 
     def select(self, bands: Sequence[int]) -> CroppedSource:
         """Some of the bands."""
@@ -238,8 +233,8 @@ def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array
     while True:
         missing = [b for b, parts in enumerate(found) if not parts]
         part = source if len(missing) == bands else source.select(missing)
-        for read, frame, window in held(part, [(frame, window) for window in windows for frame in frames]):
-            _collect(read, frame, window, [found[b] for b in missing])
+        for read, box in held(part, [Box.of(frame, window) for window in windows for frame in frames]):
+            _collect(read, box, [found[b] for b in missing])
         per_side *= 2
         if all(found) or height * width <= pixels or per_side > 64:
             return [np.concatenate(parts) if parts else np.empty(0, source.dtype) for parts in found]
@@ -255,8 +250,8 @@ def _grid(height: int, width: int, side: int, count: int) -> list[Window]:
     ]
 
 
-def _collect(source: Source, frames: slice, window: Window, found: list[list[Array]]) -> None:
-    values, valid = source.read(frames, window), source.valid(frames, window)
+def _collect(source: Source, box: Box, found: list[list[Array]]) -> None:
+    values, valid = source.read(box), source.valid(box)
     for band, parts in enumerate(found):
         inside = values[:, band][valid[:, band]]
         if inside.size:

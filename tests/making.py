@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from geomedsr import Scene, Window
+from geomedsr.geometry import Box
 from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Descriptor, Model, load_model, save_model
 from geomedsr.models.store import build
@@ -71,7 +72,7 @@ def texture(
 
 def pixels(scene: Scene) -> np.ndarray:
     """All stored values, ``(frame, band, y, x)``."""
-    return scene.source.read(slice(0, scene.shape[0]), Window(0, 0, scene.shape[3], scene.shape[2]))
+    return scene.source.read(Box.of(slice(0, scene.shape[0]), Window(0, 0, scene.shape[3], scene.shape[2])))
 
 
 def recipe_file(folder: Path, **changes: object) -> Path:

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geomedsr.geometry import Box
 from geomedsr.grid import Window
 from geomedsr.padding import FILL_REACH, FILL_REST, fill, read_reflected, reflected
 from geomedsr.sources import ArraySource
@@ -24,7 +25,7 @@ def test_any_window_is_a_part_of_the_padded_plane(h: int, w: int, row: int, col:
         pads = [(0, 0)] * 4
         pads[axis] = (60, 60)
         padded = np.pad(padded, pads, mode="reflect" if size > 1 else "edge")
-    got, valid = read_reflected(ArraySource(values), slice(0, 1), Window(col, row, side, side))
+    got, valid = read_reflected(ArraySource(values), Box.of(0, Window(col, row, side, side)))
     assert valid.all()
     assert (got == padded[..., 60 + row : 60 + row + side, 60 + col : 60 + col + side]).all()
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import geomedsr
 from geomedsr import Band, Scene, Window
 from geomedsr.errors import InputError
+from geomedsr.geometry import Box
 from geomedsr.sources import sample
 
 
@@ -113,9 +114,9 @@ def test_lazy_data_is_picklable_and_computes_only_what_is_asked() -> None:
     class Counting(type(Scene.from_array(texture(1, 8, 8)).source)):  # type: ignore[misc]
         reads = 0
 
-        def read(self, frames: slice, window: Window) -> np.ndarray:
+        def read(self, box: Box) -> np.ndarray:
             Counting.reads += 1
-            return super().read(frames, window)
+            return super().read(box)
 
     array = texture(1, 2000, 2000)[None]
     scene = Scene(Counting(array), geomedsr.Grid((2000, 2000)), (Band("1"),))

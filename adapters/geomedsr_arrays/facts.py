@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from affine import Affine
 
-from geomedsr.grid import ControlPoint, Grid, Plane, Window
+from geomedsr.geometry import Box
+from geomedsr.grid import ControlPoint, Grid, Plane
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
 from geomedsr.values import ValueScale
@@ -81,9 +82,8 @@ def save(scene: Scene, path: str | os.PathLike[str]) -> None:
     Its value scale goes with it, measured if need be, so that what is cut out of it later is seen as it is now.
     :func:`geomedsr.write` is for results: it works region by region, and does not compress.
     """
-    frames, _, height, width = scene.shape
-    everything = slice(0, frames), Window(0, 0, width, height)
-    values, valid = scene.source.read(*everything), scene.source.valid(*everything)
+    everything = Box.whole(scene.shape)
+    values, valid = scene.source.read(everything), scene.source.valid(everything)
     arrays: dict[str, Any] = {VALUES: values, FACTS: told(replace(scene, scale=scene.values))}
     if not valid.all():
         arrays[VALID] = valid

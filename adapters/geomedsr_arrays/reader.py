@@ -16,7 +16,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from geomedsr.errors import InputError
-from geomedsr.grid import Grid, Window
+from geomedsr.geometry import Box
+from geomedsr.grid import Grid
 from geomedsr.outputs import reason
 from geomedsr.scene import NATIVE, Band, Scene
 from geomedsr.sources import Array, ArraySource
@@ -58,15 +59,15 @@ class StoredSource:
         """Preferred ``(height, width)`` of a read."""
         return 512, 512
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Stored values of a window."""
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
         with _told(self.path):
-            return np.array(self._held.read(frames, window))  # not a view of a file that may change
+            return np.array(self._held.read(box))  # not a view of a file that may change
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """Not masked, finite, and not the nodata value."""
         with _told(self.path):
-            return self._held.valid(frames, window)
+            return self._held.valid(box)
 
     def select(self, bands: Sequence[int]) -> StoredSource:
         """Some of the bands."""

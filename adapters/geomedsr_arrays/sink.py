@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from geomedsr.adapters import Region
 from geomedsr.errors import OutputError
+from geomedsr.geometry import Box
 from geomedsr.outputs import Scratch, file_target, publish, reason, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
@@ -29,16 +29,14 @@ class ArraySink:
     scratch: Scratch
     overwrite: bool
 
-    def put(self, region: Region, values: Array, valid: Array) -> None:
+    def put(self, box: Box, values: Array, valid: Array) -> None:
         """Store a region. Mapped for as long as that takes: what stays mapped counts as this process's memory."""
         with self._io():
-            w = region.window
-            place = region.frames, slice(None), slice(w.row, w.row + w.height), slice(w.col, w.col + w.width)
             for name, array in ((VALUES, values), (VALID, valid)):
                 path = self._part(name)
                 if path.exists():
-                    np.lib.format.open_memmap(path, "r+")[place] = array
-            (self.scratch.folder / f"{region.key}.done").touch()
+                    np.lib.format.open_memmap(path, "r+")[box.index] = array
+            (self.scratch.folder / f"{box.key}.done").touch()
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored."""

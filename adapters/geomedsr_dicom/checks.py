@@ -12,7 +12,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from geomedsr.grid import Window
+from geomedsr.geometry import Box
 from geomedsr.promises import Check
 from geomedsr.scene import Scene
 from geomedsr_dicom.attributes import load, quiet, values
@@ -188,9 +188,9 @@ def _extremes(result: Scene, pairs: list[tuple[Dataset, Dataset]]) -> list[Check
     """Smallest and largest pixel values, where they are stated, are those of the new pixels."""
     if len(pairs) != result.shape[0] or not any("SmallestImagePixelValue" in after for _, after in pairs):
         return []
-    whole, wrong = Window(0, 0, result.shape[3], result.shape[2]), 0
+    whole, wrong = Box.whole(result.shape).window, 0
     for frame, (_, after) in enumerate(pairs):
-        stored = result.source.read(slice(frame, frame + 1), whole)
+        stored = result.source.read(Box.of(frame, whole))
         ends = (after.get("SmallestImagePixelValue"), after.get("LargestImagePixelValue"))
         wrong += ends != (int(stored.min()), int(stored.max())) and ends != (None, None)
     return [Check("smallest and largest pixel value as stated", wrong == 0, f"{wrong} files" if wrong else "")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from geomedsr.errors import InputError, SceneWarning
+from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Window
 from geomedsr.scene import Band, Scene
 from geomedsr_dicom.derive import stated
@@ -66,7 +67,7 @@ def _undeclared(source: SeriesSource) -> int | None:
     """
     first, (height, width) = source.frames[0], source.size
     try:
-        edges = [source.read(slice(0, 1), Window(col, row, 1, 1)) for row in (0, height - 1) for col in (0, width - 1)]
+        edges = [source.read(Box.of(0, Window(col, row, 1, 1))) for row in (0, height - 1) for col in (0, width - 1)]
     except InputError:  # told when the slice is read in earnest
         return None
     found = {int(edge.item()) for edge in edges}

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset
 
-from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
+from geomedsr.geometry import Box
 from geomedsr.grid import Plane
 from geomedsr.outputs import Scratch, exists, reason, unwritable
 from geomedsr.scene import Scene
@@ -60,10 +60,10 @@ class SeriesSink:
     def _files(self) -> list[str]:
         return list(self._kept)
 
-    def put(self, region: Region, values: Array, valid: Array) -> None:
+    def put(self, box: Box, values: Array, valid: Array) -> None:
         """Store slices, ``(frame, 1, y, x)``."""
         with _headers_and_files(self.target):
-            for number, stored in zip(range(region.start, region.stop), values[:, 0], strict=True):
+            for number, stored in zip(range(box.start[0], box.stop[0]), values[:, 0], strict=True):
                 if stored.shape != self.size:
                     raise ValueError(f"a region of {stored.shape} pixels, not a slice of {self.size}")
                 frame = self.frames[number]
@@ -76,7 +76,7 @@ class SeriesSink:
                     with quiet():
                         ds = derived_file(frame.path, self.job, planes, stored, beside, pixels)
                         self._save(ds, f"{number + 1:04d}.dcm")
-            (self._folder / f"{region.key}.done").touch()
+            (self._folder / f"{box.key}.done").touch()
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored: not those of slices that a job had moved when it was stopped."""

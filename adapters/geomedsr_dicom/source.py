@@ -12,7 +12,7 @@ import numpy as np
 from pydicom.pixels.utils import pixel_array
 
 from geomedsr.errors import InputError
-from geomedsr.grid import Window
+from geomedsr.geometry import Box
 from geomedsr.sources import Array
 from geomedsr_dicom.attributes import load, quiet
 from geomedsr_dicom.frames import Frame
@@ -47,19 +47,18 @@ class SeriesSource:
         """A whole slice."""
         return self.size
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Stored values of a window."""
-        end_row, end_col = window.stop
-        numbers = range(*frames.indices(len(self.frames)))
-        slices = [self._slice(i)[window.row : end_row, window.col : end_col] for i in numbers]
-        return np.stack(slices)[:, None] if slices else np.empty((0, 1, window.height, window.width), self.dtype)
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
+        _, _, rows, columns = box.index
+        slices = [self._slice(i)[rows, columns] for i in range(box.start[0], box.stop[0])]
+        return np.stack(slices)[:, None] if slices else np.empty((0, 1, *box.shape[1:]), self.dtype)
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """True where a pixel is not padding."""
-        numbers = range(*frames.indices(len(self.frames)))
+        numbers = range(box.start[0], box.stop[0])
         if all(self.frames[i].padding is None for i in numbers):
-            return np.broadcast_to(np.True_, (len(numbers), 1, window.height, window.width))
-        values = self.read(frames, window)
+            return np.broadcast_to(np.True_, (len(numbers), 1, *box.shape[1:]))
+        values = self.read(box)
         valid = np.ones(values.shape, bool)
         for plane, stored, number in zip(valid, values, numbers, strict=True):
             padding = self.frames[number].padding

@@ -15,6 +15,7 @@ from rasterio.errors import RasterioIOError
 
 from geomedsr.addresses import file_name
 from geomedsr.errors import InputError
+from geomedsr.geometry import Box
 from geomedsr.grid import Window
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Kind, Scene
@@ -63,12 +64,14 @@ class RasterSource:
     masks: bool
     alpha: int | None
 
-    def read(self, frames: slice, window: Window) -> Array:
+    def read(self, box: Box) -> Array:
         """Stored values, ``(1, band, height, width)``."""
+        window = box.window
         return self._read("read", self.picks, **_place(window))[None]
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """Not masked, not under a fully transparent alpha, finite, and not the nodata value."""
+        window = box.window
         if not self.masks and self.alpha is None and not self._judged_by_value:
             shape = (1, len(self.picks), window.height, window.width)
             return np.broadcast_to(np.True_, shape)

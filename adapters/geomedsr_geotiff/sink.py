@@ -28,8 +28,8 @@ from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.windows import Window as RasterWindow
 
-from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
+from geomedsr.geometry import Box
 from geomedsr.grid import Grid
 from geomedsr.outputs import BLOCK, Scratch, exists, file_target, publish, unwritable
 from geomedsr.provenance import ROLE
@@ -81,7 +81,7 @@ class RasterSink:
         """The ``(height, width)`` that regions must have, all but the last of a row or column."""
         return self.tiling.side, self.tiling.side
 
-    def put(self, region: Region, values: Array, valid: Array) -> None:
+    def put(self, box: Box, values: Array, valid: Array) -> None:
         """Store a region (one frame)."""
         with self._io():
             plane = None
@@ -89,12 +89,12 @@ class RasterSink:
                 plane = valid[0].any(0)
                 if (plane & ~valid[0] & np.isfinite(values[0])).any():  # NaN tells by itself
                     raise InputError(
-                        f"bands whose masks differ near column {region.window.col}, row {region.window.row}",
+                        f"bands whose masks differ near column {box.start[2]}, row {box.start[1]}",
                         "one mask for all bands, as GeoTIFF has it",
                         "upscale them one by one with --bands, or give the file a nodata value",
                     )
             levels = self.tiling.levels if self.driver == "COG" else 0
-            self._encoding.store(self.scratch.folder / f"{region.key}.tif", values[0], plane, levels)
+            self._encoding.store(self.scratch.folder / f"{box.key}.tif", values[0], plane, levels)
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored."""

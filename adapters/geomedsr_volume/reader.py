@@ -17,7 +17,8 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own examples' name)
 
 from geomedsr.errors import InputError
-from geomedsr.grid import Grid, Plane, Window
+from geomedsr.geometry import Box
+from geomedsr.grid import Grid, Plane
 from geomedsr.provenance import PREFIX
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
@@ -58,17 +59,19 @@ class VolumeSource:
         """A whole slice."""
         return self.shape[2:]
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Stored values of a window."""
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
+        frames, window = box.frames, box.window
         end_row, end_col = window.stop
         return _load(self.path, self.stamp)[frames, None, window.row : end_row, window.col : end_col]
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """True where a value is finite."""
+        frames, window = box.frames, box.window
         if self.dtype.kind != "f":
             count = len(range(*frames.indices(self.shape[0])))
             return np.broadcast_to(np.True_, (count, 1, window.height, window.width))
-        return np.isfinite(self.read(frames, window))
+        return np.isfinite(self.read(box))
 
     def select(self, bands: Sequence[int]) -> VolumeSource:
         """The volume itself: it has one band."""

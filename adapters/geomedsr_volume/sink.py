@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from geomedsr.adapters import Region
 from geomedsr.errors import OutputError, SceneWarning
+from geomedsr.geometry import Box
 from geomedsr.grid import Plane
 from geomedsr.outputs import Scratch, exists, file_target, publish, unwritable
 from geomedsr.provenance import foreign
@@ -62,15 +62,15 @@ class VolumeSink:
         """Regions are whole slices."""
         return self.shape[1:]
 
-    def put(self, region: Region, values: Array, valid: Array) -> None:
+    def put(self, box: Box, values: Array, valid: Array) -> None:
         """Store slices, ``(frame, 1, y, x)``."""
         with self._io():
-            for number, stored in zip(range(region.start, region.stop), values[:, 0], strict=True):
+            for number, stored in zip(range(box.start[0], box.stop[0]), values[:, 0], strict=True):
                 if self.lines is not None:
                     slope, intercept = self.lines[number]
                     stored = stored.astype(np.float64) * slope + intercept
                 self._store(f"{number}.raw", stored.astype(self.kind).tobytes())
-            (self._folder / f"{region.key}.done").touch()
+            (self._folder / f"{box.key}.done").touch()
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored."""

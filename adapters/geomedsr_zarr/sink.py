@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from geomedsr.adapters import Region
 from geomedsr.errors import InputError, OutputError
+from geomedsr.geometry import Box
 from geomedsr.outputs import Scratch, exists, reason, region_side, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
@@ -38,12 +38,11 @@ class ZarrSink:
         """Regions are whole chunks."""
         return self.side, self.side
 
-    def put(self, region: Region, values: Array, valid: Array) -> None:
+    def put(self, box: Box, values: Array, valid: Array) -> None:
         """Store a region (one frame)."""
         with self._io():
-            w = region.window
-            inside = slice(w.row, w.row + w.height), slice(w.col, w.col + w.width)
-            place = (region.start, *inside) if self.layout.frames else inside
+            inside = box.index[2:]
+            place = (box.start[0], *inside) if self.layout.frames else inside
             store = os.fspath(self._store)
             version = os.stat(marker(store) or store)
             stamp = version.st_ino, version.st_mtime_ns  # another job's store may have had this path
@@ -55,7 +54,7 @@ class ZarrSink:
             else:
                 lead = place[:-2]
                 _array(store, self.layout.names[0], stamp)[(*lead, slice(None), *inside)] = values[0]
-            (self.scratch.folder / f"{region.key}.done").touch()
+            (self.scratch.folder / f"{box.key}.done").touch()
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored."""

@@ -12,7 +12,7 @@ import numpy as np
 import zarr
 
 from geomedsr.errors import InputError
-from geomedsr.grid import Window
+from geomedsr.geometry import Box
 from geomedsr.sources import Array, data_by_value
 from geomedsr_zarr.groups import marker
 
@@ -50,31 +50,30 @@ class ZarrSource:
         """A chunk."""
         return self.chunk
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Stored values, ``(frame, band, height, width)``."""
-        end_row, end_col = window.stop
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
         try:
-            bands = [self._band(name, own, frames, window) for name, own in self.picks]
+            bands = [self._band(name, own, box) for name, own in self.picks]
             self._check()  # chunks of a store that is gone read as its fill value
             return np.stack(bands, axis=1).astype(self.dtype, copy=False)
         except _FAILURES as error:
+            (_, row, col), (_, end_row, end_col) = box.start, box.stop
             raise InputError(
-                f"{self.path}, which fails at columns {window.col}–{end_col}, rows {window.row}–{end_row}",
+                f"{self.path}, which fails at columns {col}–{end_col}, rows {row}–{end_row}",
                 "a whole store",
                 "copy or download it again",
             ) from error
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """Not masked, finite, and not the fill value."""
-        count = len(range(*frames.indices(self.shape[0])))
+        count, height, width = box.shape
         if self.mask is None and self.dtype.kind != "f" and all(value is None for value in self.nodata):
-            return np.broadcast_to(np.True_, (count, len(self.picks), window.height, window.width))
-        valid = data_by_value(self.read(frames, window), self.nodata)
+            return np.broadcast_to(np.True_, (count, len(self.picks), height, width))
+        valid = data_by_value(self.read(box), self.nodata)
         if self.mask is not None:
             array = _opened(self.path, self.version, self.mask)
-            end_row, end_col = window.stop
-            place = (slice(window.row, end_row), slice(window.col, end_col))
-            mask = np.asarray(array[(frames, *place) if array.ndim == 3 else place]) != 0
+            frames, _, *place = box.index
+            mask = np.asarray(array[(frames, *place) if array.ndim == 3 else tuple(place)]) != 0
             valid &= mask[:, None] if array.ndim == 3 else mask
         return valid
 
@@ -87,13 +86,13 @@ class ZarrSource:
             nodata=tuple(self.nodata[b] for b in bands),
         )
 
-    def _band(self, name: int, own: int, frames: slice, window: Window) -> Array:
+    def _band(self, name: int, own: int, box: Box) -> Array:
         """``(frame, height, width)`` of a band."""
-        end_row, end_col = window.stop
+        frames, _, rows, columns = box.index
         frame, band, row, col = self.axes
         array = _opened(self.path, self.version, self.names[name])
         place: list[Any] = [0] * array.ndim
-        place[row], place[col] = slice(window.row, end_row), slice(window.col, end_col)
+        place[row], place[col] = rows, columns
         if frame is not None:
             place[frame] = frames
         if band is not None:

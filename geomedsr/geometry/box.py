@@ -8,6 +8,7 @@ from itertools import pairwise, product
 from typing import Any
 
 from geomedsr.geometry.factors import Factors
+from geomedsr.geometry.window import Window
 
 Triple = tuple[int, int, int]
 
@@ -26,6 +27,23 @@ class Box:
     def whole(cls, shape: Sequence[int]) -> Box:
         """All of a scene of ``(frame, band, y, x)`` or ``(frame, y, x)``."""
         return cls((0, 0, 0), (shape[0], shape[-2], shape[-1]))
+
+    @classmethod
+    def of(cls, frames: int | slice, window: Window) -> Box:
+        """A window of one frame, or of a slice of frames whose ends are given."""
+        first, last = (frames, frames + 1) if isinstance(frames, int) else (frames.start, frames.stop)
+        return cls((first, window.row, window.col), (last, *window.stop))
+
+    @property
+    def frames(self) -> slice:
+        """Its frames."""
+        return slice(self.start[0], self.stop[0])
+
+    @property
+    def window(self) -> Window:
+        """Its rows and columns."""
+        _, rows, columns = self.shape
+        return Window(self.start[2], self.start[1], columns, rows)
 
     @property
     def shape(self) -> Triple:

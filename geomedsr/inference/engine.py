@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from geomedsr.adapters import Region, Sink, open_sink
+from geomedsr.adapters import Sink, open_sink
 from geomedsr.devices import cores, keep_memory
 from geomedsr.errors import OutputError
-from geomedsr.grid import Window
+from geomedsr.geometry import Box
 from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
 from geomedsr.inference.source import UpscaledSource, upscaled
 from geomedsr.lazy import Inputs, Lazy, grouped
@@ -55,12 +55,12 @@ def write(
     """
     keep_memory()
     sink = open_sink(scene, path, overwrite, **options)
-    regions = list(plan(scene.source, getattr(sink, "block", None)))
+    boxes = list(plan(scene.source, getattr(sink, "block", None)))
     deviations: list[float] = []
     try:
         done = sink.done()
-        left = [region for region in regions if region.key not in done]
-        pixels = {r.key: r.window.width * r.window.height * (r.stop - r.start) for r in regions}
+        left = [box for box in boxes if box.key not in done]
+        pixels = {box.key: box.pixels for box in boxes}
         with (
             scheduler(cluster, _workers(scene.source, workers, len(left))) as chosen,
             bar(
@@ -74,15 +74,15 @@ def write(
             _threads_kept(),
         ):
 
-            def report(region: Region, deviation: float | None) -> None:
-                shown.update(pixels[region.key])
+            def report(box: Box, deviation: float | None) -> None:
+                shown.update(box.pixels)
                 if deviation is not None:
                     deviations.append(deviation)
 
             if left:
                 _check_shared(chosen, scene, sink)
             work = _Work(scene.source, sink, _threads(chosen), Inputs.of(scene.source))
-            for group in grouped(scene.source, [(region.frames, region.window) for region in left]):
+            for group in grouped(scene.source, left):
                 chosen.run(work, [left[i] for i in group], report)
         sink.finish()
     except BaseException as error:
@@ -91,10 +91,10 @@ def write(
             sink.discard()
         else:
             sink.release()
-            count = "the" if kept is None else f"{kept} of {len(regions)}"
+            count = "the" if kept is None else f"{kept} of {len(boxes)}"
             error.add_note(f"{count} regions are kept: the same command goes on from there")
         raise
-    return Written(os.fspath(path), max(deviations, default=None), len(regions) - len(left), len(regions))
+    return Written(os.fspath(path), max(deviations, default=None), len(boxes) - len(left), len(boxes))
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,9 @@ class Written:
     regions: int = 1
 
 
-def plan(source: Source, block: tuple[int, int] | None = None) -> Iterator[Region]:
+def plan(source: Source, block: tuple[int, int] | None = None) -> Iterator[Box]:
     """The regions of an output: the sink's blocks, or else the source's own, frame by frame, rows first."""
-    frames, _, height, width = source.shape
-    side_y, side_x = block or source.block
-    for frame in range(frames):
-        for row in range(0, height, side_y):
-            for col in range(0, width, side_x):
-                window = Window(col, row, min(side_x, width - col), min(side_y, height - row))
-                yield Region(frame, frame + 1, window)
+    return Box.whole(source.shape).tiles((1, *(block or source.block)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,27 +127,27 @@ class _Work:
     array: Inputs | None = None
     lazy: Lazy | None = None
 
-    def inputs(self, region: Region) -> tuple[Any, ...]:
+    def inputs(self, box: Box) -> tuple[Any, ...]:
         """What of a dask array a region is computed from."""
-        return () if self.array is None else self.array.parts(region.frames, region.window)
+        return () if self.array is None else self.array.parts(box)
 
     def alone(self) -> _Work:
         """Without that array."""
         lazy = Lazy.of(self.source)
         return self if lazy is None else replace(self, source=lazy.hollow, array=None, lazy=lazy)
 
-    def __call__(self, region: Region, *inputs: Any) -> float | None:
+    def __call__(self, box: Box, *inputs: Any) -> float | None:
         keep_memory()
         if torch.get_num_threads() != self.threads:
             torch.set_num_threads(self.threads)  # this worker's share of the cores
         source, deviation = self.source, None
         if self.lazy is not None:
-            source = self.lazy.filled(region.frames, region.window, *inputs)
+            source = self.lazy.filled(box, *inputs)
         if isinstance(source, UpscaledSource):
-            values, deviation = source.read_measured(region.frames, region.window)
+            values, deviation = source.read_measured(box)
         else:
-            values = source.read(region.frames, region.window)
-        self.sink.put(region, values, source.valid(region.frames, region.window))
+            values = source.read(box)
+        self.sink.put(box, values, source.valid(box))
         return deviation
 
 

@@ -18,9 +18,9 @@ from dask import threaded
 from dask.base import compute
 from dask.delayed import delayed
 
-from geomedsr.adapters import Region
 from geomedsr.devices import keep_memory
 from geomedsr.errors import InputError, OutputError
+from geomedsr.geometry import Box
 from geomedsr.inference.stopping import Flight, Stopped
 
 #: How often a region whose worker died is tried elsewhere.
@@ -30,16 +30,16 @@ _RETRIES = 2
 _THREADS = 1
 
 #: Told of each region that is stored, and of the largest deviation in it.
-Report = Callable[[Region, float | None], None]
+Report = Callable[[Box, float | None], None]
 
 
 class Work(Protocol):
     """Computes a region and stores it; picklable, where it stands alone."""
 
-    def __call__(self, region: Region, *inputs: Any) -> float | None:
+    def __call__(self, box: Box, *inputs: Any) -> float | None:
         """Do it, with what it needs; returns the largest deviation."""
 
-    def inputs(self, region: Region) -> tuple[Any, ...]:
+    def inputs(self, box: Box) -> tuple[Any, ...]:
         """What a region needs that dask is to compute first: dask arrays, or nothing."""
 
     def alone(self) -> Work:
@@ -52,7 +52,7 @@ class Scheduler(Protocol):
     #: How many at once.
     count: int
 
-    def run(self, work: Work, regions: Sequence[Region], report: Report) -> None:
+    def run(self, work: Work, boxes: Sequence[Box], report: Report) -> None:
         """Compute them all; raises the first error, with none being computed any more."""
 
 
@@ -62,19 +62,19 @@ class Threads:
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def run(self, work: Work, regions: Sequence[Region], report: Report) -> None:
+    def run(self, work: Work, boxes: Sequence[Box], report: Report) -> None:
         """See :class:`Scheduler`."""
         flight, alone = Flight(), work.alone()
 
-        def one(region: Region, *inputs: Any) -> None:
+        def one(box: Box, *inputs: Any) -> None:
             with flight():
-                deviation = alone(region, *inputs)
-                report(region, deviation)
+                deviation = alone(box, *inputs)
+                report(box, deviation)
 
         store = delayed(one, pure=False)
         try:
-            names = zip(_names(len(regions)), regions, strict=True)
-            tasks = [store(r, *work.inputs(r), dask_key_name=name) for name, r in names]
+            names = zip(_names(len(boxes)), boxes, strict=True)
+            tasks = [store(box, *work.inputs(box), dask_key_name=name) for name, box in names]
             compute(tasks, scheduler=threaded.get, num_workers=self.count)  # by name it would import distributed first
         except Stopped as error:  # pragma: no cover - another thread's error comes first
             raise KeyboardInterrupt from error
@@ -89,7 +89,7 @@ class Cluster:
         self.client = client
         self.count = max(1, sum(client.nthreads().values()))
 
-    def run(self, work: Work, regions: Sequence[Region], report: Report) -> None:
+    def run(self, work: Work, boxes: Sequence[Box], report: Report) -> None:
         """See :class:`Scheduler`."""
         from distributed import CancelledError, as_completed
         from distributed.comm.core import CommClosedError
@@ -97,22 +97,22 @@ class Cluster:
 
         shared = delayed(_Constant(work.alone()), traverse=False, pure=False)()
         store: Any = delayed(_apply, pure=False)
-        names = zip(_names(len(regions)), regions, strict=True)
-        tasks = [store(shared, r, *work.inputs(r), dask_key_name=name) for name, r in names]
-        futures = dict(zip(self.client.compute(tasks, retries=_RETRIES), regions, strict=True))
+        names = zip(_names(len(boxes)), boxes, strict=True)
+        tasks = [store(shared, box, *work.inputs(box), dask_key_name=name) for name, box in names]
+        futures = dict(zip(self.client.compute(tasks, retries=_RETRIES), boxes, strict=True))
         try:
             for future in as_completed(futures, loop=self.client.loop):
-                region = futures[future]
+                box = futures[future]
                 try:
                     deviation = future.result()
                 except KilledWorker as error:
                     raise OutputError(
-                        f"a region at column {region.window.col}, row {region.window.row} whose workers died "
+                        f"a region at column {box.start[2]}, row {box.start[1]} whose workers died "
                         "time and again (of too little memory?)",
                         "workers that live",
                         "give them more memory, or smaller regions with --tile; the same command goes on",
                     ) from error
-                report(region, deviation)
+                report(box, deviation)
                 future.release()
         except (CancelledError, CommClosedError) as error:
             raise OutputError(
@@ -154,11 +154,11 @@ class _Constant:
         return self.work
 
 
-def _apply(work: Work, region: Region, *inputs: Any) -> float | None:
+def _apply(work: Work, box: Box, *inputs: Any) -> float | None:
     """The work in a thread of its own: the worker's are older than what ``keep_memory`` says about new ones."""
     keep_memory()
     with ThreadPoolExecutor(1) as own:
-        return own.submit(work, region, *inputs).result()
+        return own.submit(work, box, *inputs).result()
 
 
 def _names(count: int) -> list[str]:

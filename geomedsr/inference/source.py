@@ -1,4 +1,4 @@
-"""The source of a super-resolved scene: any window of it is computed when it is read.
+"""The source of a super-resolved scene: any box of it is computed when it is read.
 
 The input pixels under the window plus an exact halo go through the generator, the halo is left out, and the block means
 are put right. So tiles need no blending, and a tile equals the same part of the whole.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import torch
 
 from geomedsr import operators
 from geomedsr.errors import InputError, ModelError
-from geomedsr.grid import Window
+from geomedsr.geometry import Box, Factors
 from geomedsr.inference.runtime import Runtime
 from geomedsr.inference.stopping import check
 from geomedsr.models import Model
@@ -30,7 +29,7 @@ from geomedsr.values import ValueScale
 
 @dataclass(frozen=True)
 class UpscaledSource:
-    """Windows of a super-resolved scene; see the module's text.
+    """Boxes of a super-resolved scene; see the module's text.
 
     ``computed`` are the positions of the bands that go through the model, in its order.
     """
@@ -50,13 +49,12 @@ class UpscaledSource:
         """What it is computed from."""
         return self.scene.source
 
-    def touches(self, frames: slice, window: Window) -> tuple[slice, Window]:
-        """What of that a window needs: its pixels with the halo, and neighbouring frames."""
-        count, _, height, width = self.scene.shape
-        neighbours, radius, _ = self.model.halo
-        about, _ = around(frames, count, neighbours)
-        whole = self._operator.support(window.coarser(self.scale), (height, width))
-        return about, whole.grown(radius + FILL_REACH).clipped((height, width))
+    def touches(self, box: Box) -> Box:
+        """What of that a box needs: its pixels with the halo, and neighbouring frames."""
+        neighbours, rows, columns = self.model.halo
+        needed = self._operator.support(box.coarsened(self.factors), self.scene.shape)
+        halo = neighbours, rows + FILL_REACH, columns + FILL_REACH
+        return needed.grown(halo) & Box.whole(self.scene.shape)
 
     def on(self, inner: Source) -> UpscaledSource:
         """The same of another source."""
@@ -74,6 +72,11 @@ class UpscaledSource:
     def scale(self) -> int:
         """How many times finer."""
         return self.model.descriptor.scale
+
+    @property
+    def factors(self) -> Factors:
+        """How many times finer, along each axis."""
+        return Factors.in_plane(self.scale)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -98,41 +101,40 @@ class UpscaledSource:
         """What results are made to agree by: the model's, unless that is not wanted."""
         return operators.get(self.model.descriptor.operator if self.conserve else operators.Unconstrained.name)
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Super-resolved stored values of a window, in output pixels."""
-        return self.read_measured(frames, window)[0]
+    def read(self, box: Box) -> Array:
+        """Super-resolved stored values of a box of output pixels."""
+        return self.read_measured(box)[0]
 
-    def read_measured(self, frames: slice, window: Window) -> tuple[Array, float | None]:
+    def read_measured(self, box: Box) -> tuple[Array, float | None]:
         """The same, and how far rounding and clipping took the result from the input, in stored units.
 
         That is the largest absolute difference that the operator sees; None where agreement is exact, or not asked for.
         """
-        coarse = window.coarser(self.scale)
-        stored = self.scene.source.read(frames, coarse)
-        valid = self.scene.source.valid(frames, coarse)
+        coarse = box.coarsened(self.factors)
+        inner = box.within(coarse.refined(self.factors)).index
+        stored, valid = self.scene.source.read(coarse), self.scene.source.valid(coarse)
         self._refuse_collision(stored, valid, coarse)
         bands, deviation = list(self.computed), None
         data = valid[:, bands]
         if bands == list(range(valid.shape[1])) and data.all():  # nothing else is to be seen
-            out, deviation = self._to_stored(stored, frames, coarse)
-            return self._cut(out, window), deviation
+            out, deviation = self._to_stored(stored, coarse)
+            return out[inner], deviation
         out = self._repeat(stored)
         if data.any():
-            fine, deviation = self._to_stored(stored[:, bands], frames, coarse)
+            fine, deviation = self._to_stored(stored[:, bands], coarse)
             out[:, bands] = fine if data.all() else np.where(self._repeat(data), fine, out[:, bands])
         for band, nodata in enumerate(self.nodata):
             if nodata is not None and not valid[:, band].all():
                 out[:, band][~self._repeat(valid[:, band])] = nodata
-        return self._cut(out, window), deviation
+        return out[inner], deviation
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """The input's validity, repeated."""
-        coarse = window.coarser(self.scale)
-        valid = self.scene.source.valid(frames, coarse)
+        coarse = box.coarsened(self.factors)
+        valid = self.scene.source.valid(coarse)
         if valid.all():
-            shape = (*valid.shape[:2], window.height, window.width)
-            return np.broadcast_to(np.True_, shape)
-        return self._cut(self._repeat(valid), window)
+            return np.broadcast_to(np.True_, (*valid.shape[:2], *box.shape[1:]))
+        return self._repeat(valid)[box.within(coarse.refined(self.factors)).index]
 
     def select(self, bands: Sequence[int]) -> UpscaledSource:
         """Some of the bands; the others are not computed."""
@@ -155,32 +157,32 @@ class UpscaledSource:
             values=self.values.select(kept),
         )
 
-    def _guesses(self, frames: slice, coarse: Window) -> Iterator[tuple[slice, Array]]:
-        """The generator's output over a window of input pixels: its phases, normalised float32 ``(f, b, s², h, w)``.
+    def _guesses(self, coarse: Box) -> Iterator[tuple[slice, Array]]:
+        """The generator's output over a box of input pixels: its phases, normalised float32 ``(f, b, s², h, w)``.
 
         With its positions among the computed bands: where they are independent, as many at once as suits the device (on
         CPUs one: less memory, and faster, since it stays in the cache), else all.
         """
         neighbours, radius, _ = self.model.halo
-        tiles = list(_tiles(coarse, self.tile))
-        read, places = around(frames, self.scene.shape[0], neighbours)
-        halos = [self._seen.tensor(tile.grown(radius), read) for tile in tiles]
+        tiles = list(coarse.parts((coarse.shape[0], self.tile, self.tile)))
+        read, places = around(coarse.frames, self.scene.shape[0], neighbours)
+        halos = [self._seen.tensor(tile.window.grown(radius), read) for tile in tiles]
         count, bands = len(places), len(self.computed)
         step = self.runtime.bands if self.model.descriptor.channels == 1 else bands
         for first in range(0, bands, step):
             picks = slice(first, min(first + step, bands))
             alone = count == len(tiles) == 1
-            shape = (count, picks.stop - first, self.scale**2, coarse.height, coarse.width)
+            shape = (count, picks.stop - first, self.factors.volume, *coarse.shape[1:])
             phases = np.empty((0,) if alone else shape, np.float32)
             for tile, halo in zip(tiles, halos, strict=True):
-                row, col = tile.row - coarse.row, tile.col - coarse.col
+                _, _, rows, columns = tile.within(coarse).index
                 for frame in range(count):
                     check()
                     made = self._made(halo[:, picks], places[frame : frame + 1])
                     if alone:
                         phases = made
                     else:
-                        phases[frame, ..., row : row + tile.height, col : col + tile.width] = made[0]
+                        phases[frame, ..., rows, columns] = made[0]
             if not _finite(phases):
                 raise ModelError(
                     f"output of the model {self.model.descriptor.name} that is not finite",
@@ -202,26 +204,26 @@ class UpscaledSource:
         """The bands that the network sees, on the scale on which it sees them."""
         return replace(self.scene.select([i + 1 for i in self.computed]), scale=self.values)
 
-    def _to_stored(self, base: Array, frames: slice, coarse: Window) -> tuple[Array, float | None]:
-        """Stored values of the computed bands over a window of input pixels, and how far they are from agreement."""
-        low, span = self.values.bounds(frames)
+    def _to_stored(self, base: Array, coarse: Box) -> tuple[Array, float | None]:
+        """Stored values of the computed bands over a box of input pixels, and how far they are from agreement."""
+        low, span = self.values.bounds(coarse.frames)
         nodata, limits = self.nodata[self.computed[0]], self.scene.bands[self.computed[0]].limits
-        around = self._operator.support(coarse, self.scene.shape[2:])
+        around = self._operator.support(coarse, self.scene.shape)
         if around != coarse:
-            base = self._seen.source.read(frames, around)
+            base = self._seen.source.read(around)
         out = np.empty((*base.shape[:2], base.shape[2] * self.scale, base.shape[3] * self.scale), self.dtype)
         deviations = []
-        for picks, planes in self._guesses(frames, around):
-            tensor = partial(self._normalised, around, frames, picks)
+        for picks, planes in self._guesses(around):
+            tensor = partial(self._normalised, around, picks)
             seen = operators.Observation(base[:, picks], low[:, picks], span[:, picks], nodata, limits, tensor)
             deviations.append(self._operator.agree(seen, planes, out[:, picks]))
-        inner = coarse.shifted(-around.col, -around.row).scaled(self.scale)
-        return _cut_window(out, inner), max((d for d in deviations if d is not None), default=None)
+        inner = coarse.within(around).refined(self.factors).index
+        return out[inner], max((d for d in deviations if d is not None), default=None)
 
-    def _normalised(self, window: Window, frames: slice, picks: slice) -> torch.Tensor:
-        return self._seen.tensor(window, frames)[:, picks]
+    def _normalised(self, box: Box, picks: slice) -> torch.Tensor:
+        return self._seen.tensor(box.window, box.frames)[:, picks]
 
-    def _refuse_collision(self, stored: Array, valid: Array, coarse: Window) -> None:
+    def _refuse_collision(self, stored: Array, valid: Array, coarse: Box) -> None:
         """Bands with nodata values of their own become one; a valid pixel may not already have that value."""
         nodata = self.nodata[0]
         if nodata is None or len({b.nodata for b in self.scene.bands}) == 1:
@@ -231,17 +233,13 @@ class UpscaledSource:
             names = [b.name for b, found in zip(self.scene.bands, hit.any((0, 2, 3)), strict=True) if found]
             raise InputError(
                 f"bands with nodata values {', '.join(str(b.nodata) for b in self.scene.bands)}, and valid "
-                f"pixels of band {names[0]} equal to {nodata} near column {coarse.col}, row {coarse.row}",
+                f"pixels of band {names[0]} equal to {nodata} near column {coarse.start[2]}, row {coarse.start[1]}",
                 "one nodata value that serves all bands, as GeoTIFF has it",
                 "upscale the bands that share one, with --bands",
             )
 
     def _repeat(self, array: Array) -> Array:
         return array.repeat(self.scale, axis=-2).repeat(self.scale, axis=-1)
-
-    def _cut(self, fine: Array, window: Window) -> Array:
-        row, col = window.row % self.scale, window.col % self.scale
-        return fine[..., row : row + window.height, col : col + window.width]
 
 
 def whole_frames(scene: Scene, model: Model) -> bool:
@@ -260,21 +258,3 @@ def _finite(values: Array) -> bool:
     with np.errstate(over="ignore", invalid="ignore"):
         total = values.sum()  # quick; it may overflow
     return bool(np.isfinite(total) or np.isfinite(values).all())
-
-
-def _tiles(window: Window, side: int) -> Iterator[Window]:
-    """The window in equal pieces of at most ``side × side``."""
-    end_row, end_col = window.stop
-    for row in _cuts(window.row, end_row, side):
-        for col in _cuts(window.col, end_col, side):
-            yield Window(col[0], row[0], col[1] - col[0], row[1] - row[0])
-
-
-def _cuts(start: int, stop: int, side: int) -> list[tuple[int, int]]:
-    count = -(-(stop - start) // side)
-    return list(pairwise(start + (stop - start) * i // count for i in range(count + 1)))
-
-
-def _cut_window(array: Array, window: Window) -> Array:
-    end_row, end_col = window.stop
-    return array[..., window.row : end_row, window.col : end_col]

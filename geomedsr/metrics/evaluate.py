@@ -163,7 +163,7 @@ def _guess(method: Method, region: Region) -> Array:
     Bands that the method does not make, and what is not known, are the reference's, so that nothing there is measured.
     """
     made = region.truth.copy()
-    made[:, slice(None) if method.bands is None else list(method.bands)] = method.physical(region.frames, region.around)
+    made[:, slice(None) if method.bands is None else list(method.bands)] = method.physical(region.around)
     return np.where(region.known, made, region.truth)
 
 

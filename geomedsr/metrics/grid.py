@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
-from geomedsr.grid import Window
+from geomedsr.geometry import Box, Factors
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 
@@ -57,18 +56,19 @@ def worst(values: Array) -> Array:
     return np.where(known.any(-1), largest, np.nan)
 
 
-def shown(result: Scene, pieces: Iterable[tuple[slice, Window]], factor: int) -> list[str]:
+def shown(result: Scene, pieces: Iterable[Box], factor: int) -> list[str]:
     """In words, how much the source's pixels show in the worst continuous band of a result; nothing if in none.
 
-    ``pieces`` are frames and windows of the source, together all of it; they are read one at a time.
+    ``pieces`` are boxes of the source, together all of it; they are read one at a time.
     """
     picks = [i for i, band in enumerate(result.bands) if band.kind == "continuous"]
     sums = np.zeros((len(picks), 2, 2, 2))
-    for frames, window in pieces:
-        fine = window.scaled(factor)
-        wider = replace(fine, width=fine.width + 1, height=fine.height + 1).clipped(result.shape[2:])
-        values, valid = result.source.read(frames, wider)[0], result.source.valid(frames, wider)[0]
-        sums += steps(values[picks], valid[picks], factor, (fine.height, fine.width))
+    for box in pieces:
+        fine = box.refined(Factors.in_plane(factor))
+        last, bottom, right = fine.stop
+        wider = Box(fine.start, (last, bottom + 1, right + 1)) & Box.whole(result.shape)
+        values, valid = result.source.read(wider)[0], result.source.valid(wider)[0]
+        sums += steps(values[picks], valid[picks], factor, fine.shape[1:])
     found = ratio(sums)
     if np.isnan(found).all():
         return []

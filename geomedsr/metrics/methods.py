@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from geomedsr.errors import InputError
-from geomedsr.grid import Window
+from geomedsr.geometry import Box, Factors
 from geomedsr.inference.upscale import upscale
 from geomedsr.metrics.interpolation import REACH, bicubic, lanczos
 from geomedsr.metrics.peers.realesrgan import RealESRGAN
@@ -28,7 +28,7 @@ USUAL = ("bicubic", "lanczos")
 
 @dataclass(frozen=True)
 class Method:
-    """``read(frames, window)`` gives values in stored units, ``(frame, band, y, x)``, of a window of fine pixels.
+    """``read(box)`` gives values in stored units, ``(frame, band, y, x)``, of a box of fine pixels.
 
     They are stored as ``like`` is, which has its bands, type and scale: a real pair's reference may have others.
     ``bands`` are those that it makes, by position in the scene, in the order in which ``read`` gives them; None: all.
@@ -36,16 +36,16 @@ class Method:
     """
 
     name: str
-    read: Callable[[slice, Window], Array]
+    read: Callable[[Box], Array]
     like: Scene
     bands: tuple[int, ...] | None = None
     note: str = ""
     scene: Scene | None = None
 
-    def physical(self, frames: slice, window: Window) -> Array:
+    def physical(self, box: Box) -> Array:
         """The same in physical units, after rounding to the type."""
-        values = stored(self.read(frames, window), self.like.dtype, self.like.bands)
-        return physical(self.like, frames, values)
+        values = stored(self.read(box), self.like.dtype, self.like.bands)
+        return physical(self.like, box.frames, values)
 
 
 def check_peers(names: Iterable[str]) -> tuple[str, ...]:
@@ -93,11 +93,12 @@ def results(models: Sequence[Model], coarse: Scene) -> list[Method]:
 def interpolation(name: str, method: Callable[[torch.Tensor, int], torch.Tensor], coarse: Scene, scale: int) -> Method:
     """An interpolation, window by window; past the scene's edge the coarse image is continued by its value."""
 
-    def read(frames: slice, window: Window) -> Array:
-        kept = window.coarser(scale).grown(REACH).clipped(coarse.shape[2:])
-        values = coarse.source.read(frames, kept).astype(np.float64)
+    factors = Factors.in_plane(scale)
+
+    def read(box: Box) -> Array:
+        kept = box.coarsened(factors).grown((0, REACH, REACH)) & Box.whole(coarse.shape)
+        values = coarse.source.read(kept).astype(np.float64)
         fine: Array = method(torch.from_numpy(values), scale).numpy()
-        row, col = window.row - kept.row * scale, window.col - kept.col * scale
-        return fine[..., row : row + window.height, col : col + window.width]
+        return fine[box.within(kept.refined(factors)).index]
 
     return Method(name, read, coarse)

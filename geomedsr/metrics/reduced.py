@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from geomedsr import operators
-from geomedsr.grid import Grid, Window
+from geomedsr.geometry import Box, Factors
+from geomedsr.grid import Grid
 from geomedsr.operators.conserve import unconserved
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array, Source
@@ -44,23 +45,21 @@ class ReducedSource:
         """Preferred ``(height, width)`` of a read."""
         return self.shape[2:] if operators.get(self.operator).whole_frames else (256, 256)
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Coarse stored values of a window."""
+    def read(self, box: Box) -> Array:
+        """Coarse stored values of a box."""
         operator = operators.get(self.operator)
+        around = operator.support(box, self.shape)
+        values, valid = self._stored(self._reduced(operator, around))[box.within(around).index], self.valid(box)
         if operator.whole_frames:
-            _, _, height, width = self.shape
-            whole = self._stored(self._down(operator, frames, Window(0, 0, width, height)))
-            end_row, end_col = window.stop
-            return whole[..., window.row : end_row, window.col : end_col]
-        values, valid = self._stored(self._down(operator, frames, window)), self.valid(frames, window)
+            return values
         for index, band in enumerate(self.bands):
             if band.nodata is not None:
                 values[:, index][~valid[:, index]] = band.nodata
         return values
 
-    def valid(self, frames: slice, window: Window) -> Array:
+    def valid(self, box: Box) -> Array:
         """True where every fine pixel is data."""
-        fine = self.fine.valid(frames, window.scaled(self.scale))
+        fine = self.fine.valid(box.refined(Factors.in_plane(self.scale)))
         *lead, height, width = fine.shape
         blocks = fine.reshape(*lead, height // self.scale, self.scale, width // self.scale, self.scale)
         return np.asarray(blocks.all((-3, -1)))
@@ -72,8 +71,8 @@ class ReducedSource:
     def _stored(self, values: Array) -> Array:
         return stored(values, self.dtype, self.bands)
 
-    def _down(self, operator: operators.Operator, frames: slice, window: Window) -> Array:
-        fine = self.fine.read(frames, window.scaled(self.scale)).astype(np.float64)
+    def _reduced(self, operator: operators.Operator, box: Box) -> Array:
+        fine = self.fine.read(box.refined(Factors.in_plane(self.scale))).astype(np.float64)
         return operator.forward(torch.from_numpy(fine), self.scale).numpy()
 
 

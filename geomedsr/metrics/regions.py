@@ -10,7 +10,7 @@ import torch
 
 from geomedsr import operators
 from geomedsr.errors import InputError
-from geomedsr.grid import Window
+from geomedsr.geometry import Box, Factors, Window
 from geomedsr.metrics.interpolation import REACH
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
@@ -25,31 +25,24 @@ _SSIM_REACH = 8
 
 @dataclass(frozen=True)
 class Region:
-    """A region of one frame of the reference, what surrounds it, and what is there.
+    """A region of the reference, of one frame, what surrounds it, and what is there.
 
     ``truth`` is physical, ``(1, band, y, x)`` over ``around``, 0 where it or the input is not ``known``; ``data`` are
     the pixels that may count, where SSIM meets nothing else. ``inner`` cuts the region itself out.
     ``coarse`` is the input there, physical, ``(1, band, y, x)``.
     """
 
-    frame: int
-    window: Window
-    around: Window
+    box: Box
+    around: Box
     truth: Array
     known: Array
     data: Array
     coarse: Array
 
     @property
-    def frames(self) -> slice:
-        """Its frame as a slice."""
-        return slice(self.frame, self.frame + 1)
-
-    @property
     def inner(self) -> tuple[slice, slice]:
         """Rows and columns of the region in what surrounds it."""
-        row, col = self.window.row - self.around.row, self.window.col - self.around.col
-        return slice(row, row + self.window.height), slice(col, col + self.window.width)
+        return self.box.within(self.around).index[2:]
 
 
 def regions(fine: Scene, coarse: Scene, scale: int, operator: str) -> Iterator[Region]:
@@ -57,40 +50,38 @@ def regions(fine: Scene, coarse: Scene, scale: int, operator: str) -> Iterator[R
 
     Slices of a series are regions, and frames where the operator needs them whole.
     """
-    count, _, height, width = fine.shape
-    whole = fine.grid.planes or operators.get(operator).whole_frames
-    side = max(height, width) if whole else max(REGION // scale, 1) * scale
-    for frame in range(count):
-        for row in range(0, height, side):
-            for col in range(0, width, side):
-                window = Window(col, row, min(side, width - col), min(side, height - row))
-                around = window.grown(_SSIM_REACH).clipped((height, width))
-                one = slice(frame, frame + 1)
-                wider = around.grown(_SSIM_REACH).clipped((height, width))
-                there = _known(fine, coarse, one, wider, scale)
-                shape = (1, len(fine.bands), around.height, around.width)
-                known = np.broadcast_to(_cut(there, wider, around), shape)
-                data = np.broadcast_to(_cut(~_near(~there, _SSIM_REACH), wider, around), shape)
-                truth = np.where(known, physical(fine, one, fine.source.read(one, around)), 0.0)
-                given = physical(coarse, one, coarse.source.read(one, window.coarser(scale)))
-                yield Region(frame, window, around, truth, known, data, given)
+    margin, whole = (0, _SSIM_REACH, _SSIM_REACH), Box.whole(fine.shape)
+    for box in whole.tiles((1, *_sides(fine, scale, operator))):
+        around = box.grown(margin) & whole
+        wider = around.grown(margin) & whole
+        there = _known(fine, coarse, wider, scale)
+        shape = (1, len(fine.bands), *around.shape[1:])
+        inner = around.within(wider).index
+        known = np.broadcast_to(there[inner], shape)
+        data = np.broadcast_to(~_near(~there, _SSIM_REACH)[inner], shape)
+        truth = np.where(known, physical(fine, box.frames, fine.source.read(around)), 0.0)
+        given = physical(coarse, box.frames, coarse.source.read(box.coarsened(Factors.in_plane(scale))))
+        yield Region(box, around, truth, known, data, given)
 
 
 def count_regions(fine: Scene, scale: int, operator: str) -> int:
     """How many :func:`regions` there are."""
-    frames, _, height, width = fine.shape
+    return sum(1 for _ in Box.whole(fine.shape).tiles((1, *_sides(fine, scale, operator))))
+
+
+def _sides(fine: Scene, scale: int, operator: str) -> tuple[int, int]:
+    """Rows and columns of a region: whole frames, or whole pixels of the input."""
     if fine.grid.planes or operators.get(operator).whole_frames:
-        return frames
+        return fine.shape[2:]
     side = max(REGION // scale, 1) * scale
-    return frames * -(-height // side) * -(-width // side)
+    return side, side
 
 
 def squares(window: Window, scale: int) -> Iterator[Window]:
     """A region in squares, those at its far edges less than whole; in pixels of the region."""
     side = square_side(scale)
-    for row in range(0, window.height, side):
-        for col in range(0, window.width, side):
-            yield Window(col, row, min(side, window.width - col), min(side, window.height - row))
+    for box in Box((0, 0, 0), (1, window.height, window.width)).tiles((1, side, side)):
+        yield box.window
 
 
 def square_side(scale: int) -> int:
@@ -126,13 +117,14 @@ def physical(scene: Scene, frames: slice, stored: Array) -> Array:
     return values
 
 
-def _known(fine: Scene, coarse: Scene, frames: slice, window: Window, scale: int) -> Array:
+def _known(fine: Scene, coarse: Scene, box: Box, scale: int) -> Array:
     """Which pixels are data, in every band of both, and so far from the input's missing ones that no interpolation
     meets those; ``(frame, 1, y, x)``."""
-    kept = window.coarser(scale).grown(REACH).clipped(coarse.shape[2:])
-    near = _near(~np.asarray(coarse.source.valid(frames, kept).all(1, keepdims=True)), REACH)
-    given = _cut(near.repeat(scale, -2).repeat(scale, -1), kept.scaled(scale), window)
-    known: Array = fine.source.valid(frames, window).all(1, keepdims=True) & ~given
+    factors = Factors.in_plane(scale)
+    kept = box.coarsened(factors).grown((0, REACH, REACH)) & Box.whole(coarse.shape)
+    near = _near(~np.asarray(coarse.source.valid(kept).all(1, keepdims=True)), REACH)
+    given = near.repeat(scale, -2).repeat(scale, -1)[box.within(kept.refined(factors)).index]
+    known: Array = fine.source.valid(box).all(1, keepdims=True) & ~given
     return known
 
 
@@ -143,9 +135,3 @@ def _near(missing: Array, margin: int) -> Array:
     pooled = torch.nn.functional.max_pool2d(torch.from_numpy(missing.astype(np.float32)), 2 * margin + 1, 1, margin)
     near: Array = pooled.numpy() > 0
     return near
-
-
-def _cut(array: Array, window: Window, part: Window) -> Array:
-    """What an array over a window holds of a part of it."""
-    row, col = part.row - window.row, part.col - window.col
-    return array[..., row : row + part.height, col : col + part.width]

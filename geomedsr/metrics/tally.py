@@ -83,7 +83,7 @@ class Tally:
         stepped, stepping = guess[0][edge], seen[0][edge]
         height, width = drift.shape[2:]
         blocks = counted.reshape(self.bands, height, self.scale, width, self.scale).all((2, 4))
-        for square in squares(region.window, self.scale):
+        for square in squares(region.box.window, self.scale):
             here = _cut(square)
             sums = _pixels(one[here], other[here], similar[here], counted[here], kinds[here])
             at = _cut(square.coarser(self.scale))
@@ -102,8 +102,8 @@ class Tally:
             empty = np.zeros((self.bands, side // 2))
             sums["power"] = power(one[here]) if full else empty
             sums["true power"] = power(other[here]) if full else empty
-            self.parts.append((region.frame, sums))
-            self.places.append(square.shifted(region.window.col, region.window.row))
+            self.parts.append((region.box.start[0], sums))
+            self.places.append(square.shifted(region.box.start[2], region.box.start[1]))
         self._look(one[picks], other[picks], whole[picks], counted[picks])
 
     def _look(self, guess: Array, truth: Array, data: Array, seen: Array) -> None:

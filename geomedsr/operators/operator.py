@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from geomedsr.grid import Window
+from geomedsr.geometry import Box
 from geomedsr.sources import Array
 
 
@@ -75,9 +75,10 @@ class Operator(ABC):
             units; None where agreement is exact, or is not sought.
         """
 
-    def support(self, window: Window, shape: tuple[int, int]) -> Window:
-        """The part of an input of ``(height, width)`` that agreement within a window of it depends on."""
-        return Window(0, 0, shape[1], shape[0]) if self.whole_frames else window
+    def support(self, box: Box, shape: Sequence[int]) -> Box:
+        """The part of an input of ``(frame, band, y, x)`` that agreement within a box of it depends on."""
+        whole = Box.whole(shape)
+        return Box.of(box.frames, whole.window) if self.whole_frames else box
 
     def determined(self, coarse: torch.Tensor) -> torch.Tensor:
         """The part of a coarse image ``(…, H, W)`` that the forward model determines: all of it, for most."""

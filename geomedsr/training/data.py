@@ -15,6 +15,7 @@ import torch
 
 from geomedsr.adapters import open_scene
 from geomedsr.errors import RecipeError, SceneWarning
+from geomedsr.geometry import Box
 from geomedsr.grid import Window
 from geomedsr.scene import Scene
 from geomedsr.sources import ArraySource
@@ -196,9 +197,7 @@ def size_in_bytes(scene: Scene) -> int:
 
 def in_memory(scene: Scene) -> Scene:
     """The scene, read."""
-    frames, _, height, width = scene.shape
-    everything = Window(0, 0, width, height)
-    values = scene.source.read(slice(0, frames), everything)
-    valid = scene.source.valid(slice(0, frames), everything)
+    everything = Box.whole(scene.shape)
+    values, valid = scene.source.read(everything), scene.source.valid(everything)
     # The value scale is the lazy scene's: it is measured the same way however the scene is kept.
     return replace(scene, source=ArraySource(values, None if valid.all() else valid), scale=scene.values)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geomedsr.errors import RecipeError, SceneWarning
+from geomedsr.geometry import Box
 from geomedsr.grid import Window
 from geomedsr.pairing import Placement, placement, tell_unplaced
 from geomedsr.scene import Scene
@@ -40,9 +41,10 @@ class ScenePair:
         """
         stored = []
         for scene, place in ((self.fine, self.placement.fine(window)), (self.coarse, window)):
-            if not scene.source.valid(slice(0, 1), place)[:, bands].all():
+            box = Box.of(0, place)
+            if not scene.source.valid(box)[:, bands].all():
                 return None
-            stored.append(scene.source.read(slice(0, 1), place))
+            stored.append(scene.source.read(box))
         gain, offset = (
             np.array([getattr(line, name) for line in self.lines])[:, None, None] for name in ("gain", "offset")
         )
@@ -192,10 +194,10 @@ def _points(fine: Scene, coarse: Scene, place: Placement) -> list[tuple[Array, A
         if not there.inside(fine.grid.shape):  # the overlap is smaller than its pixels drift
             continue
         blocks = (len(fine.bands), window.height, s, window.width, s)
-        means = fine.source.read(slice(0, 1), there)[0].reshape(blocks).mean((2, 4), dtype=np.float64)
-        both = fine.source.valid(slice(0, 1), there)[0].reshape(blocks).all((2, 4))
-        both = both & coarse.source.valid(slice(0, 1), window)[0]
-        values = coarse.source.read(slice(0, 1), window)[0]
+        finely, coarsely = Box.of(0, there), Box.of(0, window)
+        means = fine.source.read(finely)[0].reshape(blocks).mean((2, 4), dtype=np.float64)
+        both = fine.source.valid(finely)[0].reshape(blocks).all((2, 4)) & coarse.source.valid(coarsely)[0]
+        values = coarse.source.read(coarsely)[0]
         for band, (xs, ys) in enumerate(found):
             xs.append(values[band][both[band]])
             ys.append(means[band][both[band]])

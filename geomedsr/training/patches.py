@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from geomedsr.bands import select_joint
 from geomedsr.degradations import AnyDegradation, BlockMean, chain
 from geomedsr.errors import InputError, RecipeError
+from geomedsr.geometry import Box
 from geomedsr.grid import Window
 from geomedsr.neighbours import around, as_channels
 from geomedsr.padding import read_reflected
@@ -185,7 +186,7 @@ class Patches(Drawn):
         blur = 1 if change.sharpness else 0
         around_patch = margin + blur
         reach = around_patch if change.zoom == 1 else math.ceil((around_patch + ZOOM_REACH) / change.zoom) + ZOOM_REACH
-        stored, valid = read_reflected(scene.source, frames, draw.window.grown(reach))
+        stored, valid = read_reflected(scene.source, Box.of(frames, draw.window.grown(reach)))
         if not valid[:, draw.bands].all():
             return None
         larger = scene.values.normalise(stored, frames)[:, draw.bands]

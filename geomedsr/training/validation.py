@@ -15,6 +15,7 @@ from torch import nn
 from geomedsr import operators
 from geomedsr.degradations import Chain, chain
 from geomedsr.errors import ModelError, RecipeError
+from geomedsr.geometry import Box
 from geomedsr.grid import Window
 from geomedsr.losses import Perceptual
 from geomedsr.metrics.features import FeatureDistance
@@ -215,7 +216,7 @@ def _windows(scene: Scene, links: Chain, neighbours: int) -> _Windows:
         for row in range(0, height - side + 1, side)
         for col in range(0, width - side + 1, side)
     ]
-    places = [w for w in places if scene.source.valid(slice(0, 1), w).all()]
+    places = [w for w in places if scene.source.valid(Box.of(0, w)).all()]
     places = places[:: -(-len(places) // _MOST) or 1]
     return _pairs(scene, [(window, 0) for window in places], links, neighbours)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from geomedsr.geometry import Box, Factors
 from geomedsr.grid import Window
 from geomedsr.metrics.case import Case
 from geomedsr.metrics.regions import physical
@@ -33,29 +34,29 @@ def panels(case: Case, frame: int, window: Window, skip: tuple[str, ...] = ("Lan
     """
     view, ends = view_of(case.fine), limits(case.fine)
     shown = [ends[b] for b in view.bands]
-    one = slice(frame, frame + 1)
-    valid = case.fine.source.valid(one, window)[0][list(view.bands)]
-    truth = _values(case.fine, one, window, view)
-    small = _values(case.coarse, one, window.coarser(case.scale), view)
+    box = Box.of(frame, window)
+    valid = case.fine.source.valid(box)[0][list(view.bands)]
+    truth = _values(case.fine, box, view)
+    small = _values(case.coarse, box.coarsened(Factors.in_plane(case.scale)), view)
     small = small.repeat(case.scale, 1).repeat(case.scale, 2)
     columns = [_figure("input", _picture(small, valid, shown), "")]
-    for method, values in _made(case, view, one, window, skip):
+    for method, values in _made(case, view, box, skip):
         errors = _errors(values, truth, valid, shown)
         columns.append(_figure(method, _picture(values, valid, shown), _image(errors, f"error of {method}")))
     columns.append(_figure("reference", _picture(truth, valid, shown), ""))
     return f'<div class="panels">{"".join(columns)}</div>'
 
 
-def _made(case: Case, view: View, frames: slice, window: Window, skip: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
+def _made(case: Case, view: View, box: Box, skip: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
     """The methods that make all bands shown, and their physical values ``(band, y, x)``."""
     for method in case.methods:
         bands = tuple(range(len(case.fine.bands))) if method.bands is None else method.bands
         if method.name not in skip and set(view.bands) <= set(bands):
-            yield method.name, method.physical(frames, window)[0][[bands.index(b) for b in view.bands]]
+            yield method.name, method.physical(box)[0][[bands.index(b) for b in view.bands]]
 
 
-def _values(scene: Scene, frames: slice, window: Window, view: View) -> Array:
-    shown: Array = physical(scene, frames, scene.source.read(frames, window))[0][list(view.bands)]
+def _values(scene: Scene, box: Box, view: View) -> Array:
+    shown: Array = physical(scene, box.frames, scene.source.read(box))[0][list(view.bands)]
     return shown
 
 

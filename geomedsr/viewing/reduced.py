@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geomedsr.errors import InputError
+from geomedsr.geometry import Box
 from geomedsr.grid import Window
 from geomedsr.inference.source import UpscaledSource
 from geomedsr.lazy import held
@@ -100,11 +101,8 @@ def _read(source: Source, frame: int, factor: int, nearest: Sequence[bool]) -> t
         places = []
         for col in range(0, window.width, step):
             part = Window(col, row, min(step, window.width - col), min(step, window.height - row))
-            places.append((slice(frame, frame + 1), part.shifted(window.col, window.row)))
-        pieces = [
-            _shrunk(read.read(one, part)[0], read.valid(one, part)[0], factor, nearest)
-            for read, one, part in held(source, places)
-        ]
+            places.append(Box.of(frame, part.shifted(window.col, window.row)))
+        pieces = [_shrunk(read.read(box)[0], read.valid(box)[0], factor, nearest) for read, box in held(source, places)]
         lines.append([np.concatenate(parts, axis=2) for parts in zip(*pieces, strict=True)])
     values, valid = (np.concatenate(parts, axis=1) for parts in zip(*lines, strict=True))
     return values, valid, window

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Window
 from geomedsr.outputs import page_target, write_page
 from geomedsr.scene import Scene
@@ -224,11 +225,11 @@ class _Layer:
         slope, offset = seen.lines
         parts = []
         for frame in frames:
-            one = slice(frame, frame + 1)
+            box = Box.of(frame, window)
             line = frame if len(slope) > 1 else 0
-            stored = seen.source.read(one, window)[0].astype(np.float64)
+            stored = seen.source.read(box)[0].astype(np.float64)
             physical = stored * slope[line][:, None, None] + offset[line][:, None, None]
-            valid = seen.source.valid(one, window)[0] & np.isfinite(physical)
+            valid = seen.source.valid(box)[0] & np.isfinite(physical)
             parts.append((physical[places][:, *way], valid[places][:, *way]))
         return cls(tuple(parts))
 

@@ -17,6 +17,7 @@ from geomedsr import Band, Model, Scene, Window
 from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError
+from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Plane
 from geomedsr.inference.engine import plan
 from geomedsr.sources import Array
@@ -26,7 +27,7 @@ from geomedsr_arrays import save
 
 
 def masks(scene: Scene) -> Array:
-    return scene.source.valid(slice(0, scene.shape[0]), Window(0, 0, scene.shape[3], scene.shape[2]))
+    return scene.source.valid(Box.of(slice(0, scene.shape[0]), Window(0, 0, scene.shape[3], scene.shape[2])))
 
 
 @pytest.mark.parametrize("shape", [(20, 30), (3, 20, 30), (2, 3, 20, 30)])
@@ -45,7 +46,7 @@ def test_whatever_numpy_saves_is_a_scene(tmp_path: Path, shape: tuple[int, ...],
     assert (pixels(scene) == array).all()
     part = pickle.loads(pickle.dumps(scene.select([scene.shape[1]]).source))  # bands count from 1
     window = Window(3, 5, 7, 4)
-    assert (part.read(slice(0, 1), window) == array.reshape(scene.shape)[:1, -1:, 5:9, 3:10]).all()
+    assert (part.read(Box.of(0, window)) == array.reshape(scene.shape)[:1, -1:, 5:9, 3:10]).all()
 
 
 def test_a_mask_and_values_are_found_by_their_names(tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_a_job_goes_on_to_the_same_pixels(rich: Scene, tiny: Model, tmp_path: Pa
     regions = list(plan(sr.source))
     sink = open_sink(sr, out)
     for region in regions[:7]:
-        sink.put(region, sr.source.read(region.frames, region.window), sr.source.valid(region.frames, region.window))
+        sink.put(region, sr.source.read(region), sr.source.valid(region))
     sink.release()
     written = geomedsr.write(sr, out)
     assert (written.resumed, written.regions) == (7, len(regions))

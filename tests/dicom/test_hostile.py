@@ -35,7 +35,7 @@ def test_what_appears_in_the_output_meanwhile_is_not_lost(series: Series, tmp_pa
     from geomedsr.inference.engine import plan
 
     for region in plan(sr.source):
-        sink.put(region, sr.source.read(region.frames, region.window), np.ones(1))
+        sink.put(region, sr.source.read(region), np.ones(1))
     out.mkdir()
     (out / "note.txt").write_text("precious")
     with pytest.raises(OutputError, match="which exists"):

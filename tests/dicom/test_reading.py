@@ -22,6 +22,7 @@ from torch.nn.functional import interpolate
 import geomedsr
 from dicom.conftest import SECRETS, enhanced, pixels, save, slice_of
 from geomedsr.errors import InputError, SceneWarning
+from geomedsr.geometry import Box
 from geomedsr.models import Model
 from geomedsr_dicom import headers
 from geomedsr_dicom.index import index
@@ -70,7 +71,7 @@ def test_the_scene_is_lazy_picklable_and_in_millimetres(series: Series) -> None:
     np.testing.assert_allclose(scene.data.frame, [10, 14, 18])
     source = pickle.loads(pickle.dumps(scene.source))
     window = geomedsr.Window(3, 2, 5, 4)
-    np.testing.assert_array_equal(source.read(slice(1, 3), window)[1, 0], pixels(seed=2)[2:6, 3:8])
+    np.testing.assert_array_equal(source.read(Box.of(slice(1, 3), window))[1, 0], pixels(seed=2)[2:6, 3:8])
 
 
 def test_one_file_and_a_nested_folder(series: Series, tmp_path: Path) -> None:

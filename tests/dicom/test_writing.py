@@ -340,7 +340,7 @@ def test_a_series_that_goes_on_has_the_uids_it_began_with(series: Series, tmp_pa
     sr = geomedsr.upscale(geomedsr.open(series(4)), ct_model)
     sink = open_sink(sr, tmp_path / "out")
     for region in list(plan(sr.source))[:2]:
-        sink.put(region, sr.source.read(region.frames, region.window), np.ones(1))
+        sink.put(region, sr.source.read(region), np.ones(1))
     sink.release()
     begun = {pydicom.dcmread(p).SeriesInstanceUID for p in tmp_path.glob(".out.*/*/series/*.dcm")}
     assert len(begun) == 1
@@ -357,7 +357,7 @@ def test_two_workers_may_store_the_same_slice(
     series: Series, tmp_path: Path, ct_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sr = geomedsr.upscale(geomedsr.open(series(2)), ct_model)
-    parts = [(r, sr.source.read(r.frames, r.window), np.ones(1, bool)) for r in plan(sr.source)]
+    parts = [(r, sr.source.read(r), np.ones(1, bool)) for r in plan(sr.source)]
     sink, rename = open_sink(sr, tmp_path / "out"), os.replace
 
     def meanwhile(*names: Path) -> None:

@@ -13,6 +13,7 @@ from conftest import texture
 
 import geomedsr
 from geomedsr.cli import main
+from geomedsr.geometry import Box
 from geotiff.serving import Server, serving
 
 Raster = Callable[..., Path]
@@ -61,7 +62,7 @@ def test_an_error_in_python_has_no_secret_in_its_traceback(server: Server, raste
     assert "S3CRET" not in repr(scene) + repr(scene.source) + scene.name
     path.write_bytes(whole[: len(whole) // 2])
     for fail in (
-        lambda: scene.source.read(slice(0, 1), geomedsr.Window(0, 590, 9, 9)),
+        lambda: scene.source.read(Box.of(0, geomedsr.Window(0, 590, 9, 9))),
         lambda: geomedsr.open(url + "x"),
     ):
         with pytest.raises(geomedsr.GeomedsrError) as failure:

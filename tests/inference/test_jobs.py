@@ -143,8 +143,8 @@ def begun(scene_path: Path, out: Path, model: Any = "satellite-x4", count: int =
     sr = geomedsr.upscale(geomedsr.open(scene_path), model, **({"tile": 128} | options))
     sink = open_sink(sr, out)
     for region in list(plan(sr.source, sink.block))[:count]:  # type: ignore[attr-defined]
-        values = sr.source.read(region.frames, region.window)
-        sink.put(region, values, sr.source.valid(region.frames, region.window))
+        values = sr.source.read(region)
+        sink.put(region, values, sr.source.valid(region))
     sink.release()
 
 
@@ -213,7 +213,7 @@ def test_another_window_is_another_job(raster: Raster, tiny: geomedsr.Model, tmp
     ):
         sink = open_sink(first, out)
         region = next(plan(first.source, sink.block))  # type: ignore[attr-defined]
-        sink.put(region, first.source.read(region.frames, region.window), np.ones((1, 1, 512, 512), bool))
+        sink.put(region, first.source.read(region), np.ones((1, 1, 512, 512), bool))
         sink.release()
         with pytest.warns(SceneWarning, match="sr.tif was begun with other options: starting afresh"):
             assert geomedsr.write(second, out).resumed == 0
@@ -241,7 +241,7 @@ def test_arrays_in_memory_go_on_too(tiny: geomedsr.Model, tmp_path: Path) -> Non
     sr = geomedsr.upscale(geomedsr.Scene.from_array(array), tiny, tile=128)
     sink = open_sink(sr, tmp_path / "sr.tif")
     region = next(plan(sr.source, sink.block))  # type: ignore[attr-defined]
-    sink.put(region, sr.source.read(region.frames, region.window), np.ones((1, 1, 512, 512), bool))
+    sink.put(region, sr.source.read(region), np.ones((1, 1, 512, 512), bool))
     sink.release()
     again = geomedsr.upscale(geomedsr.Scene.from_array(array.copy()), tiny, tile=128)
     assert geomedsr.write(again, tmp_path / "sr.tif").resumed == 1

@@ -9,6 +9,7 @@ from conftest import FLOAT32, block_sums, save_tiny, texture
 
 import geomedsr
 from geomedsr import Band, Grid, Model, Scene, Window
+from geomedsr.geometry import Box
 from geomedsr.grid import Plane
 from geomedsr.inference.memory import Need
 from geomedsr.models import load_model, save_model
@@ -63,11 +64,11 @@ def test_weights_that_copy_a_neighbour_show_it(tmp_path: Path, frame: int, shown
 
 def test_a_slice_alone_is_that_slice_of_the_series_bit_for_bit(three: Model) -> None:
     sr = geomedsr.upscale(slices(5, bands=2), three)
-    whole = sr.source.read(slice(0, 5), Window(0, 0, 52, 60))
+    whole = sr.source.read(Box.of(slice(0, 5), Window(0, 0, 52, 60)))
     np.testing.assert_array_equal(sr.data.values, whole)
     for frame in range(5):
-        np.testing.assert_array_equal(sr.source.read(slice(frame, frame + 1), Window(0, 0, 52, 60))[0], whole[frame])
-    part = sr.source.read(slice(2, 4), Window(7, 11, 20, 31))
+        np.testing.assert_array_equal(sr.source.read(Box.of(frame, Window(0, 0, 52, 60)))[0], whole[frame])
+    part = sr.source.read(Box.of(slice(2, 4), Window(7, 11, 20, 31)))
     np.testing.assert_array_equal(part, whole[2:4, :, 11:42, 7:27])
     np.testing.assert_array_equal(sr.select([2]).data.values, whole[:, 1:])
 
@@ -131,7 +132,7 @@ def test_k_space_of_the_slice_itself_is_kept(tmp_path: Path) -> None:
     card = {"operator": "k-space-crop", "neighbours": 1, "size": 0.12}
     model = load_model(save_tiny(tmp_path / "crop.safetensors", 2, name="crop", **card))
     sr = geomedsr.upscale(slices(3, 22, 30), model)
-    values, deviation = sr.source.read_measured(slice(1, 2), Window(0, 0, 60, 44))
+    values, deviation = sr.source.read_measured(Box.of(1, Window(0, 0, 60, 44)))
     assert deviation is not None
     assert 0 < deviation < 1  # rounding alone
     np.testing.assert_array_equal(sr.data.values[1:2], values)
@@ -144,12 +145,12 @@ def test_only_slices_beside_it_are_read(three: Model) -> None:
         def __init__(self) -> None:
             self.reads: list[tuple[int, int]] = []
 
-        def read(self, frames: slice, window: Window) -> np.ndarray:
-            self.reads.append((frames.start, frames.stop))
-            return np.zeros((frames.stop - frames.start, 1, window.height, window.width), np.uint16)
+        def read(self, box: Box) -> np.ndarray:
+            self.reads.append((box.start[0], box.stop[0]))
+            return np.zeros((box.shape[0], 1, *box.shape[1:]), np.uint16)
 
-        def valid(self, frames: slice, window: Window) -> np.ndarray:
-            return np.ones((frames.stop - frames.start, 1, window.height, window.width), bool)
+        def valid(self, box: Box) -> np.ndarray:
+            return np.ones((box.shape[0], 1, *box.shape[1:]), bool)
 
         def select(self, bands: object) -> "Watched":
             return self

@@ -91,7 +91,7 @@ def test_a_job_that_was_stopped_goes_on_to_the_same_pixels(tmp_path: Path) -> No
     regions = list(plan(sr.source))
     sink = open_sink(sr, tmp_path / "sr.npy")
     for region in regions[:5]:
-        sink.put(region, sr.source.read(region.frames, region.window), sr.source.valid(region.frames, region.window))
+        sink.put(region, sr.source.read(region), sr.source.valid(region))
     sink.release()
     assert geomedsr.write(sr, tmp_path / "sr.npy", workers=3).resumed == 5
     assert (np.load(tmp_path / "sr.npy") == pixels(sr)).all()

@@ -10,6 +10,7 @@ from conftest import save_tiny, texture
 import geomedsr
 from geomedsr import Band, Grid, Scene, Window, operators
 from geomedsr.errors import ModelError
+from geomedsr.geometry import Box
 from geomedsr.grid import Plane
 from geomedsr.inference.engine import plan
 from geomedsr.models import Model, default_model, load_model
@@ -32,7 +33,7 @@ def slices(count: int, height: int, width: int, limits: tuple[int, int] | None =
 def test_a_window_of_a_k_space_result_is_that_part_of_the_whole(crop: Model) -> None:
     sr = geomedsr.upscale(slices(2, 30, 41), crop)
     whole = sr.data.values
-    part = sr.source.read(slice(1, 2), Window(7, 11, 20, 31))
+    part = sr.source.read(Box.of(1, Window(7, 11, 20, 31)))
     np.testing.assert_array_equal(part[0], whole[1, :, 11:42, 7:27])
 
 
@@ -46,22 +47,22 @@ def test_the_tile_changes_no_bit(name: str, request: pytest.FixtureRequest) -> N
 
 def test_a_slice_is_one_region(crop: Model) -> None:
     regions = list(plan(geomedsr.upscale(slices(3, 30, 40), crop, tile=8).source))
-    assert [(r.start, r.window) for r in regions] == [(i, Window(0, 0, 80, 60)) for i in range(3)]
+    assert [(r.start[0], r.window) for r in regions] == [(i, Window(0, 0, 80, 60)) for i in range(3)]
 
 
 @pytest.mark.parametrize("size", [(30, 40), (31, 33), (22, 17)])
 def test_the_result_agrees_with_its_input_in_k_space(crop: Model, size: tuple[int, int]) -> None:
     scene = slices(1, *size)
     values, deviation = geomedsr.upscale(scene, crop).source.read_measured(
-        slice(0, 1), Window(0, 0, size[1] * 2, size[0] * 2)
+        Box.of(0, Window(0, 0, size[1] * 2, size[0] * 2))
     )
     down = operators.get("k-space-crop").forward(torch.from_numpy(values.astype(np.float64)), 2)
     apart = central(down - torch.from_numpy(scene.data.values.astype(np.float64))).abs().max()
     assert deviation == pytest.approx(float(apart), abs=1e-3)
     assert 0 < deviation < 1  # nothing is clipped here: rounding alone
     free = geomedsr.upscale(scene, crop, conserve=False).source
-    assert free.read_measured(slice(0, 1), Window(0, 0, 4, 4))[1] is None
-    assert np.abs(free.read(slice(0, 1), Window(0, 0, 4, 4)).astype(int) - values[..., :4, :4]).max() > 1
+    assert free.read_measured(Box.of(0, Window(0, 0, 4, 4)))[1] is None
+    assert np.abs(free.read(Box.of(0, Window(0, 0, 4, 4))).astype(int) - values[..., :4, :4]).max() > 1
 
 
 def test_limits_hold_and_block_means_too(tiny_x2: Model, crop: Model) -> None:

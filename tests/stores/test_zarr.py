@@ -17,6 +17,7 @@ import geomedsr
 from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError
+from geomedsr.geometry import Box
 from geomedsr.inference.engine import plan
 from geomedsr.scene import Band
 
@@ -94,8 +95,8 @@ def test_a_stopped_job_goes_on(tiny: geomedsr.Model, tmp_path: Path) -> None:
     regions = list(plan(sr.source, sink.block))  # type: ignore[attr-defined]
     assert len(regions) == 6
     for region in regions[:4]:
-        values = sr.source.read(region.frames, region.window)
-        sink.put(region, values, sr.source.valid(region.frames, region.window))
+        values = sr.source.read(region)
+        sink.put(region, values, sr.source.valid(region))
     sink.release()
     assert not out.exists()
     assert geomedsr.write(sr, out).resumed == 4
@@ -165,10 +166,10 @@ def test_one_process_writes_different_stores_to_one_name(tiny: geomedsr.Model, t
 def test_a_store_that_is_lost_while_it_is_read_is_no_zeros(source: Path, tiny: geomedsr.Model, tmp_path: Path) -> None:
     geomedsr.write(geomedsr.upscale(geomedsr.open(source), tiny), tmp_path / "sr.zarr")
     scene = geomedsr.open(tmp_path / "sr.zarr")
-    assert scene.source.read(slice(0, 1), geomedsr.Window(300, 800, 8, 8)).any()
+    assert scene.source.read(Box.of(0, geomedsr.Window(300, 800, 8, 8))).any()
     (tmp_path / "sr.zarr").rename(tmp_path / "away")
     with pytest.raises(InputError, match="which fails at columns 300–308"):
-        scene.source.read(slice(0, 1), geomedsr.Window(300, 800, 8, 8))
+        scene.source.read(Box.of(0, geomedsr.Window(300, 800, 8, 8)))
 
 
 #: What xarray says where a store is written without the metadata that version 3 does not specify.

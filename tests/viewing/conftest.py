@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import geomedsr
-from geomedsr.grid import Window
+from geomedsr.geometry import Box
 from geomedsr.scene import Scene
 from geomedsr.sources import ArraySource
 
@@ -19,9 +19,9 @@ class Watched(ArraySource):
 
     reads: list[int] = field(default_factory=list)
 
-    def read(self, frames: slice, window: Window) -> Any:
-        self.reads.append(window.width * window.height)
-        return super().read(frames, window)
+    def read(self, box: Box) -> Any:
+        self.reads.append(box.pixels)
+        return super().read(box)
 
     def select(self, bands: Any) -> Any:
         inner = super().select(bands)

@@ -15,6 +15,7 @@ from rasterio.crs import CRS
 
 import geomedsr
 from geomedsr.errors import InputError, OutputError, SceneWarning
+from geomedsr.geometry import Box
 from geomedsr.grid import ControlPoint, Grid, Window
 from geomedsr.scene import Band, Scene
 from geomedsr.viewing.packing import Codes, pack
@@ -138,9 +139,9 @@ def test_only_the_tiles_that_are_shown_are_computed(sentinel: Scene, monkeypatch
     sr = geomedsr.upscale(sentinel, "satellite-x4")
     read, windows = UpscaledSource.read_measured, []
 
-    def watch(self: UpscaledSource, frames: slice, window: Window) -> Any:
-        windows.append((window, len(self.scene.bands)))
-        return read(self, frames, window)
+    def watch(self: UpscaledSource, box: Box) -> Any:
+        windows.append((box.window, len(self.scene.bands)))
+        return read(self, box)
 
     monkeypatch.setattr(UpscaledSource, "read_measured", watch)
     comparison = geomedsr.compare(sentinel, sr, window=Window(0, 0, 16, 8), bands="B04")

@@ -14,6 +14,7 @@ from PIL import Image
 import geomedsr
 from geomedsr import Scene
 from geomedsr.cli import main
+from geomedsr.geometry import Box
 from geomedsr.metrics.evaluate import evaluate
 from geomedsr.models import Model
 from geomedsr.viewing.curves import spectra
@@ -56,7 +57,7 @@ def test_it_shows_what_was_found(tiny: Model) -> None:
     truth = case.fine.crop(window).data.values[0][view].astype(float)
     ends = [limits(case.fine)[b] for b in view]
     np.testing.assert_array_equal(pictures[-1], shades(truth, np.ones(truth.shape, bool), ends))
-    made = case.methods[-1].read(slice(0, 1), window)[0][view]
+    made = case.methods[-1].read(Box.of(0, window))[0][view]
     share = np.mean([np.abs(m - t) / (e[1] - e[0]) for m, t, e in zip(made, truth, ends, strict=True)], 0)
     errors = pictures[4]
     assert (errors[share > 0.25][:, :3] == (60, 0, 20)).all()

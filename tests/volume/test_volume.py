@@ -494,7 +494,7 @@ def test_two_workers_may_store_the_same_slice(
     volume: Callable[..., Path], tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sr, out = geomedsr.upscale(geomedsr.open(volume()), model), tmp_path / "out.mha"
-    parts = [(r, sr.source.read(r.frames, r.window), np.ones(1, bool)) for r in plan(sr.source)]
+    parts = [(r, sr.source.read(r), np.ones(1, bool)) for r in plan(sr.source)]
     sink, rename = open_sink(sr, out), os.replace
 
     def meanwhile(*names: Path) -> None:
@@ -521,7 +521,7 @@ def test_what_a_stopped_worker_had_begun_is_removed(
 
     sr, out = geomedsr.upscale(geomedsr.open(volume()), model), tmp_path / "out.mha"
     region = next(iter(plan(sr.source)))
-    part = region, sr.source.read(region.frames, region.window), np.ones(1, bool)
+    part = region, sr.source.read(region), np.ones(1, bool)
     for failing, error, left in ((stopped, KeyboardInterrupt, 1), (full, OutputError, 0)):
         sink = open_sink(sr, out)
         assert not list(tmp_path.glob(".out.*/*/.*"))
@@ -590,8 +590,8 @@ small = np.random.default_rng(0).integers(0, 4000, (count, 1, 1, 1)).astype("int
 scene = Scene.from_array(np.broadcast_to(small, (count, 1, side, side)), grid=Grid((side, side), planes=planes))
 sink = open_sink(scene, sys.argv[1])
 for region in plan(scene.source, sink.block):
-    values = scene.source.read(region.frames, region.window)
-    noise = np.random.default_rng(region.start).integers(0, 4000, values.shape)
+    values = scene.source.read(region)
+    noise = np.random.default_rng(region.start[0]).integers(0, 4000, values.shape)
     sink.put(region, (values + noise).astype("int16"), np.ones(1, bool))
 open("/proc/self/clear_refs", "w").write("5")  # the most that was held is forgotten
 before = held("VmRSS")

@@ -14,13 +14,14 @@ import torch
 
 from geomedsr.bands import colours
 from geomedsr.errors import GeomedsrError, InputError
-from geomedsr.grid import Window
+from geomedsr.geometry import Box, Factors
 from geomedsr.metrics.interpolation import bicubic
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 
 #: What the network makes finer by.
 _SCALE = 4
+_FACTORS = Factors.in_plane(_SCALE)
 
 #: The side of a tile, and how far it looks beyond: both in pixels of the input. The network's own users take 10.
 _TILE, _MARGIN = 128, 10
@@ -75,40 +76,29 @@ class RealESRGAN:
             "(what lies beyond is interpolated); means of all methods are therefore over these three bands"
         )
 
-    def read(self, frames: slice, window: Window) -> Array:
-        """Stored values, float64 ``(frame, 3, y, x)``, of a window of fine pixels."""
-        made = [self._frame(frame, window) for frame in range(*frames.indices(self.scene.shape[0]))]
-        return np.stack(made)
+    def read(self, box: Box) -> Array:
+        """Stored values, float64 ``(frame, 3, y, x)``, of a box of fine pixels."""
+        return np.concatenate([self._frame(one) for one in box.tiles((1, *box.shape[1:]))])
 
-    def _frame(self, frame: int, window: Window) -> Array:
-        inside = window.coarser(_SCALE)
-        one = slice(frame, frame + 1)
-        fine = np.empty((3, inside.height * _SCALE, inside.width * _SCALE), np.float32)
-        for row in range(inside.row // _TILE * _TILE, inside.stop[0], _TILE):  # one raster of tiles for all windows
-            for col in range(inside.col // _TILE * _TILE, inside.stop[1], _TILE):
-                tile = Window(col, row, _TILE, _TILE).clipped(self.scene.shape[2:])
-                seen = tile.grown(_MARGIN).clipped(self.scene.shape[2:])
-                made = _finer(self.scene.tensor(seen, one))
-                top, left = max(tile.row, inside.row), max(tile.col, inside.col)
-                bottom, right = min(tile.stop[0], inside.stop[0]), min(tile.stop[1], inside.stop[1])
-                put = _scaled(top - inside.row, bottom - inside.row, left - inside.col, right - inside.col)
-                take = _scaled(top - seen.row, bottom - seen.row, left - seen.col, right - seen.col)
-                fine[put] = made[take]
-        low, span = (part[0] for part in self.scene.values.bounds(one))
-        row, col = window.row - inside.row * _SCALE, window.col - inside.col * _SCALE
-        stored: Array = fine[:, row : row + window.height, col : col + window.width].astype(np.float64) * span + low
+    def _frame(self, box: Box) -> Array:
+        inside, whole = box.coarsened(_FACTORS), Box.whole(self.scene.shape)
+        fine = np.empty((1, 3, inside.shape[1] * _SCALE, inside.shape[2] * _SCALE), np.float32)
+        side = Factors.in_plane(_TILE)
+        for tile in inside.coarsened(side).refined(side).tiles((1, _TILE, _TILE)):  # one raster of tiles for all boxes
+            seen = (tile & whole).grown((0, _MARGIN, _MARGIN)) & whole
+            made = _finer(self.scene.tensor(seen.window, seen.frames))
+            shown = tile & inside
+            fine[shown.within(inside).refined(_FACTORS).index] = made[shown.within(seen).refined(_FACTORS).index]
+        low, span = self.scene.values.bounds(box.frames)
+        stored: Array = fine[box.within(inside.refined(_FACTORS)).index].astype(np.float64) * span + low
         return stored
 
 
-def _scaled(top: int, bottom: int, left: int, right: int) -> tuple[slice, slice, slice]:
-    return slice(None), slice(top * _SCALE, bottom * _SCALE), slice(left * _SCALE, right * _SCALE)
-
-
 def _finer(image: torch.Tensor) -> Array:
-    """Normalised values ``(1, 3, y, x)``, of any size, made finer: ``(3, 4·y, 4·x)``."""
+    """Normalised values ``(1, 3, y, x)``, of any size, made finer: ``(1, 3, 4·y, 4·x)``."""
     shown = image.clamp(0, 1)
     beyond = bicubic(image - shown, _SCALE)
-    fine: Array = _run(shown[0].numpy()) + beyond[0].numpy()
+    fine: Array = _run(shown[0].numpy())[None] + beyond.numpy()
     return fine
 
 

@@ -12,6 +12,7 @@ import geomedsr
 from geomedsr import Scene, Window
 from geomedsr.cli import main
 from geomedsr.errors import InputError
+from geomedsr.geometry import Box
 from geomedsr.metrics.evaluate import evaluate
 from geomedsr.metrics.interpolation import bicubic
 from geomedsr.metrics.peers import realesrgan
@@ -45,7 +46,7 @@ def test_it_sees_red_green_and_blue_from_0_to_1(repeated: list[np.ndarray]) -> N
     scene = Scene.from_array(texture(4, 20, 24), bands=RGBN)
     peer = RealESRGAN.of(scene, 4)
     assert peer.bands == (2, 1, 0)
-    made = peer.read(slice(0, 1), Window(8, 4, 40, 32))
+    made = peer.read(Box.of(0, Window(8, 4, 40, 32)))
     stored = scene.data.values[0].astype(float)
     low, high = np.percentile(stored, (1, 99), axis=(1, 2))
     for position, band in enumerate(peer.bands):
@@ -61,9 +62,9 @@ def test_windows_and_tiles_fit(repeated: list[np.ndarray], monkeypatch: pytest.M
     monkeypatch.setattr(realesrgan, "_TILE", 16)
     scene = Scene.from_array(texture(3, 40, 50), bands=[Band("red"), Band("green"), Band("blue")]).with_range(0, 5000)
     peer = RealESRGAN.of(scene, 4)
-    whole = peer.read(slice(0, 1), Window(0, 0, 200, 160))
+    whole = peer.read(Box.of(0, Window(0, 0, 200, 160)))
     np.testing.assert_allclose(whole[0], scene.data.values[0].repeat(4, 1).repeat(4, 2), atol=0.01)
-    np.testing.assert_array_equal(peer.read(slice(0, 1), Window(61, 34, 70, 90)), whole[..., 34:124, 61:131])
+    np.testing.assert_array_equal(peer.read(Box.of(0, Window(61, 34, 70, 90))), whole[..., 34:124, 61:131])
     assert max(max(image.shape[1:]) for image in repeated) == 16 + 2 * 10
 
 
@@ -92,7 +93,7 @@ def test_what_counts_is_looked_for_in_what_it_makes(repeated: list[np.ndarray], 
 def test_the_network_makes_a_picture_finer() -> None:
     scene = geomedsr.open(SAMPLE / "input.tif").crop(Window(30, 20, 16, 12))
     peer = RealESRGAN.of(scene, 4)
-    fine = peer.read(slice(0, 1), Window(0, 0, 64, 48))[0]
+    fine = peer.read(Box.of(0, Window(0, 0, 64, 48)))[0]
     coarse = scene.data.values[0][list(peer.bands)].astype(float)
     means = fine.reshape(3, 12, 4, 16, 4).mean((2, 4))
     span = scene.values.bounds()[1][0, list(peer.bands)]
