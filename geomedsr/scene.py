@@ -17,7 +17,7 @@ from geomedsr.grid import Grid, Window
 from geomedsr.nodata import declared
 from geomedsr.provenance import chosen, cropped
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample, spread, unmasked
-from geomedsr.values import PERCENTILES, ValueScale
+from geomedsr.values import PERCENTILES, ValueScale, few
 
 if TYPE_CHECKING:
     import torch  # slow to import, and of use only to networks, as xarray to those who look at pixels
@@ -195,7 +195,21 @@ class Scene:
     @cached_property
     def values(self) -> ValueScale:
         """The value scale: as given, else robust percentiles of each band's valid pixels."""
-        return self.scale or ValueScale.from_samples(sample(self.source))
+        if self.scale is not None:
+            return self.scale
+        samples = sample(self.source)
+        self.__dict__["_samples_few"] = tuple(map(few, samples))
+        return ValueScale.from_samples(samples)
+
+    @property
+    def few(self) -> tuple[int | None, ...]:
+        """For each band of whole numbers that seems to hold few different ones how many; see :func:`values.few`.
+
+        Known where the value scale was measured of this scene; else nothing is told.
+        """
+        self.values  # noqa: B018 - which takes the sample
+        found: tuple[int | None, ...] = self.__dict__.get("_samples_few", ())
+        return found or (None,) * len(self.bands)
 
     def with_range(self, low: float, high: float) -> Scene:
         """The scene with one given value range for all bands, in stored values."""

@@ -106,6 +106,18 @@ class ValueScale:
         return restored
 
 
+#: Whole numbers that so many pixels at least take so few different values of may be classes, not measurements.
+FEW, ENOUGH = 16, 1024
+
+
+def few(sample: Array) -> int | None:
+    """How many different values a 1-D sample of whole numbers has, if these are 2 to 16 and the pixels over 1000."""
+    if sample.dtype.kind not in "iu" or sample.size < ENOUGH or len(np.unique(sample[:: sample.size // ENOUGH])) > FEW:
+        return None
+    count = len(np.unique(sample))
+    return count if 2 <= count <= FEW else None
+
+
 def _nested(table: Array) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(v) for v in row) for row in table)
 

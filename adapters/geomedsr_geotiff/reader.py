@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,6 +19,7 @@ from geomedsr.grid import Window
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Kind, Scene
 from geomedsr.sources import Array, data_by_value
+from geomedsr_geotiff import classes
 from geomedsr_geotiff.complaints import listening
 from geomedsr_geotiff.handles import cause, gdal, handle, one_line, read_error, stamp
 from geomedsr_geotiff.native import Limited, Native, opened
@@ -27,20 +27,6 @@ from geomedsr_geotiff.placing import grid_of
 
 #: Types a scene may have; GDAL's complex ones are not images.
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
-
-#: Names that producers give to class and bit-flag bands (Landsat, Sentinel-2, HLS, MODIS, Planet, PRISMA …).
-_FLAG_NAME = re.compile(
-    r"(?:^|[^a-z0-9])(?:scl|fmask|cfmask|bqa|qa60|qa[_ ]?pixel|qa[_ ]?radsat|qa[_ ]?aerosol|[a-z0-9_]*_qa|udm2?"
-    r"|qflags?|quality[_ ]?flags?|pixel[_ ]?quality|cloud[_ ]?mask|msk_[a-z]+|land[_ ]?cover|classification)"
-    r"(?:$|[^a-z0-9])",
-    re.IGNORECASE,
-)
-
-#: Names that mean classes or flags when they are the whole name.
-_FLAG_WORDS = {"class", "classes", "label", "labels", "mask", "datamask", "clm", "stateqa", "qc", "category"}
-
-#: Tags that say so outright: CF's flag attributes, GDAL's thematic layers.
-_FLAG_TAGS = {"flag_values", "flag_masks", "flag_meanings"}
 
 #: Metadata domains that describe the old file's layout, or that GDAL makes itself.
 _STRUCTURAL = {"IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "COLOR_PROFILE", "RPC", "GEOLOCATION", "TIFF"}
@@ -142,7 +128,7 @@ def open_raster(path: str) -> Scene:
     Raises:
         InputError: no bands, complex or mixed types, or a palette image.
     """
-    version = stamp(path)
+    version, name = stamp(path), file_name(path)
     with gdal():
         try:
             dataset = handle(path, version)
@@ -171,13 +157,13 @@ def open_raster(path: str) -> Scene:
         )
         with opened(path, dataset) as native:
             grid = grid_of(dataset, native, path)
-            bands = tuple(_band(dataset, native, i, nodata[i]) for i in range(dataset.count))
+            bands = tuple(_band(dataset, native, name, i, nodata[i]) for i in range(dataset.count))
             tags = _namespaces(native)
         return Scene(
             source=source,
             grid=grid,
             bands=bands,
-            name=file_name(path),
+            name=name,
             files=_files(path, dataset),
             masked=masked,
             tags=tags,
@@ -241,7 +227,7 @@ def _block(dataset: Any) -> tuple[int, int]:
     return min(max(rows, 1), dataset.height, 4096), min(max(cols, 1), dataset.width, 4096)
 
 
-def _band(dataset: Any, native: Native | Limited, position: int, nodata: float | int | None) -> Band:
+def _band(dataset: Any, native: Native | Limited, file: str, position: int, nodata: float | int | None) -> Band:
     index = position + 1
     description = native.description(index)
     interpretation = dataset.colorinterp[position]
@@ -251,7 +237,8 @@ def _band(dataset: Any, native: Native | Limited, position: int, nodata: float |
     kind = _kind(interpretation, description, tags[""], native.tags(index, "IMAGE_STRUCTURE"))
     palette = _palette(dataset, index) if interpretation == ColorInterp.palette else None
     whole = np.dtype(dataset.dtypes[position]).kind != "f"
-    if whole and interpretation != ColorInterp.palette and native.classes(index):
+    named = dataset.count == 1 and not description and classes.by_file(file)
+    if whole and interpretation != ColorInterp.palette and (named or native.classes(index)):
         kind = "nearest"
     return Band(
         name=description or str(index),
@@ -288,11 +275,7 @@ def _kind(
     """
     if interpretation == ColorInterp.alpha or structure.get("NBITS") == "1":
         return "nearest"
-    if _FLAG_TAGS & {k.lower() for k in tags} or tags.get("LAYER_TYPE", "").lower() == "thematic":
-        return "nearest"
-    if description and (_FLAG_NAME.search(description) or description.strip().lower() in _FLAG_WORDS):
-        return "nearest"
-    return "continuous"
+    return "nearest" if classes.by_band(description, tags) else "continuous"
 
 
 def _namespaces(native: Native | Limited, band: int = 0) -> dict[str, dict[str, str]]:

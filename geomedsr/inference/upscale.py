@@ -65,6 +65,7 @@ def upscale(
     if tile is not None and tile < 1:
         raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
     computed = _computed(scene, model)
+    _tell_few(scene, computed)
     card = model.descriptor
     if card.value_scale == "physical":
         scene = scene.with_physical_range(*card.value_range)
@@ -170,6 +171,21 @@ def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
             "choose them with --bands, or use a band-agnostic model",
         )
     return continuous
+
+
+def _tell_few(scene: Scene, computed: tuple[int, ...]) -> None:
+    """Tell of bands that may be classes, though nothing says so."""
+    counts = scene.few
+    bands = [i for i in computed if counts[i] is not None and scene.bands[i].role is None and not scene.grid.planes]
+    if bands:
+        names = ",".join(scene.bands[i].name for i in bands)
+        most = max(counts[i] or 0 for i in bands)
+        warnings.warn(
+            f"{scene.name} holds at most {most} different whole numbers in band{'s' * (len(bands) > 1)} {names}: if "
+            f"these are classes or flags, carry them over with --nearest {names} or scene.with_nearest",
+            SceneWarning,
+            stacklevel=3,
+        )
 
 
 def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str, str]:

@@ -1,0 +1,35 @@
+"""Bands of classes and bit flags, as far as a file says so: by its tags, its band's name, or its own name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+#: Names that producers give to class and bit-flag bands (Landsat, Sentinel-2, HLS, MODIS, Planet, PRISMA …).
+_NAMES = (
+    r"(?:^|[^a-z0-9])(?:scl|fmask|cfmask|bqa|qa60|qa[_ ]?pixel|qa[_ ]?radsat|qa[_ ]?aerosol|[a-z0-9_]*_qa|udm2?"
+    r"|qflags?|quality[_ ]?flags?|pixel[_ ]?quality|cloud[_ ]?mask|msk_[a-z]+|land[_ ]?cover|classification)"
+)
+_BAND = re.compile(rf"{_NAMES}(?:$|[^a-z0-9])", re.IGNORECASE)
+
+#: In the name of a file they come last, but for its resolution, detector, version, or that it was clipped.
+_FILE = re.compile(rf"{_NAMES}(?:[_.-](?:\d+m?|b\d\d|v\d+|clip|cog))*$", re.IGNORECASE)
+
+#: Names that mean classes or flags when they are the whole name.
+_WORDS = {"class", "classes", "label", "labels", "mask", "datamask", "clm", "stateqa", "qc", "category"}
+
+#: Tags that say so outright: CF's flag attributes, GDAL's thematic layers.
+_TAGS = {"flag_values", "flag_masks", "flag_meanings"}
+
+
+def by_band(name: str | None, tags: Mapping[str, str]) -> bool:
+    """Whether a band's name or tags say that it holds classes or flags."""
+    if _TAGS & {key.lower() for key in tags} or tags.get("LAYER_TYPE", "").lower() == "thematic":
+        return True
+    return name is not None and (_BAND.search(name) is not None or name.strip().lower() in _WORDS)
+
+
+def by_file(name: str) -> bool:
+    """Whether the name of a file of one band without a name says so."""
+    stem = re.sub(r"\.[a-z][a-z0-9]{1,4}(?:\.(?:gz|zip))?$", "", name, flags=re.IGNORECASE)
+    return any(_FILE.search(part) is not None or part.lower() in _WORDS for part in (name, stem))
