@@ -81,3 +81,34 @@ def test_a_chain_reduces_then_disturbs() -> None:
     for wrong in ((PoissonGaussian(),), (BlockMean(), BlockMean())):
         with pytest.raises(ValueError, match="expected one that reduces"):
             chain(wrong, 2)
+
+
+@pytest.mark.parametrize(("scale", "sigma"), [(2, 0.35), (4, 0.25), (3, 1.0)])
+def test_a_blurred_block_mean_is_the_mean_of_the_blurred(scale: int, sigma: float) -> None:
+    part = BlockMean(blur=(0, sigma))
+    margin = part.margin(scale)
+    fine = np.random.default_rng(0).random((2, 5 * scale + 2 * margin, 6 * scale + 2 * margin))
+    width = sigma * scale
+    reach = np.arange(-margin, margin + 1)
+    bell = np.exp(-(reach**2) / (2 * width**2))
+    soft = fine
+    for axis in (1, 2):
+        soft = np.apply_along_axis(np.convolve, axis, soft, bell / bell.sum(), "valid")
+    expected = soft.reshape(2, 5, scale, 6, scale).mean((2, 4))
+    found = part.apply(torch.from_numpy(fine)[:, None], scale, sigma)[:, 0].numpy()
+    np.testing.assert_allclose(found, expected, rtol=2e-4)
+    plain = part.apply(torch.from_numpy(fine)[:, None], scale, 0.0)
+    inner = torch.from_numpy(fine)[:, None, margin:-margin, margin:-margin]
+    assert torch.equal(plain, operators.get("block-mean").forward(inner, scale))
+
+
+def test_blurs_are_drawn_from_those_named() -> None:
+    rng = np.random.default_rng(0)
+    part = BlockMean(blur=(0, 0, 0.2, 0.35))
+    drawn = [part.draw(rng) for _ in range(400)]
+    assert set(drawn) == {0, 0.2, 0.35}
+    assert 160 < drawn.count(0) < 240
+    assert BlockMean().draw(rng) == 0
+    assert BlockMean().margin(4) == 0
+    with pytest.raises(ValueError, match="from 0 to 2"):
+        BlockMean(blur=(3,))
