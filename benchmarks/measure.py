@@ -13,13 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 import geomedsr
 from geomedsr import Model, Scene
 from geomedsr.devices import choose_device, cores
 from geomedsr.inference.gpu import exact
-from geomedsr.inference.runtime import _prepared
+from geomedsr.inference.runtime import prepared
 from geomedsr.inference.source import upscaled
 
 SAMPLE = Path(__file__).parents[1] / "examples/sentinel2_coast/reference.tif"
@@ -63,14 +62,14 @@ def network(path: Path, model: Model, precision: str, device: str = "cpu") -> Ca
     source = upscaled(geomedsr.upscale(scene, model, precision=precision, device=device).source)
     assert source is not None
     place, channels = choose_device(device), model.descriptor.channels
-    module: nn.Module = _prepared(model, source.runtime, place).generator  # type: ignore[assignment]
+    alone = prepared(model, source.runtime, place)
     groups = [torch.stack(some) for some in batched(scene.tensor()[0].to(place).split(channels), source.runtime.bands)]
 
     def one(threads: int, window: torch.Tensor) -> None:
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         with torch.inference_mode(), exact:
-            module(window.contiguous(memory_format=torch.channels_last))
+            alone(window.contiguous(memory_format=torch.channels_last))
 
     def run(side: int, at_once: int, threads: int) -> None:
         windows = [window for group in groups for row in group.split(side, 2) for window in row.split(side, 3)]

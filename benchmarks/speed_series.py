@@ -19,11 +19,10 @@ from pathlib import Path
 import pydicom
 import torch
 from measure import conditions
-from torch import nn
 
 import geomedsr
 from geomedsr.devices import keep_memory
-from geomedsr.inference.runtime import Runtime, _prepared
+from geomedsr.inference.runtime import Runtime, prepared
 
 SAMPLE = Path(__file__).parents[1] / "examples/ct_abdomen"
 
@@ -49,12 +48,12 @@ def bare(folder: Path, count: int) -> float:
     scene = geomedsr.open(folder).with_physical_range(*model.descriptor.value_range)
     tensors = [scene.tensor(frames=slice(i, i + 1)) for i in range(count)]
     runtime = Runtime.choose(model, "cpu", None, scene.dtype.itemsize)
-    module: nn.Module = _prepared(model, runtime, torch.device("cpu")).generator  # type: ignore[assignment]
+    network = prepared(model, runtime, torch.device("cpu"))
 
     def one(tensor: torch.Tensor) -> None:
         torch.set_num_threads(1)
         with torch.inference_mode():
-            module(tensor.contiguous(memory_format=torch.channels_last))
+            network(tensor.contiguous(memory_format=torch.channels_last))
 
     started = time.perf_counter()
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import queue
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
 
 from geomedsr.errors import DeviceError
+from geomedsr.models.network import Network
 
 #: How many tiles are on the device at once: one in the network, one on its way there, one on its way back.
 AT_ONCE = 3
@@ -82,6 +82,10 @@ def _settings() -> list[tuple[Any, str, Any]]:
 exact = Exact()
 
 
+#: Tensors by the name of a network's input or output.
+Tensors = Mapping[str, torch.Tensor]
+
+
 class _Lane:
     """A tile's way through a device: a stream, and pinned memory that grows to the largest tile."""
 
@@ -90,25 +94,29 @@ class _Lane:
         self.stream = torch.cuda.Stream(place)  # type: ignore[no-untyped-call]
         self.over = self.back = torch.empty(0)
 
-    def run(self, module: nn.Module, batch: torch.Tensor, layout: torch.memory_format) -> torch.Tensor:
+    def run(self, network: Network, inputs: Tensors, layout: torch.memory_format) -> dict[str, torch.Tensor]:
         with torch.cuda.stream(self.stream):
-            self.over, over = _room(self.over, batch)
-            there = over.copy_(batch).to(self.place, non_blocking=True)
-            made: torch.Tensor = module(there.contiguous(memory_format=layout)).contiguous()
+            self.over, over = _room(self.over, inputs)
+            there = {name: over[name].copy_(batch).to(self.place, non_blocking=True) for name, batch in inputs.items()}
+            made = network.planes({name: batch.contiguous(memory_format=layout) for name, batch in there.items()})
+            made = {name: planes.contiguous() for name, planes in made.items()}
             self.back, back = _room(self.back, made)
-            back.copy_(made, non_blocking=True)
+            for name, planes in made.items():
+                back[name].copy_(planes, non_blocking=True)
             # Others would spin until it is done, on a core that has work.
             done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
             done.record(self.stream)
         done.synchronize()
-        return back.clone()
+        return {name: planes.clone() for name, planes in back.items()}
 
 
-def _room(store: torch.Tensor, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """A store of pinned float32, larger if need be; and the part of it that has a tensor's shape."""
-    if store.numel() < like.numel():
-        store = torch.empty(like.numel(), pin_memory=True)
-    return store, store[: like.numel()].view(like.shape)
+def _room(store: torch.Tensor, like: Tensors) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """A store of pinned float32, larger if need be; and the parts of it that have some tensors' shapes."""
+    numbers = [tensor.numel() for tensor in like.values()]
+    if store.numel() < sum(numbers):
+        store = torch.empty(sum(numbers), pin_memory=True)
+    parts = torch.split(store[: sum(numbers)], numbers)
+    return store, {name: part.view(tensor.shape) for (name, tensor), part in zip(like.items(), parts, strict=True)}
 
 
 def pinned(*numbers: int) -> int:
@@ -136,15 +144,15 @@ def _lane(place: torch.device) -> Iterator[_Lane]:
         _lanes[place].put(lane)
 
 
-def run(module: nn.Module, batch: torch.Tensor, place: torch.device, layout: torch.memory_format) -> torch.Tensor:
-    """A module on a float32 batch of the CPU's; the result, contiguous, on the CPU."""
+def run(network: Network, inputs: Tensors, place: torch.device, layout: torch.memory_format) -> dict[str, torch.Tensor]:
+    """A network's planes of float32 batches of the CPU's; contiguous, on the CPU."""
     with torch.inference_mode(), torch.cuda.device(place), _lane(place) as lane, exact:
-        return lane.run(module, batch, layout)
+        return lane.run(network, inputs, layout)
 
 
 @contextmanager
-def told(batch: torch.Tensor, place: torch.device) -> Iterator[None]:
-    """In one line, that the device's memory does not hold a batch.
+def told(inputs: Tensors, place: torch.device) -> Iterator[None]:
+    """In one line, that the device's memory does not hold some batches.
 
     Raises:
         DeviceError: that.
@@ -155,8 +163,9 @@ def told(batch: torch.Tensor, place: torch.device) -> Iterator[None]:
         if not any(text in str(error) for text in _FULL):
             raise
         traceback.clear_frames(error.__traceback__)  # which hold the tile, and in a notebook stay
+        shape = next(iter(inputs.values())).shape
         raise DeviceError(
-            f"too little free memory on {place} for a batch of {' × '.join(map(str, batch.shape))}",
+            f"too little free memory on {place} for a batch of {' × '.join(map(str, shape))}",
             "enough, beside what else runs there",
             "end that and run it again; or start afresh with a smaller --tile, or with --device cpu",
         ) from error

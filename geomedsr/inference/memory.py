@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-
-import torch
-from torch import nn
 
 from geomedsr import operators
 from geomedsr.devices import cores
@@ -15,7 +11,6 @@ from geomedsr.errors import InputError
 from geomedsr.inference import gpu
 from geomedsr.inference.runtime import SMALL, Runtime
 from geomedsr.models import Model
-from geomedsr.models.community import CommunityNet
 from geomedsr.outputs import region_side
 
 #: What a job may take where the user says nothing: it fits a machine of 4 GiB.
@@ -26,12 +21,6 @@ BASE = 450 << 20
 
 #: Sides of a tile in input pixels, the largest with the least halo.
 TILES = (768, 512, 384, 256, 128, 64)
-
-#: Activations of a network that are alive at once, as multiples of its widest layer's input and output; measured.
-_ALIVE = 2.9
-
-#: The same for networks of others, as multiples of what they were seen to hold when tried out; measured, rounded up.
-_HELD = 1.8
 
 #: Bytes for each of a region's pixels, of the bands made at once: a prediction.
 _PER_FLOAT = 4
@@ -58,29 +47,6 @@ def size(text: str | int) -> int:
             f"--memory {text}", f"at least {(BASE >> 20) + 64}MiB, such as 2GiB", "give more, or leave it out"
         )
     return number
-
-
-#: Side of the image that the layers are looked at with.
-_LOOK = 16
-
-
-@lru_cache(maxsize=64)
-def _widest(module: nn.Module, channels: int) -> float:
-    """Numbers in the widest layer's input and output, for each pixel of an image: layers keep an image's shape."""
-    most = 0
-
-    def seen(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        nonlocal most
-        most = max(most, inputs[0].numel() + output.numel())
-
-    hooks = [m.register_forward_hook(seen) for m in module.modules() if isinstance(m, nn.Conv2d)]
-    try:
-        with torch.inference_mode():
-            module(torch.zeros(1, channels, _LOOK, _LOOK))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return most / _LOOK**2
 
 
 @dataclass(frozen=True)
@@ -131,10 +97,9 @@ class Need:
 
     def network(self, tile: int) -> int:
         """Bytes of a tile's activations."""
-        card, module = self.model.descriptor, self.model.module
+        card, network = self.model.descriptor, self.model.module
         seen = (self.side(tile) + 2 * self.model.radius) ** 2
-        held = _HELD * module.activations if isinstance(module, CommunityNet) else _ALIVE * _widest(module, card.inputs)
-        return int(held * self.size * seen * self._together)
+        return int(network.held(card.inputs) * self.size * seen * self._together)
 
     @property
     def _together(self) -> int:
@@ -197,7 +162,7 @@ class Need:
     def _time(self, tile: int, shape: tuple[int, int], workers: int) -> float:
         workers = 1 if self.device is not None else workers
         radius = self.model.radius  # the halo costs about half of its pixels, layers being trimmed
-        if isinstance(self.model.module, CommunityNet):  # whose are not
+        if not self.model.module.trims:
             radius *= 2
         side, region = self.side(tile), self._region(tile)
         height, width = (n + -(-n // side) * radius for n in shape)

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from geomedsr.devices import choose_device, fast_bfloat16
 from geomedsr.errors import DeviceError
 from geomedsr.inference import gpu
 from geomedsr.models import Model
-from geomedsr.models.community import CommunityNet
+from geomedsr.models.network import Network
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -56,12 +56,11 @@ class Runtime:
             chosen = precision  # type: ignore[assignment]
         else:
             raise DeviceError(f"the precision {precision!r}", "float32 or bfloat16", "choose one of these")
-        foreign = isinstance(model.module, CommunityNet)  # others' code may want one type of number, laid out as usual
-        if foreign and chosen == "bfloat16":
+        if chosen not in model.module.precisions:
             raise DeviceError(
-                f"bfloat16 for {model.descriptor.name}", "float32, in which it was tried out", "leave it out"
+                f"{chosen} for {model.descriptor.name}", "float32, in which it was tried out", "leave it out"
             )
-        last = not foreign and (chosen == "bfloat16" or itemsize <= 2)
+        last = model.module.any_layout and (chosen == "bfloat16" or itemsize <= 2)
         return cls(str(place), chosen, last, gpu.BANDS if place.type == "cuda" else 1)
 
     @property
@@ -77,10 +76,11 @@ class Runtime:
         card = f" ({gpu.words(place)})" if place.type == "cuda" else ""
         return f"torch {torch.__version__.partition('+')[0]} {place.type}{card}"
 
-    def __call__(self, model: Model, batch: torch.Tensor) -> torch.Tensor:
-        """The generator on a normalised float32 batch ``(B, C, H + 2r, W + 2r)`` with its halo.
+    def __call__(self, model: Model, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A network on normalised float32 batches ``(B, C, H + 2r, W + 2r)`` with their halo, by name.
 
-        The phases ``(B, C, s², H, W)`` of its output (:mod:`geomedsr.operators.phases`), float32, on the CPU.
+        Its outputs by name, as sub-pixel planes ``(B, C, s², H, W)`` (:meth:`geomedsr.models.network.Network.planes`),
+        float32, on the CPU.
 
         Raises:
             DeviceError: the memory of a GPU does not hold it.
@@ -88,41 +88,23 @@ class Runtime:
         place = choose_device(self.device)
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         if place.type == "cuda":
-            with gpu.told(batch, place):
-                return gpu.run(_prepared(model, self, place), batch, place, layout)
-        module = _prepared(model, self, place)
+            with gpu.told(inputs, place):
+                return gpu.run(prepared(model, self, place), inputs, place, layout)
+        network = prepared(model, self, place)
         with torch.inference_mode():
-            alone = len(batch) == 1 and batch.numel() < SMALL
-            fine = module((batch.repeat(2, 1, 1, 1) if alone else batch).contiguous(memory_format=layout))
-            return fine[: len(batch)]  # type: ignore[no-any-return]
+            count = len(next(iter(inputs.values())))
+            alone = count == 1 and all(batch.numel() < SMALL for batch in inputs.values())
+            given = {name: batch.repeat(2, 1, 1, 1) if alone else batch for name, batch in inputs.items()}
+            made = network.planes({name: batch.contiguous(memory_format=layout) for name, batch in given.items()})
+            return {name: planes[:count] for name, planes in made.items()}
 
 
-class Trimmed(nn.Module):
-    """A generator that is given a halo and returns the phases of the result without it."""
-
-    def __init__(self, generator: nn.Module) -> None:
-        super().__init__()
-        self.generator = generator
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``(B, C, H + 2r, W + 2r)`` to ``(B, C, s², H, W)``."""
-        trimmed: Any = getattr(self.generator, "trimmed", None)
-        if trimmed is not None:  # it knows how to leave out what is not needed, layer by layer
-            return trimmed(x)  # type: ignore[no-any-return]
-        scale = int(self.generator.scale)  # type: ignore[arg-type]
-        edge = int(self.generator.receptive_radius) * scale  # type: ignore[arg-type]
-        fine = self.generator(x)
-        fine = fine[..., edge : fine.shape[-2] - edge, edge : fine.shape[-1] - edge]
-        planes = F.pixel_unshuffle(fine, scale)
-        return planes.reshape(*fine.shape[:2], scale * scale, *planes.shape[2:])
-
-
-_kept: dict[tuple[str, float, str, Runtime], nn.Module] = {}
+_kept: dict[tuple[str, float, str, Runtime], Network] = {}
 _preparing = threading.Lock()
 
 
-def _prepared(model: Model, runtime: Runtime, place: torch.device) -> nn.Module:
-    """The module as the runtime wants it, made once per process."""
+def prepared(model: Model, runtime: Runtime, place: torch.device) -> Network:
+    """The network as the runtime wants it, made once per process."""
     key = (model.sha256, model.realism, str(place), runtime)
     with _preparing:
         if key not in _kept:
@@ -132,7 +114,7 @@ def _prepared(model: Model, runtime: Runtime, place: torch.device) -> nn.Module:
                     if isinstance(part, (nn.Conv2d, nn.PReLU)):  # the skip stays what it is
                         part.to(torch.bfloat16)
             layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
-            _kept[key] = Trimmed(module.to(place, memory_format=layout)).eval()  # type: ignore[call-overload]
+            _kept[key] = module.to(place, memory_format=layout).eval()  # type: ignore[call-overload]
             if place.type == "cuda":
                 torch.cuda.synchronize(place)  # other threads' streams do not wait for this one's
         return _kept[key]

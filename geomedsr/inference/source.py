@@ -20,6 +20,7 @@ from geomedsr.geometry import Box, Factors
 from geomedsr.inference.runtime import Runtime
 from geomedsr.inference.stopping import check
 from geomedsr.models import Model
+from geomedsr.models.network import IMAGE
 from geomedsr.neighbours import around, as_channels
 from geomedsr.padding import FILL_REACH
 from geomedsr.scene import Scene
@@ -196,7 +197,7 @@ class UpscaledSource:
         images of a batch, bands made together its channels.
         """
         batch = [as_channels(group, places) for group in torch.split(images, self.model.descriptor.channels, 1)]
-        made = self.runtime(self.model, batch[0] if len(batch) == 1 else torch.cat(batch)).numpy()
+        made = self.runtime(self.model, {IMAGE: batch[0] if len(batch) == 1 else torch.cat(batch)})[IMAGE].numpy()
         return made.reshape(1, -1, *made.shape[2:])
 
     @property

@@ -20,6 +20,7 @@ from torch import nn
 from geomedsr.errors import ModelError
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.import_spandrel import import_spandrel
+from geomedsr.models.network import Network
 from geomedsr.models.probe import peak_memory, probed_radius, tiles_exactly
 from geomedsr.padding import reflected
 from geomedsr.values import PERCENTILES
@@ -39,30 +40,47 @@ MOST_RADIUS = 53
 #: untiled result, 1.1 % with half of it; with 48 pixels 0.06 %, but a tile of 128 pixels then costs a third more.
 HALO = 32
 
+#: What it holds, as a multiple of what it was seen to hold when tried out; measured, rounded up.
+_HELD = 1.8
+
 #: The least side of the image that a network is tried out with.
 _TRIAL = 16
 
 _KINDS = {"FaceSR": "for faces", "Inpainting": "for inpainting", "Restoration": "for restoration, which keeps the size"}
 
 
-class CommunityNet(nn.Module):
+class CommunityNet(Network):
     """Another author's generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values, never clamped.
 
-    ``receptive_radius`` is the halo in input pixels, ``exact`` whether it is all that the network sees, and
-    ``activations`` how many numbers it holds at once for each input pixel. Where a network wants a least size or
-    multiples of one, the image is continued by reflection at the right and at the bottom.
+    ``radius`` is the halo in input pixels, ``exact`` whether it is all that the network sees, and ``activations`` how
+    many numbers it was seen to hold at once for each input pixel. Where a network wants a least size or multiples of
+    one, the image is continued by reflection at the right and at the bottom. Others' code may want one type of number,
+    laid out as usual.
     """
+
+    precisions = ("float32",)
+    any_layout = False
+    exports = False
 
     def __init__(self, network: nn.Module, scale: int, multiple: int = 1, least: int = 1, square: bool = False) -> None:
         super().__init__()
         self.network = network
         self.scale, self.multiple, self.least, self.square = scale, multiple, least, square
-        self.receptive_radius, self.exact, self.activations = HALO, False, 0.0
+        self.radius, self.exact, self.activations = HALO, False, 0.0
 
     @property
-    def tiling(self) -> str:
+    def receptive_radius(self) -> int:
+        """The halo."""
+        return self.radius
+
+    @property
+    def tiling(self) -> str:  # type: ignore[override]
         """For the record."""
-        return "exact" if self.exact else f"approximate tiling, halo {self.receptive_radius}"
+        return "exact" if self.exact else f"approximate tiling, halo {self.radius}"
+
+    def held(self, channels: int) -> float:
+        """What it was seen to hold, rounded up."""
+        return _HELD * self.activations
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Super-resolve a batch, image by image: ``spandrel`` promises no more of its networks."""
@@ -196,4 +214,4 @@ def _try_out(path: str, net: CommunityNet, channels: int, architecture: str) -> 
         if net.multiple == 1 and not net.square:
             radius = probed_radius(net, channels, net.scale, MOST_RADIUS, net.least)
             if radius is not None and tiles_exactly(net, channels, net.scale, radius, net.least):
-                net.receptive_radius, net.exact = radius, True
+                net.radius, net.exact = radius, True

@@ -7,11 +7,14 @@ whole network, which adds bicubic interpolation so that the network learns only 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from geomedsr.models.interpolation import BicubicSkip
+from geomedsr.models.network import IMAGE, Network
 from geomedsr.models.reach import radius
 from geomedsr.neighbours import middle
 
@@ -46,11 +49,13 @@ def _cropped(x: torch.Tensor, margin: int) -> torch.Tensor:
     return x[..., margin:-margin, margin:-margin] if margin else x
 
 
-class Compact(nn.Module):
+class Compact(Network):
     """Generator ``(B, frames · C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values.
 
-    Fully convolutional; a new one is exactly bicubic (of the middle frame), since its last convolution starts at zero.
+    A new one is exactly bicubic (of the middle frame), since its last convolution starts at zero.
     """
+
+    trims = True
 
     def __init__(self, scale: int, channels: int = 1, width: int = 48, blocks: int = 8, frames: int = 1) -> None:
         super().__init__()
@@ -83,11 +88,11 @@ class Compact(nn.Module):
         fine: torch.Tensor = detail.to(x.dtype) + self.skip(middle(x, self.channels))
         return fine
 
-    def trimmed(self, x: torch.Tensor) -> torch.Tensor:
-        """The phases ``(B, C, s², H, W)`` of the same (:mod:`geomedsr.operators.phases`) for an image with a halo of
-        ``receptive_radius``, without computing what only the halo's pixels need: each layer leaves out those that lie
+    def planes(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """The same as planes, without computing what only the halo's pixels need: each layer leaves out those that lie
         beyond its reach. On tiles that saves half of the halo's cost. For inference: layers work in place.
         """
+        x = inputs[IMAGE]
         shallow = unpadded(self.head, x.to(self.head.weight.dtype))
         deep = shallow
         for block in self.body:
@@ -95,7 +100,7 @@ class Compact(nn.Module):
             deep = block.trimmed(deep)
         detail = unpadded(self.tail, deep + _cropped(shallow, 2 * len(self.body)))
         inner = _cropped(middle(x, self.channels), self.receptive_radius - self.skip.reach)
-        return _added(self.skip.phases(inner), detail)
+        return {IMAGE: _added(self.skip.phases(inner), detail)}
 
 
 def _added(phases: torch.Tensor, detail: torch.Tensor) -> torch.Tensor:

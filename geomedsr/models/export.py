@@ -12,7 +12,6 @@ import torch
 
 from geomedsr._version import __version__
 from geomedsr.errors import ModelError, OutputError
-from geomedsr.models.community import CommunityNet
 from geomedsr.models.store import Model
 from geomedsr.outputs import exists, reason, unwritable
 
@@ -43,7 +42,7 @@ def export_onnx(model: Model, path: str | os.PathLike[str], *, overwrite: bool =
             does.
         OutputError: the path is taken or cannot be written.
     """
-    if isinstance(model.module, CommunityNet):
+    if not model.module.exports:
         raise ModelError(
             f"{model.descriptor.name}, a network of others", "a geomedsr model", "export it with its authors' tools"
         )

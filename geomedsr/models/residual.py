@@ -6,11 +6,12 @@ import torch
 from torch import nn
 
 from geomedsr.models.interpolation import BicubicSkip
+from geomedsr.models.network import Network
 from geomedsr.models.reach import radius
 from geomedsr.neighbours import middle
 
 
-class ResidualGenerator(nn.Module):
+class ResidualGenerator(Network):
     """Generator ``(B, frames · C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values.
 
     ``head``, then ``body`` with a skip around it, ``up`` to the fine grid, ``tail``; and bicubic interpolation of the

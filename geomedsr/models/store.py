@@ -22,15 +22,16 @@ from safetensors.torch import save
 from torch import nn
 
 from geomedsr.errors import ModelError, OutputError
-from geomedsr.models.community import SUFFIXES, CommunityNet, load_community
+from geomedsr.models.community import SUFFIXES, load_community
 from geomedsr.models.compact import Compact
 from geomedsr.models.descriptor import Descriptor
+from geomedsr.models.network import Network
 from geomedsr.models.rrdb import RRDBNet
 from geomedsr.models.srresnet import SRResNet
 from geomedsr.values import PERCENTILES
 
 #: Architectures by the name a descriptor gives them.
-ARCHITECTURES: dict[str, Callable[..., nn.Module]] = {"compact": Compact, "rrdb": RRDBNet, "srresnet": SRResNet}
+ARCHITECTURES: dict[str, Callable[..., Network]] = {"compact": Compact, "rrdb": RRDBNet, "srresnet": SRResNet}
 
 #: The model for a scene that comes without one, by domain.
 _DEFAULTS = {"satellite": "satellite-x4", "CT": "ct-x2", "MR": "mr-x2"}
@@ -42,14 +43,14 @@ _SUFFIX = ".safetensors"
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A loaded model: its ``descriptor``, its ``module`` (a plain ``nn.Module`` in eval mode), its file's hash.
+    """A loaded model: its ``descriptor``, its ``module`` (a torch module in eval mode), its file's hash.
 
     ``realism`` says how much of its adversarial weights it uses. Pickled as a reference to its file, so that each
     worker process loads the weights once, itself.
     """
 
     descriptor: Descriptor
-    module: nn.Module
+    module: Network
     sha256: str
     path: str
     realism: float = 0.0
@@ -57,12 +58,12 @@ class Model:
     @property
     def radius(self) -> int:
         """The generator's receptive radius in input pixels."""
-        return int(self.module.receptive_radius)  # type: ignore[arg-type]
+        return self.module.receptive_radius
 
     @property
     def tiling(self) -> str:
         """``"exact"``: tiles equal the untiled result. Else, for some networks of others, what is done instead."""
-        return self.module.tiling if isinstance(self.module, CommunityNet) else "exact"
+        return self.module.tiling
 
     @property
     def halo(self) -> tuple[int, int, int]:
@@ -87,7 +88,7 @@ class Model:
         return model_card(self)
 
 
-def build(descriptor: Descriptor) -> nn.Module:
+def build(descriptor: Descriptor) -> Network:
     """A new module of a descriptor's architecture.
 
     Raises:

@@ -115,7 +115,7 @@ def test_settings_are_put_back_after_an_error() -> None:
 )
 def test_a_batch_that_does_not_fit_is_told_in_one_line(error: RuntimeError) -> None:
     batch = torch.zeros(4, 1, 548, 548)
-    with pytest.raises(DeviceError) as caught, gpu.told(batch, torch.device("cuda:0")):
+    with pytest.raises(DeviceError) as caught, gpu.told({"image": batch}, torch.device("cuda:0")):
         raise error
     assert str(caught.value) == (
         "got too little free memory on cuda:0 for a batch of 4 × 1 × 548 × 548, expected enough, beside what else runs "
@@ -124,7 +124,10 @@ def test_a_batch_that_does_not_fit_is_told_in_one_line(error: RuntimeError) -> N
 
 
 def test_other_faults_stay_what_they_are() -> None:
-    with pytest.raises(RuntimeError, match="sizes do not match"), gpu.told(torch.zeros(1), torch.device("cuda:0")):
+    with (
+        pytest.raises(RuntimeError, match="sizes do not match"),
+        gpu.told({"image": torch.zeros(1)}, torch.device("cuda:0")),
+    ):
         raise RuntimeError("sizes do not match")
 
 
@@ -137,7 +140,7 @@ def test_what_did_not_fit_is_let_go() -> None:
         held.append(weakref.ref(tile))
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
-    with pytest.raises(DeviceError) as caught, gpu.told(torch.zeros(1), torch.device("cuda:0")):
+    with pytest.raises(DeviceError) as caught, gpu.told({"image": torch.zeros(1)}, torch.device("cuda:0")):
         full()
     assert caught.value.__cause__ is not None
     assert held[0]() is None

@@ -20,6 +20,7 @@ from geomedsr.geometry import Box
 from geomedsr.models import load_model
 from geomedsr.models.compact import Compact
 from geomedsr.models.interpolation import merged
+from geomedsr.models.network import IMAGE
 from geomedsr.operators.conserve import conserve
 from geomedsr.operators.phases import split
 
@@ -316,7 +317,7 @@ def test_leaving_out_the_halo_layer_by_layer_changes_nothing(blocks: int, scale:
             parameter.copy_(torch.randn(parameter.shape) * 0.2)
     image, edge = torch.rand(2, 2, 60, 50), network.receptive_radius * scale
     with torch.inference_mode():
-        whole, part = network(image), merged(network.trimmed(image))
+        whole, part = network(image), merged(network.planes({IMAGE: image})[IMAGE])
     assert part.shape == (2, 2, 60 * scale - 2 * edge, 50 * scale - 2 * edge)
     torch.testing.assert_close(part, whole[..., edge:-edge, edge:-edge], rtol=0, atol=1e-5)
 
