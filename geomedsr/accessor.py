@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from affine import Affine
 
+from geomedsr.errors import InputError
 from geomedsr.inference import upscale
 from geomedsr.labelled import scene_of
 from geomedsr.labelled.axes import named
@@ -55,6 +56,7 @@ class DataArrayAccessor:
         model: str | os.PathLike[str] | Model | None = None,
         *,
         value_range: tuple[float, float] | None = None,
+        values_per_frame: bool = False,
         **options: Any,
     ) -> xr.DataArray:
         """The array ``scale`` times finer: same axes, attributes and CRS, finer coordinates. Nothing is computed but
@@ -64,14 +66,19 @@ class DataArrayAccessor:
             model: as for :func:`geomedsr.upscale`; by default the model for satellite scenes.
             value_range: which values become 0 and 1 for the network; by default the 1st and 99th percentiles of each
                 band, for which a spread of pixels is read now.
+            values_per_frame: percentiles of each time by itself instead, so that it comes out as it does alone.
             options: as for :func:`geomedsr.upscale`: ``realism``, ``tile``, ``device``, ``precision``, ``conserve``.
 
         Coordinates along the two spatial axes are made anew, those that span both are left out, all others kept. The
         attributes say which model made it. Block means are the input's, as for files.
         """
         scene = self.scene()
+        if value_range is not None and values_per_frame:
+            raise InputError("a value range, and values per frame", "one of them", "leave one out")
         if value_range is not None:
             scene = scene.with_range(*value_range)
+        if values_per_frame:
+            scene = scene.with_values_per_frame()
         made = upscale(scene, model, **options)
         return _like(self._array, made)
 

@@ -234,6 +234,18 @@ def _read(box: Box, shared: tuple[Lazy, Read], values: Array, mask: Array | None
     return read(lazy.filled(box, values, mask), box)
 
 
+def together(source: Source, frames: Sequence[int]) -> list[list[int]]:
+    """Frames that are read together: of a lazy source those in the same chunks, of others each by itself."""
+    base = root(source)
+    if base is None or (getattr(source, "inner", None) is not None and base.shape[0] != source.shape[0]):
+        return [[frame] for frame in frames]
+    ends = list(accumulate(base.values.chunks[0]))
+    groups: dict[int, list[int]] = {}
+    for frame in frames:
+        groups.setdefault(_at(ends, frame), []).append(frame)
+    return list(groups.values())
+
+
 def grouped(source: Source, boxes: Sequence[Box]) -> list[list[int]]:
     """Positions of boxes that are computed together, group by group: of a lazy source, those of a strip of columns.
 

@@ -16,7 +16,7 @@ from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Window
 from geomedsr.nodata import declared
 from geomedsr.provenance import chosen, cropped
-from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample, spread, unmasked
+from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample, sample_frames, spread, unmasked
 from geomedsr.values import PERCENTILES, ValueScale, few
 
 if TYPE_CHECKING:
@@ -219,6 +219,19 @@ class Scene:
     def hounsfield(self) -> bool:
         """Whether a CT's values are Hounsfield units, as they are unless its bands say otherwise."""
         return self.domain == "CT" and {b.units or "HU" for b in self.bands} <= _HOUNSFIELD
+
+    def with_values_per_frame(self) -> Scene:
+        """The scene with a value scale for each frame, from its own percentiles: each date of a stack comes out as it
+        does alone. A spread of pixels is read now.
+
+        Raises:
+            InputError: a series of slices, which are parts of one volume.
+        """
+        if self.grid.planes:
+            raise InputError(
+                f"values per frame for {self.name}, a series of slices", "a stack of dates", "leave it out"
+            )
+        return replace(self, scale=ValueScale.from_frames(sample_frames(self.source)))
 
     def with_physical_range(self, low: float, high: float) -> Scene:
         """The scene with one value range in physical units, such as HU, unless the user gave one.

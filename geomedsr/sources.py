@@ -213,13 +213,80 @@ def cropping(source: Source) -> Window | None:
     return None if (window.height, window.width) == source.shape[2:] else window
 
 
+@dataclass(frozen=True)
+class FrameSource:
+    """One frame of another source."""
+
+    whole: Source
+    frame: int
+
+    @property
+    def inner(self) -> Source:
+        """What it reads from."""
+        return self.whole
+
+    def touches(self, box: Box) -> Box:
+        """What of that a box needs."""
+        return box.shifted((self.frame, 0, 0))
+
+    def on(self, inner: Source) -> FrameSource:
+        """The same frame of another source."""
+        return FrameSource(inner, self.frame)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+        return (1, *self.whole.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The storage type."""
+        return self.whole.dtype
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Preferred ``(height, width)`` of a read."""
+        return self.whole.block
+
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
+        return self.whole.read(self.touches(box))
+
+    def valid(self, box: Box) -> Array:
+        """True where a pixel is data."""
+        return self.whole.valid(self.touches(box))
+
+    def select(self, bands: Sequence[int]) -> FrameSource:
+        """Some of the bands."""
+        return FrameSource(self.whole.select(bands), self.frame)
+
+
+def sample_frames(source: Source) -> list[list[Array]]:
+    """Valid values of each band of each frame, as :func:`sample` finds them in a scene of that frame alone."""
+    from geomedsr.lazy import held, together  # which imports this module
+
+    _, bands, height, width = source.shape
+    windows = _windows(height, width)
+    found: list[list[Array]] = []
+    for group in together(source, range(source.shape[0])):
+        about = slice(group[0], group[-1] + 1)
+        parts: list[list[list[Array]]] = [[[] for _ in range(bands)] for _ in group]
+        for read, box in held(source, [Box.of(about, window) for window in windows]):
+            for i, of in zip(group, parts, strict=True):
+                _collect(FrameSource(read, i), Box.of(0, box.window), of)
+        for i, of in zip(group, parts, strict=True):
+            alone = FrameSource(source, i)
+            found.append([np.concatenate(p) if p else sample(alone.select([b]))[0] for b, p in enumerate(of)])
+    return found
+
+
 def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array]:
     """Valid values of each band, as 1-D arrays: all of them in a small scene, else of a spread of blocks.
 
     At most about ``pixels`` values are read per band, whatever the size of the scene; only for a band of which no
     block of the spread holds data are finer and finer spreads searched, to the first that does (or 64 × 64 blocks).
     """
-    from geomedsr.lazy import held  # which imports this module
+    from geomedsr.lazy import held, together  # which imports this module
 
     _, bands, height, width = source.shape
     overview = getattr(source, "overview", None)
@@ -227,18 +294,26 @@ def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array
         values, valid = small
         return [values[:, b][valid[:, b]] for b in range(bands)]
     per_side = int((pixels // (side * side)) ** 0.5)
-    windows = [Window(0, 0, width, height)] if height * width <= pixels else _grid(height, width, side, per_side)
-    frames = _frames(source.shape[0])
+    windows = _windows(height, width, pixels, side)
+    groups = together(source, _frames(source.shape[0]))
     found: list[list[Array]] = [[] for _ in range(bands)]
     while True:
         missing = [b for b, parts in enumerate(found) if not parts]
         part = source if len(missing) == bands else source.select(missing)
-        for read, box in held(part, [Box.of(frame, window) for window in windows for frame in frames]):
-            _collect(read, box, [found[b] for b in missing])
+        for group in groups:
+            for read, box in held(part, [Box.of(frame, window) for frame in group for window in windows]):
+                _collect(read, box, [found[b] for b in missing])
         per_side *= 2
         if all(found) or height * width <= pixels or per_side > 64:
             return [np.concatenate(parts) if parts else np.empty(0, source.dtype) for parts in found]
         windows = _grid(height, width, side, per_side)
+
+
+def _windows(height: int, width: int, pixels: int = 1 << 20, side: int = 128) -> list[Window]:
+    """All of a small scene, else a spread of blocks, of about as many pixels."""
+    if height * width <= pixels:
+        return [Window(0, 0, width, height)]
+    return _grid(height, width, side, int((pixels // (side * side)) ** 0.5))
 
 
 def _grid(height: int, width: int, side: int, count: int) -> list[Window]:
@@ -263,6 +338,5 @@ def _spread(length: int, side: int, count: int) -> list[int]:
     return sorted({round(last * i / max(count - 1, 1)) for i in range(count)})
 
 
-def _frames(count: int, most: int = 16) -> list[slice]:
-    step = max(1, -(-count // most))
-    return [slice(i, i + 1) for i in range(0, count, step)]
+def _frames(count: int, most: int = 16) -> range:
+    return range(0, count, max(1, -(-count // most)))

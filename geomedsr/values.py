@@ -25,14 +25,15 @@ PERCENTILES = (1.0, 99.0)
 
 Array = np.ndarray[Any, Any]
 
-Origin = Literal["percentiles", "physical", "given"]
+Origin = Literal["percentiles", "frames", "physical", "given"]
 
 
 @dataclass(frozen=True)
 class ValueScale:
     """``low`` and ``high`` of shape ``(frame or 1, band)``, in stored values; see the module's text.
 
-    ``origin`` tells where they come from: ``"given"`` by the user, or as the module's text says. ``measured`` has each
+    ``origin`` tells where they come from: ``"given"`` by the user, or as the module's text says; ``"frames"`` are
+    percentiles of each frame by itself. ``measured`` has each
     band's percentiles as they are, equal in a constant band, None in one without data: ``low`` and ``high`` differ
     there too. ``widened`` tells in which bands they had to be set apart.
     """
@@ -70,6 +71,12 @@ class ValueScale:
         measured = tuple(_percentiles(sample, percentiles) for sample in samples)
         lows, highs, widened = zip(*map(_robust_range, samples, measured), strict=True)
         return cls((lows,), (highs,), "percentiles", measured, widened)
+
+    @classmethod
+    def from_frames(cls, samples: Iterable[Sequence[Array]]) -> ValueScale:
+        """Robust percentiles of each frame's own values; samples of each band for each frame."""
+        rows = [cls.from_samples(frame) for frame in samples]
+        return cls(tuple(row.low[0] for row in rows), tuple(row.high[0] for row in rows), "frames")
 
     def select(self, bands: Sequence[int]) -> ValueScale:
         """The scale of some of the bands."""

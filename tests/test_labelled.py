@@ -1,5 +1,6 @@
 """Labelled arrays as others write them: fill values, CRS, coordinates; rioxarray is asked where it knows."""
 
+import json
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from rasterio.crs import CRS
 import geomedsr
 from geomedsr.crs import wkt_of
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.grid import Grid
+from geomedsr.grid import Grid, Plane
 from geomedsr.models import Model
 from geomedsr.scene import Band, Scene
 
@@ -374,3 +375,44 @@ def test_flags_are_carried_over_as_cf_marks_them(tiny: Model) -> None:
     array = plain({"flag_masks": [1, 2, 4], "flag_meanings": "a b c"}, "uint8")
     made = array.geomedsr.upscale(tiny)
     assert (made.values == array.values.repeat(4, 0).repeat(4, 1)).all()
+
+
+def dates(chunks: tuple[int, ...] | None = None) -> xr.DataArray:
+    """Two bands of three dates, the second much brighter; the third has data in a corner alone."""
+    values = texture(6, 40, 30, "float32").reshape(3, 2, 40, 30)
+    values[1] = values[1] * 2.5 + 700
+    values[2, :, 4:] = np.nan
+    return xr.DataArray(
+        values if chunks is None else da.from_array(values, chunks=chunks),
+        dims=("time", "band", "y", "x"),
+        coords={"time": np.array(["2024-05-01", "2024-05-06", "2024-05-11"], "datetime64[ns]"), "band": ["B4", "B8"]},
+    )
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 1, 20, 30), (3, 2, 40, 15)])
+def test_each_date_may_have_its_own_value_scale(chunks: tuple[int, ...] | None, tiny: Model) -> None:
+    array = dates(chunks)
+    with pytest.warns(
+        SceneWarning, match="its 3 frames are seen on one value scale, so each comes out a little differ"
+    ):
+        shared = array.geomedsr.upscale(tiny)
+    own = array.geomedsr.upscale(tiny, values_per_frame=True)
+    for i in range(3):
+        alone = dates().isel(time=i).geomedsr.upscale(tiny)
+        np.testing.assert_array_equal(own.isel(time=i).values, alone.values)
+    assert not np.array_equal(shared.values, own.values, equal_nan=True)
+    ranges = json.loads(own.attrs["GEOMEDSR_VALUE_RANGE"])
+    assert np.shape(ranges) == (2, 3, 2)
+    first = json.loads(dates().isel(time=0).geomedsr.upscale(tiny).attrs["GEOMEDSR_VALUE_RANGE"])
+    assert [band[0] for band in ranges] == first
+    scene = array.geomedsr.scene().with_values_per_frame()
+    assert scene.select(["B8"]).values.low == tuple((row[1],) for row in scene.values.low)
+    with pytest.raises(InputError, match="leave one out"):
+        array.geomedsr.upscale(tiny, values_per_frame=True, value_range=(0, 1))
+
+
+def test_a_slice_has_no_value_scale_of_its_own() -> None:
+    plane = Plane((0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1))
+    scene = Scene.from_array(texture(1, 8, 8), grid=Grid((8, 8), planes=(plane,)))
+    with pytest.raises(InputError, match="values per frame for array, a series of slices"):
+        scene.with_values_per_frame()

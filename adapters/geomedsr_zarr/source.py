@@ -77,6 +77,10 @@ class ZarrSource:
             valid &= mask[:, None] if array.ndim == 3 else mask
         return valid
 
+    def with_nodata(self, nodata: tuple[float | int | None, ...]) -> ZarrSource:
+        """The same with other values of "no data"."""
+        return replace(self, nodata=nodata)
+
     def select(self, bands: Sequence[int]) -> ZarrSource:
         """Some of the bands."""
         return replace(

@@ -91,7 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--precision", metavar="float32|bfloat16", help="default: bfloat16 where the model loses nothing and it is fast"
     )
-    sub.add_argument("--range", type=_range, metavar="LO,HI", help="stored values that the model sees as 0 and 1")
+    values = sub.add_mutually_exclusive_group()
+    values.add_argument("--range", type=_range, metavar="LO,HI", help="stored values that the model sees as 0 and 1")
+    values.add_argument(
+        "--values-per-frame", action="store_true", help="percentiles of each date of a stack by itself, not of all"
+    )
     _add_nodata(sub)
     sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
     sub.add_argument("--no-conserve", action="store_true", help="do not make the result agree with the input")

@@ -49,6 +49,8 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         scene = scene.select(options.bands)
     if options.range is not None:
         scene = scene.with_range(*options.range)
+    if options.values_per_frame:
+        scene = scene.with_values_per_frame()
     window = options.window
     if options.bbox:
         window = scene.grid.window_of(*options.bbox)

@@ -7,6 +7,8 @@ import os
 import warnings
 from dataclasses import replace
 
+import numpy as np
+
 from geomedsr import operators
 from geomedsr._version import __version__
 from geomedsr.bands import joint
@@ -69,6 +71,7 @@ def upscale(
     card = model.descriptor
     if card.value_scale == "physical":
         scene = scene.with_physical_range(*card.value_range)
+    _tell_shared(scene)
     runtime = Runtime.choose(model, device, precision, scene.dtype.itemsize)
     conserve = conserve and operators.get(card.operator).constrains
     tile, workers = _plan(scene, model, runtime, tile, memory, conserve)
@@ -98,6 +101,18 @@ def upscale(
         headers=scene.headers,
         frames=scene.frames,
     )
+
+
+def _tell_shared(scene: Scene) -> None:
+    """That dates share a value scale, unless the user said how."""
+    frames = scene.shape[0]
+    if frames > 1 and not scene.grid.planes and (scene.scale is None or scene.scale.origin == "percentiles"):
+        warnings.warn(
+            f"{scene.name}: its {frames} frames are seen on one value scale, so each comes out a little different than "
+            "alone; scene.with_values_per_frame(), or --values-per-frame, gives each its own",
+            SceneWarning,
+            stacklevel=3,
+        )
 
 
 def _plan(
@@ -190,8 +205,9 @@ def _tell_few(scene: Scene, computed: tuple[int, ...]) -> None:
 
 def _provenance(scene: Scene, model: Model, source: UpscaledSource) -> dict[str, str]:
     card = model.descriptor
-    lines = zip(scene.values.low[0], scene.values.high[0], strict=True)
-    ranges = [list(line) if i in source.computed else None for i, line in enumerate(lines)]
+    table = np.stack([scene.values.low, scene.values.high], -1).tolist()  # (frame or 1, band, 2)
+    lines = table[0] if len(table) == 1 else [list(of) for of in zip(*table, strict=True)]
+    ranges = [line if i in source.computed else None for i, line in enumerate(lines)]
     if scene.values.origin == "physical":
         ranges = [list(card.value_range) if i in source.computed else None for i in range(len(scene.bands))]
     more, earlier = {}, before(scene)

@@ -89,6 +89,7 @@ def test_eopf_products_open_by_group_and_by_band(tiny: geomedsr.Model, tmp_path:
     assert {(b.scale, b.offset, b.nodata, b.units) for b in scene.bands} == {(1e-4, -0.1, 0, "digital_counts")}
     assert not scene.valid.values[0, 0, :3].any()
     assert scene.physical().values[0, 1, 5, 5] == pytest.approx(values["b03"][5, 5] * 1e-4 - 0.1)
+    assert geomedsr.open(path / "measurements/reflectance/r10m", nodata="none").valid.values.all()
     one = geomedsr.open(f"{path}/measurements/reflectance/r10m/b04")
     assert (one.data.values[0, 0] == values["b04"]).all()
     assert one.grid == scene.grid
@@ -339,3 +340,16 @@ def test_a_stack_with_a_mask(tmp_path: Path) -> None:
     assert again.frames is not None
     assert again.frames.name == "acquired"
     assert (again.frames.places == places).all()
+
+
+def test_dates_on_values_of_their_own(tiny_path: Path, tmp_path: Path) -> None:
+    values = texture(2, 24, 20)[:, None]
+    values[1] *= 3
+    data = xr.DataArray(values[:, 0], dims=("time", "y", "x"), name="red")
+    data.to_dataset().to_zarr(tmp_path / "a.zarr", zarr_format=3, consolidated=False)
+    words = ["upscale", str(tmp_path / "a.zarr"), str(tmp_path / "b.zarr"), "--model", str(tiny_path), "--quiet"]
+    assert main([*words, "--values-per-frame"]) == 0
+    made = geomedsr.open(tmp_path / "b.zarr").data.values
+    for i in range(2):
+        alone = geomedsr.upscale(Scene.from_array(values[i]), tiny_path)
+        np.testing.assert_array_equal(made[i], alone.data.values[0])
