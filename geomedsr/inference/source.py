@@ -216,7 +216,9 @@ class UpscaledSource:
         deviations = []
         for picks, planes in self._guesses(around):
             tensor = partial(self._normalised, around, picks)
-            seen = operators.Observation(base[:, picks], low[:, picks], span[:, picks], nodata, limits, tensor)
+            seen = operators.Observation(
+                base[:, picks], self.factors, low[:, picks], span[:, picks], nodata, limits, tensor
+            )
             deviations.append(self._operator.agree(seen, planes, out[:, picks]))
         inner = coarse.within(around).refined(self.factors).index
         return out[inner], max((d for d in deviations if d is not None), default=None)

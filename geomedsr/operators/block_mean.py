@@ -31,4 +31,4 @@ class BlockMean(Operator):
 
     def agree(self, seen: Observation, planes: Array, out: Array) -> None:
         """Block means bit for bit in integers, within one ulp in floats."""
-        conserve(seen.stored, planes, seen.span, seen.nodata, seen.limits, out)
+        conserve(seen.stored, planes, seen.factors, seen.span, seen.nodata, seen.limits, out)

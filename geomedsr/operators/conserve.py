@@ -13,11 +13,11 @@ axis, ``(s², frame, band, y, x)``, everything here is arithmetic between whole 
 from __future__ import annotations
 
 from itertools import pairwise
-from math import isqrt
 from typing import Any
 
 import numpy as np
 
+from geomedsr.geometry import Factors
 from geomedsr.operators.phases import merged
 from geomedsr.sources import Array
 
@@ -28,6 +28,7 @@ _AT_ONCE = 1 << 14
 def conserve(
     base: Array,
     phases: Array,
+    factors: Factors,
     span: Array,
     nodata: float | int | None = None,
     limits: tuple[int, int] | None = None,
@@ -36,29 +37,29 @@ def conserve(
     """Stored values on the fine grid whose block means are ``base``.
 
     Args:
-        base: stored input values, ``(…, H, W)``. Where one is ``nodata`` itself or no number, its block holds
+        base: stored input values, ``(frame, …, H, W)``. Where one is ``nodata`` itself or no number, its block holds
             nothing of use; no other block is touched.
-        phases: the network's output, normalised float32, ``(…, s², H, W)``; only its deviations count.
+        phases: the network's output, normalised float32, ``(frame, …, v, H, W)``; only its deviations count.
+        factors: how many times finer the result is; ``v`` is their volume.
         span: stored units per normalised unit, ``(…, 1, 1)``.
         nodata: a stored value that no output pixel may take.
         limits: for integers, the values that may be used, where they are fewer than the type has. A block whose
             own value lies outside may reach that value.
-        out: where the result goes, ``(…, s·H, s·W)`` of ``base``'s type; by default a new array.
+        out: where the result goes, ``(ff·frame, …, fy·H, fx·W)`` of ``base``'s type; by default a new array.
 
     Returns:
-        An array ``(…, s·H, s·W)`` of ``base``'s type. Integers: every block sums to exactly ``s² · base``
+        An array of these axes and ``base``'s type. Integers: every block sums to exactly ``v · base``
         and stays within the type and the limits. Floats: block means are ``base`` within one ulp of the block's largest
         magnitude.
     """
-    scale = isqrt(phases.shape[-3])
-    height, width = base.shape[-2:]
+    frames, *others, height, width = base.shape
     if out is None:
-        out = np.empty((*base.shape[:-2], scale * height, scale * width), base.dtype)
+        out = np.empty((factors.frame * frames, *others, factors.y * height, factors.x * width), base.dtype)
     rows = max(1, _AT_ONCE // (base[..., 0, 0].size * width))
     for top in range(0, height, rows):
         coarse = slice(top, top + rows)
         made = _conserve(base[..., coarse, :], np.moveaxis(phases[..., coarse, :], -3, 0), span, nodata, limits)
-        merged(np.moveaxis(made, 0, -3), out[..., top * scale : (top + rows) * scale, :])
+        merged(np.moveaxis(made, 0, -3), factors, out[..., top * factors.y : (top + rows) * factors.y, :])
     return out
 
 

@@ -54,8 +54,8 @@ class KSpaceCrop(Operator):
 
     def agree(self, seen: Observation, planes: Array, out: Array) -> float:
         """The central k-space of each frame, up to what rounding and clipping move."""
-        scale = out.shape[-1] // seen.stored.shape[-1]
-        fine = torch.from_numpy(merged(planes)).double()
+        scale = seen.factors.y
+        fine = torch.from_numpy(merged(planes, seen.factors)).double()
         exact = self.project(fine, seen.tensor().double(), scale).numpy()
         out[...] = unconserved(exact, seen.low, seen.span, out.dtype, seen.nodata, seen.limits)
         error = torch.from_numpy(out - (exact * seen.span + seen.low))

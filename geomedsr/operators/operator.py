@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from geomedsr.geometry import Box
+from geomedsr.geometry import Box, Factors
 from geomedsr.sources import Array
 
 
@@ -16,14 +16,15 @@ from geomedsr.sources import Array
 class Observation:
     """What was observed where a result is made, of the bands that are made at once.
 
-    ``stored`` are the input's stored values ``(frame, band, y, x)``. ``low`` and ``span``, of axes
-    ``(frame or 1, band, 1, 1)``, bring the network's numbers back to those units: stored = number × span + low.
-    ``nodata`` is a value that no result may take; ``limits`` are the values that may be used, where they are fewer than
-    the type has. ``tensor`` gives the network's own input there: normalised float32 of the same axes, filled where
-    there is no data.
+    ``stored`` are the input's stored values ``(frame, band, y, x)``, ``factors`` how many times finer the result is.
+    ``low`` and ``span``, of axes ``(frame or 1, band, 1, 1)``, bring the network's numbers back to those units:
+    stored = number × span + low. ``nodata`` is a value that no result may take; ``limits`` are the values that may be
+    used, where they are fewer than the type has. ``tensor`` gives the network's own input there: normalised float32 of
+    the same axes, filled where there is no data.
     """
 
     stored: Array
+    factors: Factors
     low: Array
     span: Array
     nodata: float | int | None
@@ -66,9 +67,9 @@ class Operator(ABC):
 
         Args:
             seen: what was observed, over a box that holds the operator's :meth:`support`.
-            planes: the prediction there, normalised float32, as the ``s²`` planes ``(frame, band, s², y, x)`` that
+            planes: the prediction there, normalised float32, as the planes ``(frame, band, v, y, x)`` that
                 :mod:`geomedsr.operators.phases` describes.
-            out: ``(frame, band, s·y, s·x)`` in the storage type.
+            out: the same box on the fine grid, ``(frame, band, y, x)``, in the storage type.
 
         Returns:
             How far rounding and clipping took the result from agreement: the largest absolute difference, in stored
@@ -83,3 +84,8 @@ class Operator(ABC):
     def determined(self, coarse: torch.Tensor) -> torch.Tensor:
         """The part of a coarse image ``(…, H, W)`` that the forward model determines: all of it, for most."""
         return coarse
+
+
+def by_fine_frame(values: Array, factors: Factors) -> Array:
+    """What is ``(frame or 1, …)`` for the frames of a result, whose frames come from one of the input's each."""
+    return values.repeat(factors.frame, 0) if len(values) > 1 else values

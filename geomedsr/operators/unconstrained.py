@@ -6,7 +6,7 @@ import torch
 
 from geomedsr.operators.block_mean import BlockMean
 from geomedsr.operators.conserve import unconserved
-from geomedsr.operators.operator import Observation
+from geomedsr.operators.operator import Observation, by_fine_frame
 from geomedsr.operators.phases import merged
 from geomedsr.sources import Array
 
@@ -27,4 +27,6 @@ class Unconstrained(BlockMean):
 
     def agree(self, seen: Observation, planes: Array, out: Array) -> None:
         """The prediction as it is, rounded and clipped."""
-        out[...] = unconserved(merged(planes), seen.low, seen.span, out.dtype, seen.nodata, seen.limits)
+        fine = merged(planes, seen.factors)
+        low, span = (by_fine_frame(values, seen.factors) for values in (seen.low, seen.span))
+        out[...] = unconserved(fine, low, span, out.dtype, seen.nodata, seen.limits)

@@ -9,7 +9,7 @@ from conftest import FLOAT32, block_sums, save_tiny, texture
 
 import geomedsr
 from geomedsr import Band, Grid, Model, Scene, Window
-from geomedsr.geometry import Box
+from geomedsr.geometry import Box, Factors
 from geomedsr.grid import Plane
 from geomedsr.inference.memory import Need
 from geomedsr.models import load_model, save_model
@@ -86,7 +86,12 @@ def by_hand(scene: Scene, model: Model, frame: int) -> np.ndarray:
         with torch.inference_mode():
             made = model.module(torch.from_numpy(padded)[None]).numpy()
         fine.append(made[:, :, 2 * halo : -2 * halo, 2 * halo : -2 * halo])
-    return conserve(scene.data.values[frame : frame + 1], split(np.concatenate(fine, 1), 2), span)[0]
+    return conserve(
+        scene.data.values[frame : frame + 1],
+        split(np.concatenate(fine, 1), Factors.in_plane(2)),
+        Factors.in_plane(2),
+        span,
+    )[0]
 
 
 @pytest.mark.parametrize("frame", [0, 1, 3])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import geomedsr
 from geomedsr import Band, Model, Scene, Window
 from geomedsr.errors import DeviceError, InputError, ModelError
-from geomedsr.geometry import Box
+from geomedsr.geometry import Box, Factors
 from geomedsr.models import load_model
 from geomedsr.models.compact import Compact
 from geomedsr.models.interpolation import merged
@@ -39,7 +39,7 @@ def untiled(array: np.ndarray, model: Model) -> np.ndarray:
     with torch.inference_mode():
         fine = model.module(values.normalise(padded).transpose(0, 1)).transpose(0, 1).numpy()
     fine = fine[..., halo * scale : -halo * scale, halo * scale : -halo * scale]
-    return conserve(array[None], split(fine, scale), values.bounds()[1])
+    return conserve(array[None], split(fine, Factors.in_plane(scale)), Factors.in_plane(scale), values.bounds()[1])
 
 
 @given(st.data())

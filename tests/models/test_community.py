@@ -22,6 +22,7 @@ import geomedsr
 from geomedsr import Band, Scene
 from geomedsr.cli import main
 from geomedsr.errors import DeviceError, InputError, ModelError
+from geomedsr.geometry import Factors
 from geomedsr.inference.memory import Need
 from geomedsr.metrics.evaluate import evaluate
 from geomedsr.models import Model, load_model
@@ -95,7 +96,9 @@ def untiled(net: nn.Module, array: np.ndarray, halo: int, scale: int, multiple: 
     with torch.inference_mode():
         fine = net(values.normalise(padded)).numpy()
     cut = [slice(halo * scale, (halo + n) * scale) for n in array.shape[1:]]
-    return conserve(array[None], split(fine[(..., *cut)], scale), values.bounds()[1])
+    return conserve(
+        array[None], split(fine[(..., *cut)], Factors.in_plane(scale)), Factors.in_plane(scale), values.bounds()[1]
+    )
 
 
 def largest(a: np.ndarray, b: np.ndarray) -> float:
