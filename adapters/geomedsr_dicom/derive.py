@@ -48,14 +48,11 @@ DROPPED = (
     "ExtendedOffsetTableLengths",
 )
 
-#: What an enhanced image holds only while it is an original or mixed (C.8.13.4).
-DROPPED_IF_DERIVED = ("MRAcquisitionType",)
-
 #: Private blocks known to hold no geometry: what de-identification left on record.
 KEPT_PRIVATE = ("CTP",)
 
 #: Transfer syntaxes that lose, and what PS3.3 C.7.6.1.1.5.1 calls their methods.
-_LOSSY = {
+LOSSY = {
     "1.2.840.10008.1.2.4.50": "ISO_10918_1",
     "1.2.840.10008.1.2.4.51": "ISO_10918_1",
     "1.2.840.10008.1.2.4.81": "ISO_14495_1",
@@ -137,7 +134,6 @@ def derived(source: Dataset, job: Job) -> Dataset:
     comments = str(ds.get("ImageComments") or "")[: 10240 - len(NOT_DIAGNOSTIC) - 2]  # what LT holds
     ds.ImageComments = f"{comments}; {NOT_DIAGNOSTIC}" if comments else NOT_DIAGNOSTIC
     _date(ds, job.when)
-    _lossy(ds, source)
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = _code("109102", "Processing Equipment")
     item.Manufacturer = "geomedsr"
@@ -192,9 +188,6 @@ def derive_enhanced(
         ds.NumberOfFrames = len(kept)
         if ds.get("ComplexImageComponent") == "MIXED":
             ds.ComplexImageComponent = "MAGNITUDE"
-    for keyword in DROPPED_IF_DERIVED:
-        if keyword in ds:
-            del ds[keyword]
     shared = ds.SharedFunctionalGroupsSequence[0] if ds.get("SharedFunctionalGroupsSequence") else Dataset()
     if "DerivationImageSequence" in shared:  # a group is shared or per frame, never both
         del shared["DerivationImageSequence"]
@@ -277,12 +270,16 @@ def _date(ds: Dataset, when: datetime | None) -> None:
     ds.InstanceCreationTime = ds.ContentTime = time
 
 
-def _lossy(ds: Dataset, source: Dataset) -> None:
-    """Once lossy, always lossy (C.7.6.1.1.5)."""
-    syntax = str(source.file_meta.TransferSyntaxUID)
-    if syntax in _LOSSY and str(ds.get("LossyImageCompression")) != "01":
+def mark_lossy(ds: Dataset, native: int, coded: int) -> None:
+    """Once lossy, always lossy (C.7.6.1.1.5): say so of pixels that a lossy syntax has coded, if nothing does yet.
+
+    ``native`` and ``coded`` are how many bytes the pixels take, decoded and as they are.
+    """
+    syntax = str(ds.file_meta.TransferSyntaxUID)
+    if syntax in LOSSY and str(ds.get("LossyImageCompression")) != "01":
         ds.LossyImageCompression = "01"
-        ds.LossyImageCompressionMethod = _LOSSY[syntax]
+        ds.LossyImageCompressionMethod = LOSSY[syntax]
+        ds.LossyImageCompressionRatio = DS(round(native / max(coded, 1), 3), auto_format=True)
 
 
 def _meta(ds: Dataset) -> FileMetaDataset:

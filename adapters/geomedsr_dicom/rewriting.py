@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pydicom
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
@@ -15,7 +17,7 @@ from geomedsr.errors import InputError
 from geomedsr.grid import Plane
 from geomedsr.sources import Array
 from geomedsr_dicom.attributes import load
-from geomedsr_dicom.derive import Job, derive_classic, derive_enhanced, walk
+from geomedsr_dicom.derive import LOSSY, Job, derive_classic, derive_enhanced, mark_lossy, walk
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import CLASSIC
 
@@ -79,7 +81,17 @@ def read_whole(path: str) -> Dataset:
                 element.value = np.frombuffer(element.value, f"u{_WORDS[element.VR]}").byteswap().tobytes()
     plain = Dataset(ds)  # forgets how it was encoded
     plain.file_meta = ds.file_meta
+    if str(ds.file_meta.get("TransferSyntaxUID")) in LOSSY:
+        native = int(ds.Rows) * int(ds.Columns) * int(ds.BitsAllocated) // 8 * int(ds.get("NumberOfFrames") or 1)
+        mark_lossy(plain, native, os.path.getsize(path) - _header_size(path))
     return plain
+
+
+def _header_size(path: str) -> int:
+    """Where the pixels of a file begin."""
+    with open(path, "rb") as file:
+        pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
+        return file.tell()
 
 
 def _text(element: DataElement) -> str:
