@@ -14,8 +14,10 @@ from geomedsr.geometry import Box
 from geomedsr.promises import Check
 from geomedsr.scene import Scene
 from geomedsr_dicom.attributes import load, quiet, values
-from geomedsr_dicom.derive import DROPPED, KEPT_PRIVATE, LOSSY, of_old_grid, stated
+from geomedsr_dicom.derive import DROPPED, LOSSY, of_old_grid, stated
 from geomedsr_dicom.frames import Frame
+from geomedsr_dicom.headers import made_here
+from geomedsr_dicom.private import safe_values
 from geomedsr_dicom.validators import validated
 
 #: What a derived image has of its own (docs/medical.md); all else must be what it was.
@@ -100,24 +102,24 @@ def _same_patient(before: Dataset, after: Dataset) -> list[str]:
 
 
 def _same_rest(before: Dataset, after: Dataset) -> list[str]:
-    tags = {t for ds in (before, after) for t in ds.keys() if t.element and t.group != 0x0010}  # noqa: SIM118
+    tags = {t for ds in (before, after) for t in ds.keys() if t.element and t.group != 0x0010 and not t.is_private}  # noqa: SIM118
     faults = []
     for tag in sorted(tags):
         name = pydicom.datadict.keyword_for_tag(tag) or str(tag)
-        gone = name in DROPPED or of_old_grid(tag) or tag.is_private
+        gone = name in DROPPED or of_old_grid(tag)
         if name in _OWN or (gone and tag not in after):
             continue
         old, new = (_plain(ds[tag].value) if tag in ds else None for ds in (before, after))
         swapped = isinstance(old, bytes) and not before.original_encoding[1]
-        if old != new and not swapped and not (tag.is_private and tag in before):
+        if old != new and not swapped:
             faults.append(f"{name} differs")
-    return faults
+    return faults + ["private quantities differ"] * (safe_values(before) != safe_values(after))
 
 
 def _plain(value: Any) -> Any:
-    """An element's value without how it was encoded, and without private parts, which are not brought along."""
+    """An element's value without how it was encoded, and without private parts that are not brought along."""
     if isinstance(value, Dataset):
-        return {e.tag: _plain(e.value) for e in value if not e.tag.is_private}
+        return {e.tag: _plain(e.value) for e in value if not e.tag.is_private} | {0: safe_values(value)}
     if isinstance(value, list | MutableSequence):
         return [_plain(v) for v in value]
     return value or None if isinstance(value, str | bytes) else value
@@ -159,8 +161,7 @@ def _derivation(before: Dataset, after: Dataset) -> list[str]:
             faults.add("SourceImageSequence does not name the source")
         if [c.get("CodeValue") for c in sources[0].get("PurposeOfReferenceCodeSequence") or []] != ["121322"]:
             faults.add("SourceImageSequence has no purpose")
-    makers = [str(i.get("Manufacturer")) for i in after.get("ContributingEquipmentSequence") or []]
-    if "geomedsr" not in makers:
+    if not any(made_here(item) for item in after.get("ContributingEquipmentSequence") or []):
         faults.add("ContributingEquipmentSequence")
     return sorted(faults)
 
@@ -169,8 +170,8 @@ def _clean(before: Dataset, after: Dataset) -> list[str]:
     kept = {t.group << 16 | t.element for t in after.keys()}  # noqa: SIM118
     faults = [k for k in DROPPED if k in after]
     faults += ["overlays, curves or a shutter"] * any(of_old_grid(BaseTag(t)) for t in kept)
-    creators = [str(e.value).strip() for e in after if e.tag.is_private_creator]
-    return faults + ["private blocks"] * any(c not in KEPT_PRIVATE for c in creators)
+    private = [tag for tag in after.keys() if tag.is_private and not tag.is_private_creator]  # noqa: SIM118
+    return faults + ["private blocks"] * (len(private) > len(safe_values(after)))
 
 
 def _one_maker(pairs: list[tuple[Dataset, Dataset]]) -> Check:

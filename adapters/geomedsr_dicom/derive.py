@@ -26,9 +26,14 @@ from geomedsr.sources import Array
 from geomedsr_dicom.attributes import values
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import IMPLEMENTATION_UID
+from geomedsr_dicom.private import keep_safe
 from geomedsr_dicom.uids import Uids
 
 NOT_DIAGNOSTIC = "not for diagnostic use"
+
+#: How the software is called as equipment. Programs look for letters of scanner makers, in nested items too: dcm2niix
+#: takes "geomedsr" for GE.
+MAKER, MODEL_NAME = "Open-source software", "geomedsr"
 
 #: What describes the old pixels, or the old file, and cannot be brought along.
 DROPPED = (
@@ -47,9 +52,6 @@ DROPPED = (
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
 )
-
-#: Private blocks known to hold no geometry: what de-identification left on record.
-KEPT_PRIVATE = ("CTP",)
 
 #: Transfer syntaxes that lose, and what PS3.3 C.7.6.1.1.5.1 calls their methods.
 LOSSY = {
@@ -136,8 +138,8 @@ def derived(source: Dataset, job: Job) -> Dataset:
     _date(ds, job.when)
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = _code("109102", "Processing Equipment")
-    item.Manufacturer = "geomedsr"
-    item.ManufacturerModelName = "geomedsr"
+    item.Manufacturer = MAKER
+    item.ManufacturerModelName = MODEL_NAME
     item.SoftwareVersions = [__version__, f"model {job.model}"]
     if job.when is not None:
         item.ContributionDateTime = job.when.strftime("%Y%m%d%H%M%S.%f%z")
@@ -227,11 +229,11 @@ def position(ds: Dataset, plane: Plane) -> None:
 
 
 def walk(ds: Dataset) -> Iterator[Dataset]:
-    """A data set and those in its sequences."""
+    """A data set and those in its sequences; nothing else is decoded."""
     yield ds
-    for element in ds:
+    for element in ds.elements():
         if element.VR == "SQ":
-            for item in element.value:
+            for item in ds[element.tag].value:
                 yield from walk(item)
 
 
@@ -239,18 +241,10 @@ def _drop(ds: Dataset) -> None:
     for keyword in DROPPED:
         if keyword in ds:
             del ds[keyword]
-    kept = [
-        block
-        for element in ds
-        if element.tag.is_private_creator and str(element.value).strip() in KEPT_PRIVATE
-        for block in [(element.tag.group, element.tag.element)]
-    ]
     for tag in list(ds.keys()):
-        block = (tag.group, tag.element if tag.element < 0x100 else tag.element >> 8)
-        if of_old_grid(tag) or (tag.is_private and block not in kept):
+        if of_old_grid(tag):
             del ds[tag]
-    for item in list(walk(ds))[1:]:
-        item.remove_private_tags()
+    keep_safe(ds)
 
 
 def of_old_grid(tag: BaseTag) -> bool:

@@ -220,10 +220,15 @@ def _whose(ds: Dataset) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
+def made_here(equipment: Dataset) -> bool:
+    """Whether a piece of contributing equipment is this software; it was called its own maker once."""
+    return "geomedsr" in (equipment.get("ManufacturerModelName"), equipment.get("Manufacturer"))
+
+
 def _derivation(ds: Dataset, meta: Dataset) -> str:
     """How this software made it, in the words it wrote; empty where it did not."""
-    makers = [str(item.get("Manufacturer")) for item in ds.get("ContributingEquipmentSequence") or []]
-    if str(meta.get("ImplementationClassUID")) != IMPLEMENTATION_UID and "geomedsr" not in makers:
+    equipment = ds.get("ContributingEquipmentSequence") or []
+    if str(meta.get("ImplementationClassUID")) != IMPLEMENTATION_UID and not any(map(made_here, equipment)):
         return ""
     frames = ds.get("PerFrameFunctionalGroupsSequence")
     where = first(frames[0], "DerivationImageSequence") if frames else ds

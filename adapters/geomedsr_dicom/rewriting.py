@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 
 from geomedsr.errors import InputError
@@ -66,11 +67,16 @@ def rehearse(path: str, job: Job, planes: Mapping[int, Plane], size: tuple[int, 
 
 
 def read_whole(path: str) -> Dataset:
-    """A whole header, decoded, so that it can be written in another encoding."""
+    """A whole header, decoded, so that it can be written in another encoding; texts stay the bytes that they are.
+
+    Raises:
+        InputError: text that is not in the file's own character set.
+    """
     ds, _ = load(path)
     big = not ds.original_encoding[1]
     for part in walk(ds):
-        for element in part:  # pydicom turns numbers round, not the bytes of these
+        for tag in list(part.keys()):
+            raw, element = part.get_item(tag), part[tag]
             if "\ufffd" in _text(element):
                 raise InputError(
                     f"text in {element.keyword or element.tag} that is not in the file's own character set",
@@ -78,9 +84,17 @@ def read_whole(path: str) -> Dataset:
                     "correct SpecificCharacterSet with `dcmodify`",
                 )
             if big and element.VR in _WORDS and isinstance(element.value, bytes):
+                # pydicom turns numbers round, not the bytes of these
                 element.value = np.frombuffer(element.value, f"u{_WORDS[element.VR]}").byteswap().tobytes()
+            if isinstance(raw, RawDataElement) and element.VR in CUSTOMIZABLE_CHARSET_VR and raw.value:
+                # Encoded anew, it might get other escapes, or lose those at its end.
+                value = bytes(raw.value) + b" " * (len(raw.value) % 2)
+                part[tag] = RawDataElement(tag, element.VR, len(value), value, 0, False, True, True)
     plain = Dataset(ds)  # forgets how it was encoded
     plain.file_meta = ds.file_meta
+    correct_ambiguous_vr(plain, is_little_endian=True)
+    for part in walk(plain):  # as it will be encoded, so that texts are written as they are
+        part.set_original_encoding(False, True, part._character_set)
     if str(ds.file_meta.get("TransferSyntaxUID")) in LOSSY:
         native = int(ds.Rows) * int(ds.Columns) * int(ds.BitsAllocated) // 8 * int(ds.get("NumberOfFrames") or 1)
         mark_lossy(plain, native, os.path.getsize(path) - _header_size(path))
