@@ -189,9 +189,11 @@ def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
 
 
 def _tell_few(scene: Scene, computed: tuple[int, ...]) -> None:
-    """Tell of bands that may be classes, though nothing says so."""
+    """Tell of bands that may be classes, though nothing says so; slices are read no sooner than need be."""
+    if scene.grid.planes:
+        return
     counts = scene.few
-    bands = [i for i in computed if counts[i] is not None and scene.bands[i].role is None and not scene.grid.planes]
+    bands = [i for i in computed if counts[i] is not None and scene.bands[i].role is None]
     if bands:
         names = ",".join(scene.bands[i].name for i in bands)
         most = max(counts[i] or 0 for i in bands)
