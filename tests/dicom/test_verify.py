@@ -184,7 +184,7 @@ def test_rasters_too(tmp_path: Path, tiny_path: Path, raster: Callable[..., Path
         profile, data = dataset.profile, dataset.read()
     for name, change, said in (
         ("shift.tif", {"transform": profile["transform"] @ profile["transform"].translation(0.5, 0)}, "field of view"),
-        ("crs.tif", {"crs": "EPSG:32619"}, "CRS differs"),
+        ("crs.tif", {"crs": "EPSG:32619"}, "not the source's: CRS"),
         ("nodata.tif", {"nodata": 7}, "no-data value"),
         ("type.tif", {"dtype": "int32"}, "storage type"),
     ):
