@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.geometry import Box
 from geomedsr.outputs import reason, unwritable
+from geomedsr.provenance import SLICE_AXIS, provenance_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 
@@ -80,7 +81,9 @@ class Adapter(Protocol):
 
     One that finds several scenes under a path also has ``contents(path) -> Contents``; one whose files
     promise more than a raster's, ``checks(source, result) -> list[Check]``; one that knows coordinate systems,
-    ``same_crs(one, other) -> bool`` for two texts such as WKT. Those of higher ``priority`` are asked
+    ``same_crs(one, other) -> bool`` for two texts such as WKT; one whose ``open`` takes ``slice_axis``,
+    ``options = ("slice_axis",)``; one whose files cannot say which numbers are no data, ``tells_nodata = False``.
+    Those of higher ``priority`` are asked
     later (0 if it has none).
     """
 
@@ -122,22 +125,54 @@ def open_scene(
     series: str | None = None,
     force: bool = False,
     nodata: float | str | None = None,
+    slice_axis: int | None = None,
 ) -> Scene:
     """Open a path with the first adapter that can.
 
     Args:
         path: a raster, a DICOM file, a folder of DICOM files, or a volume.
-        series: which series of several, by UID or number.
+        series: which series of several, by UID or number; which volume of several in one file, by number from 1.
         force: open what geomedsr made itself, too.
         nodata: the value that means "no data" in all bands of a raster, instead of the file's own; ``"none"``: no value
             does.
+        slice_axis: along which axis of a volume its slices lie, from 1; by default as its header or the sizes of its
+            voxels tell.
 
     Raises:
         InputError: none can; the message says why, as far as an adapter knows. Or no such nodata value.
     """
     text = os.fspath(path)
-    scene = adapter_for(text).open(text, series, force)
+    adapter = adapter_for(text)
+    if slice_axis is None:
+        scene = adapter.open(text, series, force)
+    elif "slice_axis" in _options(adapter):
+        scene = cast(Any, adapter).open(text, series, force, slice_axis=slice_axis)
+    else:
+        raise InputError(f"--slice-axis for {text}", "a volume, such as NIfTI", "leave it out")
     return scene if nodata is None else scene.with_nodata(nodata)
+
+
+def open_pair(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    series: str | None = None,
+    nodata: float | str | None = None,
+) -> tuple[Scene, Scene]:
+    """A source and what was made of it: slices of a volume along the same axis, as the result tells.
+
+    Raises:
+        InputError: as above.
+    """
+    result = open_scene(dst, force=True)
+    axis = provenance_of(result).get(SLICE_AXIS, "")
+    known = axis in ("1", "2", "3") and "slice_axis" in _options(adapter_for(os.fspath(src)))
+    chosen = int(axis) if known else None
+    return open_scene(src, series=series, force=True, nodata=nodata, slice_axis=chosen), result
+
+
+def _options(adapter: Adapter) -> tuple[str, ...]:
+    found: tuple[str, ...] = getattr(adapter, "options", ())
+    return found
 
 
 def contents_of(path: str | os.PathLike[str]) -> Contents | None:

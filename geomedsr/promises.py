@@ -14,14 +14,15 @@ import numpy as np
 import torch
 
 from geomedsr import operators
-from geomedsr.adapters import adapter_for, open_scene
+from geomedsr.adapters import adapter_for, open_pair
 from geomedsr.crs import same_crs, vertical_unit
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
 from geomedsr.grid import Grid
 from geomedsr.metrics.grid import shown
+from geomedsr.operators import large
 from geomedsr.operators.k_space import central
-from geomedsr.provenance import BANDS, NODATA, OF_FRAMES, WINDOW, foreign, provenance_of, window_of
+from geomedsr.provenance import BANDS, NODATA, OF_FRAMES, PREFIX, WINDOW, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, CroppedSource, cropping
 
@@ -63,11 +64,11 @@ def verify(
     Raises:
         InputError: one of them cannot be opened, or they are not of one kind.
     """
-    source = open_scene(src, series=series, force=True, nodata=nodata)
-    result = open_scene(dst, force=True)
+    source, result = open_pair(src, dst, series, nodata)
     if source.grid.planes and not _identity(source) and _identity(result):
         source = _rescaled(source, result)  # a series written as a volume, which has no slope and intercept
     source = taken(source, result)
+    adapter = adapter_for(os.fspath(dst))
     size = _size(source, result)
     checks = [size]
     if size.kept:
@@ -77,14 +78,14 @@ def verify(
             _field_of_view(source, result),
             _type(source, result),
             *_bands(source, result),
-            _valid(source, result, factor),
+            _valid(source, result, factor, getattr(adapter, "tells_nodata", True)),
             _conserved(source, result, factor, provenance),
             _limits(source, result),
             _stated(provenance, factor),
             *_tiling(provenance),
             *(Check("the source's pixels do not show", None, told) for told in shown(result, _pieces(source), factor)),
         ]
-    more: Callable[[Scene, Scene], list[Check]] | None = getattr(adapter_for(os.fspath(dst)), "checks", None)
+    more: Callable[[Scene, Scene], list[Check]] | None = getattr(adapter, "checks", None)
     if more is not None and size.kept:
         checks += more(source, result)
     return checks
@@ -258,14 +259,30 @@ def _pieces(source: Scene) -> Iterator[Box]:
     return Box.whole(source.shape).tiles((1, *sides))
 
 
-def _valid(source: Scene, result: Scene, factor: int) -> Check:
-    wrong = 0
+def _valid(source: Scene, result: Scene, factor: int, tells: bool) -> Check:
+    """Where there is data; of a result whose format cannot say so, that what is none holds what it held."""
+    wrong, silent = 0, 0
     for box in _pieces(source):
-        before = source.source.valid(box).repeat(factor, axis=-2).repeat(factor, axis=-1)
-        wrong += int((before != result.source.valid(box.refined(Factors.in_plane(factor)))).sum())
+        before = _repeated(source.source.valid(box), factor)
+        after = result.source.valid(box.refined(Factors.in_plane(factor)))
+        differ = before != after
+        if differ.any() and not tells:
+            stored = _repeated(source.source.read(box), factor)
+            same = differ & after & (stored == result.source.read(box.refined(Factors.in_plane(factor))))
+            silent += int(same.sum())
+            differ &= ~same
+        wrong += int(differ.sum())
+    detail = f"{silent} pixels without data hold what they held; the format cannot tell them" if silent else ""
     return Check(
-        "data where the source has data, and nowhere else", wrong == 0, f"{wrong} pixels differ" if wrong else ""
+        "data where the source has data, and nowhere else",
+        wrong == 0,
+        "; ".join(part for part in (f"{wrong} pixels differ" if wrong else "", detail) if part),
     )
+
+
+def _repeated(array: Array, factor: int) -> Array:
+    """Each pixel, factor × factor times."""
+    return array.repeat(factor, axis=-2).repeat(factor, axis=-1)
 
 
 def _conserved(source: Scene, result: Scene, factor: int, provenance: Mapping[str, str]) -> Check:
@@ -274,6 +291,8 @@ def _conserved(source: Scene, result: Scene, factor: int, provenance: Mapping[st
     asked = told == "yes"
     if name == operators.Unconstrained.name:
         return Check("agreement with the source", None, "the model promises none")
+    if name == operators.KSpaceCrop.name and _carried(provenance):
+        return _classes(source, result, factor)
     if name == operators.KSpaceCrop.name:
         check = _k_space(source, result, factor, asked)
         return replace(check, detail=f"a window {told}; {check.detail}") if told == OF_FRAMES else check
@@ -287,6 +306,22 @@ def _conserved(source: Scene, result: Scene, factor: int, provenance: Mapping[st
     if not asked:
         return Check(promise, None, f"not asked for; largest difference {worst:.3g}")
     return Check(promise, worst == 0, "bit for bit" if worst == 0 else f"largest difference {worst:.3g}")
+
+
+def _carried(provenance: Mapping[str, str]) -> bool:
+    """Whether a result says that none of its bands was computed: it tells no range of any."""
+    with suppress(ValueError, RecursionError):
+        ranges = json.loads(provenance.get(f"{PREFIX}VALUE_RANGE", ""))
+        return isinstance(ranges, list) and bool(ranges) and all(part is None for part in ranges)
+    return False
+
+
+def _classes(source: Scene, result: Scene, factor: int) -> Check:
+    wrong = 0
+    for box in _pieces(source):
+        after = result.source.read(box.refined(Factors.in_plane(factor)))
+        wrong += int((_repeated(source.source.read(box), factor) != after).sum())
+    return Check("classes and flags are the source's, repeated", not wrong, f"{wrong} pixels differ" if wrong else "")
 
 
 def _block_error(before: Array, after: Array, factor: int) -> Array:
@@ -327,13 +362,20 @@ def _k_space(source: Scene, result: Scene, factor: int, asked: bool) -> Check:
         if not source.source.valid(box).all():
             continue  # padding has no k-space
         checked += 1
-        before = torch.from_numpy(source.source.read(box).astype(np.float64))
-        after = torch.from_numpy(result.source.read(box.refined(Factors.in_plane(factor))).astype(np.float64))
+        stored = source.source.read(box), result.source.read(box.refined(Factors.in_plane(factor)))
+        low, high = (np.array([float(end)]) for end in (stored[0].min(), stored[0].max()))
+        base = large.anchor(low, high, source.dtype)
+        if base is None or result.dtype != source.dtype:
+            before, after = (torch.from_numpy(values.astype(np.float64)) for values in stored)
+            shifted = limits
+        else:  # too large for floats: counted from one of them
+            before, after = (torch.from_numpy(large.beyond(values, base)) for values in stored)
+            shifted = None if limits is None else (limits[0] - float(base.item()), limits[1] - float(base.item()))
         error = central(operator.forward(after, factor) - before).abs()
         span = float(before.max() - before.min()) or 1.0
         rounding = FLOAT_ROUNDING * span if source.dtype.kind == "f" else ROUNDING
         largest = float(error.max())
-        moved += largest > rounding and not _by_clipping(before, after, factor, limits)
+        moved += largest > rounding and not _by_clipping(before, after, factor, shifted)
         if largest > worst:
             worst, share = largest, largest / span
     promise = "the central k-space is the source's, up to rounding and clipping"

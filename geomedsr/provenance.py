@@ -27,6 +27,9 @@ WINDOW = f"{PREFIX}WINDOW"
 #: The value that the user said means "no data" in the source, or ``none``.
 NODATA = f"{PREFIX}NODATA"
 
+#: The axis of a volume's file along which its slices lie, from 1, where that is not what its header would tell.
+SLICE_AXIS = f"{PREFIX}SLICE_AXIS"
+
 #: What a band shows, as the user said: a tag of the band, so that it follows it wherever it is taken.
 ROLE = f"{PREFIX}ROLE"
 
@@ -60,12 +63,12 @@ def step(told: Mapping[str, str]) -> str:
 
 
 def before(scene: Scene) -> dict[str, str]:
-    """What is kept of it when a scene is made finer: the bands, the window and the nodata value that were chosen, and
-    the models of earlier passes.
+    """What is kept of it when a scene is made finer: the bands, the window, the nodata value and the slice axis that
+    were chosen, and the models of earlier passes.
     """
     told = provenance_of(scene)
     kept = {BANDS: _own_bands(scene)} if BANDS in scene.provenance else {}
-    kept |= {key: scene.provenance[key] for key in (NODATA,) if key in scene.provenance}
+    kept |= {key: scene.provenance[key] for key in (NODATA, SLICE_AXIS) if key in scene.provenance}
     if (window := cropping(scene.source)) is not None:
         kept[WINDOW] = str(window)
     if f"{PREFIX}MODEL" in told:

@@ -85,6 +85,20 @@ class Stack:
         return found
 
 
+def volumes_of(planes: Sequence[Plane]) -> int:
+    """How many times the same slices come one after the other, as of a series in time: 1 of a single volume."""
+    places = np.array([p.position for p in planes])
+    near = max(_SAME, 0.01 * min(planes[0].spacing))
+    again = np.flatnonzero(np.linalg.norm(places - places[0], axis=1) <= near)
+    if len(again) < 2:
+        return 1
+    count = int(again[1])
+    if len(planes) % count or not np.array_equal(again, np.arange(0, len(planes), count)):
+        return 1
+    apart = np.linalg.norm(places.reshape(-1, count, 3) - places[:count], axis=2)
+    return len(planes) // count if apart.max() <= near else 1
+
+
 def _angle(one: np.ndarray, other: np.ndarray) -> float:
     """Between two directions, sign left out; in degrees."""
     cosine = abs(float(np.dot(one, other))) / float(np.linalg.norm(one) * np.linalg.norm(other))

@@ -117,12 +117,12 @@ class ValueScale:
 FEW, ENOUGH = 16, 1024
 
 
-def few(sample: Array) -> int | None:
-    """How many different values a 1-D sample of whole numbers has, if these are 2 to 16 and the pixels over 1000."""
-    if sample.dtype.kind not in "iu" or sample.size < ENOUGH or len(np.unique(sample[:: sample.size // ENOUGH])) > FEW:
+def few(sample: Array, most: int = FEW) -> int | None:
+    """How many different values a 1-D sample of whole numbers has, if 2 to ``most`` and of over 1000 pixels."""
+    if sample.dtype.kind not in "iu" or sample.size < ENOUGH or len(np.unique(sample[:: sample.size // ENOUGH])) > most:
         return None
     count = len(np.unique(sample))
-    return count if 2 <= count <= FEW else None
+    return count if 2 <= count <= most else None
 
 
 def _nested(table: Array) -> tuple[tuple[float, ...], ...]:

@@ -1,4 +1,4 @@
-"""Volume adapter of geomedsr: NIfTI, NRRD and MetaImage, slice by slice, through SimpleITK."""
+"""Volume adapter of geomedsr: NIfTI through nibabel, NRRD and MetaImage through SimpleITK."""
 
 from geomedsr_volume.adapter import VolumeAdapter
 

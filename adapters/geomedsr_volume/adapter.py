@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.provenance import PREFIX
 from geomedsr.scene import Scene
-from geomedsr_volume.names import SUFFIXES, suffix_of
+from geomedsr_volume.files import is_pair
+from geomedsr_volume.names import ITK, PAIRS, WRITTEN, suffix_of
 
 if TYPE_CHECKING:  # slow to import, and of no use for other formats
     from geomedsr_volume.sink import VolumeSink
@@ -17,21 +18,35 @@ if TYPE_CHECKING:  # slow to import, and of no use for other formats
 class VolumeAdapter:
     """Reads and writes 2-D and 3-D images of one component per voxel."""
 
-    def can_open(self, path: str) -> bool:
-        """Whether it is a file with a volume's suffix."""
-        return suffix_of(path) is not None and os.path.isfile(path)
+    tells_nodata = False
 
-    def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
-        """The scene of a volume: a frame per slice along its third axis.
+    #: What ``open`` takes besides.
+    options = ("slice_axis",)
+
+    def can_open(self, path: str) -> bool:
+        """Whether it is a file with a volume's suffix; with that of a pair, which others have too, and its header."""
+        suffix = suffix_of(path)
+        if suffix is None or not os.path.isfile(path):
+            return False
+        return suffix not in PAIRS or is_pair(path)
+
+    def open(self, path: str, series: str | None = None, force: bool = False, slice_axis: int | None = None) -> Scene:
+        """The scene of a volume: a frame per slice, along the axis that its header or its voxels' sizes tell, or along
+        ``slice_axis``, from 1. Of several volumes in one file ``series`` takes one, by number.
 
         Raises:
             InputError: it cannot be read, or geomedsr made it and ``force`` is not set.
         """
-        if series is not None:
-            raise InputError(f"--series {series} for the volume {path}", "a DICOM series", "leave it out")
-        from geomedsr_volume.reader import open_volume
+        if suffix_of(path) in ITK:
+            if series is not None:
+                raise InputError(f"--series {series} for the volume {path}", "one volume in it", "leave it out")
+            from geomedsr_volume.itk import open_image
 
-        scene = open_volume(path)
+            scene = open_image(path, slice_axis)
+        else:
+            from geomedsr_volume.nifti import open_nifti
+
+            scene = open_nifti(path, series, slice_axis)
         if not force and f"{PREFIX}MODEL" in scene.provenance:
             raise InputError(
                 f"{path}, which geomedsr made", "a volume from a scanner", "add --force to go on all the same"
@@ -51,7 +66,9 @@ class VolumeAdapter:
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> VolumeSink:
         """A sink that ends as the file ``path``."""
         if options:
-            raise OutputError(f"the option {min(options)} for a volume ({', '.join(SUFFIXES)})", "none", "leave it out")
+            raise OutputError(f"the option {min(options)} for a volume ({', '.join(WRITTEN)})", "none", "leave it out")
+        if (suffix := suffix_of(path)) not in WRITTEN:
+            raise OutputError(f"the output {path}: {suffix} is read, not written", f"{', '.join(WRITTEN)}", "rename it")
         from geomedsr_volume.sink import create_sink
 
         return create_sink(scene, path, overwrite)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import uuid
 import warnings
@@ -20,19 +18,18 @@ from geomedsr.errors import OutputError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.grid import Plane
 from geomedsr.outputs import Scratch, exists, file_target, publish, unwritable
-from geomedsr.provenance import foreign
+from geomedsr.provenance import SLICE_AXIS, foreign
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
-from geomedsr.stack import Stack
-from geomedsr_volume import nifti
-from geomedsr_volume.names import suffix_of
-from geomedsr_volume.reader import VolumeHeaders
+from geomedsr.stack import Stack, volumes_of
+from geomedsr_volume.headers import VolumeHeaders
+from geomedsr_volume.lattice import Lattice, slice_axis, triple
+from geomedsr_volume.names import NIFTI, suffix_of
+from geomedsr_volume.nifti_header import LONGEST
+from geomedsr_volume.nifti_writer import NiftiHead, finer_head, new_head
 
-#: NIfTI header fields that say what a volume is, not how it lies; the others follow from the image.
-_NIFTI_KEPT = ("aux_file", "intent_code", "intent_name", "intent_p1", "intent_p2", "intent_p3", "cal_max", "cal_min")
-
-#: Of what NIfTI's description is made; there is none of a provenance without some of them.
-_DESCRIBED = ("VERSION", "MODEL", "MODEL_VERSION", "FACTOR", "OPERATOR", "CONSERVED", "MODEL_SHA256")
+#: Bytes of slices that are held at once while they are put in the order of the file.
+_HELD = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,8 @@ class VolumeSink:
     """See :class:`geomedsr.adapters.Sink`; a region is a whole slice.
 
     ``lines`` turn stored values into physical ones, slice by slice, where the source had such and a volume has not;
-    ``kind`` is the type they are written in. ``comment`` is a text for NIfTI, which has no fields of that kind.
+    ``kind`` is the type they are written in. Slices are stacked along the ``lattice``'s axis, ``volumes`` times one
+    after the other. ``head`` is what stands before the voxels of NIfTI, ``metadata`` what other formats tell.
     """
 
     target: Path
@@ -48,14 +46,13 @@ class VolumeSink:
     overwrite: bool
     suffix: str
     shape: tuple[int, int, int]
+    volumes: int
     kind: str
     lines: tuple[tuple[float, float], ...] | None
     axes: int
-    spacing: tuple[float, float, float]
-    origin: tuple[float, float, float]
-    direction: tuple[float, ...]
+    lattice: Lattice
     metadata: Mapping[str, str]
-    comment: str
+    head: NiftiHead | None
 
     @property
     def block(self) -> tuple[int, int]:
@@ -80,7 +77,7 @@ class VolumeSink:
         """Assemble, read back, rename."""
         with self._io():
             result = self._folder / f"result{self.suffix}"
-            whole = self._write_nifti(result) if self.suffix in nifti.SUFFIXES else self._write(result)
+            whole = self._write(result) if self.head is None else self._write_nifti(self.head, result)
             if not whole:
                 raise OSError("what was written does not read back the same: is the disk full?")
             self._move(result)
@@ -109,45 +106,59 @@ class VolumeSink:
                 partial.unlink()
             raise
 
-    def _slices(self) -> Iterator[bytes]:
-        """The stored slices, as they are."""
-        for number in range(self.shape[0]):
-            data = (self._folder / f"{number}.raw").read_bytes()
-            if len(data) != math.prod(self.shape[1:]) * np.dtype(self.kind).itemsize:
-                raise OSError(f"slice {number + 1} was not stored whole")
-            yield data
+    def _slice(self, number: int, row: int = 0, rows: int | None = None) -> Array:
+        """A stored slice, or some of its rows."""
+        height, width = self.shape[1:]
+        path, size = self._folder / f"{number}.raw", np.dtype(self.kind).itemsize
+        if path.stat().st_size != height * width * size:
+            raise OSError(f"slice {number + 1} was not stored whole")
+        count = height if rows is None else rows
+        return np.fromfile(path, self.kind, count * width, offset=row * width * size).reshape(count, width)
 
-    def _write_nifti(self, result: Path) -> bool:
-        """Slice by slice, behind the header that ITK gives one of them; whether it reads back the same."""
-        one = self._folder / "one.nii"
-        sitk.WriteImage(self._image(np.zeros((1, *self.shape[1:]), self.kind)), str(one))
-        nifti.write(one, result, self.shape[0], self._slices(), self.comment)
-        one.unlink()
-        return nifti.holds(result, self._slices())
+    def _voxels(self, kind: np.dtype[Any]) -> Iterator[bytes]:
+        """The stored slices in the order of the file, in a type of this size."""
+        if self.lattice.axis == 2:
+            for number in range(self.shape[0]):
+                yield self._slice(number).astype(kind, copy=False).tobytes()
+            return
+        count, height = self.shape[0] // self.volumes, self.shape[1]
+        rows = max(1, _HELD // (count * self.shape[2] * kind.itemsize))
+        for first in range(0, self.shape[0], count):
+            for row in range(0, height, rows):
+                some = min(rows, height - row)
+                block = np.stack([self._slice(n, row, some) for n in range(first, first + count)])
+                yield np.moveaxis(block, 0, 2 - self.lattice.axis).astype(kind, copy=False).tobytes()
+
+    def _write_nifti(self, head: NiftiHead, result: Path) -> bool:
+        """Slice by slice, behind the header; whether it reads back the same."""
+        kind = np.dtype(head.order + np.dtype(self.kind).str[1:])
+        head.write(result, self._voxels(kind))
+        return head.holds(result, self._voxels(kind))
 
     def _write(self, result: Path) -> bool:
         """All at once, as ITK does; whether it reads back the same. It holds the result twice; MetaImage, while it is
         compressed, nearly four times.
         """
-        volume = np.empty(self.shape, self.kind)
-        for plane, data in zip(volume, self._slices(), strict=True):
-            plane[:] = np.frombuffer(data, self.kind).reshape(plane.shape)
+        volume = np.empty(self.lattice.sizes[::-1], self.kind)
+        for number, plane in enumerate(np.moveaxis(volume, 2 - self.lattice.axis, 0)):
+            plane[:] = self._slice(number)
         image = self._image(volume)
         del volume
         sitk.WriteImage(image, str(result), useCompression=True)
         del image
         written = sitk.ReadImage(str(result))
         view = sitk.GetArrayViewFromImage(written)
-        same = view.shape == self.shape[-self.axes :]
-        planes = view.reshape(self.shape) if same else ()
-        return same and all(plane.tobytes() == data for plane, data in zip(planes, self._slices(), strict=True))
+        if view.shape != self.lattice.sizes[::-1][-self.axes :]:
+            return False
+        planes = np.moveaxis(view.reshape(self.lattice.sizes[::-1]), 2 - self.lattice.axis, 0)
+        return all(plane.tobytes() == self._slice(number).tobytes() for number, plane in enumerate(planes))
 
     def _image(self, volume: Array) -> Any:
-        """Slices as ITK's image, in their place, with the metadata."""
+        """Voxels as ITK's image, in their place, with the metadata."""
         image = sitk.GetImageFromArray(volume if self.axes == 3 else volume[0])
-        image.SetSpacing(self.spacing[: self.axes])
-        image.SetOrigin(self.origin[: self.axes])
-        matrix = np.reshape(self.direction, (3, 3))[: self.axes, : self.axes]
+        image.SetSpacing(self.lattice.spacing[: self.axes])
+        image.SetOrigin(self.lattice.origin[: self.axes])
+        matrix = np.array(self.lattice.directions).T[: self.axes, : self.axes]
         image.SetDirection([float(v) for v in matrix.ravel()])
         for key, text in self.metadata.items():
             image.SetMetaData(key, text)
@@ -187,51 +198,75 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     pixels = target.with_suffix(".zraw")
     if suffix == ".mhd" and pixels.exists() and not overwrite:  # its pixels lie beside it
         raise exists(pixels)
-    if suffix in nifti.SUFFIXES and max(scene.shape) > nifti.LONGEST:
+    headers = scene.headers if isinstance(scene.headers, VolumeHeaders) else None
+    fields = headers.fields if headers is not None and suffix in NIFTI else None
+    volumes = volumes_of(scene.grid.planes)
+    sizes = (*scene.shape[2:], scene.shape[0] // volumes, volumes)
+    if suffix in NIFTI and max(sizes) > LONGEST and (fields is None or fields.version == 1):
+        raise OutputError(f"{max(sizes)} voxels along an axis, for NIfTI", f"at most {LONGEST}", "write .nrrd or .mha")
+    if volumes > 1 and suffix not in NIFTI:
         raise OutputError(
-            f"{max(scene.shape)} voxels along an axis, for NIfTI", f"at most {nifti.LONGEST}", "write .nrrd or .mha"
+            f"{scene.name} of {volumes} volumes, for {suffix}", "one", "write .nii.gz, or choose one with --series"
         )
-    if (other := nifti.confused(str(target))) is not None:
+    if (other := confused(str(target))) is not None:
         raise OutputError(
             f"the output {path} beside {other}: many programs would read the uncompressed one's voxels for both",
             "one NIfTI file of a name in a folder",
             "choose another name or folder",
         )
-    spacing, origin, direction = _place(scene)
-    kind, lines = _values(scene)
-    scratch = Scratch.open(target, scene, {"format": suffix})
-    headers = scene.headers
+    lattice = _place(scene, volumes)
+    kind, lines = (str(scene.dtype), None) if fields is not None else _values(scene)
     frames, _, height, width = scene.shape
+    axes = headers.axes if headers is not None and volumes == 1 else 3
+    told = _told(scene, lattice, None if fields is None else fields.header().get_dim_info()[2])
+    head = None
+    if fields is not None and headers is not None:
+        head = finer_head(fields, headers.lattice, scene.grid.planes[0], (height, width), told)
+    elif suffix in NIFTI:
+        head = new_head(lattice, kind, axes, volumes, told)
+    scratch = Scratch.open(target, scene, {"format": suffix})
     return VolumeSink(
         target=target,
         scratch=scratch,
         overwrite=overwrite,
         suffix=suffix,
         shape=(frames, height, width),
+        volumes=volumes,
         kind=kind,
         lines=lines,
-        axes=headers.axes if isinstance(headers, VolumeHeaders) else 3,
-        spacing=spacing,
-        origin=origin,
-        direction=direction,
-        metadata=_metadata(scene, suffix),
-        comment=json.dumps(_told(scene)) if _told(scene) and suffix in nifti.SUFFIXES else "",
+        axes=min(axes, 3),
+        lattice=lattice,
+        metadata=_metadata(headers, told),
+        head=head,
     )
 
 
-def _place(scene: Scene) -> tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, ...]]:
-    """Spacing, origin and direction (SimpleITK's row-major matrix, a column per axis)."""
-    planes = scene.grid.planes
-    first = planes[0]
-    headers = scene.headers
+def confused(path: str) -> str | None:
+    """The file beside a NIfTI file that ITK takes for it, or the reverse; None if there is none.
+
+    Its NIfTI library takes the voxels of ``a.nii`` for those of ``a.nii.gz`` beside it, and only the header from where
+    it should (github.com/InsightSoftwareConsortium/ITK/issues/2243).
+    """
+    packed, plain = (path.lower().endswith(suffix) for suffix in (".nii.gz", ".nii"))
+    others = [path[:-3]] if packed else [f"{path}.gz", f"{path}.GZ"] if plain else []
+    return next(filter(os.path.lexists, others), None)
+
+
+def _place(scene: Scene, volumes: int) -> Lattice:
+    """Where the voxels of the result lie."""
+    _, _, height, width = scene.shape
+    headers, first = scene.headers, scene.grid.planes[0]
     if isinstance(headers, VolumeHeaders):
-        along, step = headers.along_stack, headers.step
-        origin = first.position
-    else:
-        along, step, origin = _stacked(scene.name, planes)
-    matrix = np.column_stack([first.along_row, first.along_column, along])
+        return headers.lattice.moved(first, height, width)
+    count = len(scene.grid.planes) // volumes
+    along, step, origin = _stacked(scene.name, scene.grid.planes[:count])
     between_rows, between_columns = first.spacing
-    return (between_columns, between_rows, step), origin, tuple(float(v) for v in matrix.ravel())
+    return Lattice(
+        origin,
+        (first.along_row, first.along_column, along),
+        (between_columns, between_rows, step),
+        (width, height, count),
+    )
 
 
 def _stacked(
@@ -260,9 +295,7 @@ def _stacked(
         )
     if step < 0:
         normal, step = -normal, -step
-    x, y, z = (float(v) for v in normal)
-    ox, oy, oz = (float(v) for v in origin)
-    return (x, y, z), step, (ox, oy, oz)
+    return triple(normal), step, triple(origin)
 
 
 def _values(scene: Scene) -> tuple[str, tuple[tuple[float, float], ...] | None]:
@@ -281,40 +314,20 @@ def _values(scene: Scene) -> tuple[str, tuple[tuple[float, float], ...] | None]:
     return ("int16" if fits else "int32"), lines
 
 
-def _metadata(scene: Scene, suffix: str) -> dict[str, str]:
-    """What the source said of itself, and what made this: in NIfTI's 80 characters, for programs without comments, as
-    much as they hold.
-    """
-    before = foreign(scene.headers.metadata) if isinstance(scene.headers, VolumeHeaders) else {}
-    told = _told(scene)
-    p = {key.removeprefix("GEOMEDSR_"): text for key, text in told.items()}
-    if suffix in nifti.SUFFIXES:
-        kept = {key: text for key, text in before.items() if key in _NIFTI_KEPT}
-        if all(name in p for name in _DESCRIBED):
-            start = (
-                f"geomedsr {p['VERSION']} {p['MODEL']} {p['MODEL_VERSION']} x{p['FACTOR']} {p['OPERATOR']} "
-                f"{_agreement(p)} "
-            )
-            kept["descrip"] = kept["ITK_FileNotes"] = (start + p["MODEL_SHA256"])[:79]
-        return kept
+def _metadata(headers: VolumeHeaders | None, told: Mapping[str, str]) -> dict[str, str]:
+    """What the source said of itself, and what made this."""
+    before = foreign(headers.metadata) if headers is not None else {}
     kept = {
         key: text for key, text in before.items() if not key.startswith(("ITK_", "NRRD_", "qform", "sform", "dim["))
     }
     return {**kept, **told}
 
 
-def _told(scene: Scene) -> dict[str, str]:
-    """The provenance, without the source's name: a file may be called after a patient."""
-    return {key: text for key, text in scene.provenance.items() if key != "GEOMEDSR_SOURCE"}
-
-
-def _agreement(p: Mapping[str, str]) -> str:
-    """Whether the result agrees with its source; and realism, neighbours and the halo of approximate tiling, if any."""
-    words = ["kept" if p["CONSERVED"] == "yes" else "free"]
-    if p.get("REALISM", "0") != "0":
-        words.append(f"r{p['REALISM']}")
-    if "NEIGHBOURS" in p:
-        words.append(f"n{p['NEIGHBOURS']}")
-    if p.get("TILING", "exact") != "exact":
-        words.append(f"h{p['TILING'].rpartition(' ')[2]}")
-    return ",".join(words)
+def _told(scene: Scene, lattice: Lattice, header: int | None) -> dict[str, str]:
+    """The provenance, without the source's name: a file may be called after a patient; and the slice axis, where
+    another would be taken for it.
+    """
+    told = {key: text for key, text in scene.provenance.items() if key != "GEOMEDSR_SOURCE"}
+    if slice_axis(lattice.sizes, lattice.spacing, header)[0] != lattice.axis:
+        told[SLICE_AXIS] = str(lattice.axis + 1)
+    return told

@@ -11,6 +11,9 @@ from geomedsr.addresses import public
 from geomedsr.cli.output import print_json
 from geomedsr.crs import crs_name
 from geomedsr.errors import InputError
+from geomedsr.provenance import SLICE_AXIS
+from geomedsr.scene import Scene
+from geomedsr.stack import Stack, volumes_of
 
 
 def run(options: argparse.Namespace) -> None:
@@ -66,6 +69,28 @@ def _print_geometry(f: Mapping[str, Any]) -> None:
     print(f"  values  {f['dtype']}, {f['bits_stored']} bits stored; 1–99 %: {low:.5g} … {high:.5g}{units}")
 
 
+def _volume(scene: Scene) -> dict[str, Any]:
+    """How the slices of a volume lie."""
+    planes = scene.grid.planes
+    volumes = volumes_of(planes)
+    step = abs(Stack.of(planes[: len(planes) // volumes]).step)
+    return {
+        "slices": len(planes) // volumes,
+        "volumes": volumes,
+        "spacing_mm": list(planes[0].spacing),
+        "slice_step_mm": step,
+    }
+
+
+def _print_volume(f: Mapping[str, Any], axis: str | None) -> None:
+    rows, columns = f["spacing_mm"]
+    count = f"{f['slices']} slice{'s' * (f['slices'] != 1)}"
+    count += f" × {f['volumes']} volumes" if f["volumes"] > 1 else ""
+    step = f", {f['slice_step_mm']:.4g} mm apart" if f["slices"] > 1 else ""
+    along = f" along axis {axis} of the file" if axis else ""
+    print(f"  slices {count}{step}{along}; pixels {rows:.4g} × {columns:.4g} mm (between rows × columns)")
+
+
 def _describe(options: argparse.Namespace) -> None:
     scene = open_scene(options.path, force=True, nodata=options.nodata)
     frames, _, height, width = scene.shape
@@ -100,6 +125,8 @@ def _describe(options: argparse.Namespace) -> None:
         ],
         "tags": {ns or "default": dict(tags) for ns, tags in scene.tags.items()},
     }
+    if grid.planes:
+        facts |= _volume(scene)
     if options.json:
         print_json(facts)
         return
@@ -110,6 +137,8 @@ def _describe(options: argparse.Namespace) -> None:
         epoch = "" if grid.epoch is None else f" at epoch {grid.epoch:g}"
         print(f"  CRS    {facts['crs'] or 'none'}{epoch}; pixel {size_x:.10g} × {size_y:.10g}")
         print(f"  bounds {west:.10g}, {south:.10g}, {east:.10g}, {north:.10g} (W, S, E, N)")
+    elif grid.planes:
+        _print_volume(facts, scene.provenance.get(SLICE_AXIS))
     else:
         place = [f"{len(grid.gcps)} GCPs"] * bool(grid.gcps) + ["RPCs"] * facts["rpcs"]
         place += ["geolocation arrays"] * (grid.geolocation is not None)

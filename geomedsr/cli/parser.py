@@ -63,8 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--model", metavar="NAME_OR_FILE", help="default: the one shipped for such scenes")
     many = sub.add_mutually_exclusive_group()
-    many.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series of several")
+    many.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume of a file, of several")
     many.add_argument("--all", action="store_true", help="every usable DICOM series under SRC, into a matching tree")
+    sub.add_argument(
+        "--slice-axis",
+        type=int,
+        choices=(1, 2, 3),
+        help="along which axis of a volume its slices lie; default: as its header or the sizes of its voxels tell",
+    )
     sub.add_argument("--force", action="store_true", help="take series and volumes that geomedsr made itself, too")
     sub.add_argument("--uid-seed", metavar="TEXT", help="make the same DICOM UIDs again for the same seed and work")
     sub.add_argument(
@@ -115,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("src", metavar="SRC", help="what was upscaled")
     sub.add_argument("dst", metavar="DST", help="what came out")
-    sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series of SRC")
+    sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume, of SRC")
     _add_nodata(sub)
     sub.add_argument("--json", action="store_true", help="as JSON")
 
@@ -129,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("dst", metavar="DST", help="what came out")
     sub.add_argument("-o", "--output", required=True, metavar="PAGE.html", help="the page")
     sub.add_argument("--reference", metavar="REF", help="what is truly there, at the result's resolution")
-    sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series of SRC")
+    sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume, of SRC")
     _add_nodata(sub)
     sub.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="what the viewer shows, in pixels of SRC")
     sub.add_argument("--bands", type=_names, metavar="B04,B03,B02", help="one band, or three: red, green, blue")

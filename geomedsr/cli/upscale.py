@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int | None:
 
 def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | None) -> dict[str, Any]:
     """Open, upscale, write; what was done."""
-    scene = open_scene(src, series=series, force=options.force, nodata=options.nodata)
+    scene = open_scene(src, series=series, force=options.force, nodata=options.nodata, slice_axis=options.slice_axis)
     if options.nearest is not None:
         scene = scene.with_nearest(options.nearest)
     if options.bands is not None:

@@ -216,8 +216,9 @@ class UpscaledSource:
         deviations = []
         for picks, planes in self._guesses(around):
             tensor = partial(self._normalised, around, picks)
+            data = partial(self._data, around, picks)
             seen = operators.Observation(
-                base[:, picks], self.factors, low[:, picks], span[:, picks], nodata, limits, tensor
+                base[:, picks], self.factors, low[:, picks], span[:, picks], nodata, limits, tensor, data
             )
             deviations.append(self._operator.agree(seen, planes, out[:, picks]))
         inner = coarse.within(around).refined(self.factors).index
@@ -225,6 +226,9 @@ class UpscaledSource:
 
     def _normalised(self, box: Box, picks: slice) -> torch.Tensor:
         return self._seen.tensor(box.window, box.frames)[:, picks]
+
+    def _data(self, box: Box, picks: slice) -> Array:
+        return self._seen.source.valid(box)[:, picks]
 
     def _refuse_collision(self, stored: Array, valid: Array, coarse: Box) -> None:
         """Bands with nodata values of their own become one; a valid pixel may not already have that value."""

@@ -19,6 +19,11 @@ from geomedsr.inference.source import UpscaledSource, whole_frames
 from geomedsr.models import Model, default_model, load_model
 from geomedsr.provenance import before, finer, foreign
 from geomedsr.scene import Scene
+from geomedsr.sources import sample
+from geomedsr.values import few
+
+#: As many different values a volume of labels may have, such as the parts of a brain.
+LABELS = 64
 
 
 def upscale(
@@ -189,10 +194,10 @@ def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
 
 
 def _tell_few(scene: Scene, computed: tuple[int, ...]) -> None:
-    """Tell of bands that may be classes, though nothing says so; slices are read no sooner than need be."""
-    if scene.grid.planes:
+    """Tell of bands that may be classes, though nothing says so; slices of a series are not read for it."""
+    if scene.grid.planes and (scene.domain or not computed):
         return
-    counts = scene.few
+    counts = tuple(few(found, LABELS) for found in sample(scene.source)) if scene.grid.planes else scene.few
     bands = [i for i in computed if counts[i] is not None and scene.bands[i].role is None]
     if bands:
         names = ",".join(scene.bands[i].name for i in bands)

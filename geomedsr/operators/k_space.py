@@ -14,8 +14,10 @@ left out of ``project`` and of every comparison (:func:`central`). ``forward`` k
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
+from geomedsr.operators import large
 from geomedsr.operators.conserve import unconserved
 from geomedsr.operators.operator import Observation, Operator
 from geomedsr.operators.phases import merged
@@ -56,9 +58,23 @@ class KSpaceCrop(Operator):
         """The central k-space of each frame, up to what rounding and clipping move."""
         scale = seen.factors.y
         fine = torch.from_numpy(merged(planes, seen.factors)).double()
+        near = large.anchor(seen.low, seen.low + seen.span, out.dtype)
+        if near is not None:
+            return self._agree_large(seen, fine, near, out)
         exact = self.project(fine, seen.tensor().double(), scale).numpy()
         out[...] = unconserved(exact, seen.low, seen.span, out.dtype, seen.nodata, seen.limits)
         error = torch.from_numpy(out - (exact * seen.span + seen.low))
+        return float(central(self.forward(error, scale)).abs().max())
+
+    def _agree_large(self, seen: Observation, fine: torch.Tensor, near: Array, out: Array) -> float:
+        """The same where float32 does not hold stored values to the last digit: counted from a number among them."""
+        scale = seen.factors.y
+        shift = seen.low - near.astype(np.float64)
+        filled = seen.tensor().numpy() * seen.span + shift
+        given = torch.from_numpy(np.where(seen.data(), large.beyond(seen.stored, near), filled))
+        exact = self.project(torch.from_numpy(fine.numpy() * seen.span + shift), given, scale).numpy()
+        out[...] = large.rounded(exact, near, seen.limits, seen.nodata)
+        error = torch.from_numpy(large.beyond(out, near) - exact)
         return float(central(self.forward(error, scale)).abs().max())
 
     def determined(self, coarse: torch.Tensor) -> torch.Tensor:

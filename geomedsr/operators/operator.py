@@ -20,7 +20,7 @@ class Observation:
     ``low`` and ``span``, of axes ``(frame or 1, band, 1, 1)``, bring the network's numbers back to those units:
     stored = number × span + low. ``nodata`` is a value that no result may take; ``limits`` are the values that may be
     used, where they are fewer than the type has. ``tensor`` gives the network's own input there: normalised float32 of
-    the same axes, filled where there is no data.
+    the same axes, filled where there is no data; ``data`` where there is.
     """
 
     stored: Array
@@ -30,6 +30,7 @@ class Observation:
     nodata: float | int | None
     limits: tuple[int, int] | None
     tensor: Callable[[], torch.Tensor]
+    data: Callable[[], Array]
 
 
 class Operator(ABC):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from geomedsr.adapters import open_scene
+from geomedsr.adapters import open_pair, open_scene
 from geomedsr.errors import InputError
 from geomedsr.grid import Window
 from geomedsr.metrics.evaluate import Evaluation, compare_with
@@ -75,7 +75,7 @@ def report(
         OutputError: the page cannot be written.
     """
     target = page_target(path, (".html",), overwrite)  # before the work
-    source, result = open_scene(src, series=series, force=True, nodata=nodata), open_scene(dst, force=True)
+    source, result = open_pair(src, dst, series, nodata)
     source = taken(source, result)
     scenes, names = [source, result], ["source", "result"]
     truth = None

@@ -1,0 +1,171 @@
+"""Where the voxels of a volume lie: the three axes of its file, of which one goes from slice to slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from geomedsr.errors import InputError
+from geomedsr.grid import Plane
+from geomedsr.provenance import SLICE_AXIS
+from geomedsr.sources import Array
+
+Triple = tuple[float, float, float]
+
+ORDINALS = ("first", "second", "third")
+
+#: A spacing stands out as that of slices where it is larger than both others by more than this.
+_COARSER = 1.1
+
+#: Two directions are at right angles where their cosine is below this: no shear that would show.
+_SQUARE = 1e-3
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The voxels of a file: centres at ``origin + Σ index · spacing · direction``, in mm.
+
+    Positions are towards left, posterior and superior. ``sizes``, ``spacing`` and ``directions`` follow the file's
+    axes, the fastest first; the directions have length 1 and need not be at right angles. ``axis`` goes from slice to
+    slice; of the others the first is a slice's ``x``.
+    """
+
+    origin: Triple
+    directions: tuple[Triple, Triple, Triple]
+    spacing: Triple
+    sizes: tuple[int, int, int]
+    axis: int = 2
+
+    @classmethod
+    def of(cls, matrix: Array, sizes: Sequence[int], axis: int = 2) -> Lattice:
+        """From the matrix ``(4, 4)`` that takes indices to positions; an axis without a direction gets the normal's."""
+        columns = np.array(matrix[:3, :3], np.float64)
+        spacing = np.linalg.norm(columns, axis=0)
+        for empty in np.flatnonzero(spacing == 0):
+            one, other = (columns[:, a] for a in range(3) if a != empty)
+            normal = np.cross(one, other)
+            spacing[empty], columns[:, empty] = 1.0, normal / (np.linalg.norm(normal) or 1.0)
+        units = columns / spacing
+        directions = triple(units[:, 0]), triple(units[:, 1]), triple(units[:, 2])
+        i, j, k = (int(size) for size in sizes)
+        return cls(triple(matrix[:3, 3]), directions, triple(spacing), (i, j, k), axis)
+
+    @property
+    def in_plane(self) -> tuple[int, int]:
+        """The axes along which ``x`` and ``y`` of a slice grow."""
+        first, second = (a for a in range(3) if a != self.axis)
+        return first, second
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """Where each slice lies."""
+        x, y = self.in_plane
+        step = np.array(self.directions[self.axis])
+        return tuple(
+            Plane(
+                position=triple(np.array(self.origin) + n * self.spacing[self.axis] * step),
+                along_row=self.directions[x],
+                along_column=self.directions[y],
+                spacing=(self.spacing[y], self.spacing[x]),
+            )
+            for n in range(self.sizes[self.axis])
+        )
+
+    @property
+    def square(self) -> bool:
+        """Whether its axes are at right angles."""
+        units = np.array(self.directions)
+        return bool(np.abs(units @ units.T - np.eye(3)).max() < _SQUARE)
+
+    def moved(self, first: Plane, height: int, width: int) -> Lattice:
+        """The same slices on a finer grid, or a window, whose first slice lies at ``first``."""
+        x, y = self.in_plane
+        spacing, sizes = list(self.spacing), list(self.sizes)
+        (spacing[y], spacing[x]), (sizes[y], sizes[x]) = first.spacing, (height, width)
+        i, j, k = sizes
+        return Lattice(first.position, self.directions, triple(spacing), (i, j, k), self.axis)
+
+    def indices(self, first: Plane) -> Array:
+        """The matrix ``(4, 4)`` that takes indices of such a grid to those of this one, along the file's axes.
+
+        It is exact where a factor is whole and windows begin at pixels of the finer grid.
+        """
+        x, y = self.in_plane
+        own = self.planes[0]
+        matrix = np.eye(4)
+        frame = np.column_stack([np.array(own.along_row) * own.spacing[1], np.array(own.along_column) * own.spacing[0]])
+        start = np.linalg.lstsq(frame, np.subtract(first.position, own.position), rcond=None)[0]
+        for axis, begins, ratio in (
+            (x, float(start[0]), own.spacing[1] / first.spacing[1]),
+            (y, float(start[1]), own.spacing[0] / first.spacing[0]),
+        ):
+            factor = _near(ratio, 1)
+            matrix[axis, axis], matrix[axis, 3] = 1 / factor, _near(begins, 2 * round(max(factor, 1)))
+        return matrix
+
+    @property
+    def matrix(self) -> Array:
+        """Indices to positions, ``(4, 4)``."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.array(self.directions).T * np.array(self.spacing)
+        matrix[:3, 3] = self.origin
+        return matrix
+
+
+def slice_axis(sizes: Sequence[int], spacing: Sequence[float], header: int | None = None) -> tuple[int, str]:
+    """Which axis goes from slice to slice, and how that is known: nothing to tell of the third, where others do not
+    speak against it.
+
+    A single voxel along one axis tells; else what the header says (``dim_info``); else one spacing much larger than
+    both others; else it is the third.
+    """
+    single = [a for a in range(3) if sizes[a] == 1]
+    if len(single) == 1 and single != [2]:
+        return single[0], "along which there is one voxel"
+    largest = max(range(3), key=lambda a: spacing[a])
+    others = max(s for a, s in enumerate(spacing) if a != largest)
+    coarse = largest if spacing[largest] > _COARSER * others and not single else None
+    told = " × ".join(f"{s:.4g}" for s in spacing)
+    if header is not None:
+        also = "" if coarse in (None, header) else f", though voxels are {told} mm"
+        return header, f"as its header says{also}" if header != 2 or also else ""
+    if coarse is not None and coarse != 2:
+        return coarse, f"since voxels are {told} mm"
+    return 2, ""
+
+
+def chosen_axis(
+    asked: int | None, provenance: Mapping[str, str], sizes: Sequence[int], spacing: Sequence[float], header: int | None
+) -> tuple[int, str, dict[str, str]]:
+    """The slice axis from 0, what to tell of it, and what a result says of it: what the user asked for, or what
+    geomedsr wrote, goes before all.
+
+    Raises:
+        InputError: an axis that there is none of, or along which there are no images.
+    """
+    if asked is not None and asked not in (1, 2, 3):
+        raise InputError(f"the slice axis {asked}", "1, 2 or 3", "count the file's axes from 1")
+    known = asked or {"1": 1, "2": 2, "3": 3}.get(provenance.get(SLICE_AXIS, ""))
+    axis, why = (known - 1, "") if known else slice_axis(sizes, spacing, header)
+    if asked is not None and sum(size > 1 for a, size in enumerate(sizes) if a != axis) < 2:
+        raise InputError(
+            f"the slice axis {asked} of {' × '.join(map(str, sizes))} voxels",
+            "slices of more than a row",
+            "take another",
+        )
+    return axis, why, {SLICE_AXIS: str(axis + 1)} if known or axis != 2 else {}
+
+
+def _near(value: float, parts: int) -> float:
+    """The value, or the nearest whole number of so many parts of 1 where that is what it means."""
+    whole = round(value * parts) / parts
+    return whole if abs(value - whole) < 1e-4 else value
+
+
+def triple(values: Sequence[float] | Array | Any) -> Triple:
+    """Three floats."""
+    x, y, z = (float(v) for v in values)
+    return x, y, z

@@ -1,0 +1,290 @@
+"""Headers of NIfTI-1 and -2 (nifti1.h, nifti2.h) and of FreeSurfer's MGH, read by nibabel, and what they say."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import math
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from nibabel.analyze import AnalyzeHeader
+from nibabel.freesurfer.mghformat import MGHError, MGHHeader
+from nibabel.nifti1 import Nifti1Header, Nifti1PairHeader
+from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
+from nibabel.spatialimages import HeaderDataError
+
+from geomedsr.errors import GeomedsrError, InputError, SceneWarning
+from geomedsr.provenance import PREFIX
+from geomedsr.sources import Array
+from geomedsr_volume.files import DAMAGED, damaged, opened
+from geomedsr_volume.names import FREESURFER, PAIRS, pair_of, suffix_of
+
+#: Voxels along an axis, as many as NIfTI-1 can say.
+LONGEST = 32_767
+
+#: The code of an extension that holds plain text.
+COMMENT = 6
+
+#: Values of these kinds are names of things (nifti1.h: labels, NeuroNames): never computed.
+NAMES = (1002, 1003)
+
+#: Lists of points and triangles, which are no images.
+_SHAPES = (1008, 1009)
+
+#: Bytes of extensions that are read at most.
+_MOST = 1 << 26
+
+#: Millimetres in a unit of length; a file that does not say means them.
+MM = {1: 1000.0, 2: 1.0, 3: 0.001}
+
+_quiet = logging.getLogger("geomedsr.nifti")  # nibabel tells of each field that it corrects
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
+
+
+@dataclass(frozen=True)
+class NiftiFields:
+    """A header as it was: its bytes in its byte order, and what stands behind it, by code. Of ``version`` 1 or 2."""
+
+    version: int
+    order: str
+    block: bytes
+    extensions: tuple[tuple[int, bytes], ...]
+
+    def header(self) -> Nifti1Header:
+        """The same as nibabel's, for a single file; extensions are not in it."""
+        kind: Any = Nifti2Header if self.version == 2 else Nifti1Header
+        header: Nifti1Header = kind(self.block, self.order, check=False)
+        header["magic"] = header.single_magic
+        return header
+
+
+@dataclass(frozen=True)
+class VolumeFile:
+    """What a header says: where the voxels are, of which type and shape, the fastest axis first; and where they lie.
+
+    ``matrix`` takes indices to mm, towards right, anterior and superior. ``line`` makes values of voxels. ``slices`` is
+    the slice axis that the header tells, from 0. ``data`` is the file of the voxels.
+    """
+
+    data: str
+    offset: int
+    kind: str
+    shape: tuple[int, ...]
+    matrix: Array
+    line: tuple[float, float]
+    slices: int | None = None
+    intent: int = 0
+    fields: NiftiFields | None = None
+
+
+def read_header(path: str) -> VolumeFile:
+    """The header of a NIfTI file or pair, or of FreeSurfer's.
+
+    Raises:
+        InputError: it is none, is damaged, or is of another kind.
+    """
+    suffix = suffix_of(path)
+    try:
+        if suffix in FREESURFER:
+            return _freesurfer(path)
+        return _nifti(*pair_of(path), path) if suffix in PAIRS else _nifti(path, path, path)
+    except GeomedsrError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path} without {os.path.basename(str(error.filename))}", "both files of a pair", "copy the other too"
+        ) from error
+    except (MGHError, HeaderDataError) as error:
+        raise InputError(
+            f"{path}, which nibabel cannot read ({' '.join(str(error).split())[:100]})",
+            "a whole volume",
+            "copy it again",
+        ) from error
+    except DAMAGED as error:
+        raise damaged(path) from error
+
+
+def _nifti(name: str, data: str, path: str) -> VolumeFile:
+    os.stat(data)  # which may be missing
+    with opened(name) as file:
+        start = file.read(544)
+        single = name == data
+        kinds: Any = (Nifti1Header, Nifti2Header) if single else (Nifti1PairHeader, Nifti2PairHeader)
+        kind = next((k for k in kinds if k.may_contain_header(start)), None)
+        if kind is None:
+            raise _none_of_it(path, start)
+        header = kind(start[: kind.sizeof_hdr], check=False)
+        begins = int(header["vox_offset"])  # which may be no number
+        header.check_fix(_quiet, 40)
+        block = start + file.read(max(0, min(begins - len(start), _MOST)) if single else _MOST)
+    shape = tuple(int(n) for n in header.get_data_shape())
+    dtype = header.get_data_dtype()
+    _refuse(path, shape, dtype, int(header["intent_code"]))
+    slope, inter = header.get_slope_inter()
+    fields = NiftiFields(
+        2 if isinstance(header, Nifti2Header) else 1,
+        header.endianness,
+        header.binaryblock,
+        _extensions(header, block, path),
+    )
+    units = MM.get(int(header["xyzt_units"]) & 7, 1.0)
+    return VolumeFile(
+        data=data,
+        offset=begins or (header.single_vox_offset if single else 0),
+        kind=dtype.str,
+        shape=shape,
+        matrix=_placed(header, path) * np.array([[units], [units], [units], [1.0]]),
+        line=(1.0 if slope is None else slope, inter or 0.0),
+        slices=header.get_dim_info()[2],
+        intent=int(header["intent_code"]),
+        fields=fields,
+    )
+
+
+def _freesurfer(path: str) -> VolumeFile:
+    with opened(path) as file:
+        header = MGHHeader.from_fileobj(io.BytesIO(file.read(1024)))
+    shape = tuple(int(n) for n in header.get_data_shape())
+    dtype = header.get_data_dtype().newbyteorder(">")
+    _refuse(path, shape, dtype, 0)
+    return VolumeFile(path, int(header.get_data_offset()), dtype.str, shape, header.get_best_affine(), (1.0, 0.0))
+
+
+def _none_of_it(path: str, start: bytes) -> InputError:
+    if AnalyzeHeader.may_contain_header(start[:348]):
+        return InputError(
+            f"{path}, a volume of Analyze 7.5, which does not tell left from right",
+            "NIfTI",
+            "convert it with the program that made it",
+        )
+    return (
+        damaged(path)
+        if len(start) < 348
+        else InputError(
+            f"{path}, which is no NIfTI file", "a whole volume", "copy it again, or name it after what it is"
+        )
+    )
+
+
+def _refuse(path: str, shape: tuple[int, ...], dtype: np.dtype[Any], intent: int) -> None:
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        what = "colours" if dtype.names else "complex numbers" if dtype.kind == "c" else f"{dtype}"
+        raise InputError(f"{path} of {what}", "one real number per voxel, of at most 64 bits", "split or convert it")
+    if intent in _SHAPES:
+        raise InputError(f"{path}, a list of points or triangles", "an image", "name another file")
+    sizes = [*shape, 1, 1][:3]
+    if not math.prod(shape):
+        raise InputError(f"{path} without voxels", "a volume", "copy it again")
+    if sum(size > 1 for size in sizes) < 2:
+        raise InputError(
+            f"{path} of {' × '.join(map(str, shape))} voxels, a row of values", "an image", "name another file"
+        )
+
+
+def _placed(header: Nifti1Header, path: str) -> Array:
+    """The matrix that programs go by: ``sform``, else ``qform``, else sizes of voxels alone; another where one of those
+    is none.
+    """
+    ways = [header.get_sform] * bool(header["sform_code"]) + [header.get_qform] * bool(header["qform_code"])
+    for number, way in enumerate(ways):
+        matrix = _matrix(way)
+        if matrix is not None and _usable(matrix, header):
+            return matrix
+        name = "sform" if header["sform_code"] and number == 0 else "qform"
+        warnings.warn(f"{path} has a {name} that places no voxels, left aside", SceneWarning, stacklevel=2)
+    matrix = np.array(header.get_base_affine(), np.float64)
+    if not _usable(matrix, header):
+        raise InputError(f"{path}, whose voxels have no size", "sizes in mm", "correct its header")
+    return matrix
+
+
+def _matrix(way: Any) -> Array | None:
+    try:
+        return np.array(way(), np.float64)
+    except (HeaderDataError, ValueError):
+        return None
+
+
+def _usable(matrix: Array, header: Nifti1Header) -> bool:
+    """Whether it sets apart voxels along each axis that has more than one."""
+    axes = [a for a, size in enumerate([*header.get_data_shape(), 1, 1][:3]) if size > 1]
+    if not np.isfinite(matrix).all():
+        return False
+    columns = matrix[:3, axes]
+    sizes = np.linalg.norm(columns, axis=0)
+    return bool(sizes.all() and np.linalg.matrix_rank(columns / sizes, tol=1e-6) == len(axes))
+
+
+def _extensions(header: Nifti1Header, block: bytes, path: str) -> tuple[tuple[int, bytes], ...]:
+    """What stands behind the header, by code; told where it is damaged."""
+    begin = header.sizeof_hdr
+    if not block[begin : begin + 1].strip(b"\0"):
+        return ()
+    end = int(header["vox_offset"]) if header.is_single else len(block)
+    rest = block[begin + 4 : end]
+    sizes = f"{header.endianness}i4"
+    found, place = [], 0
+    while place + 8 <= len(rest):
+        size, code = (int(v) for v in np.frombuffer(rest[place : place + 8], sizes))
+        if not 8 < size <= len(rest) - place:
+            warnings.warn(f"{path} has damaged extensions behind its header, left out", SceneWarning, stacklevel=2)
+            break
+        found.append((code, rest[place + 8 : place + size].rstrip(b"\0")))
+        place += size
+    return tuple(found)
+
+
+def told(fields: NiftiFields) -> dict[str, str]:
+    """The provenance that geomedsr wrote behind a header, or as much as its description holds."""
+    own: dict[str, str] = {}
+    for code, content in fields.extensions:
+        own.update({k: v for k, v in _json(code, content).items() if k.startswith(PREFIX) and isinstance(v, str)})
+    return own or described(fields.header()["descrip"].item().decode("latin-1"))
+
+
+def others(fields: NiftiFields) -> list[tuple[int, bytes]]:
+    """Extensions without what geomedsr wrote there."""
+    kept = []
+    for code, content in fields.extensions:
+        found = _json(code, content)
+        if not any(key.startswith(PREFIX) for key in found):
+            kept.append((code, content))
+        elif rest := {key: value for key, value in found.items() if not key.startswith(PREFIX)}:
+            kept.append((code, json.dumps(rest).encode()))
+    return kept
+
+
+def _json(code: int, content: bytes) -> Mapping[str, Any]:
+    """What a comment holds as JSON; empty where it is another's."""
+    if code != COMMENT:
+        return {}
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def described(text: str) -> dict[str, str]:
+    """The provenance in NIfTI's 80 characters, where another program left only those."""
+    found = re.match(
+        r"geomedsr (?P<VERSION>\S+) (?P<MODEL>\S+) (?P<MODEL_VERSION>\S+) x(?P<FACTOR>\d+) (?P<OPERATOR>\S+) "
+        r"(?P<AGREED>kept|free)(,r(?P<REALISM>[\d.e-]+))?(,n(?P<NEIGHBOURS>\d+))?(,h(?P<HALO>\d+))? "
+        r"(?P<MODEL_SHA256>[0-9a-f]{8,})",
+        text,
+    )
+    if not found:
+        return {}
+    facts = found.groupdict()
+    agreed, halo = facts.pop("AGREED"), facts.pop("HALO")
+    facts["CONSERVED"] = "yes" if agreed == "kept" else "no"
+    facts["TILING"] = f"approximate tiling, halo {halo}" if halo else None
+    return {f"{PREFIX}{name}": text for name, text in facts.items() if text is not None}

@@ -1,0 +1,160 @@
+"""Results as NIfTI: the source's header on a finer grid, and voxels behind it, slice by slice."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from nibabel.nifti1 import Nifti1Extension, Nifti1Header
+from nibabel.nifti2 import Nifti2Header
+
+from geomedsr.grid import Plane
+from geomedsr_volume.files import DAMAGED, created, opened
+from geomedsr_volume.lattice import Lattice
+from geomedsr_volume.nifti_header import COMMENT, MM, NiftiFields, described, others
+
+#: From positions towards left and posterior to those towards right and anterior, as NIfTI has them.
+_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+#: Of what a description is made; there is none of a provenance without some of them.
+_DESCRIBED = ("VERSION", "MODEL", "MODEL_VERSION", "FACTOR", "OPERATOR", "CONSERVED", "MODEL_SHA256")
+
+
+@dataclass(frozen=True)
+class NiftiHead:
+    """What stands before the voxels: the header and, by code, what follows it."""
+
+    fields: NiftiFields
+
+    @property
+    def order(self) -> str:
+        """The byte order of header and voxels."""
+        return self.fields.order
+
+    def begin(self) -> bytes:
+        """All bytes before the first voxel."""
+        header = self.fields.header()
+        header.extensions[:] = [Nifti1Extension(code, content) for code, content in self.fields.extensions]
+        header["vox_offset"] = 0  # as many bytes as are needed
+        file = io.BytesIO()
+        header.write_to(file)
+        return file.getvalue()
+
+    def write(self, target: Path, parts: Iterable[bytes]) -> None:
+        """Write a file whose voxels are these parts, in this byte order; compressed where its name says so."""
+        with created(target) as file:
+            file.write(self.begin())
+            for part in parts:
+                file.write(part)
+
+    def holds(self, path: Path, parts: Iterable[bytes]) -> bool:
+        """Whether a file is this and the parts, and no more."""
+        try:
+            with opened(str(path)) as file:
+                begin = self.begin()
+                return (
+                    file.read(len(begin)) == begin
+                    and all(file.read(len(part)) == part for part in parts)
+                    and not file.read(1)
+                )
+        except DAMAGED:
+            return False
+
+
+def finer_head(
+    fields: NiftiFields, lattice: Lattice, first: Plane, size: tuple[int, int], provenance: Mapping[str, str]
+) -> NiftiHead:
+    """The header of a result whose first slice lies at ``first``, ``(height, width)`` pixels large.
+
+    Both ways in which a header places voxels, and their codes, stay what they are, each on the finer grid. All that
+    does not speak of the grid stays too.
+    """
+    header = fields.header()
+    indices = lattice.indices(first)
+    x, y = lattice.in_plane
+    shape = list(header.get_data_shape())
+    axes = len(shape)
+    shape = [*shape, 1, 1][: max(axes, 3)]
+    shape[y], shape[x] = size
+    header["dim"][1 : axes + 1] = shape[:axes]
+    _move_forms(header, indices)
+    for axis in (x, y):
+        header["pixdim"][axis + 1] *= indices[axis, axis]
+    if header.get_dim_info()[2] not in (None, lattice.axis):  # the times of slices along another axis
+        for name in ("slice_code", "slice_start", "slice_end", "slice_duration"):
+            header[name] = 0
+    unplaced = not (header["qform_code"] or header["sform_code"])
+    if unplaced and not _centred(indices, lattice, size):  # a window: it lies where it does beside its source
+        header.set_sform(_in_units(header, _RAS @ lattice.moved(first, *size).matrix), 2)
+    return _described(header, others(fields), provenance)
+
+
+def new_head(lattice: Lattice, kind: str, axes: int, volumes: int, provenance: Mapping[str, str]) -> NiftiHead:
+    """The header of a volume whose source has none of NIfTI's: in mm, in the scanner's coordinates."""
+    header = Nifti1Header(endianness=np.dtype(kind).newbyteorder("<").str[0].replace("|", "<"))
+    header.set_data_dtype(np.dtype(kind))
+    header.set_data_shape(lattice.sizes[:axes] if volumes == 1 else (*lattice.sizes, volumes))
+    header["pixdim"][1:] = (*lattice.spacing, 0, 0, 0, 0)
+    header["regular"] = b"r"
+    header.set_xyzt_units("mm", "sec")
+    matrix = _RAS @ lattice.matrix
+    if lattice.square:
+        header.set_qform(matrix, 1)
+    header.set_sform(matrix, 1)
+    return _described(header, [], provenance)
+
+
+def _move_forms(header: Nifti1Header, indices: np.ndarray) -> None:
+    """``qform`` and ``sform`` of a grid whose indices become the header's by a matrix."""
+    header.set_sform(header.get_sform() @ indices, int(header["sform_code"]))
+    try:
+        place = header.get_qform() @ indices
+    except ValueError:  # no rotation, which no program can go by
+        return
+    for name, value in zip(("qoffset_x", "qoffset_y", "qoffset_z"), place[:3, 3], strict=True):
+        header[name] = value
+
+
+def _centred(indices: np.ndarray, lattice: Lattice, size: tuple[int, int]) -> bool:
+    """Whether the middle of the grid is the source's: without a code, nibabel and SPM place that at 0."""
+    x, y = lattice.in_plane
+    ends = ((x, size[1], lattice.sizes[x]), (y, size[0], lattice.sizes[y]))
+    return all(abs(indices[a, a] * (new - 1) / 2 + indices[a, 3] - (old - 1) / 2) < 1e-3 for a, new, old in ends)
+
+
+def _in_units(header: Nifti1Header, matrix: np.ndarray) -> np.ndarray:
+    """A matrix in mm, in the header's unit of length."""
+    scaled = matrix.copy()
+    scaled[:3] /= MM.get(int(header["xyzt_units"]) & 7, 1.0)
+    return scaled
+
+
+def _described(header: Nifti1Header, kept: list[tuple[int, bytes]], provenance: Mapping[str, str]) -> NiftiHead:
+    """The header with what made the result: in a comment behind it and, as much as fits, in its description."""
+    p = {key.removeprefix("GEOMEDSR_"): text for key, text in provenance.items()}
+    if all(name in p for name in _DESCRIBED):
+        start = (
+            f"geomedsr {p['VERSION']} {p['MODEL']} {p['MODEL_VERSION']} x{p['FACTOR']} {p['OPERATOR']} {_agreement(p)} "
+        )
+        header["descrip"] = (start + p["MODEL_SHA256"])[:79].encode()
+    elif described(header["descrip"].item().decode("latin-1")):
+        header["descrip"] = b""
+    comment = [(COMMENT, json.dumps(dict(provenance)).encode())] if provenance else []
+    version = 2 if isinstance(header, Nifti2Header) else 1
+    return NiftiHead(NiftiFields(version, header.endianness, header.binaryblock, (*kept, *comment)))
+
+
+def _agreement(p: Mapping[str, str]) -> str:
+    """Whether the result agrees with its source; and realism, neighbours and the halo of approximate tiling, if any."""
+    words = ["kept" if p["CONSERVED"] == "yes" else "free"]
+    if p.get("REALISM", "0") != "0":
+        words.append(f"r{p['REALISM']}")
+    if "NEIGHBOURS" in p:
+        words.append(f"n{p['NEIGHBOURS']}")
+    if p.get("TILING", "exact") != "exact":
+        words.append(f"h{p['TILING'].rpartition(' ')[2]}")
+    return ",".join(words)

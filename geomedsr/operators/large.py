@@ -1,0 +1,58 @@
+"""Whole numbers that a float does not hold to the last digit: arithmetic on how far they are from one among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from geomedsr.sources import Array
+
+#: Numbers below this are told apart, to a small part of 1, by float32 as the network sees them.
+LARGE = 2**20
+
+#: Numbers further apart than this leave int64 when one is subtracted from another.
+_FAR = 2.0**61
+
+
+def anchor(low: Array, high: Array, dtype: np.dtype[Any]) -> Array | None:
+    """A number of the type near each ``low``; None where the type's numbers between the two are no large ones.
+
+    Or where they are too far apart for what is done here, of 64 bits.
+    """
+    if dtype.kind not in "iu" or dtype.itemsize <= 2 or max(np.abs(low).max(), np.abs(high).max()) < LARGE:
+        return None
+    if not np.abs(high - low).max() < _FAR:
+        return None
+    info = np.iinfo(dtype)
+    near: Array = np.clip(np.rint(low), info.min, float(info.max) - (dtype.itemsize > 4) * 2048.0)
+    return near.astype(dtype)
+
+
+def beyond(stored: Array, base: Array) -> Array:
+    """``stored − base``, float64: exact below 2⁵³."""
+    if stored.dtype.itemsize <= 4:
+        return (stored.astype(np.int64) - base.astype(np.int64)).astype(np.float64)
+    with np.errstate(over="ignore"):  # modulo 2⁶⁴
+        apart = np.asarray(stored - base)
+    far: Array = apart.view(np.int64).astype(np.float64)
+    return far
+
+
+def rounded(offsets: Array, base: Array, limits: tuple[int, int] | None, nodata: float | int | None) -> Array:
+    """``base + offsets`` of the type of ``base``, rounded to nearest, clipped to type and limits, never wrapped."""
+    dtype = base.dtype
+    info = np.iinfo(dtype)
+    least, most = limits or (info.min, info.max)
+    wide = base.astype(np.float64)
+    slack = 2048.0 * (dtype.itemsize > 4)  # floats that large are so far apart
+    whole = np.clip(np.rint(offsets), least - wide, most - wide - slack * (np.abs(most - wide) >= 2.0**53))
+    whole = np.clip(whole, -(2.0**63), 2.0**63 - 2048).astype(np.int64)
+    if dtype.itemsize <= 4:
+        out: Array = (base.astype(np.int64) + whole).astype(dtype)
+    else:
+        with np.errstate(over="ignore"):
+            out = np.asarray(whole.view(dtype) + base)
+    if nodata is not None:
+        out[out == dtype.type(nodata)] = int(nodata) + (1 if int(nodata) < most else -1)
+    return out
