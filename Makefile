@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint docs models bench bench-peers clean
+.PHONY: demo test test-slow lint docs models gpu-bundle bench bench-peers clean
 demo: .venv/demo       ## Upscale the shipped samples into demo/
 	$(BIN)/python examples/demo.py
 	$(BIN)/python examples/demo_medical.py
@@ -40,6 +40,9 @@ models: .venv/bench     ## Train every shipped model again by its recipe: DATA=F
 	$(BIN)/geomedsr train configs/satellite-x2.yaml data.root=$(DATA)/satellite --out runs/satellite-x2
 	$(BIN)/geomedsr train configs/ct-x2.yaml data.root=$(DATA) --out runs/ct-x2
 	$(BIN)/geomedsr train configs/mr-x2.yaml data.root=$(DATA) --out runs/mr-x2
+
+gpu-bundle: .venv/test  ## One folder, build/gpu-bundle, that tests, measures and trains where there is a GPU: DATA=FOLDER as for models
+	$(BIN)/python gpu/bundle.py $(DATA)
 
 bench-peers: .venv/peers-env ## The same work by opensr-utils and MONAI
 	.venv/peers-env/bin/python benchmarks/peers.py joint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -24,10 +25,14 @@ def hardware(device: str) -> str:
 
 
 def commit() -> str | None:
-    """The commit of the checkout that this package is in, with ``+`` where files have been changed; else None."""
+    """The commit of the checkout that this package is in, with ``+`` where files have been changed.
+
+    In a copy without a checkout, what the environment variable ``GEOMEDSR_COMMIT`` says of where it came from; else
+    None.
+    """
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
-        return None
+        return os.environ.get("GEOMEDSR_COMMIT") or None
     try:
         words = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
         return subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout.strip() or None
