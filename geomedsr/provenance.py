@@ -89,12 +89,19 @@ def finer(kept: Mapping[str, str]) -> int:
     return math.prod(int(factor) for factor in re.findall(r"\) x(\d+)", kept.get(BEFORE, "")))
 
 
-def chosen(scene: Scene, picks: Sequence[int]) -> dict[str, str]:
+def chosen(scene: Scene, picks: Sequence[int], shown: Sequence[str | None] = ()) -> dict[str, str]:
     """The provenance of some of a scene's bands, by position: which ones of the source they are, by name, or by number
     from 1 where names do not tell.
+
+    ``shown`` is what the user said that bands show which the source takes for alpha: with it, or with nothing before
+    the sign, such a band is ``nir=4``.
     """
     names = [band.name for band in scene.bands]
-    return {**scene.provenance, **picked(provenance_of(scene), names, picks)}
+    told = {**scene.provenance, **picked(provenance_of(scene), names, picks)}
+    if any(role is not None for role in shown):
+        pairs = zip(json.loads(told[BANDS]), shown, strict=True)
+        told[BANDS] = json.dumps([band if role is None else f"{role}={band}" for band, role in pairs])
+    return told
 
 
 def picked(told: Mapping[str, str], names: Sequence[str], picks: Sequence[int]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Window
 from geomedsr.nodata import declared
 from geomedsr.provenance import chosen, cropped
-from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample, sample_frames, spread, unmasked
+from geomedsr.sources import Array, ArraySource, CroppedSource, Source, opaque, sample, sample_frames, spread, unmasked
 from geomedsr.values import PERCENTILES, ValueScale, few
 
 if TYPE_CHECKING:
@@ -292,7 +292,8 @@ class Scene:
         """Some of the bands, by name (any case) or number from 1, in the order asked.
 
         ``"red=3"`` is band 3, and says that it shows red: models of named bands find it by that. ``"=3"`` says that it
-        shows nothing in particular, where a file says otherwise.
+        shows nothing in particular, where a file says otherwise. Either goes before what a file says: a band that it
+        marks as alpha is then data, and masks nothing.
 
         Raises:
             InputError: a band that does not exist, none asked for, or one thing shown by two.
@@ -305,6 +306,12 @@ class Scene:
         if len(set(roles)) < len(roles):
             twice = next(role for role in roles if roles.count(role) > 1)
             raise InputError(f"two bands that show {twice}", "one", "name each thing once, as in red=3,nir=4")
+        pairs = zip(picks, told, strict=True)
+        shown = [role if self.bands[i].interpretation == "alpha" else None for i, (_, role) in pairs]
+        if any(role is not None for role in shown) and (source := opaque(self.source)) is not None:
+            masked = bool(getattr(source, "masks", False))
+            free = replace(self, source=source, bands=tuple(map(_data, self.bands)), masked=masked)
+            return replace(free.select(bands), provenance=chosen(self, picks, shown))
         known: ValueScale | None = self.__dict__.get("values", self.scale)
         same = picks == list(range(len(self.bands)))
         return replace(
@@ -439,6 +446,11 @@ class Scene:
         from geomedsr.viewing.card import scene_card
 
         return scene_card(self)
+
+
+def _data(band: Band) -> Band:
+    """A band, as data if it was alpha."""
+    return replace(band, kind="continuous", interpretation="undefined") if band.interpretation == "alpha" else band
 
 
 def _split(length: int, side: int) -> tuple[int, ...]:

@@ -28,7 +28,8 @@ class Source(Protocol):
     values and validity of a copy of at most so many pixels, or None. One that is made of another has it as ``inner``,
     tells by ``touches(box)`` what of that it reads for a box, and gives by ``on(inner)`` the same made of another one
     (see :mod:`geomedsr.lazy`). One that knows values of "no data" may offer ``with_nodata(values)``: itself with
-    others, one for each band.
+    others, one for each band. One that an alpha band may mask offers that band by ``veil()``, as its number and a
+    source, and itself without the mask by ``opaque()``, both None where there is none.
     """
 
     @property
@@ -205,6 +206,26 @@ class CroppedSource:
         return None if own is None else lambda nodata: CroppedSource(own(nodata), self.window)
 
 
+def opaque(source: Source) -> Source | None:
+    """A source without its mask by an alpha band; None where it has none."""
+    if isinstance(source, CroppedSource):
+        inner = opaque(source.inner)
+        return None if inner is None else source.on(inner)
+    free: Any = getattr(source, "opaque", None)
+    found: Source | None = None if free is None else free()
+    return found
+
+
+def veil(source: Source) -> tuple[int, Source] | None:
+    """The alpha band that masks a source: its number, and by itself."""
+    if isinstance(source, CroppedSource):
+        inner = veil(source.inner)
+        return None if inner is None else (inner[0], source.on(inner[1]))
+    ask: Any = getattr(source, "veil", None)
+    found: tuple[int, Source] | None = None if ask is None else ask()
+    return found
+
+
 def cropping(source: Source) -> Window | None:
     """The window of a source that it was cropped to, in the pixels of the whole; None where nothing was left out."""
     window = Window(0, 0, source.shape[3], source.shape[2])
@@ -266,7 +287,7 @@ def sample_frames(source: Source) -> list[list[Array]]:
     from geomedsr.lazy import held, together  # which imports this module
 
     _, bands, height, width = source.shape
-    windows = _windows(height, width)
+    windows = spread_windows(height, width)
     found: list[list[Array]] = []
     for group in together(source, range(source.shape[0])):
         about = slice(group[0], group[-1] + 1)
@@ -294,7 +315,7 @@ def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array
         values, valid = small
         return [values[:, b][valid[:, b]] for b in range(bands)]
     per_side = int((pixels // (side * side)) ** 0.5)
-    windows = _windows(height, width, pixels, side)
+    windows = spread_windows(height, width, pixels, side)
     groups = together(source, _frames(source.shape[0]))
     found: list[list[Array]] = [[] for _ in range(bands)]
     while True:
@@ -309,7 +330,7 @@ def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array
         windows = _grid(height, width, side, per_side)
 
 
-def _windows(height: int, width: int, pixels: int = 1 << 20, side: int = 128) -> list[Window]:
+def spread_windows(height: int, width: int, pixels: int = 1 << 20, side: int = 128) -> list[Window]:
     """All of a small scene, else a spread of blocks, of about as many pixels."""
     if height * width <= pixels:
         return [Window(0, 0, width, height)]

@@ -74,6 +74,17 @@ class RasterSource:
         """The same with other values that mean "no data"."""
         return replace(self, nodata=nodata)
 
+    def veil(self) -> tuple[int, RasterSource] | None:
+        """The alpha band that masks the others: its number, and by itself."""
+        if self.alpha is None:
+            return None
+        shape = (1, 1, *self.shape[2:])
+        return self.alpha, replace(self, shape=shape, picks=(self.alpha,), nodata=(None,), masks=False, alpha=None)
+
+    def opaque(self) -> RasterSource | None:
+        """The same pixels, not masked by an alpha band."""
+        return None if self.alpha is None else replace(self, alpha=None)
+
     def overview(self, pixels: int) -> tuple[Array, Array] | None:
         """Values and validity of the finest overview of at most ``pixels``, where the file has one that serves."""
         _, _, height, width = self.shape

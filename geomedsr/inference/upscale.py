@@ -11,6 +11,7 @@ import numpy as np
 
 from geomedsr import operators
 from geomedsr._version import __version__
+from geomedsr.alpha import doubt
 from geomedsr.bands import joint
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.inference import memory as budget
@@ -73,6 +74,8 @@ def upscale(
         raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
     computed = _computed(scene, model)
     _tell_few(scene, computed)
+    if (told := doubt(scene)) is not None:
+        warnings.warn(told, SceneWarning, stacklevel=2)
     card = model.descriptor
     if card.value_scale == "physical":
         scene = scene.with_physical_range(*card.value_range)

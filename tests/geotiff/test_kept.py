@@ -26,6 +26,7 @@ from geomedsr.errors import InputError, OutputError
 Raster = Callable[..., Path]
 DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
 UNPLACED = "ignore::rasterio.errors.NotGeoreferencedWarning"  # of the tests' own rasterio.open
+ALPHA = "ignore:.*marked as alpha:geomedsr.errors.SceneWarning"  # over pixels that hold data, as here
 NORTH_UP = Affine(10, 0, 435730, 0, -10, 4179460)
 AFFINES = {
     "north-up": NORTH_UP,
@@ -204,6 +205,7 @@ def test_masks_that_differ_by_band_become_nan_or_are_refused(tiny: Model, raster
             assert not path.with_name("x.tif").exists()
 
 
+@pytest.mark.filterwarnings(ALPHA)
 def test_nodata_and_alpha_both_count(tiny: Model, raster: Raster) -> None:
     array = texture(4, 20, 20, "uint8", low=1, high=250)
     array[3] = 255
@@ -221,6 +223,7 @@ def test_nodata_and_alpha_both_count(tiny: Model, raster: Raster) -> None:
     assert (sr.data.values[0, :3] == 9).sum() == 3 * 4 * 80 + 16
 
 
+@pytest.mark.filterwarnings(ALPHA)
 def test_alpha_is_carried_over_and_masks(tiny: Model, raster: Raster) -> None:
     array = texture(4, 30, 30, "uint8", low=1, high=250)
     array[3] = 255
