@@ -416,3 +416,13 @@ def test_a_slice_has_no_value_scale_of_its_own() -> None:
     scene = Scene.from_array(texture(1, 8, 8), grid=Grid((8, 8), planes=(plane,)))
     with pytest.raises(InputError, match="values per frame for array, a series of slices"):
         scene.with_values_per_frame()
+
+
+@pytest.mark.parametrize("name", ["SCL", "QA_PIXEL", "fmask"])
+def test_class_bands_are_known_by_name_as_in_files(name: str) -> None:
+    assert plain(dtype="uint8").rename(name).geomedsr.scene().bands[0].kind == "nearest"
+    bands = xr.DataArray(texture(2, 9, 8), dims=("band", "y", "x"), coords={"band": ["red", name]})
+    assert [band.kind for band in bands.geomedsr.scene().bands] == ["continuous", "nearest"]
+    told = xr.DataArray(texture(1, 9, 8), dims=("band", "y", "x"), coords={"band": [1]})
+    told.attrs |= {"long_name": [name], "band_kind": ["continuous"]}  # as our own stores say it
+    assert told.geomedsr.scene().bands[0].kind == "continuous"

@@ -12,6 +12,7 @@ import rasterio.windows
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioIOError
 
+from geomedsr import classes
 from geomedsr.addresses import file_name
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
@@ -19,7 +20,6 @@ from geomedsr.grid import Window
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Kind, Scene
 from geomedsr.sources import Array, data_by_value
-from geomedsr_geotiff import classes
 from geomedsr_geotiff.complaints import listening
 from geomedsr_geotiff.handles import cause, gdal, handle, one_line, read_error, stamp
 from geomedsr_geotiff.native import Limited, Native, opened

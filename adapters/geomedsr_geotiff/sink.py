@@ -340,7 +340,13 @@ def _driver(target: Path, format: str | None) -> str:
 
 def _check_format(scene: Scene, driver: str) -> None:
     frames, count, _, _ = scene.shape
-    if scene.grid.planes or frames > 1:
+    if frames > 1 and not scene.grid.planes:
+        raise OutputError(
+            f"a stack of {frames} frames for a raster",
+            "one of them",
+            "name a Zarr store, result.zarr, which holds them all",
+        )
+    if scene.grid.planes:
         raise OutputError(
             f"a series of {frames} slice{'s' * (frames != 1)} for a raster",
             "a scene that lies on a map",

@@ -27,6 +27,13 @@ def run(options: argparse.Namespace) -> None:
         _describe(options)
 
 
+def _place(place: Any) -> Any:
+    """A time as a date and, where it has one, the time of day; another place as it is."""
+    if getattr(place, "dtype", None) is not None and place.dtype.kind == "M":
+        return str(place.astype("datetime64[s]")).removesuffix("T00:00:00")
+    return place.item() if hasattr(place, "item") else place
+
+
 def _list(path: str, contents: Contents, as_json: bool) -> None:
     """Each series: what it is, or why it cannot be processed."""
     if as_json:
@@ -100,6 +107,8 @@ def _describe(options: argparse.Namespace) -> None:
         "width": width,
         "height": height,
         "frames": frames,
+        "frame_axis": None if scene.frames is None else scene.frames.name,
+        "places": None if scene.frames is None else [_place(place) for place in scene.frames.places],
         "dtype": str(scene.dtype),
         "crs": crs_name(grid.crs or grid.gcp_crs),
         "affine": None if grid.affine is None else list(grid.affine[:6]),
@@ -131,6 +140,9 @@ def _describe(options: argparse.Namespace) -> None:
         print_json(facts)
         return
     print(f"{facts['path']}: {width} × {height} pixels, {len(scene.bands)} × {scene.dtype}")
+    if scene.frames is not None:
+        first, last = facts["places"][0], facts["places"][-1]
+        print(f"  {scene.frames.name:<6} {frames}: {first if frames == 1 else f'{first} … {last}'}")
     if grid.affine is not None:
         west, south, east, north = grid.bounds
         size_x, size_y = (grid.affine.a**2 + grid.affine.d**2) ** 0.5, (grid.affine.b**2 + grid.affine.e**2) ** 0.5

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from geomedsr.bands import listed
+from geomedsr.classes import by_band
 from geomedsr.errors import InputError
 from geomedsr.labelled.axes import Axes
 from geomedsr.scene import Band
@@ -26,12 +27,15 @@ def bands_of(array: xr.DataArray, axes: Axes) -> list[Band]:
     texts = array.attrs.get("long_name")
     alone = isinstance(texts, str) and band is not None and array.sizes[band] == 1
     told = [entries(array, band, key) for key in ("long_name", "band_kind", "band_role")]
-    flags = any(key in array.attrs for key in ("flag_values", "flag_masks", "flag_meanings"))
-    found = zip(own_names(array, band), *told, nodata_of(array, axes), strict=True)
+    tags = {str(key): str(value) for key, value in array.attrs.items()}
+    names = [
+        str(name if name is not None else texts if alone and not isinstance(own, str) else own)
+        for own, name in zip(own_names(array, band), told[0], strict=True)
+    ]
     return [
         Band(
-            str(name if name is not None else texts if alone and not isinstance(own, str) else own),
-            kind="nearest" if kind == "nearest" or flags else "continuous",
+            name,
+            kind="nearest" if kind == "nearest" or (kind is None and by_band(name, tags)) else "continuous",
             nodata=nodata,
             scale=slope,
             offset=offset,
@@ -39,7 +43,7 @@ def bands_of(array: xr.DataArray, axes: Axes) -> list[Band]:
             description=texts if isinstance(texts, str) and texts and not alone else None,
             role=role.strip().casefold() or None if isinstance(role, str) else None,
         )
-        for own, name, kind, role, nodata in found
+        for name, kind, role, nodata in zip(names, *told[1:], nodata_of(array, axes), strict=True)
     ]
 
 

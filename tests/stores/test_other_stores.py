@@ -1,5 +1,6 @@
 """Zarr stores as others write them, and what others read of ours."""
 
+import json
 import shutil
 import subprocess
 import warnings
@@ -353,3 +354,17 @@ def test_dates_on_values_of_their_own(tiny_path: Path, tmp_path: Path) -> None:
     for i in range(2):
         alone = geomedsr.upscale(Scene.from_array(values[i]), tiny_path)
         np.testing.assert_array_equal(made[i], alone.data.values[0])
+
+
+def test_stacks_are_told_as_such(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    times = np.array(["2024-05-01", "2024-05-06T10:30"], "datetime64[ns]")
+    data = xr.Dataset({"scl": (("time", "y", "x"), np.ones((2, 24, 20), np.uint8))}, axes() | {"time": times})
+    data.to_zarr(tmp_path / "a.zarr", zarr_format=3, consolidated=False)
+    assert geomedsr.open(tmp_path / "a.zarr").bands[0].kind == "nearest"  # by its name
+    assert main(["info", str(tmp_path / "a.zarr")]) == 0
+    assert "  time   2: 2024-05-01 … 2024-05-06T10:30:00" in capsys.readouterr().out
+    assert main(["info", "--json", str(tmp_path / "a.zarr")]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["frame_axis"], told["places"]) == ("time", ["2024-05-01", "2024-05-06T10:30:00"])
+    assert main(["upscale", str(tmp_path / "a.zarr"), str(tmp_path / "a.tif"), "--values-per-frame"]) == 2
+    assert "a stack of 2 frames for a raster, expected one of them: name a Zarr store" in capsys.readouterr().err
