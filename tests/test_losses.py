@@ -11,18 +11,18 @@ from geomedsr import operators
 from geomedsr.losses import (
     L1,
     MSE,
-    PSNR,
     AnyLoss,
     Charbonnier,
     Consistency,
     FourierAmplitude,
     Gradient,
-    Grid,
     LeastSquares,
+    LogMSE,
     Perceptual,
     Relativistic,
     Sample,
     SpectralAngle,
+    Stationarity,
     TotalVariation,
     Vanilla,
     Wasserstein,
@@ -48,11 +48,11 @@ def test_content_losses_see_the_projected_guess() -> None:
     assert float(MSE()(made)) == (1 + 1 + 9 + 9) / 4
 
 
-def test_grid_compares_steps_at_borders_with_those_inside() -> None:
+def test_stationarity_compares_steps_at_borders_with_those_inside() -> None:
     row = torch.tensor([0.0, 1, 4, 5])  # 2 fine pixels a pixel: steps of 1 inside, 3 across the border
     across = row.expand(1, 1, 4, 4)
     term = ((3 - 1) / (2 + 0.5)) ** 2
-    loss = Grid(window=1, floor=0.5)
+    loss = Stationarity(window=1, floor=0.5)
     assert float(loss(free(across, across, 2))) == pytest.approx(term)  # down there are no steps
     assert float(loss(free(across.mT, across, 2))) == pytest.approx(term)
     assert float(loss(free(across + across.mT, across, 2))) == pytest.approx(2 * term)
@@ -60,24 +60,24 @@ def test_grid_compares_steps_at_borders_with_those_inside() -> None:
     assert float(loss(free(2 * row[:2].expand(1, 1, 2, 2), across, 2))) == 0  # no border is seen
 
 
-def test_grid_is_of_windows_and_none_in_a_slope() -> None:
+def test_stationarity_is_of_windows_and_none_in_a_slope() -> None:
     left, right = [0.0, 1, 4, 5, 8], [11.0, 12, 15]  # across 1 3 1 3 3 1 3 1: a shift half-way
     calm = torch.tensor(left + right[:1]).expand(1, 1, 2, 6)
     expected = [((3 - 1) / 2.01) ** 2, ((3 - 1) / 2.01) ** 2]
-    assert float(Grid(window=1)(free(calm, calm, 2))) == pytest.approx(sum(expected) / 2)
+    assert float(Stationarity(window=1)(free(calm, calm, 2))) == pytest.approx(sum(expected) / 2)
     mixed = torch.tensor([0.0, 1, 4, 7, 8, 9]).expand(1, 1, 4, 6)  # 1 3 | 3 1: alike on the whole, not in each
-    assert float(Grid(window=1)(free(mixed, mixed, 2))) == pytest.approx((2 / 2.01) ** 2)
-    assert float(Grid(window=4)(free(mixed, mixed, 2))) == 0
+    assert float(Stationarity(window=1)(free(mixed, mixed, 2))) == pytest.approx((2 / 2.01) ** 2)
+    assert float(Stationarity(window=4)(free(mixed, mixed, 2))) == 0
     slope = torch.arange(16.0).expand(1, 1, 8, 16)
-    assert float(Grid()(free(slope, slope, 4))) == 0
+    assert float(Stationarity()(free(slope, slope, 4))) == 0
 
 
-def test_psnr_is_the_mean_over_images_in_decibels() -> None:
+def test_log_mse_is_the_mean_over_images_in_decibels() -> None:
     hr = torch.zeros(2, 1, 2, 2)
     made = torch.tensor([0.1, 0.001]).reshape(2, 1, 1, 1) * torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
-    assert float(PSNR(floor=1e-12)(free(made, hr))) == pytest.approx((-20 - 60) / 2, abs=1e-4)
-    assert float(PSNR()(free(hr, hr))) == pytest.approx(-50)
-    assert float(PSNR(floor=1e-6)(free(made[1:], hr[1:]))) == pytest.approx(10 * np.log10(2e-6), abs=1e-4)
+    assert float(LogMSE(floor=1e-12)(free(made, hr))) == pytest.approx((-20 - 60) / 2, abs=1e-4)
+    assert float(LogMSE()(free(hr, hr))) == pytest.approx(-50)
+    assert float(LogMSE(floor=1e-6)(free(made[1:], hr[1:]))) == pytest.approx(10 * np.log10(2e-6), abs=1e-4)
 
 
 def test_consistency_sees_what_projection_hides() -> None:

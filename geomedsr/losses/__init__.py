@@ -8,15 +8,15 @@ from geomedsr.losses.charbonnier import Charbonnier
 from geomedsr.losses.consistency import Consistency
 from geomedsr.losses.fourier_amplitude import FourierAmplitude
 from geomedsr.losses.gradient import Gradient
-from geomedsr.losses.grid import Grid
 from geomedsr.losses.l1 import L1
 from geomedsr.losses.least_squares import LeastSquares
+from geomedsr.losses.log_mse import LogMSE
 from geomedsr.losses.loss import AdversarialLoss, Loss, Sample
 from geomedsr.losses.mse import MSE
 from geomedsr.losses.perceptual import Perceptual
-from geomedsr.losses.psnr import PSNR
 from geomedsr.losses.relativistic import Relativistic
 from geomedsr.losses.spectral_angle import SpectralAngle
+from geomedsr.losses.stationarity import Stationarity
 from geomedsr.losses.total_variation import TotalVariation
 from geomedsr.losses.vanilla import Vanilla
 from geomedsr.losses.wasserstein import Wasserstein
@@ -24,20 +24,20 @@ from geomedsr.losses.wasserstein import Wasserstein
 __all__ = [
     "L1",
     "MSE",
-    "PSNR",
     "AdversarialLoss",
     "AnyLoss",
     "Charbonnier",
     "Consistency",
     "FourierAmplitude",
     "Gradient",
-    "Grid",
     "LeastSquares",
+    "LogMSE",
     "Loss",
     "Perceptual",
     "Relativistic",
     "Sample",
     "SpectralAngle",
+    "Stationarity",
     "TotalVariation",
     "Vanilla",
     "Wasserstein",
@@ -47,10 +47,10 @@ __all__ = [
 AnyLoss = Annotated[
     L1
     | MSE
-    | PSNR
+    | LogMSE
     | Charbonnier
     | Gradient
-    | Grid
+    | Stationarity
     | TotalVariation
     | FourierAmplitude
     | SpectralAngle

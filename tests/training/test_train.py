@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from geomedsr import Scene
 from geomedsr.cli import main
 from geomedsr.errors import DeviceError, GeomedsrError, ModelError, OutputError, RecipeError, SceneWarning
 from geomedsr.grid import Window
+from geomedsr.losses import AnyLoss
 from geomedsr.training import load_recipe, train
 from geomedsr.training.folder import alone, made
 from geomedsr.training.run import Run, unsealed
@@ -532,3 +534,9 @@ def test_validation_tells_the_grid_of_coarse_scenes_and_of_scenes_as_they_are(tm
     assert scores["grid_native"] == pytest.approx(expected(fine[..., 36:60, 36:60]), rel=1e-4)
     assert min(scores["grid"], scores["grid_native"]) > 1.5
     assert validation.bicubic.keys() == {"psnr"}
+
+
+def test_no_loss_is_called_as_a_score_is() -> None:
+    kinds = {part.model_fields["kind"].default for part in get_args(get_args(AnyLoss)[0])}
+    assert {"l1", "log-mse", "stationarity"} < kinds
+    assert not kinds & set(SCORES)

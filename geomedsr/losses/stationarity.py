@@ -1,4 +1,4 @@
-"""The grid of the input's pixels: steps that are larger, or smaller, at their borders than inside."""
+"""Statistics that are alike at borders of the input's pixels and inside, so that these do not show."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pydantic import Field
 from geomedsr.losses.loss import Loss, Sample
 
 
-class Grid(Loss):
-    """``mean ((B − A) / (M + ε))²`` over windows, rows and columns: statistics that are alike at borders and inside.
+class Stationarity(Loss):
+    """``mean ((B − A) / (M + ε))²`` over windows, rows and columns: steps as large at borders as inside.
 
     B is the mean step ``|SR[i + 1] − SR[i]|`` in a window across borders of the input's pixels, A that inside them, M
     that of all. The mean of all images with given block means is blocky, and so is what ``l1`` and ``mse`` teach; real
@@ -21,7 +21,7 @@ class Grid(Loss):
     do not pay for what shows in calm ground, and each relative to its window. It wants a loss of pixels beside it.
     """
 
-    kind: Literal["grid"] = "grid"
+    kind: Literal["stationarity"] = "stationarity"
     window: int = Field(default=4, ge=1)  # its side in the input's pixels; windows overlap by half
     floor: float = Field(default=0.01, gt=0)  # ε, on the value scale: steps much smaller than that count little
 
