@@ -351,7 +351,7 @@ def test_tiny_scenes_without_crs(out: Path, raster: Raster, shape: tuple[int, in
 
 
 def test_an_internal_fault_exits_with_1(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("geomedsr.cli.info.open_scene", lambda path, force: 1 / 0)
+    monkeypatch.setattr("geomedsr.cli.info.open_scene", lambda path, **options: 1 / 0)
     assert main(["info", INPUT]) == 1
     assert "internal fault: ZeroDivisionError" in capsys.readouterr().err
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from geomedsr.grid import Plane, Window
-from geomedsr.stack import Stack
+from geomedsr.stack import Stack, volumes_of
 
 OBLIQUE = Plane((10.0, -20.0, 5.0), (0.8, 0.6, 0.0), (-0.48, 0.64, 0.6), (0.9, 0.7))
 
@@ -58,3 +58,20 @@ def test_half_a_degree_and_a_percent_are_what_real_series_have() -> None:
 def test_one_slice_is_a_stack_without_a_step() -> None:
     stack = Stack.of(at_depths(4))
     assert (stack.step, stack.missing, stack.duplicates, stack.tilt) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("depths", "count"),
+    [
+        ((0, 3, 6), 1),
+        ((0, 3, 6, 0, 3, 6), 2),
+        ((0, 3, 0, 3.002, 0.002, 3), 3),  # microns apart
+        ((4, 4, 4), 3),
+        ((4,), 1),
+        ((0, 3, 6, 0, 3), 1),  # a slice is missing
+        ((0, 3, 6, 0, 3, 7), 1),
+        ((0, 3, 3, 6), 1),
+    ],
+)
+def test_slices_that_come_again_are_so_many_volumes(depths: tuple[float, ...], count: int) -> None:
+    assert volumes_of(at_depths(*depths)) == count

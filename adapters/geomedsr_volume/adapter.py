@@ -55,7 +55,7 @@ class VolumeAdapter:
 
     def explain(self, path: str) -> GeomedsrError | None:
         """What is there in place of a volume."""
-        if suffix_of(path) is not None and not os.path.lexists(path):
+        if suffix_of(path) not in (None, *PAIRS) and not os.path.lexists(path):
             return InputError(f"{path}, which does not exist", "a volume", "check the path")
         return None
 

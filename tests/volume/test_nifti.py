@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import pickle
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +17,14 @@ import SimpleITK as sitk  # noqa: N813
 from dicom.conftest import pixels
 
 import geomedsr
+from geomedsr import outputs
+from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.geometry import Box
+from geomedsr.inference.engine import plan
 from geomedsr.models import Model
+from geomedsr_volume.files import created
 from volume.conftest import broken, stored
 
 AFFINE = np.array([[-0.8, 0, 0, 10], [0, 0.7, 0, 20], [0, 0, 3, 30], [0, 0, 0, 1.0]])
@@ -442,3 +449,61 @@ def test_a_slice_is_read_without_the_others(tmp_path: Path, suffix: str, monkeyp
         assert isinstance(seen.base if seen.base is not None else seen, np.ndarray)
         assert not isinstance(seen, np.memmap)
         np.testing.assert_array_equal(seen[0, 0], values[number, 5:12, 3:11])
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(1, (6, 20, 24)), (2, (20, 6, 24)), (3, (20, 24, 6)), (3, (20, 24, 3, 2))])
+def test_a_stopped_job_goes_on_whatever_the_slice_axis(
+    tmp_path: Path, ct: Model, axis: int, shape: tuple[int, ...]
+) -> None:
+    nibabel.save(nibabel.Nifti1Image(voxels(*shape), np.eye(4)), tmp_path / "in.nii.gz")
+    scene = geomedsr.upscale(geomedsr.open(tmp_path / "in.nii.gz", slice_axis=axis), ct)
+    for count in (2, 3):
+        sink = pickle.loads(pickle.dumps(open_sink(scene, tmp_path / "out.nii.gz")))
+        assert len(sink.done()) == (count - 2) * 2
+        for box in list(plan(scene.source, sink.block))[:count]:
+            sink.put(box, scene.source.read(box), np.ones(1, bool))
+        sink.release()
+        outputs._held.clear()  # the pickled copy holds nothing
+    assert not (tmp_path / "out.nii.gz").exists()
+    geomedsr.write(scene, tmp_path / "out.nii.gz")
+    np.testing.assert_array_equal(
+        geomedsr.open(tmp_path / "out.nii.gz", force=True).data.values, scene.source.read(Box.whole(scene.shape))
+    )
+    assert broken(tmp_path / "in.nii.gz", tmp_path / "out.nii.gz") == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.nii.gz", "out.nii.gz"]
+
+
+#: Reads a volume of 128 MiB slice by slice, and prints how much more is held at most, in parts of it.
+READ = """
+import sys
+import geomedsr
+from geomedsr.geometry import Box
+from geomedsr.grid import Window
+
+def held(what):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(what))
+
+scene = geomedsr.open(sys.argv[1], slice_axis=int(sys.argv[2]))
+count, _, height, width = scene.shape
+open("/proc/self/clear_refs", "w").write("5")
+before = held("VmRSS")
+for number in range(0, count, 16):
+    scene.source.read(Box.of(number, Window(0, 0, width, height)))
+print((held("VmHWM") - before) * 1024 / (128 << 20))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from /proc")
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_no_more_is_held_of_a_volume_than_is_read(tmp_path: Path, suffix: str) -> None:
+    header = nibabel.Nifti1Header()
+    header.set_data_dtype("int16")
+    header.set_data_shape((512, 512, 256))
+    header.set_sform(np.eye(4), 1)
+    with created(tmp_path / f"in{suffix}") as file:
+        header.write_to(file)
+        for _ in range(256):
+            file.write(bytes(512 * 512 * 2))
+    command = [sys.executable, "-c", READ, str(tmp_path / f"in{suffix}"), "3"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert float(done.stdout) < 0.2
