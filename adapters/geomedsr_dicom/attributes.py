@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -23,11 +25,36 @@ def quiet() -> Iterator[None]:
     logger = logging.getLogger("pydicom")
     with _lock, warnings.catch_warnings():  # the filters are the process's: one thread at a time
         warnings.simplefilter("ignore")
-        before, logger.disabled = logger.disabled, True
+        before = logger.disabled, logger.propagate
+        logger.disabled, logger.propagate = True, False  # the second holds back what its parts say
         try:
             yield
         finally:
-            logger.disabled = before
+            logger.disabled, logger.propagate = before
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Keep what C libraries write to standard error off the screen: OpenJPEG tells of faults there that it raises too.
+
+    What Python writes meanwhile is written. Inside :func:`quiet` alone: file descriptors are the process's.
+    """
+    try:
+        screen = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere, open(screen, "w", errors="replace", buffering=1) as ours:
+        shown = sys.stderr
+        if shown is sys.__stderr__ and shown is not None:
+            shown.flush()
+            sys.stderr = ours
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(screen, 2)
+            sys.stderr = shown
 
 
 def load(path: str, pixels: bool = False, **options: Any) -> tuple[Dataset, bool]:

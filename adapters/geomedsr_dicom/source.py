@@ -9,16 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
+from pydicom.tag import BaseTag
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.sources import Array
-from geomedsr_dicom.attributes import load, quiet
+from geomedsr_dicom.attributes import load, quiet, unheard
 from geomedsr_dicom.frames import Frame
 
 #: Slices kept decoded per process, so that values, validity and several windows cost one decoding.
 _KEPT = 4
+
+#: Where overlays of old files lie: in the bits above those stored (60xx,0102).
+_OVERLAY_BITS: list[int | BaseTag] = [(0x6000 + 2 * i) << 16 | 0x0102 for i in range(16)]
+
+_BEYOND = "values of more bits than its header says are stored"
 
 _decoded: OrderedDict[tuple[str, int, int], Array] = OrderedDict()
 _lock = threading.Lock()
@@ -85,10 +92,13 @@ class SeriesSource:
                     _decoded.move_to_end(key)
                     return _decoded[key]
             try:
-                values = _decode(frame)
+                with unheard():
+                    values = _decode(frame)
             except Exception as error:  # decoders raise whatever they like; some texts quote header values
                 short = any(hint in str(error) for hint in ("less than expected", "cannot reshape"))
                 why = "truncated pixel data" if short else f"pixel data that cannot be decoded: {type(error).__name__}"
+                if str(error) == _BEYOND:
+                    raise _unreadable(number, _BEYOND, "values of those bits", "correct BitsStored") from error
                 raise _unreadable(number, why) from error
             values = values.astype(values.dtype.newbyteorder("="), copy=False)
             if values.shape != self.size or values.dtype != self.dtype:
@@ -103,15 +113,38 @@ class SeriesSource:
 
 
 def _decode(frame: Frame) -> Array:
+    told = Dataset()
     try:
-        return pixel_array(frame.path, index=frame.index, raw=True)
+        values = pixel_array(frame.path, ds_out=told, specific_tags=_OVERLAY_BITS, index=frame.index, raw=True)
     except AttributeError:  # a deflated data set cannot be read in part, one without meta information not at all
-        return pixel_array(load(frame.path, pixels=True)[0], index=frame.index, raw=True)
+        told = load(frame.path, pixels=True)[0]
+        values = pixel_array(told, index=frame.index, raw=True)
+    return _stored_bits(values, told)
 
 
-def _unreadable(number: int, why: str) -> InputError:
-    return InputError(
-        f"slice {number + 1} of the series ({why})",
-        "a whole file",
-        "copy that file again, or take it out of the folder",
-    )
+def _stored_bits(values: Array, told: Dataset) -> Array:
+    """The bits that hold values: overlays of old files lie in those above, which decoders of compressed pixels leave.
+
+    Raises:
+        ValueError: there is something in them, and no overlay that it could be.
+    """
+    bits, most = int(told.BitsStored), values.dtype.itemsize * 8
+    signed = values.dtype.kind == "i"
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    if bits == most or (low <= int(values.min()) and int(values.max()) <= high):
+        return values
+    overlays = (told.get(tag) for tag in _OVERLAY_BITS)
+    if not any(overlay is not None and int(overlay.value or 0) >= bits for overlay in overlays):
+        raise ValueError(_BEYOND)
+    shift = values.dtype.type(most - bits)
+    cut: Array = (values << shift) >> shift
+    return cut
+
+
+def _unreadable(
+    number: int,
+    why: str,
+    expected: str = "a whole file",
+    remedy: str = "copy that file again, or take it out of the folder",
+) -> InputError:
+    return InputError(f"slice {number + 1} of the series ({why})", expected, remedy)
