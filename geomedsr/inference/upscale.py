@@ -112,9 +112,10 @@ def upscale(
 
 
 def _tell_shared(scene: Scene) -> None:
-    """That dates share a value scale, unless the user said how."""
+    """That dates share a value scale, unless the user said how; slices of CT and MR are to, in place or not."""
     frames = scene.shape[0]
-    if frames > 1 and not scene.grid.planes and (scene.scale is None or scene.scale.origin == "percentiles"):
+    dates = frames > 1 and not scene.grid.planes and scene.domain not in ("CT", "MR")
+    if dates and (scene.scale is None or scene.scale.origin == "percentiles"):
         warnings.warn(
             f"{scene.name}: its {frames} frames are seen on one value scale, so each comes out a little different than "
             "alone; scene.with_values_per_frame(), or --values-per-frame, gives each its own",
