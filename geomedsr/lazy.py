@@ -7,6 +7,7 @@ window is a task of one graph, and gets the part of the array that it needs as a
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -125,33 +126,42 @@ class Inputs:
 
 @dataclass(frozen=True, eq=False)
 class _Chunks:
-    """A dask array as tasks. What is put together of them keeps their names, so that each is computed once for all."""
+    """Where the chunks of a dask array ``(frame, band, y, x)`` lie."""
 
-    tasks: Any
     starts: tuple[tuple[int, ...], ...]
     dtype: np.dtype[Any]
+    tasks: Any = None
 
     @classmethod
     def of(cls, array: Any) -> _Chunks:
-        return cls(array.to_delayed(), tuple((0, *accumulate(axis)) for axis in array.chunks), array.dtype)
+        """With a task for each chunk. What is put together of them keeps their names: each is computed once for all."""
+        return replace(cls.alone(array), tasks=array.to_delayed())
+
+    @classmethod
+    def alone(cls, array: Any) -> _Chunks:
+        """Their places without them."""
+        return cls(tuple((0, *accumulate(axis)) for axis in array.chunks), array.dtype)
 
     def part(self, box: Box) -> Any:
+        """A box of the array, with all bands, as a task."""
         from dask.delayed import delayed
 
+        pieces = [self.tasks[index] for index in self.touched(box)]
+        return delayed(partial(_assembled, replace(self, tasks=None), box), pure=False)(*pieces)
+
+    def touched(self, box: Box) -> Iterator[tuple[int, ...]]:
+        """The chunks that a box meets."""
+        return product(*([index for index, _, _ in axis] for axis in self.overlaps(box)))
+
+    def overlaps(self, box: Box) -> list[list[tuple[int, slice, slice]]]:
+        """The chunks of each axis that a box meets: which, what of them, and where in the box that lies."""
+        bands = 0, self.starts[1][-1]
         frames, rows, columns = zip(box.start, box.stop, strict=True)
-        bounds = (frames, (0, self.starts[1][-1]), rows, columns)
-        pieces, sources, targets = [], [], []
-        axes = [_overlaps(starts, *bound) for starts, bound in zip(self.starts, bounds, strict=True)]
-        for found in product(*axes):
-            pieces.append(self.tasks[tuple(index for index, _, _ in found)])
-            sources.append(tuple(inside for _, inside, _ in found))
-            targets.append(tuple(outside for _, _, outside in found))
-        shape = tuple(stop - start for start, stop in bounds)
-        return delayed(partial(_assembled, shape, self.dtype, sources, targets), pure=False)(*pieces)
+        bounds = zip(self.starts, (frames, bands, rows, columns), strict=True)
+        return [_overlaps(starts, *bound) for starts, bound in bounds]
 
 
 def _overlaps(starts: Sequence[int], first: int, last: int) -> list[tuple[int, slice, slice]]:
-    """The chunks of an axis that a range meets: which, what of them, and where in the range that lies."""
     found = []
     for index in range(_at(starts[1:], first), _at(starts[1:], last - 1) + 1):
         begin, end = max(first, starts[index]), min(last, starts[index + 1])
@@ -160,18 +170,16 @@ def _overlaps(starts: Sequence[int], first: int, last: int) -> list[tuple[int, s
     return found
 
 
-def _assembled(
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    sources: Sequence[tuple[slice, ...]],
-    targets: Sequence[tuple[slice, ...]],
-    *pieces: Array,
-) -> Array:
-    if len(pieces) == 1:
-        return np.array(pieces[0][sources[0]], dtype)  # no view: it would hold the chunk
-    whole = np.empty(shape, dtype)
-    for piece, inside, outside in zip(pieces, sources, targets, strict=True):
-        whole[outside] = piece[inside]
+def _assembled(chunks: _Chunks, box: Box, *pieces: Array) -> Array:
+    """A box of an array from the chunks that it meets."""
+    places = list(product(*chunks.overlaps(box)))
+    cuts = [piece[tuple(inside for _, inside, _ in found)] for found, piece in zip(places, pieces, strict=True)]
+    if len(cuts) == 1:
+        return np.array(cuts[0], chunks.dtype)  # no view: it would hold the chunk
+    count, height, width = box.shape
+    whole = np.empty((count, chunks.starts[1][-1], height, width), chunks.dtype)
+    for found, cut in zip(places, cuts, strict=True):
+        whole[tuple(outside for _, _, outside in found)] = cut
     return whole
 
 
@@ -197,41 +205,48 @@ def held(source: Source, boxes: Iterable[Box]) -> Iterator[tuple[Source, Box]]:
 
 
 def lazy_array(source: Source, read: Read, dtype: np.dtype[Any], chunks: Sequence[Sequence[int]]) -> Any:
-    """A dask array of a source's windows, each the chunk that ``read`` gives, on the dask array at its root."""
+    """A dask array of a source's boxes, each the chunk that ``read`` gives, on the dask array at its root."""
     import dask.array as da
     from dask.base import tokenize
-    from dask.delayed import delayed
+    from dask.highlevelgraph import HighLevelGraph
 
-    lazy, inputs = Lazy.of(source), Inputs.of(source)
-    assert inputs is not None
+    lazy, base = Lazy.of(source), root(source)
+    assert lazy is not None
+    assert base is not None
+    mask = base.mask if base.mask is None or hasattr(base.mask, "dask") else _lazily(base.mask)
+    arrays = [base.values] if mask is None else [base.values, mask]
+    places = [_Chunks.alone(array) for array in arrays]
     name = f"geomedsr-{tokenize(read, source)}"
-    shared = delayed(_Constant((lazy, read)), traverse=False, pure=False)(dask_key_name=f"{name}-source")
-    made = np.empty([len(axis) for axis in chunks], object)
+    shared = f"{name}-source"
+    tasks: dict[Any, Any] = {shared: _Shared(lazy, read, tuple(places))}
     starts = [[0, *accumulate(axis)] for axis in chunks]
     for index in product(*(range(len(axis)) for axis in chunks)):
         corner, shape = ([axis[i] for axis, i in zip(axes, index, strict=True)] for axes in (starts, chunks))
         start = corner[0], corner[2], corner[3]
         box = Box(start, (start[0] + shape[0], start[1] + shape[2], start[2] + shape[3]))
-        task = delayed(partial(_read, box), pure=False)(
-            shared, *inputs.parts(box), dask_key_name=f"{name}-{'-'.join(map(str, index))}"
-        )
-        made[index] = da.from_delayed(task, shape, dtype)
-    return da.block(made.tolist())
+        there = touched(source, box)
+        keys = [
+            [(array.name, *chunk) for chunk in place.touched(there)]
+            for array, place in zip(arrays, places, strict=True)
+        ]
+        tasks[(name, *index)] = (_made, shared, box, *keys)
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=arrays)
+    return da.Array(graph, name, tuple(map(tuple, chunks)), dtype=dtype)
 
 
-class _Constant:
-    """A task that gives what it holds, apart from dask's look inside."""
+@dataclass(frozen=True, eq=False)
+class _Shared:
+    """What all boxes of a lazy array are made by."""
 
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __call__(self) -> Any:
-        return self.value
+    lazy: Lazy
+    read: Read
+    places: tuple[_Chunks, ...]
 
 
-def _read(box: Box, shared: tuple[Lazy, Read], values: Array, mask: Array | None) -> Array:
-    lazy, read = shared
-    return read(lazy.filled(box, values, mask), box)
+def _made(shared: _Shared, box: Box, *pieces: Sequence[Array]) -> Array:
+    there = touched(shared.lazy.hollow, box)
+    parts = [_assembled(place, there, *of) for place, of in zip(shared.places, pieces, strict=True)]
+    return shared.read(shared.lazy.filled(box, parts[0], parts[1] if len(parts) > 1 else None), box)
 
 
 def together(source: Source, frames: Sequence[int]) -> list[list[int]]:
@@ -269,4 +284,4 @@ def grouped(source: Source, boxes: Sequence[Box]) -> list[list[int]]:
 
 
 def _at(ends: Sequence[int], position: int) -> int:
-    return int(np.searchsorted(ends, position, "right"))
+    return bisect_right(ends, position)

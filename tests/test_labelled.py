@@ -426,3 +426,9 @@ def test_class_bands_are_known_by_name_as_in_files(name: str) -> None:
     told = xr.DataArray(texture(1, 9, 8), dims=("band", "y", "x"), coords={"band": [1]})
     told.attrs |= {"long_name": [name], "band_kind": ["continuous"]}  # as our own stores say it
     assert told.geomedsr.scene().bands[0].kind == "continuous"
+
+
+def test_complex_values_are_refused_as_such() -> None:
+    array = plain().astype("complex64").assign_attrs(_FillValue=np.complex64(0))
+    with pytest.raises(InputError, match="type complex64, expected 2 to 4 axes"):
+        array.geomedsr.scene()

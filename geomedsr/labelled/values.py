@@ -91,7 +91,7 @@ def nodata_of(array: xr.DataArray, axes: Axes) -> list[float | int | None]:
 
 
 def _fill(told: Any, dtype: np.dtype[Any]) -> float | int | None:
-    if told is None:
+    if told is None or dtype.kind not in "iuf":
         return None
     try:
         one = np.asarray(told).item()
@@ -100,7 +100,7 @@ def _fill(told: Any, dtype: np.dtype[Any]) -> float | int | None:
         raise InputError(f"the fill value {told!r}", "one number", "correct the attribute _FillValue") from error
     if dtype.kind == "f":
         return None if math.isnan(value) else float(value)
-    if dtype.kind not in "iu" or not math.isfinite(value) or value != int(value):
+    if not math.isfinite(value) or value != int(value):
         return None
     info = np.iinfo(dtype)
     return int(value) if info.min <= value <= info.max else None  # else no pixel can have it
