@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
+from rasterio.enums import Interleaving
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geomedsr.addresses import conceal, is_public
@@ -28,16 +30,28 @@ _STRICT = {"GDAL_NUM_THREADS": 1, "GDAL_PNG_WHOLE_IMAGE_OPTIM": False, "GDAL_ERR
 #: Handles kept open per thread.
 _MOST = 8
 
+#: The most that the cache is made larger for large blocks.
+_LARGEST = 512 << 20
+
 _local = threading.local()
+
+#: Bytes of the largest block of all bands together, of those that a source's pixels are read in, for each thread.
+_blocks: dict[int, int] = {}
 
 
 @contextmanager
 def gdal(**options: Any) -> Iterator[None]:
     """GDAL with our settings, for the time of a call; a cache size set by the user is respected."""
     if "GDAL_CACHEMAX" not in os.environ:
-        options.setdefault("GDAL_CACHEMAX", CACHE_BYTES)
+        options.setdefault("GDAL_CACHEMAX", _cache())
     with rasterio.Env(**(_STRICT | options)), discreet():
         yield
+
+
+def _cache() -> int:
+    """Where pixels of all bands lie together, a block of them must stay: else it is decoded again for each band."""
+    sizes = list(_blocks.values())
+    return max(CACHE_BYTES, min(sum(sizes) + max(sizes, default=0), _LARGEST))
 
 
 def connect(path: str) -> Any:
@@ -70,10 +84,19 @@ def handle(path: str, version: tuple[int, int]) -> Any:
     key = (os.getpid(), path, version)
     if key not in pool:
         pool[key] = connect(path)
+        _note_block(pool[key])
         while len(pool) > _MOST:
             pool.popitem(last=False)[1].close()
     pool.move_to_end(key)
     return pool[key]
+
+
+def _note_block(dataset: Any) -> None:
+    """Let the cache hold a data set's blocks."""
+    if dataset.count > 1 and dataset.interleaving == Interleaving.pixel:
+        height, width = dataset.block_shapes[0]
+        size = height * width * dataset.count * np.dtype(dataset.dtypes[0]).itemsize
+        _blocks[threading.get_ident()] = max(_blocks.get(threading.get_ident(), 0), size)
 
 
 def can_open(path: str) -> bool:

@@ -153,7 +153,7 @@ def open_raster(path: str) -> Scene:
         nodata = tuple(_nodata(value, dataset.dtypes[0]) for value in dataset.nodatavals)
         if own_masks and nodata[0] is None and np.dtype(dataset.dtypes[0]).kind == "f":
             nodata = (math.nan,) * dataset.count
-        alpha = ColorInterp.alpha in dataset.colorinterp
+        colours = dataset.colorinterp
         masked = any(MaskFlags.per_dataset in f for f in flags) or (own_masks and nodata[0] is None)
         source = RasterSource(
             path=path,
@@ -164,11 +164,11 @@ def open_raster(path: str) -> Scene:
             picks=tuple(dataset.indexes),
             nodata=nodata,
             masks=own_masks or any(f == [MaskFlags.per_dataset] for f in flags),
-            alpha=dataset.colorinterp.index(ColorInterp.alpha) + 1 if alpha else None,
+            alpha=colours.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in colours else None,
         )
         with opened(path, dataset) as native:
             grid = grid_of(dataset, native, path)
-            bands = tuple(_band(dataset, native, name, i, nodata[i]) for i in range(dataset.count))
+            bands = _bands(dataset, native, name, nodata)
             tags = _namespaces(native)
         return Scene(
             source=source,
@@ -238,16 +238,29 @@ def _block(dataset: Any) -> tuple[int, int]:
     return min(max(rows, 1), dataset.height, 4096), min(max(cols, 1), dataset.width, 4096)
 
 
-def _band(dataset: Any, native: Native | Limited, file: str, position: int, nodata: float | int | None) -> Band:
-    index = position + 1
+def _bands(dataset: Any, native: Native | Limited, file: str, nodata: Sequence[float | int | None]) -> tuple[Band, ...]:
+    """All bands. Each list is asked for once: rasterio looks through all bands for it."""
+    lists = zip(dataset.indexes, dataset.colorinterp, dataset.scales, dataset.offsets, nodata, strict=True)
+    return tuple(_band(dataset, native, file, *facts) for facts in lists)
+
+
+def _band(
+    dataset: Any,
+    native: Native | Limited,
+    file: str,
+    index: int,
+    interpretation: ColorInterp,
+    scale: float,
+    offset: float,
+    nodata: float | int | None,
+) -> Band:
     description = native.description(index)
-    interpretation = dataset.colorinterp[position]
     tags = _namespaces(native, index)
     tags[""] = {k: v for k, v in tags.get("", {}).items() if not k.startswith("STATISTICS_")}
     role = tags[""].pop(ROLE, None)
     kind = _kind(interpretation, description, tags[""], native.tags(index, "IMAGE_STRUCTURE"))
     palette = _palette(dataset, index) if interpretation == ColorInterp.palette else None
-    whole = np.dtype(dataset.dtypes[position]).kind != "f"
+    whole = np.dtype(dataset.dtypes[index - 1]).kind != "f"
     named = dataset.count == 1 and not description and classes.by_file(file)
     if whole and interpretation != ColorInterp.palette and (named or native.classes(index)):
         kind = "nearest"
@@ -255,8 +268,8 @@ def _band(dataset: Any, native: Native | Limited, file: str, position: int, noda
         name=description or str(index),
         kind=kind,
         nodata=nodata,
-        scale=dataset.scales[position],
-        offset=dataset.offsets[position],
+        scale=scale,
+        offset=offset,
         units=native.unit(index),
         description=description,
         interpretation=interpretation.name,

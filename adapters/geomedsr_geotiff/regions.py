@@ -30,7 +30,6 @@ _LEVEL = 1
 #: GDAL's settings for overviews inside a file, which its functions take from the environment.
 _OVERVIEWS = {
     "GDAL_TIFF_INTERNAL_MASK": True,
-    "GDAL_TIFF_OVR_BLOCKSIZE": BLOCK,
     "COMPRESS_OVERVIEW": "ZSTD",
     "INTERLEAVE_OVERVIEW": "PIXEL",
     "ZSTD_LEVEL_OVERVIEW": _LEVEL,
@@ -42,8 +41,19 @@ _ROWS = 64
 #: Region files kept open while their blocks are read.
 _OPEN = 128
 
-#: Side of the regions that coarser overviews are made in.
-_UPPER = 2048
+#: Side of the regions that coarser overviews are made in, in blocks.
+_UPPER = 4
+
+#: The most bytes that a block of all bands may have, but for the smallest blocks: GDAL's cache must hold several.
+_BLOCK_BYTES, _SMALLEST = 32 << 20, 64
+
+
+def block_side(count: int, dtype: str) -> int:
+    """The side of an output's blocks: 512, or less where there are so many bands that a block of them all is large."""
+    side = BLOCK
+    while side > _SMALLEST and side**2 * count * np.dtype(dtype).itemsize > _BLOCK_BYTES:
+        side //= 2
+    return side
 
 
 @dataclass(frozen=True)
@@ -64,13 +74,18 @@ class Encoding:
             "dtype": self.dtype,
             "nodata": self.nodata,
             "tiled": True,
-            "blockxsize": BLOCK,
-            "blockysize": BLOCK,
+            "blockxsize": self.block,
+            "blockysize": self.block,
             "interleave": "pixel",
             "compress": "zstd",
             "zstd_level": _LEVEL,
             "predictor": self.predictor,
         }
+
+    @property
+    def block(self) -> int:
+        """The side of a block."""
+        return block_side(self.count, self.dtype)
 
     @property
     def predictor(self) -> int:
@@ -79,7 +94,7 @@ class Encoding:
 
     def reduce(self, dataset: Any, factors: list[int]) -> None:
         """Add overviews to an open data set."""
-        with gdal(**_OVERVIEWS, PREDICTOR_OVERVIEW=self.predictor):
+        with gdal(**_OVERVIEWS, GDAL_TIFF_OVR_BLOCKSIZE=self.block, PREDICTOR_OVERVIEW=self.predictor):
             dataset.build_overviews(factors, Resampling[self.resampling])
 
     def store(self, path: Path, values: Array, mask: Array | None, levels: int, spare: bool = False) -> bool:
@@ -179,24 +194,25 @@ class BlockReader:
 
 @dataclass(frozen=True)
 class Tiling:
-    """Regions of ``side`` pixels, a multiple of a block, from the first pixel on; those at the end are smaller."""
+    """Regions of ``side`` pixels, from the first pixel on, those at the end smaller: of whole blocks of ``inner``."""
 
     shape: tuple[int, int]
     side: int
+    inner: int = BLOCK
 
     @classmethod
-    def of(cls, shape: tuple[int, int], block: tuple[int, int]) -> Tiling:
-        """Regions that hold a source's blocks."""
+    def of(cls, shape: tuple[int, int], block: tuple[int, int], inner: int = BLOCK) -> Tiling:
+        """Regions that hold a source's blocks; the output's have the side ``inner``."""
         side = region_side(max(block), BLOCK)
         if side >= max(shape):
-            side = BLOCK << cls(shape, BLOCK).overviews
-        return cls(shape, side)
+            side = inner << cls(shape, inner, inner).overviews
+        return cls(shape, side, inner)
 
     @property
     def levels(self) -> int:
         """How many overviews of a region end at the edges of blocks."""
         count, side = 0, self.side
-        while side % (2 * BLOCK) == 0:
+        while side % (2 * self.inner) == 0:
             count, side = count + 1, side // 2
         return min(count, self.overviews)
 
@@ -204,7 +220,7 @@ class Tiling:
     def overviews(self) -> int:
         """How many the whole has: down to one block."""
         count = 0
-        while max(self.shape) > BLOCK << count:
+        while max(self.shape) > self.inner << count:
             count += 1
         return count
 
@@ -217,7 +233,7 @@ class Tiling:
 
     def locate(self, level: int, row: int, col: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """For a block of a level: its region's first pixel, and its place in the region; ``(row, col)`` each."""
-        blocks = self.side // (BLOCK << level)
+        blocks = self.side // (self.inner << level)
         return (row // blocks * self.side, col // blocks * self.side), (row % blocks, col % blocks)
 
 
@@ -246,7 +262,7 @@ class Stage:
     def above(self, encoding: Encoding, folder: Path, masked: bool) -> Stage:
         """The next storey: its finest image is the coarsest of this one."""
         shape = tuple(-(-n // 2**self.tiling.levels) for n in self.tiling.shape)
-        stage = Stage(self.top, Tiling((shape[0], shape[1]), _UPPER), {})
+        stage = Stage(self.top, Tiling((shape[0], shape[1]), _UPPER * self.tiling.inner, self.tiling.inner), {})
         for window in stage.tiling.windows():
             values, mask = self._coarsest(encoding, window, masked)
             path = folder / f"level{self.top}_r{window.row}_c{window.col}.tif"

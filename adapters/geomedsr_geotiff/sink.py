@@ -37,7 +37,7 @@ from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
 from geomedsr_geotiff import namespaces, placing, tiff
 from geomedsr_geotiff.handles import gdal, one_line, unplaced
-from geomedsr_geotiff.regions import BlockReader, Encoding, Stage, Tiling, pyramid, write_whole
+from geomedsr_geotiff.regions import BlockReader, Encoding, Stage, Tiling, block_side, pyramid, write_whole
 
 #: Formats by suffix, where none is named. ``COG`` and ``GTiff`` are both for ``.tif``.
 FORMATS = {".tif": "COG", ".tiff": "COG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -200,7 +200,9 @@ class RasterSink:
             with gdal(SPARSE_OK_OVERVIEW=True), rasterio.open(plain.name, "r+") as data:
                 replace(encoding, resampling="nearest").reduce(data, factors)  # of nothing, the quickest way
         options = {"SPARSE_OK": True, "OVERVIEWS": "FORCE_USE_EXISTING", "COMPRESS": "ZSTD", "PREDICTOR": "YES"}
-        placing.copy(plain, made, self.grid, self._point, driver="COG", BLOCKSIZE=BLOCK, BIGTIFF="IF_SAFER", **options)
+        placing.copy(
+            plain, made, self.grid, self._point, driver="COG", BLOCKSIZE=encoding.block, BIGTIFF="IF_SAFER", **options
+        )
 
     def _write_image(self, result: Path) -> None:
         """PNG or JPEG, through one raster; its pixels are read back, since GDAL does not tell of every full disk."""
@@ -287,8 +289,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = N
     grid, beside = _settled(scene, driver, merged[""], target.name)
     if grid.geolocation is not None:
         merged["GEOLOCATION"] = dict(grid.geolocation)
-    tiling = Tiling.of((height, width), scene.source.block)
-    scratch = Scratch.open(target, scene, {"format": driver, "region": str(tiling.side)})
+    tiling = Tiling.of((height, width), scene.source.block, block_side(count, str(scene.dtype)))
+    scratch = Scratch.open(target, scene, _layout(driver, tiling))
     # The regions and the result, each compressed to about a half.
     need, free = math.prod(scene.shape) * scene.dtype.itemsize, shutil.disk_usage(target.parent).free
     if free < need and not scratch.resumed:
@@ -319,6 +321,12 @@ def _settled(scene: Scene, driver: str, tags: dict[str, str], target: str) -> tu
     if scene.grid.affine is None and not scene.grid.gcps:
         tags.pop(placing.AREA_OR_POINT, None)  # GDAL would take it for a coordinate system
     return placing.settle(scene.grid, driver, tags.get(placing.AREA_OR_POINT) == "Point", target)
+
+
+def _layout(driver: str, tiling: Tiling) -> dict[str, str]:
+    """What of the writer a job's parts depend on."""
+    usual = {"format": driver, "region": str(tiling.side)}
+    return usual if tiling.inner == BLOCK else {**usual, "block": str(tiling.inner)}
 
 
 def _driver(target: Path, format: str | None) -> str:

@@ -1,0 +1,78 @@
+"""Scenes of very many bands: headers and blocks in proportion to them."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from conftest import block_sums
+
+import geomedsr
+from geomedsr.geometry.box import Box
+from geomedsr.models import Model
+from geomedsr_geotiff import handles
+from geomedsr_geotiff.regions import BLOCK, Tiling, block_side
+
+Raster = Callable[..., Path]
+
+
+def noise(bands: int, side: int, dtype: str = "uint16") -> np.ndarray:
+    return np.random.default_rng(0).integers(300, 4000, (bands, side, side)).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("count", "dtype", "side"),
+    [(1, "float64", 512), (64, "uint16", 512), (65, "uint16", 256), (56, "float32", 256),
+     (224, "uint16", 256), (65535, "uint8", 64)],
+)  # fmt: skip
+def test_a_block_of_all_bands_stays_within_the_cache(count: int, dtype: str, side: int) -> None:
+    assert block_side(count, dtype) == side
+
+
+def test_headers_take_time_in_proportion_to_the_bands(raster: Raster) -> None:
+    seconds = []
+    for count in (500, 4000):
+        path = raster(noise(count, 4), f"{count}.tif")
+        start = time.process_time()
+        assert len(geomedsr.open(path).bands) == count
+        seconds.append(time.process_time() - start)
+    assert seconds[1] < 24 * max(seconds[0], 0.02)  # squares would be 64 times
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_a_result_of_many_bands_is_whole(dtype: str, raster: Raster, tiny: Model, tmp_path: Path) -> None:
+    count = 72 if dtype == "uint16" else 36
+    array = noise(count, 140, dtype)
+    scene = geomedsr.open(raster(array))
+    sr = geomedsr.upscale(scene, tiny, tile=96)
+    geomedsr.write(sr, tmp_path / "sr.tif", progress=False)
+    with rasterio.open(tmp_path / "sr.tif") as result:
+        assert result.block_shapes[0] == (256, 256)
+        assert result.overviews(1) == [2, 4]
+        assert result.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        for band in (1, count):
+            values = result.read(band)
+            if dtype == "uint16":
+                assert (block_sums(values, 4) == array[band - 1].astype(object) * 16).all()
+            small = result.read(band, out_shape=(280, 280))
+            exact = values.reshape(280, 2, 280, 2).astype(float).mean((1, 3))
+            assert np.abs(small - exact).max() <= (0.5 if dtype == "uint16" else 1e-3)
+        assert np.array_equal(result.read(7), geomedsr.upscale(scene.select([7]), tiny).data.values[0, 0])
+
+
+def test_regions_of_small_blocks_hold_more_overviews() -> None:
+    tiling = Tiling.of((5000, 4000), (512, 512), 128)
+    assert (tiling.side, tiling.levels, tiling.overviews) == (512, 2, 6)
+    assert Tiling.of((5000, 4000), (512, 512)).inner == BLOCK
+
+
+def test_the_cache_holds_the_blocks_of_what_is_read(raster: Raster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handles, "_blocks", {})
+    path = raster(noise(72, 600), tiled=True, blockxsize=512, blockysize=512, interleave="pixel", compress="zstd")
+    scene = geomedsr.open(path)
+    block = 512 * 512 * 72 * 2
+    assert handles._cache() == 2 * block
+    part = scene.source.read(Box.of(0, geomedsr.Window(500, 500, 50, 50)))
+    assert np.array_equal(part[0], noise(72, 600)[:, 500:550, 500:550])
