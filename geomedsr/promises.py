@@ -330,7 +330,8 @@ def _block_error(before: Array, after: Array, factor: int) -> Array:
     blocks = after.reshape(*lead, height, factor, width, factor)
     if before.dtype.kind == "f":
         with np.errstate(invalid="ignore", over="ignore"):  # of pixels without data
-            ulp = np.spacing(np.abs(blocks).max((-3, -1)))
+            largest = np.abs(blocks).max((-3, -1))
+            ulp = np.minimum(np.spacing(largest), np.finfo(before.dtype).max * np.finfo(before.dtype).eps)
             error = np.abs(_excess(before, blocks)) / factor**2
         return np.where(error <= ulp, 0.0, np.where(np.isnan(error), np.inf, error))
     wide: Any = np.int64 if before.dtype.itemsize < 8 else object

@@ -18,6 +18,7 @@ from typing import Any
 
 import rasterio
 import rasterio._base
+from affine import Affine
 from rasterio._path import _parse_path
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
@@ -37,6 +38,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "GDALGetRasterCategoryNames": (_TEXTS, (_HANDLE,)),
     "GDALGetDefaultRAT": (_HANDLE, (_HANDLE,)),
     "GDALRATGetTableType": (ctypes.c_int, (_HANDLE,)),
+    "GDALGetGeoTransform": (ctypes.c_int, (_HANDLE, ctypes.POINTER(ctypes.c_double))),
     "GDALGetSpatialRef": (_HANDLE, (_HANDLE,)),
     "GDALGetGCPSpatialRef": (_HANDLE, (_HANDLE,)),
     "OSRGetCoordinateEpoch": (ctypes.c_double, (_HANDLE,)),
@@ -116,6 +118,13 @@ class Native:
         return bool(table) and self.gdal.GDALRATGetTableType(table) == _CLASSES
 
     @property
+    def affine(self) -> Affine:
+        """The affine, the identity where there is none: some drivers then leave in memory whatever was there."""
+        numbers = (ctypes.c_double * 6)()
+        failed = self.gdal.GDALGetGeoTransform(self.handle, numbers)
+        return Affine.identity() if failed else Affine.from_gdal(*numbers)
+
+    @property
     def epoch(self) -> float | None:
         """The coordinate epoch, as a decimal year."""
         for function in (self.gdal.GDALGetSpatialRef, self.gdal.GDALGetGCPSpatialRef):
@@ -154,6 +163,12 @@ class Limited:
     def classes(self, band: int) -> bool:
         """None are known."""
         return False
+
+    @property
+    def affine(self) -> Affine:
+        """As rasterio reads it."""
+        affine: Affine = self.dataset.transform
+        return affine
 
     @property
     def epoch(self) -> float | None:

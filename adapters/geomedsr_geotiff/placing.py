@@ -49,7 +49,7 @@ _SWATH_NEEDED = {"X_DATASET", "Y_DATASET", "PIXEL_OFFSET", "LINE_OFFSET", "PIXEL
 def grid_of(dataset: Any, native: Native | Limited, path: str) -> Grid:
     """The grid of an open data set; a warning tells of RPCs and of geolocation arrays that cannot be used."""
     points, gcp_crs = dataset.gcps
-    affine = dataset.transform
+    affine: Affine | None = native.affine
     if affine == Affine.identity() and (points or dataset.crs is None):
         affine = None
     return Grid(
