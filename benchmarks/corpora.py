@@ -123,6 +123,8 @@ def raster_check(source: Path, result: Path, window: Any) -> list[str]:
             wrong.append(f"no-data value {new.nodatavals[0]} of {declared[0]}")
         before, after = old.read(window=place), new.read()
         seen, shown = old.read_masks(window=place) != 0, new.read_masks() != 0
+        for i, value in enumerate(old.nodatavals):  # counts beside a mask, which GDAL would ask alone
+            seen[i] &= True if value is None else before[i] != np.array(value).astype(before.dtype)
         for i, interpretation in enumerate(old.colorinterp):
             if interpretation == ColorInterp.alpha:
                 seen[i] = shown[i] = True

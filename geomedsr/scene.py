@@ -192,14 +192,21 @@ class Scene:
             return np.array(slopes)[:, None], np.array(offsets)[:, None]
         return np.array([[b.scale for b in self.bands]]), np.array([[b.offset for b in self.bands]])
 
-    @cached_property
+    @property
     def values(self) -> ValueScale:
-        """The value scale: as given, else robust percentiles of each band's valid pixels."""
+        """The value scale: as given, else robust percentiles of each band's valid pixels.
+
+        Kept without a lock: up to Python 3.11 a ``cached_property`` has one for all scenes, and what is sampled here
+        may wait for another scene's values in a thread.
+        """
         if self.scale is not None:
             return self.scale
-        samples = sample(self.source)
-        self.__dict__["_samples_few"] = tuple(map(few, samples))
-        return ValueScale.from_samples(samples)
+        if "values" not in self.__dict__:
+            samples = sample(self.source)
+            self.__dict__["_samples_few"] = tuple(map(few, samples))
+            self.__dict__["values"] = ValueScale.from_samples(samples)
+        found: ValueScale = self.__dict__["values"]
+        return found
 
     @property
     def few(self) -> tuple[int | None, ...]:
