@@ -60,12 +60,12 @@ def unheard() -> Iterator[None]:
 def load(path: str, pixels: bool = False, **options: Any) -> tuple[Dataset, bool]:
     """The header of a file, with its pixels if asked, and whether its transfer syntax is guessed.
 
-    It is where the file has no meta information, as a data set comes over a network: from how its elements are encoded.
+    It is where the file does not name it, as a data set that came over a network: from how its elements are encoded.
     """
     ds = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True, **options)
     if getattr(ds, "file_meta", None) is None:
         ds.file_meta = FileMetaDataset()
-    bare = not len(ds.file_meta)
+    bare = not ds.file_meta.get("TransferSyntaxUID")
     if bare and ds.get("SOPClassUID"):
         implicit, little = ds.original_encoding
         ds.file_meta.TransferSyntaxUID = (

@@ -64,7 +64,7 @@ class Header:
 
     ``whose`` tells patients and studies apart, and nothing of who they are: it is a hash. ``components`` is what each
     frame shows of the complex signal (:mod:`geomedsr_dicom.components`), one word where all show the same. ``skewed``
-    tells of axes that had to be put right, ``bare`` of a file without meta information, whose ``syntax`` is guessed.
+    tells of axes that had to be put right, ``bare`` of a file that does not name its ``syntax``, which is guessed.
     """
 
     path: str
@@ -188,8 +188,6 @@ def _check(path: str, ds: Dataset, header: Header) -> None:
         raise Refused("values behind a modality lookup table", "a rescale slope and intercept", "apply it first")
     if "InConcatenationNumber" in ds:
         raise Refused("a part of a concatenation", "a whole multi-frame image", "join its parts first")
-    if not header.syntax:
-        raise Refused("a file that does not name its transfer syntax", "a DICOM file", "rewrite it with `dcmconv`")
     _check_pixels(path, ds, header)
 
 

@@ -63,7 +63,7 @@ class Series:
         if any(h.skewed for h in self.headers):
             found.append("axes that are not quite unit vectors at right angles, taken as the nearest that are")
         if any(h.bare for h in self.headers):
-            found.append(f"files without meta information, taken as {self.syntax}")
+            found.append(f"files that do not name their transfer syntax, taken as {self.syntax}")
         if any(len(h.frames) > 1 and h.sop_class in CLASSIC for h in self.headers):
             found.append("several frames in one single-frame image, placed by the distance between slices")
         if signed_parts(self.headers):
