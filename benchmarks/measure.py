@@ -18,8 +18,8 @@ import geomedsr
 from geomedsr import Model, Scene
 from geomedsr.devices import choose_device, cores
 from geomedsr.inference.gpu import exact
+from geomedsr.inference.prediction import predicted
 from geomedsr.inference.runtime import prepared
-from geomedsr.inference.source import upscaled
 
 SAMPLE = Path(__file__).parents[1] / "examples/sentinel2_coast/reference.tif"
 
@@ -59,7 +59,7 @@ def bare(path: Path, model: Model, precision: str, device: str = "cpu") -> list[
 def network(path: Path, model: Model, precision: str, device: str = "cpu") -> Callable[[int, int, int], None]:
     """The network alone on a scene's values, by the side of its windows, how many at once, and threads for each."""
     scene = geomedsr.open(path)
-    source = upscaled(geomedsr.upscale(scene, model, precision=precision, device=device).source)
+    source = predicted(geomedsr.upscale(scene, model, precision=precision, device=device).source)
     assert source is not None
     place, channels = choose_device(device), model.descriptor.channels
     alone = prepared(model, source.runtime, place)

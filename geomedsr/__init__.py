@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from geomedsr.errors import GeomedsrError
     from geomedsr.grid import Grid, Window
     from geomedsr.inference.engine import write
+    from geomedsr.inference.process import process
     from geomedsr.inference.upscale import upscale
     from geomedsr.models import Model, load_model
     from geomedsr.progress import show_progress
@@ -40,6 +41,7 @@ _HOMES = {
     "compare": "viewing",
     "load_model": "models",
     "open": "adapters",
+    "process": "inference.process",
     "show_progress": "progress",
     "upscale": "inference.upscale",
     "verify": "promises",
@@ -59,6 +61,7 @@ __all__ = [
     "compare",
     "load_model",
     "open",
+    "process",
     "show_progress",
     "upscale",
     "verify",

@@ -9,15 +9,20 @@ move by part of a pixel. In pixel-*corner* coordinates (corner of the first pixe
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from affine import Affine
 
 from geomedsr.errors import InputError
-from geomedsr.geometry import Window
+from geomedsr.geometry import Factors, Window
 
 __all__ = ["ControlPoint", "Grid", "Plane", "Window", "finer_centre", "finer_corner"]
+
+
+#: How far planes may lie from equal steps, as a part of the step, for new ones to be made between them.
+UNEVEN = 0.05
 
 
 def finer_corner(position: float, factor: int) -> float:
@@ -81,6 +86,11 @@ class Plane:
         row, col = self.spacing
         return replace(self, position=self.at(first, first), spacing=(row / factor, col / factor))
 
+    def moved(self, by: Sequence[float] | np.ndarray) -> Plane:
+        """The plane moved by so many mm."""
+        x, y, z = (float(p + d) for p, d in zip(self.position, by, strict=True))
+        return replace(self, position=(x, y, z))
+
     def cropped(self, window: Window) -> Plane:
         """The plane of a window."""
         return replace(self, position=self.at(window.row, window.col))
@@ -131,6 +141,36 @@ class Grid:
                 "one under which pixels have an area",
                 "correct the georeferencing, or remove it, for example with `gdal_edit.py -unsetgt`",
             )
+
+    def refined(self, factors: Factors) -> Grid:
+        """The grid so many times finer over the same ground.
+
+        New planes lie evenly about the place of the plane that they come from, along the line through the stack, so
+        that its outer faces stay.
+
+        Raises:
+            InputError: new planes of a single one, or of planes that are not evenly stacked.
+        """
+        if factors.y != factors.x:
+            raise InputError(f"factors {factors.y} and {factors.x}", "as many rows as columns", "use another model")
+        finer = self if factors.x == 1 else self.scaled(factors.x)
+        if factors.frame == 1 or not finer.planes:
+            return finer
+        step = self._step()
+        along = [(k + 0.5) / factors.frame - 0.5 for k in range(factors.frame)]
+        return replace(finer, planes=tuple(p.moved(share * step) for p in finer.planes for share in along))
+
+    def _step(self) -> np.ndarray:
+        """From one plane to the next, in mm."""
+        places = np.array([plane.position for plane in self.planes])
+        if len(places) > 1:
+            step: np.ndarray = (places[-1] - places[0]) / (len(places) - 1)
+            off = np.abs(places - places[0] - np.arange(len(places))[:, None] * step).max()
+            if off <= UNEVEN * np.linalg.norm(step):
+                return step
+        raise InputError(
+            f"{len(places)} slices that are not evenly stacked", "two or more at equal steps", "choose such slices"
+        )
 
     def scaled(self, factor: int) -> Grid:
         """The grid ``factor`` times finer over the same ground."""

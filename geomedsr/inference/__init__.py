@@ -1,6 +1,7 @@
 """Inference: a lazy super-resolved scene, and the engine that writes scenes region by region."""
 
 from geomedsr.inference.engine import write
+from geomedsr.inference.process import process
 from geomedsr.inference.upscale import upscale
 
-__all__ = ["upscale", "write"]
+__all__ = ["process", "upscale", "write"]

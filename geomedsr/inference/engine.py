@@ -14,9 +14,10 @@ from geomedsr.adapters import Sink, open_sink
 from geomedsr.devices import cores, keep_memory
 from geomedsr.errors import OutputError
 from geomedsr.geometry import Box
+from geomedsr.inference.prediction import Prediction, predicted
 from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
-from geomedsr.inference.source import UpscaledSource, upscaled
 from geomedsr.lazy import Inputs, Lazy, grouped
+from geomedsr.models.ports import IMAGE
 from geomedsr.progress import bar
 from geomedsr.scene import Scene
 from geomedsr.sources import Source
@@ -143,8 +144,9 @@ class _Work:
         source, deviation = self.source, None
         if self.lazy is not None:
             source = self.lazy.filled(box, *inputs)
-        if isinstance(source, UpscaledSource):
-            values, deviation = source.read_measured(box)
+        if isinstance(source, Prediction):
+            made, deviation = source.compute(box)
+            values = made[IMAGE]
         else:
             values = source.read(box)
         self.sink.put(box, values, source.valid(box))
@@ -154,7 +156,7 @@ class _Work:
 def _workers(source: Source, asked: int | None, regions: int) -> int:
     """How many threads compute regions: as many as there are cores, and memory for."""
     most = asked or cores()
-    inner = upscaled(source)
+    inner = predicted(source)
     if asked is None and inner is not None:
         most = min(most, inner.workers)
     return max(1, min(most, regions))

@@ -99,7 +99,7 @@ class Need:
         """Bytes of a tile's activations."""
         card, network = self.model.descriptor, self.model.module
         seen = (self.side(tile) + 2 * self.model.radius) ** 2
-        return int(network.held(card.inputs) * self.size * seen * self._together)
+        return int(network.held(card.shapes) * self.size * seen * self._together)
 
     @property
     def _together(self) -> int:
@@ -110,16 +110,18 @@ class Need:
         """Bytes of the CPU's memory: what the network holds or what is made of its guess, and the region's values."""
         card = self.model.descriptor
         rows, cols = (self._region(tile),) * 2 if self.frame is None else self.frame
-        pixels = rows * cols * card.scale**2
+        pixels = rows * cols * card.factors.volume
         guesses = pixels * (self.bands if card.channels > 1 else self._together)
         network = self.network(tile) if self.device is None else 0
         if self.side(tile) < max(rows, cols):  # parts are put together while others are computed
             network += guesses * _PER_FLOAT
         operator = card.operator if self.conserved else operators.Unconstrained.name
-        made = guesses * operators.get(operator).held
-        others = (card.frames - 1) / card.scale**2  # neighbours are read, not made
-        beside = self.bands * others * (_PER_FLOAT + self.itemsize)
-        return int(max(network, made) + pixels * (self.bands * _COPIES * self.itemsize + beside))
+        made = guesses * (operators.get(operator).held + _PER_FLOAT * len(card.ports.outputs))
+        beside = sum(count * y * x for _, count, (y, x) in card.shapes[1:])
+        others = (card.frames - 1 + beside / card.channels) / card.factors.volume  # these are read, not made
+        seen = self.bands * others * (_PER_FLOAT + self.itemsize)
+        results = self.bands * _COPIES * self.itemsize * (1 + len(card.ports.outputs))
+        return int(max(network, made) + pixels * (results + seen))
 
     def choose(self, shape: tuple[int, int], memory: int) -> tuple[int, int]:
         """The side of a tile, and how many workers, that fit: all cores if any tile allows it, then the least time.

@@ -21,6 +21,7 @@ from geomedsr.errors import ModelError
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.import_spandrel import import_spandrel
 from geomedsr.models.network import Network
+from geomedsr.models.ports import Shapes
 from geomedsr.models.probe import peak_memory, probed_radius, tiles_exactly
 from geomedsr.padding import reflected
 from geomedsr.values import PERCENTILES
@@ -78,7 +79,7 @@ class CommunityNet(Network):
         """For the record."""
         return "exact" if self.exact else f"approximate tiling, halo {self.radius}"
 
-    def held(self, channels: int) -> float:
+    def held(self, shapes: Shapes) -> float:
         """What it was seen to hold, rounded up."""
         return _HELD * self.activations
 

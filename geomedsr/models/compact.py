@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from geomedsr.models.interpolation import BicubicSkip
-from geomedsr.models.network import IMAGE, Network
+from geomedsr.models.network import Network
+from geomedsr.models.ports import IMAGE
 from geomedsr.models.reach import radius
 from geomedsr.neighbours import middle
 

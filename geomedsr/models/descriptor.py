@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from geomedsr.geometry import Factors
+from geomedsr.models.ports import IMAGE, Ports, Shapes
+
 #: More frames on each side than anything gains from.
 MOST_NEIGHBOURS = 8
 
@@ -28,7 +31,9 @@ class Descriptor(BaseModel):
     band-agnostic: it runs on each band by itself, so it serves any number of them. ``bands`` names those of a joint
     model, in its order: by what they show (``red``, ``green``, ``blue``, ``nir``) or as files call them; without names
     it takes bands as they come. ``neighbours`` is how many frames before and after the one it makes the network sees as
-    well, so that it has ``inputs`` channels of input. ``value_range`` tells how stored values
+    well, so that it has ``inputs`` channels of input. ``scale`` is how many times finer its results are in plane,
+    ``frame_factor`` how many frames it makes of one; ``ports`` are what it takes and makes besides the image.
+    ``value_range`` tells how stored values
     become the network's numbers: what meets 0 and 1, which are percentiles of the scene or, where
     ``value_scale`` is ``"physical"``, values in its units (HU). ``operator`` names the observation operator it was
     trained under. ``adversarial`` says that the file holds a second set of weights, from adversarial training, and
@@ -44,10 +49,12 @@ class Descriptor(BaseModel):
     version: str
     architecture: str
     options: dict[str, int] = {}
-    scale: int = Field(ge=2, le=16)
+    scale: int = Field(ge=1, le=16)
+    frame_factor: int = Field(default=1, ge=1, le=16)
     channels: int = Field(default=1, ge=1)
     bands: tuple[str, ...] = ()
     neighbours: int = Field(default=0, ge=0, le=MOST_NEIGHBOURS)
+    ports: Ports = Ports()
     domain: str = "satellite"
     value_scale: Literal["percentiles", "physical"] = "percentiles"
     value_range: tuple[float, float]
@@ -68,14 +75,25 @@ class Descriptor(BaseModel):
         return self
 
     @property
+    def factors(self) -> Factors:
+        """How many times finer its results are, along each axis."""
+        return Factors(self.frame_factor, self.scale, self.scale)
+
+    @property
     def frames(self) -> int:
         """How many frames the network sees to make one."""
         return 2 * self.neighbours + 1
 
     @property
     def inputs(self) -> int:
-        """Channels of the network's input: frame by frame, each with its bands."""
+        """Channels of the network's image: frame by frame, each with its bands."""
         return self.frames * self.channels
+
+    @property
+    def shapes(self) -> Shapes:
+        """Of each of the network's inputs: its name, channels, and how many times finer its rows and columns are."""
+        beside = ((port.name, len(port.bands) or self.channels, port.factors[1:]) for port in self.ports.inputs)
+        return (IMAGE, self.inputs, (1, 1)), *beside
 
     @property
     def sees(self) -> str:

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-#: The input and the output that every network has.
-IMAGE = "image"
+from geomedsr.geometry import Factors
+from geomedsr.models.ports import IMAGE, Shapes
 
 #: Activations that are alive at once, as multiples of the widest layer's input and output; measured.
 _ALIVE = 2.9
@@ -25,8 +25,13 @@ _LOOK = 16
 class Network(nn.Module):
     """A generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values, fully convolutional.
 
+    One that takes other inputs has them as keywords, ``(B, C, fy·H, fx·W)``; one that makes other outputs returns all
+    of them by name. Where new frames are made between frames, its outputs are ``(B, C · ff, s·H, s·W)``, those of a
+    band next to each other.
+
     Attributes:
-        scale: how many times finer its output is.
+        scale: how many times finer its output is in plane.
+        frame_factor: how many frames it makes of one.
         receptive_radius: how many input pixels away a pixel can still change an output pixel's block. It is the halo
             that tiles are given.
         tiling: ``"exact"`` where that halo is all that the network sees; else, in words, what is done instead.
@@ -37,6 +42,7 @@ class Network(nn.Module):
     """
 
     scale: int
+    frame_factor: int = 1
     tiling: str = "exact"
     trims: bool = False
     precisions: tuple[str, ...] = ("float32", "bfloat16")
@@ -48,29 +54,39 @@ class Network(nn.Module):
         """See the class's text."""
         raise NotImplementedError
 
-    def held(self, channels: int) -> float:
-        """Numbers that it holds at once for each pixel of an input of so many channels, at most."""
-        return _ALIVE * _widest(self, channels)
+    def held(self, shapes: Shapes) -> float:
+        """Numbers that it holds at once for each pixel of the image, with inputs of such shapes, at most."""
+        return _ALIVE * _widest(self, shapes)
+
+    @property
+    def factors(self) -> Factors:
+        """How many times finer its outputs are, along each axis."""
+        return Factors(self.frame_factor, self.scale, self.scale)
 
     def planes(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Its outputs without the halo, as sub-pixel planes (:mod:`geomedsr.operators.phases`).
 
         Args:
-            inputs: by name, ``(B, C, H + 2r, W + 2r)`` with a halo of ``receptive_radius`` pixels.
+            inputs: by name, ``(B, C, H + 2r, W + 2r)`` with a halo of ``receptive_radius`` pixels; those on a finer
+                grid have as many times more.
 
         Returns:
-            By name, ``(B, C, s², H, W)``.
+            By name, ``(B, C, v, H, W)``.
         """
-        made = self(inputs[IMAGE])
+        others = {name: batch for name, batch in inputs.items() if name != IMAGE}
+        made = self(inputs[IMAGE], **others)
+        return {name: self._split(fine) for name, fine in (made if isinstance(made, dict) else {IMAGE: made}).items()}
+
+    def _split(self, fine: torch.Tensor) -> torch.Tensor:
         edge = self.receptive_radius * self.scale
-        made = made[..., edge : made.shape[-2] - edge, edge : made.shape[-1] - edge]
-        planes = F.pixel_unshuffle(made, self.scale)
-        return {IMAGE: planes.reshape(*made.shape[:2], self.scale**2, *planes.shape[2:])}
+        fine = fine[..., edge : fine.shape[-2] - edge, edge : fine.shape[-1] - edge]
+        planes = F.pixel_unshuffle(fine, self.scale)
+        return planes.reshape(len(fine), -1, self.factors.volume, *planes.shape[2:])
 
 
 @lru_cache(maxsize=64)
-def _widest(network: nn.Module, channels: int) -> float:
-    """Numbers in the widest layer's input and output, for each pixel of an image: layers keep an image's shape."""
+def _widest(network: nn.Module, shapes: Shapes) -> float:
+    """Numbers in the widest layer's input and output, for each pixel of the image: layers keep an image's shape."""
     most = 0
 
     def seen(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -80,7 +96,8 @@ def _widest(network: nn.Module, channels: int) -> float:
     hooks = [m.register_forward_hook(seen) for m in network.modules() if isinstance(m, nn.Conv2d)]
     try:
         with torch.inference_mode():
-            network(torch.zeros(1, channels, _LOOK, _LOOK))
+            given = {name: torch.zeros(1, count, _LOOK * y, _LOOK * x) for name, count, (y, x) in shapes}
+            network(given.pop(IMAGE), **given)
     finally:
         for hook in hooks:
             hook.remove()

@@ -130,10 +130,10 @@ def value_range(scene: Scene) -> str | None:
     """The range in which 98 % of the valid pixels lie, in physical units, or that there are none; None where that is
     not to be had.
     """
-    from geomedsr.inference.source import upscaled
+    from geomedsr.inference.prediction import predicted
     from geomedsr.viewing.reduced import unread
 
-    inner = upscaled(scene.source)
+    inner = predicted(scene.source)
     seen = inner.scene if inner is not None else scene
     known = seen.__dict__.get("values", seen.scale)  # the value scale, where it need not be read
     if unread(seen.source) and (seen.rescale or known is None or known.origin != "percentiles"):

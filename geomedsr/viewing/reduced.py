@@ -10,7 +10,7 @@ import numpy as np
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Window
-from geomedsr.inference.source import UpscaledSource
+from geomedsr.inference.prediction import Prediction
 from geomedsr.lazy import held
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source
@@ -64,7 +64,7 @@ def reduced(scene: Scene, bands: Sequence[int], frame: int, side: int, *, comput
 
 def unread(source: Source) -> bool:
     """Whether its values, or those that it is made from, are an array that is yet to be computed, such as dask's."""
-    while isinstance(source, (CroppedSource, UpscaledSource)):
+    while isinstance(source, (CroppedSource, Prediction)):
         source = source.whole if isinstance(source, CroppedSource) else source.scene.source
     return isinstance(source, ArraySource) and not isinstance(source.values, np.ndarray)
 
@@ -75,8 +75,8 @@ def _input(source: Source, factor: int, compute: bool) -> tuple[Source, int]:
         inner, scale = _input(source.whole, factor, compute)
         if scale > 1:
             return CroppedSource(inner, source.window.coarser(scale)), scale
-    if isinstance(source, UpscaledSource) and (factor >= source.scale or not compute):
-        return source.scene.source, source.scale
+    if isinstance(source, Prediction) and source.factors.frame == 1 < source.factors.y <= (factor if compute else 99):
+        return source.scene.source, source.factors.y
     return source, 1
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geomedsr.errors import InputError
-from geomedsr.inference.source import upscaled
+from geomedsr.inference.prediction import predicted
 from geomedsr.ranges import physical_range
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
@@ -63,7 +63,7 @@ def stretch(scene: Scene, percentiles: tuple[float, float] | None = None, level:
 
 def _seen(scene: Scene) -> Scene:
     """A scene, or the input of a result that is not computed yet."""
-    inner = upscaled(scene.source)
+    inner = predicted(scene.source)
     return inner.scene if inner is not None else scene
 
 

@@ -23,7 +23,7 @@ from geomedsr.geometry.box import Box
 from geomedsr.inference import gpu
 from geomedsr.inference.engine import plan
 from geomedsr.inference.memory import Need
-from geomedsr.inference.source import UpscaledSource, upscaled
+from geomedsr.inference.prediction import Prediction, predicted
 from geomedsr.models.network import IMAGE
 
 NAME = "satellite-x4"
@@ -77,7 +77,7 @@ def peak(path: Path, model: Model, precision: str, memory: str, out: Path) -> tu
     """What the tiles of the plan take of the device's memory at most, and what was taken."""
     place = torch.device("cuda", 0)
     scene = geomedsr.open(path)
-    source = upscaled(geomedsr.upscale(scene, model, device="cuda", precision=precision, memory=memory).source)
+    source = predicted(geomedsr.upscale(scene, model, device="cuda", precision=precision, memory=memory).source)
     assert source is not None
     need = Need.of(model, source.runtime, len(scene.bands), scene.dtype.itemsize)
     torch.cuda.empty_cache()
@@ -89,7 +89,7 @@ def peak(path: Path, model: Model, precision: str, memory: str, out: Path) -> tu
 def stages(path: Path, model: Model, precision: str, device: str, memory: str) -> dict[str, float]:
     """Seconds of what a job does, one after the other: reading, the network with its copies, all but storing."""
     scene = geomedsr.upscale(geomedsr.open(path), model, device=device, precision=precision, memory=memory)
-    source = upscaled(scene.source)
+    source = predicted(scene.source)
     assert source is not None
     regions = list(plan(source))
     halos = pooled(partial(_halo, source), regions, source.workers)
@@ -111,18 +111,18 @@ def pooled(work: Callable[..., Any], things: list[Any], workers: int) -> list[An
         return list(pool.map(work, things))
 
 
-def _halo(source: UpscaledSource, region: Box) -> torch.Tensor:
-    window = region.window.coarser(source.scale).grown(source.model.radius)
+def _halo(source: Prediction, region: Box) -> torch.Tensor:
+    window = region.coarsened(source.factors).window.grown(source.model.radius)
     return source.scene.tensor(window, region.frames)
 
 
-def _through(source: UpscaledSource, halo: torch.Tensor) -> None:
+def _through(source: Prediction, halo: torch.Tensor) -> None:
     for batch in torch.split(halo[0].unsqueeze(1), source.runtime.bands):
         source.runtime(source.model, {IMAGE: batch})
 
 
-def _made(source: UpscaledSource, region: Box) -> None:
-    source.read_measured(region)
+def _made(source: Prediction, region: Box) -> None:
+    source.compute(region)
 
 
 main(work)

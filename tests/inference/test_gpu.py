@@ -16,12 +16,12 @@ from geomedsr import Model, Scene, devices
 from geomedsr.errors import DeviceError, SceneWarning
 from geomedsr.inference import gpu
 from geomedsr.inference.memory import BASE, DEFAULT, TILES, Need
-from geomedsr.inference.source import upscaled
+from geomedsr.inference.prediction import predicted
 
 
 def at_once(sr: Scene, bands: int) -> Scene:
     """A result whose bands are made so many at a time."""
-    source = upscaled(sr.source)
+    source = predicted(sr.source)
     assert source is not None
     return replace(sr, source=replace(source, runtime=replace(source.runtime, bands=bands)))
 

@@ -53,15 +53,14 @@ def test_a_slice_is_one_region(crop: Model) -> None:
 @pytest.mark.parametrize("size", [(30, 40), (31, 33), (22, 17)])
 def test_the_result_agrees_with_its_input_in_k_space(crop: Model, size: tuple[int, int]) -> None:
     scene = slices(1, *size)
-    values, deviation = geomedsr.upscale(scene, crop).source.read_measured(
-        Box.of(0, Window(0, 0, size[1] * 2, size[0] * 2))
-    )
+    made, deviation = geomedsr.upscale(scene, crop).source.compute(Box.of(0, Window(0, 0, size[1] * 2, size[0] * 2)))
+    values = made["image"]
     down = operators.get("k-space-crop").forward(torch.from_numpy(values.astype(np.float64)), 2)
     apart = central(down - torch.from_numpy(scene.data.values.astype(np.float64))).abs().max()
     assert deviation == pytest.approx(float(apart), abs=1e-3)
     assert 0 < deviation < 1  # nothing is clipped here: rounding alone
     free = geomedsr.upscale(scene, crop, conserve=False).source
-    assert free.read_measured(Box.of(0, Window(0, 0, 4, 4)))[1] is None
+    assert free.compute(Box.of(0, Window(0, 0, 4, 4)))[1] is None
     assert np.abs(free.read(Box.of(0, Window(0, 0, 4, 4))).astype(int) - values[..., :4, :4]).max() > 1
 
 

@@ -20,7 +20,7 @@ from geomedsr.geometry import Box, Factors
 from geomedsr.models import load_model
 from geomedsr.models.compact import Compact
 from geomedsr.models.interpolation import merged
-from geomedsr.models.network import IMAGE
+from geomedsr.models.ports import IMAGE
 from geomedsr.operators.conserve import conserve
 from geomedsr.operators.phases import split
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 import geomedsr
 from geomedsr.grid import Grid, Window
-from geomedsr.inference.source import UpscaledSource
+from geomedsr.inference.prediction import Prediction
 from geomedsr.metrics.evaluate import Evaluation, Score
 from geomedsr.metrics.figures import Figure
 from geomedsr.scene import Band, Scene
@@ -105,7 +105,7 @@ def test_a_results_card_computes_nothing(sentinel: Scene, monkeypatch: pytest.Mo
     def fail(*args: Any, **more: Any) -> Any:
         raise AssertionError("computed")
 
-    monkeypatch.setattr(UpscaledSource, "read", fail)
+    monkeypatch.setattr(Prediction, "read", fail)
     card = sr._repr_html_()
     assert "made by" in card
     assert "384 × 288 pixels" in card

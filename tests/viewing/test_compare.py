@@ -134,16 +134,16 @@ def test_black_and_white_are_the_first_scenes(sentinel: Scene, truth: Scene) -> 
 
 
 def test_only_the_tiles_that_are_shown_are_computed(sentinel: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    from geomedsr.inference.source import UpscaledSource
+    from geomedsr.inference.prediction import Prediction
 
     sr = geomedsr.upscale(sentinel, "satellite-x4")
-    read, windows = UpscaledSource.read_measured, []
+    read, windows = Prediction.compute, []
 
-    def watch(self: UpscaledSource, box: Box) -> Any:
+    def watch(self: Prediction, box: Box) -> Any:
         windows.append((box.window, len(self.scene.bands)))
         return read(self, box)
 
-    monkeypatch.setattr(UpscaledSource, "read_measured", watch)
+    monkeypatch.setattr(Prediction, "compute", watch)
     comparison = geomedsr.compare(sentinel, sr, window=Window(0, 0, 16, 8), bands="B04")
     assert windows == []
     data_of(comparison)

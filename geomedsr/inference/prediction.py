@@ -1,12 +1,12 @@
-"""The source of a super-resolved scene: any box of it is computed when it is read.
+"""What a model makes of its inputs: any box of it is computed when it is read.
 
-The input pixels under the window plus an exact halo go through the generator, the halo is left out, and the block means
-are put right. So tiles need no blending, and a tile equals the same part of the whole.
+The input pixels under the box plus an exact halo go through the generator, the halo is left out, and the image is made
+to agree with the input. So tiles need no blending, and a tile equals the same part of the whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
@@ -17,10 +17,11 @@ import torch
 from geomedsr import operators
 from geomedsr.errors import InputError, ModelError
 from geomedsr.geometry import Box, Factors
+from geomedsr.inference.ports import as_seen, store, stored_type
 from geomedsr.inference.runtime import Runtime
 from geomedsr.inference.stopping import check
 from geomedsr.models import Model
-from geomedsr.models.network import IMAGE
+from geomedsr.models.ports import IMAGE, Port
 from geomedsr.neighbours import around, as_channels
 from geomedsr.padding import FILL_REACH
 from geomedsr.scene import Scene
@@ -29,13 +30,15 @@ from geomedsr.values import ValueScale
 
 
 @dataclass(frozen=True)
-class UpscaledSource:
-    """Boxes of a super-resolved scene; see the module's text.
+class Prediction:
+    """Boxes of all outputs of a model, computed at once; see the module's text. As a source it is that of the image.
 
-    ``computed`` are the positions of the bands that go through the model, in its order.
+    ``scene`` is the image that the model is given, ``beside`` are its other inputs by name. ``computed`` are the
+    positions of the bands that go through the model, in its order.
     """
 
     scene: Scene
+    beside: tuple[tuple[str, Scene], ...]
     model: Model
     computed: tuple[int, ...]
     nodata: tuple[float | int | None, ...]
@@ -57,7 +60,7 @@ class UpscaledSource:
         halo = neighbours, rows + FILL_REACH, columns + FILL_REACH
         return needed.grown(halo) & Box.whole(self.scene.shape)
 
-    def on(self, inner: Source) -> UpscaledSource:
+    def on(self, inner: Source) -> Prediction:
         """The same of another source."""
         return replace(self, scene=replace(self.scene, source=inner))
 
@@ -66,24 +69,22 @@ class UpscaledSource:
         from dask.base import normalize_token
 
         scene = self.scene.source, self.scene.bands, self.scene.grid.planes
-        parts = (getattr(self, part.name) for part in fields(self) if part.name not in ("scene", "workers"))
-        return tuple(normalize_token(part) for part in (*scene, *parts))
-
-    @property
-    def scale(self) -> int:
-        """How many times finer."""
-        return self.model.descriptor.scale
+        beside = [(name, other.source, other.bands, other.values) for name, other in self.beside]
+        others = ("scene", "beside", "workers")
+        parts = (getattr(self, part.name) for part in fields(self) if part.name not in others)
+        return tuple(normalize_token(part) for part in (*scene, *beside, *parts))
 
     @property
     def factors(self) -> Factors:
         """How many times finer, along each axis."""
-        return Factors.in_plane(self.scale)
+        return self.model.descriptor.factors
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """``(frame, band, y, x)``."""
         frames, bands, height, width = self.scene.shape
-        return frames, bands, height * self.scale, width * self.scale
+        by = self.factors
+        return frames * by.frame, bands, height * by.y, width * by.x
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -95,7 +96,7 @@ class UpscaledSource:
         """A tile; a whole frame of a series, or where the operator needs it."""
         if whole_frames(self.scene, self.model):
             return self.shape[2:]
-        return self.tile * self.scale, self.tile * self.scale
+        return self.tile * self.factors.y, self.tile * self.factors.x
 
     @property
     def _operator(self) -> operators.Operator:
@@ -103,13 +104,14 @@ class UpscaledSource:
         return operators.get(self.model.descriptor.operator if self.conserve else operators.Unconstrained.name)
 
     def read(self, box: Box) -> Array:
-        """Super-resolved stored values of a box of output pixels."""
-        return self.read_measured(box)[0]
+        """Stored values of the image in a box of output pixels."""
+        return self.compute(box)[0][IMAGE]
 
-    def read_measured(self, box: Box) -> tuple[Array, float | None]:
-        """The same, and how far rounding and clipping took the result from the input, in stored units.
+    def compute(self, box: Box) -> tuple[dict[str, Array], float | None]:
+        """Stored values of all outputs by name, and how far rounding and clipping took the image from its input.
 
-        That is the largest absolute difference that the operator sees; None where agreement is exact, or not asked for.
+        That is the largest absolute difference that the operator sees, in stored units; None where agreement is exact,
+        or not asked for. Outputs besides the image have the computed bands alone.
         """
         coarse = box.coarsened(self.factors)
         inner = box.within(coarse.refined(self.factors)).index
@@ -118,26 +120,36 @@ class UpscaledSource:
         bands, deviation = list(self.computed), None
         data = valid[:, bands]
         if bands == list(range(valid.shape[1])) and data.all():  # nothing else is to be seen
-            out, deviation = self._to_stored(stored, coarse)
-            return out[inner], deviation
-        out = self._repeat(stored)
+            made, deviation = self._to_stored(stored, coarse)
+            return {name: fine[inner] for name, fine in made.items()}, deviation
+        out, made = self._repeat(stored), {}
         if data.any():
-            fine, deviation = self._to_stored(stored[:, bands], coarse)
+            made, deviation = self._to_stored(stored[:, bands], coarse)
+            fine = made[IMAGE]
             out[:, bands] = fine if data.all() else np.where(self._repeat(data), fine, out[:, bands])
         for band, nodata in enumerate(self.nodata):
             if nodata is not None and not valid[:, band].all():
                 out[:, band][~self._repeat(valid[:, band])] = nodata
-        return out[inner], deviation
+        found = {port.name: self._beside(port, made, data) for port in self.model.descriptor.ports.outputs}
+        return {name: fine[inner] for name, fine in {IMAGE: out, **found}.items()}, deviation
+
+    def _beside(self, port: Port, made: Mapping[str, Array], data: Array) -> Array:
+        """An output besides the image where some pixels are no data: they have the nodata value there, or else 0."""
+        known, nodata = self._repeat(data), self.nodata[self.computed[0]]
+        empty = np.zeros((), stored_type(port, self.dtype))
+        if nodata is not None and port.meaning != "mask":
+            empty = np.asarray(nodata).astype(empty.dtype)
+        return np.where(known, made[port.name], empty) if made else np.full(known.shape, empty)
 
     def valid(self, box: Box) -> Array:
         """The input's validity, repeated."""
         coarse = box.coarsened(self.factors)
         valid = self.scene.source.valid(coarse)
         if valid.all():
-            return np.broadcast_to(np.True_, (*valid.shape[:2], *box.shape[1:]))
+            return np.broadcast_to(np.True_, (box.shape[0], valid.shape[1], *box.shape[1:]))
         return self._repeat(valid)[box.within(coarse.refined(self.factors)).index]
 
-    def select(self, bands: Sequence[int]) -> UpscaledSource:
+    def select(self, bands: Sequence[int]) -> Prediction:
         """Some of the bands; the others are not computed."""
         if self.model.descriptor.channels > 1 and sorted(bands) != list(range(len(self.scene.bands))):
             raise InputError(
@@ -158,71 +170,96 @@ class UpscaledSource:
             values=self.values.select(kept),
         )
 
-    def _guesses(self, coarse: Box) -> Iterator[tuple[slice, Array]]:
-        """The generator's output over a box of input pixels: its phases, normalised float32 ``(f, b, s², h, w)``.
+    def _predicted(self, coarse: Box) -> Iterator[tuple[slice, dict[str, Array]]]:
+        """The generator's outputs over a box of input pixels: their planes, normalised float32 ``(f, b, v, h, w)``.
 
-        With its positions among the computed bands: where they are independent, as many at once as suits the device (on
-        CPUs one: less memory, and faster, since it stays in the cache), else all.
+        With their positions among the computed bands: where they are independent, as many at once as suits the device
+        (on CPUs one: less memory, and faster, since it stays in the cache), else all.
         """
         neighbours, radius, _ = self.model.halo
         tiles = list(coarse.parts((coarse.shape[0], self.tile, self.tile)))
         read, places = around(coarse.frames, self.scene.shape[0], neighbours)
         halos = [self._seen.tensor(tile.window.grown(radius), read) for tile in tiles]
+        others = [self._given(tile.grown((0, radius, radius))) for tile in tiles]
         count, bands = len(places), len(self.computed)
         step = self.runtime.bands if self.model.descriptor.channels == 1 else bands
         for first in range(0, bands, step):
             picks = slice(first, min(first + step, bands))
             alone = count == len(tiles) == 1
             shape = (count, picks.stop - first, self.factors.volume, *coarse.shape[1:])
-            phases = np.empty((0,) if alone else shape, np.float32)
-            for tile, halo in zip(tiles, halos, strict=True):
+            planes: dict[str, Array] = {}
+            for tile, halo, given in zip(tiles, halos, others, strict=True):
                 _, _, rows, columns = tile.within(coarse).index
                 for frame in range(count):
                     check()
-                    made = self._made(halo[:, picks], places[frame : frame + 1])
+                    made = self._made(halo[:, picks], places[frame : frame + 1], given, frame, picks)
                     if alone:
-                        phases = made
-                    else:
-                        phases[frame, ..., rows, columns] = made[0]
-            if not _finite(phases):
+                        planes = made
+                        continue
+                    for name, part in made.items():
+                        whole = planes.setdefault(name, np.empty(shape, np.float32))
+                        whole[frame, ..., rows, columns] = part[0]
+            if not all(map(_finite, planes.values())):
                 raise ModelError(
                     f"output of the model {self.model.descriptor.name} that is not finite",
                     "numbers",
                     "give a --range that fits the scene, or use another model",
                 )
-            yield picks, phases
+            yield picks, planes
 
-    def _made(self, images: torch.Tensor, places: Array) -> Array:
-        """Phases ``(1, b, s², h, w)`` of a frame of a tile, whose neighbours lie at ``places``: independent bands are
+    def _made(
+        self, images: torch.Tensor, places: Array, others: Mapping[str, torch.Tensor], frame: int, picks: slice
+    ) -> dict[str, Array]:
+        """Planes ``(1, b, v, h, w)`` of a frame of a tile, whose neighbours lie at ``places``: independent bands are
         images of a batch, bands made together its channels.
         """
-        batch = [as_channels(group, places) for group in torch.split(images, self.model.descriptor.channels, 1)]
-        made = self.runtime(self.model, {IMAGE: batch[0] if len(batch) == 1 else torch.cat(batch)})[IMAGE].numpy()
-        return made.reshape(1, -1, *made.shape[2:])
+        together = self.model.descriptor.channels
+        batch = [as_channels(group, places) for group in torch.split(images, together, 1)]
+        given = {IMAGE: batch[0] if len(batch) == 1 else torch.cat(batch)}
+        for port in self.model.descriptor.ports.inputs:
+            seen = others[port.name][frame : frame + 1]
+            if port.bands:  # the same for each band
+                given[port.name] = seen.repeat(len(batch), 1, 1, 1)
+            else:
+                given[port.name] = torch.cat(torch.split(seen[:, picks], together, 1))
+        made = self.runtime(self.model, given)
+        return {name: planes.numpy().reshape(1, -1, *planes.shape[2:]) for name, planes in made.items()}
+
+    def _given(self, box: Box) -> dict[str, torch.Tensor]:
+        """The other inputs over a box of the image, which may leave it, as the network sees them."""
+        ports = {port.name: port for port in self.model.descriptor.ports.inputs}
+        return {name: as_seen(ports[name], scene, box) for name, scene in self.beside}
 
     @property
     def _seen(self) -> Scene:
         """The bands that the network sees, on the scale on which it sees them."""
         return replace(self.scene.select([i + 1 for i in self.computed]), scale=self.values)
 
-    def _to_stored(self, base: Array, coarse: Box) -> tuple[Array, float | None]:
+    def _to_stored(self, base: Array, coarse: Box) -> tuple[dict[str, Array], float | None]:
         """Stored values of the computed bands over a box of input pixels, and how far they are from agreement."""
+        ports = self.model.descriptor.ports.outputs
         low, span = self.values.bounds(coarse.frames)
         nodata, limits = self.nodata[self.computed[0]], self.scene.bands[self.computed[0]].limits
         around = self._operator.support(coarse, self.scene.shape)
         if around != coarse:
             base = self._seen.source.read(around)
-        out = np.empty((*base.shape[:2], base.shape[2] * self.scale, base.shape[3] * self.scale), self.dtype)
+        frames, rows, columns = around.refined(self.factors).shape
+        shape = frames, base.shape[1], rows, columns
+        out = {IMAGE: np.empty(shape, self.dtype)}
+        out |= {port.name: np.empty(shape, stored_type(port, self.dtype)) for port in ports}
         deviations = []
-        for picks, planes in self._guesses(around):
+        for picks, planes in self._predicted(around):
             tensor = partial(self._normalised, around, picks)
             data = partial(self._data, around, picks)
             seen = operators.Observation(
                 base[:, picks], self.factors, low[:, picks], span[:, picks], nodata, limits, tensor, data
             )
-            deviations.append(self._operator.agree(seen, planes, out[:, picks]))
+            deviations.append(self._operator.agree(seen, planes[IMAGE], out[IMAGE][:, picks]))
+            for port in ports:
+                store(port, seen, planes[port.name], out[port.name][:, picks])
         inner = coarse.within(around).refined(self.factors).index
-        return out[inner], max((d for d in deviations if d is not None), default=None)
+        found = {name: fine[inner] for name, fine in out.items()}
+        return found, max((d for d in deviations if d is not None), default=None)
 
     def _normalised(self, box: Box, picks: slice) -> torch.Tensor:
         return self._seen.tensor(box.window, box.frames)[:, picks]
@@ -246,7 +283,51 @@ class UpscaledSource:
             )
 
     def _repeat(self, array: Array) -> Array:
-        return array.repeat(self.scale, axis=-2).repeat(self.scale, axis=-1)
+        """What is ``(frame, …, y, x)`` of the input, at each pixel of the result."""
+        by = self.factors
+        fine = array.repeat(by.y, axis=-2).repeat(by.x, axis=-1)
+        return fine.repeat(by.frame, axis=0) if by.frame > 1 else fine
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output besides the image as a source, with the bands that the model computes."""
+
+    prediction: Prediction
+    port: Port
+    picks: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+        frames, _, height, width = self.prediction.shape
+        return frames, len(self.picks), height, width
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The storage type: the image's, or bytes for masks."""
+        return stored_type(self.port, self.prediction.dtype)
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """The prediction's."""
+        return self.prediction.block
+
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
+        return self.of(self.prediction.compute(box)[0])
+
+    def of(self, made: Mapping[str, Array]) -> Array:
+        """Its values, of all outputs in a box."""
+        return made[self.port.name][:, list(self.picks)]
+
+    def valid(self, box: Box) -> Array:
+        """The input's validity, repeated."""
+        return self.prediction.valid(box)[:, [self.prediction.computed[pick] for pick in self.picks]]
+
+    def select(self, bands: Sequence[int]) -> Output:
+        """Some of the bands."""
+        return replace(self, picks=tuple(self.picks[band] for band in bands))
 
 
 def whole_frames(scene: Scene, model: Model) -> bool:
@@ -254,11 +335,12 @@ def whole_frames(scene: Scene, model: Model) -> bool:
     return bool(scene.grid.planes) or operators.get(model.descriptor.operator).whole_frames
 
 
-def upscaled(source: Source) -> UpscaledSource | None:
-    """The super-resolved scene that a source shows a part of; None for others."""
+def predicted(source: Source) -> Prediction | None:
+    """The prediction that a source shows a part of; None for others."""
     while isinstance(source, CroppedSource):
         source = source.whole
-    return source if isinstance(source, UpscaledSource) else None
+    source = source.prediction if isinstance(source, Output) else source
+    return source if isinstance(source, Prediction) else None
 
 
 def _finite(values: Array) -> bool:

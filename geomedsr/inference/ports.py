@@ -1,0 +1,56 @@
+"""Inputs and outputs besides the image: how the network sees the first, how the second are stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from geomedsr.geometry import Box, Factors
+from geomedsr.models.ports import Port
+from geomedsr.operators import Observation
+from geomedsr.operators.conserve import unconserved
+from geomedsr.operators.operator import by_fine_frame
+from geomedsr.operators.phases import merged
+from geomedsr.padding import read_reflected
+from geomedsr.scene import Scene
+from geomedsr.sources import Array
+
+
+def as_seen(port: Port, scene: Scene, box: Box) -> torch.Tensor:
+    """An input over a box of the image, ``(frame, band, y, x)``: normalised float32 on its own value scale; 0 and 1 for
+    masks, 1 where a valid number is not 0. Rows and columns of the box may leave the image.
+    """
+    there = box.refined(Factors(*port.factors))
+    if port.meaning != "mask":
+        return scene.tensor(there.window, there.frames)
+    stored, valid = read_reflected(scene.source, there)
+    return torch.from_numpy(((stored != 0) & valid).astype(np.float32))
+
+
+def stored_type(port: Port, image: np.dtype[Any]) -> np.dtype[Any]:
+    """The storage type of an output: the image's; bytes for masks."""
+    return np.dtype(np.uint8) if port.meaning == "mask" else image
+
+
+def store(port: Port, seen: Observation, planes: Array, out: Array) -> None:
+    """Put an output's stored values into ``out``: half-widths rounded up, masks as 0 and 1, values as the image's are
+    without agreement.
+    """
+    fine = merged(planes, seen.factors)
+    if port.meaning == "mask":
+        out[...] = fine > 0.5
+        return
+    low, span = (by_fine_frame(line, seen.factors) for line in (seen.low, seen.span))
+    if port.meaning == "value":
+        out[...] = unconserved(fine, low, span, out.dtype, seen.nodata, seen.limits)
+        return
+    widths = np.abs(fine).astype(np.float64) * span
+    whole = out.dtype.kind != "f"
+    out[...] = unconserved(
+        np.ceil(widths) if whole else widths, np.zeros(()), np.ones(()), out.dtype, seen.nodata, seen.limits
+    )
+    if not whole:
+        short = out < widths
+        out[short] = np.nextafter(out[short], out.dtype.type(np.inf))

@@ -1,0 +1,296 @@
+"""``process``: scenes in, lazy scenes out; what computes them is in ``prediction``."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from geomedsr import operators
+from geomedsr._version import __version__
+from geomedsr.alpha import doubt
+from geomedsr.bands import joint
+from geomedsr.errors import InputError, SceneWarning
+from geomedsr.inference import memory as budget
+from geomedsr.inference.prediction import Output, Prediction, whole_frames
+from geomedsr.inference.runtime import Runtime
+from geomedsr.models import Model, load_model
+from geomedsr.models.ports import IMAGE, Port
+from geomedsr.provenance import before, finer, foreign
+from geomedsr.scene import Band, Scene
+from geomedsr.sources import sample
+from geomedsr.values import few
+
+#: As many different values a volume of labels may have, such as the parts of a brain.
+LABELS = 64
+
+
+def process(
+    model: str | os.PathLike[str] | Model,
+    *,
+    image: Scene,
+    realism: float | None = None,
+    tile: int | None = None,
+    memory: int | str | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    conserve: bool = True,
+    **others: Scene,
+) -> dict[str, Scene]:
+    """All that a model makes of its inputs, lazily, by name: nothing is computed until it is read or written.
+
+    Args:
+        model: a shipped model's name, a model file, or a loaded model. Its card says what it takes and makes.
+        image: the scene whose bands go through the model.
+        realism: see :func:`geomedsr.upscale`, as for ``tile``, ``memory``, ``device``, ``precision`` and ``conserve``.
+        tile: side of a tile in pixels of the image.
+        memory: what writing the results may take.
+        device: where the network runs.
+        precision: what it computes in.
+        conserve: make the image of the result agree with the input.
+        others: the model's other inputs, by the names of its ports: of the same place as the image, on grids that are
+            so many times finer as the ports say.
+
+    Returns:
+        ``"image"``, and the model's other outputs by the names of their ports, on the same grid, with the bands that
+        the model makes. A pixel that is no data in the image is none in them.
+
+    Raises:
+        InputError: inputs that the model does not take, or lacks, or that do not lie on its grids; and what ``upscale``
+            raises.
+        ModelError: no such model, or a broken file.
+        DeviceError: no such device, or precision.
+    """
+    if not isinstance(model, Model):
+        model = load_model(model, realism)
+    elif realism is not None:
+        model = load_model(model.path, realism)
+    if tile is not None and tile < 1:
+        raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
+    computed = _computed(image, model)
+    beside = _beside(image, computed, model, others)
+    _tell_few(image, computed)
+    if (told := doubt(image)) is not None:
+        warnings.warn(told, SceneWarning, stacklevel=3)
+    card = model.descriptor
+    if card.value_scale == "physical":
+        image = image.with_physical_range(*card.value_range)
+    _tell_shared(image)
+    runtime = Runtime.choose(model, device, precision, image.dtype.itemsize)
+    conserve = conserve and operators.get(card.operator).constrains
+    tile, workers = _plan(image, model, runtime, tile, memory, conserve)
+    source = Prediction(
+        scene=image,
+        beside=beside,
+        model=model,
+        computed=computed,
+        nodata=output_nodata(image),
+        tile=tile,
+        workers=workers,
+        runtime=runtime,
+        conserve=conserve,
+        values=image.values.select(computed),
+    )
+    made = Scene(
+        source=source,
+        grid=image.grid.refined(card.factors),
+        bands=tuple(replace(b, nodata=n) for b, n in zip(image.bands, source.nodata, strict=True)),
+        name=f"{image.name} ×{card.scale}",
+        files=tuple(dict.fromkeys([*image.files, *(file for _, scene in beside for file in scene.files)])),
+        masked=image.masked,
+        tags={namespace: foreign(tags) for namespace, tags in image.tags.items()},
+        provenance=_provenance(image, model, source),
+        scale=image.values,
+        domain=image.domain,
+        rescale=tuple(line for line in image.rescale for _ in range(card.frame_factor)),
+        headers=image.headers if card.frame_factor == 1 else None,
+        frames=image.frames if card.frame_factor == 1 else None,
+    )
+    return {IMAGE: made, **{port.name: _output(made, source, port) for port in card.ports.outputs}}
+
+
+def _output(image: Scene, prediction: Prediction, port: Port) -> Scene:
+    """An output besides the image: its place and bands are the image's, of those that the model makes."""
+    source = Output(prediction, port, tuple(range(len(prediction.computed))))
+    bands = [image.bands[i] for i in prediction.computed]
+    if port.meaning == "mask":
+        bands = [Band(f"{band.name}_{port.name}", "nearest") for band in bands]
+    elif port.meaning == "half-width":
+        bands = [replace(band, name=f"{band.name}_{port.name}", description=None, offset=0.0) for band in bands]
+    rescale = tuple((slope, 0.0) for slope, _ in image.rescale) if port.meaning == "half-width" else image.rescale
+    return replace(
+        image, source=source, bands=tuple(bands), name=f"{image.name} {port.name}", rescale=rescale, scale=None
+    )
+
+
+def _beside(
+    image: Scene, computed: tuple[int, ...], model: Model, others: Mapping[str, Scene]
+) -> tuple[tuple[str, Scene], ...]:
+    """The model's other inputs in the order of its ports.
+
+    Raises:
+        InputError: one is missing, is none of the model's, or does not fit.
+    """
+    ports, name = model.descriptor.ports.inputs, model.descriptor.name
+    known = ", ".join(port.name for port in ports) or "none"
+    if strange := sorted(others.keys() - {port.name for port in ports}):
+        raise InputError(f"the input {strange[0]} for the model {name}", f"image, and besides {known}", "leave it out")
+    if missing := [port.name for port in ports if port.name not in others]:
+        raise InputError(f"no {missing[0]} for the model {name}", f"image, and besides {known}", f"give {missing[0]}=…")
+    for port in ports:
+        scene, (ff, fy, fx) = others[port.name], port.factors
+        frames, _, height, width = image.shape
+        wanted = frames * ff, len(port.bands) or len(computed), height * fy, width * fx
+        if scene.shape != wanted:
+            raise InputError(
+                f"{scene.name} of shape {scene.shape} as {port.name} of the model {name}",
+                f"{wanted}: frames, bands, rows and columns beside {image.name}",
+                "choose bands, and a window that fits the image's grid",
+            )
+    return tuple((port.name, others[port.name]) for port in ports)
+
+
+def _tell_shared(scene: Scene) -> None:
+    """That dates share a value scale, unless the user said how; slices of CT and MR are to, in place or not."""
+    frames = scene.shape[0]
+    dates = frames > 1 and not scene.grid.planes and scene.domain not in ("CT", "MR")
+    if dates and (scene.scale is None or scene.scale.origin == "percentiles"):
+        warnings.warn(
+            f"{scene.name}: its {frames} frames are seen on one value scale, so each comes out a little different than "
+            "alone; scene.with_values_per_frame(), or --values-per-frame, gives each its own",
+            SceneWarning,
+            stacklevel=4,
+        )
+
+
+def _plan(
+    scene: Scene, model: Model, runtime: Runtime, tile: int | None, asked: int | str | None, conserve: bool
+) -> tuple[int, int]:
+    """The side of a tile and the number of workers that memory allows."""
+    most = budget.DEFAULT if asked is None else budget.size(asked)
+    frame = scene.shape[2:] if whole_frames(scene, model) else None
+    need = budget.Need.of(model, runtime, len(scene.bands), scene.dtype.itemsize, frame, conserve)
+    if tile is not None:
+        workers = need.workers(tile, most)
+    else:
+        tile, workers = need.choose(scene.shape[2:], most)
+        if scene.grid.planes:  # each slice in equal parts
+            side = max(scene.shape[2:])
+            tile = -(-side // -(-side // tile))
+    least = need.least(tile, scene.shape[2:])
+    if least > most:
+        warnings.warn(
+            f"{scene.name} takes about {least / 2**20:.0f} MiB in tiles of {tile} pixels, one at a time: "
+            f"more than the {most / 2**20:.0f} MiB of --memory",
+            SceneWarning,
+            stacklevel=4,
+        )
+    return tile, workers
+
+
+def output_nodata(scene: Scene) -> tuple[float | int | None, ...]:
+    """The nodata value of each output band: one for all, as GeoTIFF has it.
+
+    It is the first band's that has one.
+    """
+    declared = [b.nodata for b in scene.bands if b.nodata is not None]
+    value = declared[0] if declared else None
+    return (value,) * len(scene.bands)
+
+
+def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
+    """Positions of the bands that go through the model, in its order.
+
+    Raises:
+        InputError: bands that it does not fit, or that must not be interpolated.
+        ModelError: an operator that is not known.
+    """
+    palette = [b.name for b in scene.bands if b.interpretation == "palette" and b.kind == "continuous"]
+    if palette:
+        raise InputError(
+            f"band {palette[0]} of {scene.name}, whose values are palette indices",
+            "values that can be interpolated",
+            f"expand a picture first (`gdal_translate -expand rgb`), or carry classes over with --nearest {palette[0]}",
+        )
+    card = model.descriptor
+    continuous = tuple(i for i, b in enumerate(scene.bands) if b.kind == "continuous")
+    operators.get(card.operator)
+    if card.bands:
+        places = joint(scene, card.bands, f"the model {card.name}")
+        others = [scene.bands[i].name for i in continuous if i not in places]
+        if others:  # never dropped in silence
+            own = ",".join(f"{word}={scene.bands[i].name}" for i, word in sorted(zip(places, card.bands, strict=True)))
+            raise InputError(
+                f"band{'s' * (len(others) != 1)} {', '.join(others[:20])}, of which the model {card.name} makes none",
+                f"its bands alone: {', '.join(card.bands)}",
+                f"choose them with --bands {own}, or use a band-agnostic model",
+            )
+        return places
+    if card.channels > 1 and len(continuous) != card.channels:
+        count = f"{len(continuous)} band{'s' * (len(continuous) != 1)}"
+        raise InputError(
+            f"{count} for the model {card.name} of {card.channels} channels",
+            f"exactly {card.channels} bands",
+            "choose them with --bands, or use a band-agnostic model",
+        )
+    return continuous
+
+
+def _tell_few(scene: Scene, computed: tuple[int, ...]) -> None:
+    """Tell of bands that may be classes, though nothing says so; slices of a series are not read for it."""
+    if scene.grid.planes and (scene.domain or not computed):
+        return
+    counts = tuple(few(found, LABELS) for found in sample(scene.source)) if scene.grid.planes else scene.few
+    bands = [i for i in computed if counts[i] is not None and scene.bands[i].role is None]
+    if bands:
+        names = ",".join(scene.bands[i].name for i in bands)
+        most = max(counts[i] or 0 for i in bands)
+        warnings.warn(
+            f"{scene.name} holds at most {most} different whole numbers in band{'s' * (len(bands) > 1)} {names}: if "
+            f"these are classes or flags, carry them over with --nearest {names} or scene.with_nearest",
+            SceneWarning,
+            stacklevel=4,
+        )
+
+
+def _provenance(scene: Scene, model: Model, source: Prediction) -> dict[str, str]:
+    card = model.descriptor
+    table = np.stack([scene.values.low, scene.values.high], -1).tolist()  # (frame or 1, band, 2)
+    lines = table[0] if len(table) == 1 else [list(of) for of in zip(*table, strict=True)]
+    ranges = [line if i in source.computed else None for i, line in enumerate(lines)]
+    if scene.values.origin == "physical":
+        ranges = [list(card.value_range) if i in source.computed else None for i in range(len(scene.bands))]
+    more, earlier = {}, before(scene)
+    guessed = card.scale * finer(earlier)
+    if card.bands:
+        named = zip(card.bands, (scene.bands[i].name for i in source.computed), strict=True)
+        more["GEOMEDSR_MODEL_BANDS"] = json.dumps(dict(named))
+    if card.neighbours:
+        more["GEOMEDSR_NEIGHBOURS"] = str(card.neighbours)
+    if card.frame_factor > 1:
+        more["GEOMEDSR_FRAME_FACTOR"] = str(card.frame_factor)
+    if source.beside:
+        more["GEOMEDSR_INPUTS"] = json.dumps({name: other.name for name, other in source.beside})
+    return {
+        **earlier,
+        "GEOMEDSR_VERSION": __version__,
+        "GEOMEDSR_SOURCE": scene.name,
+        "GEOMEDSR_MODEL": card.name,
+        "GEOMEDSR_MODEL_VERSION": card.version,
+        "GEOMEDSR_MODEL_SHA256": model.sha256,
+        "GEOMEDSR_REALISM": f"{model.realism:g}",
+        "GEOMEDSR_FACTOR": str(card.scale),
+        **more,
+        "GEOMEDSR_OPERATOR": card.operator,
+        "GEOMEDSR_CONSERVED": "yes" if source.conserve else "no",
+        "GEOMEDSR_RUNTIME": source.runtime.words,
+        "GEOMEDSR_PRECISION": source.runtime.precision,
+        "GEOMEDSR_TILE": str(source.tile),
+        "GEOMEDSR_TILING": model.tiling,
+        "GEOMEDSR_VALUE_RANGE": json.dumps(ranges),
+        "GEOMEDSR_NOTE": f"Detail finer than {guessed} pixels of this image is a model's guess, not a measurement",
+    }
