@@ -258,7 +258,8 @@ def _band(
     tags = _namespaces(native, index)
     tags[""] = {k: v for k, v in tags.get("", {}).items() if not k.startswith("STATISTICS_")}
     role = tags[""].pop(ROLE, None)
-    kind = _kind(interpretation, description, tags[""], native.tags(index, "IMAGE_STRUCTURE"))
+    structure = native.tags(index, "IMAGE_STRUCTURE")
+    kind = _kind(interpretation, description, tags[""], structure)
     palette = _palette(dataset, index) if interpretation == ColorInterp.palette else None
     whole = np.dtype(dataset.dtypes[index - 1]).kind != "f"
     named = dataset.count == 1 and not description and classes.by_file(file)
@@ -274,9 +275,16 @@ def _band(
         description=description,
         interpretation=interpretation.name,
         palette=palette,
+        limits=_limits(structure, np.dtype(dataset.dtypes[index - 1])),
         tags={ns: values for ns, values in tags.items() if values},
         role=role,
     )
+
+
+def _limits(structure: Mapping[str, str], dtype: np.dtype[Any]) -> tuple[int, int] | None:
+    """What samples of fewer bits than their type has can hold."""
+    bits = int(structure["NBITS"]) if structure.get("NBITS", "").isdigit() else 0
+    return (0, 2**bits - 1) if dtype.kind == "u" and 1 <= bits < 8 * dtype.itemsize else None
 
 
 def _palette(dataset: Any, index: int) -> dict[int, tuple[int, ...]] | None:

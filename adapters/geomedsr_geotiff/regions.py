@@ -58,12 +58,13 @@ def block_side(count: int, dtype: str) -> int:
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the blocks of an output have in common."""
+    """What the blocks of an output have in common; ``bits`` are those of a sample, where its type has more."""
 
     count: int
     dtype: str
     nodata: float | int | None
     resampling: str
+    bits: int | None = None
 
     @property
     def profile(self) -> dict[str, Any]:
@@ -80,6 +81,7 @@ class Encoding:
             "compress": "zstd",
             "zstd_level": _LEVEL,
             "predictor": self.predictor,
+            **({} if self.bits is None else {"nbits": self.bits}),
         }
 
     @property
@@ -89,7 +91,9 @@ class Encoding:
 
     @property
     def predictor(self) -> int:
-        """TIFF's: differences of floats' bytes, or of integers."""
+        """TIFF's: differences of floats' bytes, or of integers of whole bytes."""
+        if self.bits is not None:
+            return 1
         return 3 if np.dtype(self.dtype).kind == "f" else 2
 
     def reduce(self, dataset: Any, factors: list[int]) -> None:

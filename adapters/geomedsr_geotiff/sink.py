@@ -75,6 +75,7 @@ class RasterSink:
     mask: bool
     tags: Mapping[str, Mapping[str, str]]
     tiling: Tiling
+    bits: int | None = None
 
     @property
     def block(self) -> tuple[int, int]:
@@ -136,7 +137,7 @@ class RasterSink:
     def _encoding(self) -> Encoding:
         classes = any(b.kind == "nearest" and b.interpretation != "alpha" for b in self.bands)
         # GDAL has one method for all bands, and a class must not be averaged.
-        return Encoding(self.shape[0], self.dtype, self.bands[0].nodata, "nearest" if classes else "average")
+        return Encoding(self.shape[0], self.dtype, self.bands[0].nodata, "nearest" if classes else "average", self.bits)
 
     @property
     def _point(self) -> bool:
@@ -199,7 +200,8 @@ class RasterSink:
         if factors:
             with gdal(SPARSE_OK_OVERVIEW=True), rasterio.open(plain.name, "r+") as data:
                 replace(encoding, resampling="nearest").reduce(data, factors)  # of nothing, the quickest way
-        options = {"SPARSE_OK": True, "OVERVIEWS": "FORCE_USE_EXISTING", "COMPRESS": "ZSTD", "PREDICTOR": "YES"}
+        options = {"SPARSE_OK": True, "OVERVIEWS": "FORCE_USE_EXISTING", "COMPRESS": "ZSTD"}
+        options["PREDICTOR"] = "NO" if encoding.bits else "YES"
         placing.copy(
             plain, made, self.grid, self._point, driver="COG", BLOCKSIZE=encoding.block, BIGTIFF="IF_SAFER", **options
         )
@@ -313,7 +315,22 @@ def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = N
         mask=_needs_mask(scene),
         tags=merged,
         tiling=tiling,
+        bits=_bits(scene),
     )
+
+
+def _bits(scene: Scene) -> int | None:
+    """The bits of a sample, where all bands of a TIFF say that they have fewer than their type.
+
+    Other formats tell how many are used, too, but are packed in ways of their own: TIFF's readers like whole bytes.
+    """
+    limits = {band.limits for band in scene.bands}
+    most = next(iter(limits))
+    packed = any(file.lower().endswith((".tif", ".tiff")) for file in scene.files)
+    if not packed or len(limits) > 1 or most is None or most[0] != 0 or scene.dtype.kind != "u":
+        return None
+    bits, nodata = int(most[1]).bit_length(), scene.bands[0].nodata
+    return bits if most[1] == 2**bits - 1 and (nodata is None or nodata <= most[1]) else None
 
 
 def _settled(scene: Scene, driver: str, tags: dict[str, str], target: str) -> tuple[Grid, bool]:
