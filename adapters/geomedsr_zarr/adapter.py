@@ -11,7 +11,7 @@ from geomedsr_zarr.groups import marker
 
 SUFFIX = ".zarr"
 
-#: The version of the format that a name of it stands for; GDAL reads the second from 3.8 on, the third's codecs later.
+#: The version of the format that a name of it stands for; GDAL 3.10 reads the second, and none of the third's codecs.
 _VERSIONS = {"zarr": 3, "zarr2": 2}
 
 
