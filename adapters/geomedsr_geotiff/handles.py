@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import warnings
 from collections import OrderedDict
@@ -16,7 +17,7 @@ import rasterio
 from rasterio.enums import Interleaving
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from geomedsr.addresses import conceal, is_public
+from geomedsr.addresses import conceal, file_name, is_public
 from geomedsr.errors import InputError
 from geomedsr_geotiff.complaints import discreet
 
@@ -26,6 +27,9 @@ CACHE_BYTES = 64 << 20
 #: Settings under which readers tell of damaged data: in the thread that reads, and not as a warning. Without the second
 #: PNG's shortcut for whole images is silent about its end being cut off.
 _STRICT = {"GDAL_NUM_THREADS": 1, "GDAL_PNG_WHOLE_IMAGE_OPTIM": False, "GDAL_ERROR_ON_LIBJPEG_WARNING": True}
+
+#: Suffixes of files that hold all that describes them; an address may have none.
+_TIFFS = {"", ".tif", ".tiff", ".gtiff", ".cog"}
 
 #: Handles kept open per thread.
 _MOST = 8
@@ -57,8 +61,19 @@ def _cache() -> int:
 def connect(path: str) -> Any:
     """A new handle for reading. A path that exists is taken literally; else GDAL and rasterio parse it."""
     conceal(path)
-    with unplaced():
-        return rasterio.open(Path(path) if os.path.exists(path) else path)
+    if os.path.exists(path):
+        with unplaced():
+            return rasterio.open(Path(path))
+    with unplaced(), rasterio.Env(**alone(path)):
+        return rasterio.open(path)
+
+
+def alone(path: str) -> dict[str, Any]:
+    """For a TIFF at an address: look for no files beside it, each of which is a request, and GDAL tries dozens."""
+    far = re.search(r"(?<!file)://|^/vsi(?:curl|s3|gs|az|adls|oss|swift|webhdfs|hdfs)\b", path)
+    suffix = os.path.splitext(file_name(path))[1].lower()
+    chosen = "GDAL_DISABLE_READDIR_ON_OPEN" in os.environ
+    return {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if far and suffix in _TIFFS and not chosen else {}
 
 
 @contextmanager

@@ -23,6 +23,8 @@ from rasterio._path import _parse_path
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
+from geomedsr_geotiff.handles import alone
+
 _HANDLE, _TEXT, _TEXTS = ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(ctypes.c_char_p)
 
 #: GDAL's functions that are asked: what they give, and what they take.
@@ -181,14 +183,15 @@ def opened(path: str, dataset: Any) -> Iterator[Native | Limited]:
     """What rasterio has opened, opened once more for GDAL's functions; without them where they are not to be had."""
     gdal = library()
     name = path if os.path.exists(path) else _parse_path(path).as_vsi()
-    handle = None if gdal is None else gdal.GDALOpenEx(os.fsencode(name), _RASTER, None, None, None)
-    if not handle:
-        yield Limited(dataset)
-        return
-    try:
-        yield Native(gdal, handle)
-    finally:
-        gdal.GDALClose(handle)
+    with rasterio.Env(**alone(path)):
+        handle = None if gdal is None else gdal.GDALOpenEx(os.fsencode(name), _RASTER, None, None, None)
+        if not handle:
+            yield Limited(dataset)
+            return
+        try:
+            yield Native(gdal, handle)
+        finally:
+            gdal.GDALClose(handle)
 
 
 def same_crs(one: str | None, other: str | None) -> bool:

@@ -186,6 +186,9 @@ def _check(path: str, dataset: Any) -> None:
         inside = list(dataset.subdatasets)
         remedy = f"open one of its subdatasets, such as {inside[0]}" if inside else "open another file"
         raise InputError(f"{path} with no bands", "a raster of at least one band", remedy)
+    if 0 in dataset.shape:
+        height, width = dataset.shape
+        raise InputError(f"{path} of {width} × {height} pixels", "at least one", "check how it was made")
     types = sorted(set(dataset.dtypes))
     if any(t not in _TYPES for t in types):
         raise InputError(

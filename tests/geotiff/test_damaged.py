@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import rasterio.shutil
 
 import geomedsr
 from geomedsr.cli import main
+from geomedsr_geotiff.reader import _check
 
 Raster = Callable[..., Path]
 
@@ -69,3 +71,9 @@ def test_what_a_thread_of_gdal_says_stays_off_standard_error(
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2] + data[len(data) // 2 + 4000 :])
     assert "which fails at" in refused(path, tiny_path, capfd)
+
+
+def test_a_raster_of_no_rows_is_told() -> None:
+    empty = {"count": 1, "dtypes": ("uint8",), "shape": (0, 50), "subdatasets": []}
+    with pytest.raises(geomedsr.GeomedsrError, match="of 50 × 0 pixels, expected at least one"):
+        _check("no.nc", SimpleNamespace(**empty))

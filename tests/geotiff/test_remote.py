@@ -74,3 +74,17 @@ def test_the_pixels_of_an_address_are_those_of_its_file(server: Server, raster: 
     array = texture(2, 40, 50)
     raster(array)
     assert np.array_equal(geomedsr.open(f"{server.address}/in.tif?{QUERY}").data.values[0], array)
+
+
+def test_nothing_is_looked_for_beside_a_tiff_at_an_address(server: Server, raster: Raster) -> None:
+    raster(texture(1, 40, 50))
+    geomedsr.open(f"{server.address}/in.tif?{QUERY}")
+    assert {request.partition("?")[0].split("/")[-1] for request in server.asked} == {"in.tif"}
+    assert len(server.asked) <= 6, server.asked
+
+
+def test_files_beside_a_local_tiff_are_read(raster: Raster) -> None:
+    path = raster(texture(1, 40, 50))
+    beside = '<PAMDataset><PAMRasterBand band="1"><Description>B04</Description></PAMRasterBand></PAMDataset>'
+    path.with_name("in.tif.aux.xml").write_text(beside)
+    assert geomedsr.open(path).bands[0].name == "B04"
