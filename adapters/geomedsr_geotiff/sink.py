@@ -50,6 +50,9 @@ _IMAGES = {"PNG": ({"uint8", "uint16"}, {1, 2, 3, 4}), "JPEG": ({"uint8"}, {1, 3
 
 _JPEG_SIDE = 65_535
 
+#: The longest axis of any raster.
+_SIDE = 2**31 - 1
+
 _OPTIONS: dict[str, dict[str, Any]] = {"PNG": {"WRITE_METADATA_AS_TEXT": "YES"}, "JPEG": {"QUALITY": 95}}
 
 #: Files GDAL keeps beside a raster; those of a file that is replaced describe the old one.
@@ -381,6 +384,12 @@ def _check_format(scene: Scene, driver: str) -> None:
         raise OutputError("bands of different nodata values", "one for all, as GeoTIFF has it", "select bands")
     if driver in _IMAGES and _needs_mask(scene):
         raise OutputError(f"a masked scene for {driver}", "a format with masks", "write a .tif")
+    if max(scene.shape[2:]) > _SIDE:
+        raise OutputError(
+            f"{max(scene.shape[2:])} pixels along an axis",
+            f"at most {_SIDE}, which GDAL counts to",
+            "choose a --window",
+        )
     if driver == "JPEG" and max(scene.shape[2:]) > _JPEG_SIDE:
         raise OutputError(f"{max(scene.shape[2:])} pixels for JPEG", f"at most {_JPEG_SIDE}", "write a .tif")
     if driver in _IMAGES:

@@ -242,3 +242,12 @@ def test_coordinate_systems_are_compared_by_meaning(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(native, "library", lambda: None)
     assert same_crs("EPSG:4326", CRS.from_epsg(4326).to_wkt())
     assert not same_crs("EPSG:4326", "EPSG:32618")
+
+
+def test_an_axis_longer_than_gdal_counts_is_refused_before_any_work(tiny_x2: Model, tmp_path: Path) -> None:
+    vrt = tmp_path / "in.vrt"
+    band = '<VRTRasterBand dataType="Byte" band="1"/>'
+    vrt.write_text(f'<VRTDataset rasterXSize="2000000000" rasterYSize="1">{band}</VRTDataset>')
+    with pytest.raises(OutputError, match="4000000000 pixels along an axis, expected at most 2147483647"):
+        geomedsr.write(geomedsr.upscale(geomedsr.open(vrt), tiny_x2), tmp_path / "out.tif")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.vrt"]
