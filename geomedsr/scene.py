@@ -133,6 +133,7 @@ class Scene:
                 "2 to 4 axes (frame, band, y, x) of known lengths, none empty, of integers or floats",
                 "reshape or convert it",
             )
+        array = _native(array)
         if array.dtype not in NATIVE:
             raise InputError(f"an array of type {array.dtype}", f"one of {', '.join(map(str, NATIVE))}", "convert it")
         if hasattr(array, "dims"):  # xarray's
@@ -458,6 +459,17 @@ class Scene:
 def _data(band: Band) -> Band:
     """A band, as data if it was alpha."""
     return replace(band, kind="continuous", interpretation="undefined") if band.interpretation == "alpha" else band
+
+
+def _native(array: Any) -> Any:
+    """An array in this machine's order of bytes; others come from files that are mapped or read raw."""
+    dtype = np.dtype(array.dtype)
+    if dtype.isnative:
+        return array
+    swapped = dtype.newbyteorder("=")
+    if hasattr(array, "dims"):  # xarray's astype forgets what is said of fill values
+        return array.copy(data=array.data.astype(swapped))
+    return array.astype(swapped)
 
 
 def _split(length: int, side: int) -> tuple[int, ...]:

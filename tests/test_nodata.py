@@ -5,15 +5,18 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 import pytest
 import rasterio
+import xarray as xr
 from conftest import texture
 
 import geomedsr
 from geomedsr import Scene
 from geomedsr.cli import main
 from geomedsr.errors import InputError
+from geomedsr.models import Model
 from geomedsr.provenance import provenance_of
 
 Raster = Callable[..., Path]
@@ -106,3 +109,17 @@ def test_a_series_has_none(tmp_path: Path) -> None:
     grid = geomedsr.Grid((3, 4), planes=(plane,))
     with pytest.raises(InputError, match="a nodata value for the series"):
         Scene.from_array(np.zeros((3, 4), np.int16), grid=grid).with_nodata(0)
+
+
+@pytest.mark.parametrize("dtype", [">u2", ">i4", ">f4", ">f8"])
+def test_the_order_of_bytes_does_not_matter(dtype: str, tiny: Model) -> None:
+    array = holed("float64").astype(dtype)
+    native = array.astype(np.dtype(dtype).newbyteorder("="))
+    expected = geomedsr.upscale(Scene.from_array(native), tiny).data.values
+    labelled = xr.DataArray(array, dims=("band", "y", "x"))
+    masked = np.ma.masked_equal(array, 0)
+    for given in (array, da.from_array(array), labelled):
+        scene = Scene.from_array(given)
+        assert scene.dtype == native.dtype
+        assert np.array_equal(geomedsr.upscale(scene, tiny).data.values, expected)
+    assert np.array_equal(Scene.from_array(masked).valid.values[0], native != 0)

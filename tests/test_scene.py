@@ -66,7 +66,7 @@ def test_arrays_of_any_kind_wrap() -> None:
 def test_a_bands_nodata_value_is_no_data() -> None:
     scene = Scene.from_array(np.array([[[0, 1], [2, 0]]], np.int16), bands=[Band("a", nodata=0)])
     assert scene.valid.values[0, 0].tolist() == [[False, True], [True, False]]
-    for bad in ("float16", ">u2"):
+    for bad in ("float16", "longdouble"):
         with pytest.raises(InputError, match="convert it"):
             Scene.from_array(np.ones((2, 2), bad))
 
