@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -15,19 +14,17 @@ import torch
 
 from geomedsr import operators
 from geomedsr.adapters import adapter_for, open_pair
-from geomedsr.crs import same_crs, vertical_unit
+from geomedsr.crs import vertical_unit
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
-from geomedsr.grid import Grid
 from geomedsr.metrics.grid import shown
 from geomedsr.operators import large
 from geomedsr.operators.k_space import central
+from geomedsr.placed import CORNER, differences
 from geomedsr.provenance import BANDS, NODATA, OF_FRAMES, PREFIX, WINDOW, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, CroppedSource, cropping
-
-#: How far an outer corner may move, in source pixels.
-CORNER = 0.01
+from geomedsr.sums import block_error
 
 #: Rounding moves a pixel of the k-space image by less than this, in counts (floats: in parts of the range).
 ROUNDING, FLOAT_ROUNDING = 1.0, 1e-5
@@ -147,7 +144,7 @@ def _field_of_view(source: Scene, result: Scene) -> Check:
         return Check(promise, max(shifts) <= CORNER, f"largest shift {max(shifts):.2g} pixel")
     factor = result.grid.shape[0] // source.grid.shape[0]
     before, after = source.grid.scaled(factor), result.grid
-    faults, told = _differences(before, after, factor), "not georeferenced"
+    faults, told = differences(before, after, factor), "not georeferenced"
     if before.affine is not None and after.affine is not None:
         moved = ~before.affine @ after.affine
         height, width = after.shape
@@ -163,42 +160,6 @@ def _field_of_view(source: Scene, result: Scene) -> Check:
     if faults:
         return Check(promise, False, f"{told}; not the source's: {', '.join(faults)}")
     return Check(promise, None if told == "not georeferenced" else True, told)
-
-
-def _differences(wanted: Grid, found: Grid, factor: int) -> list[str]:
-    """In words, what places a result otherwise than its source, the affine apart."""
-    near = CORNER * factor
-    by_affine = wanted.affine is not None
-    points = len(wanted.gcps) == len(found.gcps) and all(
-        abs(a.row - b.row) + abs(a.col - b.col) < near and np.allclose((a.x, a.y, a.z), (b.x, b.y, b.z), 1e-9, 1e-9)
-        for a, b in zip(wanted.gcps, found.gcps, strict=True)
-    )
-    checks = {
-        "CRS": same_crs(wanted.crs, found.crs) or not (by_affine or wanted.crs is None or wanted.gcps == ()),
-        "coordinate epoch": wanted.epoch == found.epoch,
-        "GCPs": by_affine or (points and same_crs(wanted.gcp_crs, found.gcp_crs)),
-        "RPCs": _same_fields(wanted.rpcs, found.rpcs),
-        "geolocation arrays": _same_fields(wanted.geolocation, found.geolocation),
-    }
-    return [what for what, kept in checks.items() if not kept]
-
-
-def _same_fields(wanted: Mapping[str, str] | None, found: Mapping[str, str] | None) -> bool:
-    """Whether both have fields, and those that both have agree; a reader may add some that mean nothing."""
-    if wanted is None or found is None:
-        return wanted is found
-    return all(_same_text(wanted[key], found[key]) for key in wanted.keys() & found.keys())
-
-
-def _same_text(one: str, other: str) -> bool:
-    """Whether two texts are the same, or the same numbers."""
-    if one == other:
-        return True
-    try:
-        pairs = list(zip(map(float, one.split()), map(float, other.split()), strict=True))
-    except ValueError:
-        return False
-    return all(math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12) for a, b in pairs)
 
 
 def _type(source: Scene, result: Scene) -> Check:
@@ -301,7 +262,7 @@ def _conserved(source: Scene, result: Scene, factor: int, provenance: Mapping[st
         before, valid = source.source.read(box), source.source.valid(box)
         after = result.source.read(box.refined(Factors.in_plane(factor)))
         if valid.any():
-            worst = max(worst, float(_block_error(before, after, factor)[valid].max()))
+            worst = max(worst, float(block_error(before, after, factor)[valid].max()))
     promise = f"the mean of each {factor} × {factor} block is the source's pixel"
     if not asked:
         return Check(promise, None, f"not asked for; largest difference {worst:.3g}")
@@ -322,37 +283,6 @@ def _classes(source: Scene, result: Scene, factor: int) -> Check:
         after = result.source.read(box.refined(Factors.in_plane(factor)))
         wrong += int((_repeated(source.source.read(box), factor) != after).sum())
     return Check("classes and flags are the source's, repeated", not wrong, f"{wrong} pixels differ" if wrong else "")
-
-
-def _block_error(before: Array, after: Array, factor: int) -> Array:
-    """How far block means are from the input, in stored units; 0 within one ulp for floats."""
-    *lead, height, width = before.shape
-    blocks = after.reshape(*lead, height, factor, width, factor)
-    if before.dtype.kind == "f":
-        with np.errstate(invalid="ignore", over="ignore"):  # of pixels without data
-            largest = np.abs(blocks).max((-3, -1))
-            ulp = np.minimum(np.spacing(largest), np.finfo(before.dtype).max * np.finfo(before.dtype).eps)
-            error = np.abs(_excess(before, blocks)) / factor**2
-        return np.where(error <= ulp, 0.0, np.where(np.isnan(error), np.inf, error))
-    wide: Any = np.int64 if before.dtype.itemsize < 8 else object
-    total = blocks.astype(wide).sum((-3, -1)) - before.astype(wide) * factor**2
-    return np.asarray(np.abs(total) / factor**2, np.float64)
-
-
-def _excess(before: Array, blocks: Array) -> Array:
-    """The sums of blocks ``(…, y, factor, x, factor)`` less as many times the input, with what each addition loses
-    added in the end (Neumaier 1974): float64 alone would lose more than is asked here.
-    """
-    factor = blocks.shape[-1]
-    total, lost = (np.zeros(before.shape, np.float64) for _ in range(2))
-    for row in range(factor):
-        for col in range(factor):
-            for term in (blocks[..., row, :, col].astype(np.float64), -before.astype(np.float64)):
-                following = total + term
-                larger = np.abs(total) >= np.abs(term)
-                lost += np.where(larger, (total - following) + term, (term - following) + total)
-                total = following
-    return np.asarray(total + lost)
 
 
 def _k_space(source: Scene, result: Scene, factor: int, asked: bool) -> Check:

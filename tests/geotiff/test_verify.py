@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 import geomedsr
 from geomedsr import Model
 from geomedsr.crs import vertical_unit
-from geomedsr.promises import _block_error
+from geomedsr.sums import block_error
 
 Raster = Callable[..., Path]
 FIELD = "same field of view: outer corners within 0.01 source pixel"
@@ -107,13 +107,13 @@ def test_sums_of_floats_are_exact(tiny: Model, raster: Raster, dtype: str) -> No
     array = (rng.normal(size=(1, 40, 40)) * 10.0 ** rng.integers(-6, 6, (1, 40, 40))).astype(dtype)
     assert broken(raster(array), through(raster(array), tiny)) == []
     blocks = array.repeat(4, 1).repeat(4, 2)
-    assert _block_error(array, blocks, 4).max() == 0
+    assert block_error(array, blocks, 4).max() == 0
     off = blocks.copy()
     off[0, 0, 0] += 64 * np.spacing(np.abs(off[0, :4, :4]).max())
-    assert _block_error(array, off, 4)[0, 0, 0] > 0
+    assert block_error(array, off, 4)[0, 0, 0] > 0
     huge = np.full((1, 2, 2), np.finfo(dtype).max, dtype)
-    assert _block_error(huge, huge.repeat(2, 1).repeat(2, 2), 2).max() == 0
-    assert _block_error(huge, -huge.repeat(2, 1).repeat(2, 2), 2).min() > 1e38
+    assert block_error(huge, huge.repeat(2, 1).repeat(2, 2), 2).max() == 0
+    assert block_error(huge, -huge.repeat(2, 1).repeat(2, 2), 2).min() > 1e38
 
 
 def test_a_unit_that_a_vertical_crs_implies_is_no_fault(tiny_x2: Model, raster: Raster) -> None:
