@@ -17,6 +17,7 @@ from geomedsr._version import __version__
 
 if TYPE_CHECKING:
     from geomedsr.adapters import open_scene as open
+    from geomedsr.checks import Check
     from geomedsr.errors import GeomedsrError
     from geomedsr.grid import Grid, Window
     from geomedsr.inference.engine import write
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
     from geomedsr.inference.upscale import upscale
     from geomedsr.models import Model, load_model
     from geomedsr.progress import show_progress
-    from geomedsr.promises import Check, verify
+    from geomedsr.promises import verify
     from geomedsr.scene import Band, Scene
     from geomedsr.viewing import Comparison, compare
 
 #: Where each name is from: it is imported when it is first used, for torch alone takes a second.
 _HOMES = {
     "Band": "scene",
-    "Check": "promises",
+    "Check": "checks",
     "Comparison": "viewing",
     "GeomedsrError": "errors",
     "Grid": "grid",

@@ -6,41 +6,22 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from geomedsr import operators
 from geomedsr.adapters import adapter_for, open_pair
+from geomedsr.checks import Check
 from geomedsr.crs import vertical_unit
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
 from geomedsr.metrics.grid import shown
-from geomedsr.operators import large
-from geomedsr.operators.k_space import central
 from geomedsr.placed import CORNER, differences
 from geomedsr.provenance import BANDS, NODATA, OF_FRAMES, PREFIX, WINDOW, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, CroppedSource, cropping
-from geomedsr.sums import block_error
-
-#: Rounding moves a pixel of the k-space image by less than this, in counts (floats: in parts of the range).
-ROUNDING, FLOAT_ROUNDING = 1.0, 1e-5
-
-#: Clipping what the type cannot hold, such as ringing below 0, moves more. Whether that explains a result is found by
-#: so many rounds of alternating projection, which end at most so many counts apart.
-ROUNDS, GAP = 100, 0.5
-
-
-@dataclass(frozen=True)
-class Check:
-    """One promise, whether it was kept (None: it does not apply, or could not be checked), and the figures."""
-
-    promise: str
-    kept: bool | None
-    detail: str = ""
 
 
 def verify(
@@ -247,26 +228,12 @@ def _repeated(array: Array, factor: int) -> Array:
 
 
 def _conserved(source: Scene, result: Scene, factor: int, provenance: Mapping[str, str]) -> Check:
-    name = provenance.get("GEOMEDSR_OPERATOR", operators.BlockMean.name)
+    operator = operators.get(provenance.get("GEOMEDSR_OPERATOR", operators.BlockMean.name))
     told = provenance.get("GEOMEDSR_CONSERVED", "yes")
-    asked = told == "yes"
-    if name == operators.Unconstrained.name:
-        return Check("agreement with the source", None, "the model promises none")
-    if name == operators.KSpaceCrop.name and _carried(provenance):
+    if operator.whole_frames and _carried(provenance):
         return _classes(source, result, factor)
-    if name == operators.KSpaceCrop.name:
-        check = _k_space(source, result, factor, asked)
-        return replace(check, detail=f"a window {told}; {check.detail}") if told == OF_FRAMES else check
-    worst = 0.0
-    for box in _pieces(source):
-        before, valid = source.source.read(box), source.source.valid(box)
-        after = result.source.read(box.refined(Factors.in_plane(factor)))
-        if valid.any():
-            worst = max(worst, float(block_error(before, after, factor)[valid].max()))
-    promise = f"the mean of each {factor} × {factor} block is the source's pixel"
-    if not asked:
-        return Check(promise, None, f"not asked for; largest difference {worst:.3g}")
-    return Check(promise, worst == 0, "bit for bit" if worst == 0 else f"largest difference {worst:.3g}")
+    check = operator.check(source, result, Factors.in_plane(factor), _pieces(source), asked=told == "yes")
+    return replace(check, detail=f"a window {told}; {check.detail}") if told == OF_FRAMES else check
 
 
 def _carried(provenance: Mapping[str, str]) -> bool:
@@ -283,71 +250,6 @@ def _classes(source: Scene, result: Scene, factor: int) -> Check:
         after = result.source.read(box.refined(Factors.in_plane(factor)))
         wrong += int((_repeated(source.source.read(box), factor) != after).sum())
     return Check("classes and flags are the source's, repeated", not wrong, f"{wrong} pixels differ" if wrong else "")
-
-
-def _k_space(source: Scene, result: Scene, factor: int, asked: bool) -> Check:
-    operator = operators.get(operators.KSpaceCrop.name)
-    limits = _type_limits(source)
-    worst, moved, share, checked = 0.0, 0, 0.0, 0
-    for box in _pieces(source):
-        if not source.source.valid(box).all():
-            continue  # padding has no k-space
-        checked += 1
-        stored = source.source.read(box), result.source.read(box.refined(Factors.in_plane(factor)))
-        low, high = (np.array([float(end)]) for end in (stored[0].min(), stored[0].max()))
-        base = large.anchor(low, high, source.dtype)
-        if base is None or result.dtype != source.dtype:
-            before, after = (torch.from_numpy(values.astype(np.float64)) for values in stored)
-            shifted = limits
-        else:  # too large for floats: counted from one of them
-            before, after = (torch.from_numpy(large.beyond(values, base)) for values in stored)
-            shifted = None if limits is None else (limits[0] - float(base.item()), limits[1] - float(base.item()))
-        error = central(operator.forward(after, factor) - before).abs()
-        span = float(before.max() - before.min()) or 1.0
-        rounding = FLOAT_ROUNDING * span if source.dtype.kind == "f" else ROUNDING
-        largest = float(error.max())
-        moved += largest > rounding and not _by_clipping(before, after, factor, shifted)
-        if largest > worst:
-            worst, share = largest, largest / span
-    promise = "the central k-space is the source's, up to rounding and clipping"
-    if not checked:
-        return Check(promise, None, "every slice holds padding, which has no k-space")
-    detail = f"largest deviation {worst:.2g} counts, {share:.2%} of its slice's range"
-    detail += f"; {moved} slices off by more than that explains" if moved else ""
-    left = source.shape[0] - checked
-    detail += f"; {left} slices with padding not checked" if left else ""
-    return Check(promise, (not moved) if asked else None, detail)
-
-
-def _type_limits(scene: Scene) -> tuple[float, float] | None:
-    """The stored values that a scene's bits hold; None for floats."""
-    if scene.dtype.kind == "f":
-        return None
-    info = np.iinfo(scene.dtype)
-    low, high = scene.bands[0].limits or (int(info.min), int(info.max))
-    return float(low), float(high)
-
-
-def _by_clipping(before: torch.Tensor, after: torch.Tensor, factor: int, limits: tuple[float, float] | None) -> bool:
-    """Whether some image with the source's central k-space becomes the result when it is rounded and clipped.
-
-    Sought by alternating projection between the images with that k-space, and those that round and clip to the result:
-    half a count around each value, without end beyond those at the type's limits.
-    """
-    if limits is None:
-        return False
-    operator = operators.get(operators.KSpaceCrop.name)
-    infinity = torch.tensor(float("inf"), dtype=torch.float64)
-    low = torch.where(after <= limits[0], -infinity, after - 0.5)
-    high = torch.where(after >= limits[1], infinity, after + 0.5)
-    guess = after
-    for _ in range(ROUNDS):
-        guess = operator.project(guess, before, factor)
-        allowed = torch.maximum(torch.minimum(guess, high), low)
-        if float((guess - allowed).abs().max()) <= GAP:
-            return True
-        guess = allowed
-    return False
 
 
 def _limits(source: Scene, result: Scene) -> Check:

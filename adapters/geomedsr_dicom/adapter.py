@@ -13,7 +13,7 @@ from geomedsr.scene import Scene
 from geomedsr_dicom.files import is_directory, looks_like_dicom, walk
 
 if TYPE_CHECKING:  # slow to import, and of no use for other formats
-    from geomedsr.promises import Check
+    from geomedsr.checks import Check
     from geomedsr_dicom.index import Series
     from geomedsr_dicom.sink import SeriesSink
 

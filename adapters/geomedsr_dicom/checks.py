@@ -10,8 +10,8 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
+from geomedsr.checks import Check
 from geomedsr.geometry import Box
-from geomedsr.promises import Check
 from geomedsr.scene import Scene
 from geomedsr_dicom.attributes import load, quiet, values
 from geomedsr_dicom.derive import DROPPED, LOSSY, of_old_grid, stated

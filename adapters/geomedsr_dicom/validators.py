@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from geomedsr.promises import Check
+from geomedsr.checks import Check
 
 #: Slices that the validator looks at, at most; it takes a fraction of a second for each.
 _MOST = 24

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 
+from geomedsr.checks import Check
+from geomedsr.geometry import Box, Factors
+from geomedsr.operators.block_error import block_error
 from geomedsr.operators.conserve import conserve
 from geomedsr.operators.operator import Observation, Operator
+from geomedsr.scene import Scene
 from geomedsr.sources import Array
 
 
@@ -32,3 +38,16 @@ class BlockMean(Operator):
     def agree(self, seen: Observation, planes: Array, out: Array) -> None:
         """Block means bit for bit in integers, within one ulp in floats."""
         conserve(seen.stored, planes, seen.factors, seen.span, seen.nodata, seen.limits, out)
+
+    def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
+        """Block means, as they are kept."""
+        worst = 0.0
+        for box in boxes:
+            before, valid = source.source.read(box), source.source.valid(box)
+            after = result.source.read(box.refined(factors))
+            if valid.any():
+                worst = max(worst, float(block_error(before, after, factors.y)[valid].max()))
+        promise = f"the mean of each {factors.y} × {factors.x} block is the source's pixel"
+        if not asked:
+            return Check(promise, None, f"not asked for; largest difference {worst:.3g}")
+        return Check(promise, worst == 0, "bit for bit" if worst == 0 else f"largest difference {worst:.3g}")

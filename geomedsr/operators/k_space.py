@@ -14,14 +14,26 @@ left out of ``project`` and of every comparison (:func:`central`). ``forward`` k
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 
+from geomedsr.checks import Check
+from geomedsr.geometry import Box, Factors
 from geomedsr.operators import large
 from geomedsr.operators.conserve import unconserved
 from geomedsr.operators.operator import Observation, Operator
 from geomedsr.operators.phases import merged
+from geomedsr.scene import Scene
 from geomedsr.sources import Array
+
+#: Rounding moves a pixel of the k-space image by less than this, in counts (floats: in parts of the range).
+ROUNDING, FLOAT_ROUNDING = 1.0, 1e-5
+
+#: Clipping what the type cannot hold, such as ringing below 0, moves more. Whether that explains a result is found by
+#: so many rounds of alternating projection, which end at most so many counts apart.
+ROUNDS, GAP = 100, 0.5
 
 
 class KSpaceCrop(Operator):
@@ -81,6 +93,61 @@ class KSpaceCrop(Operator):
         """Without the Nyquist lines of even sizes."""
         return central(coarse)
 
+    def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
+        """The central k-space of each frame, as far as rounding and clipping leave it."""
+        limits = _type_limits(source)
+        worst, moved, share, checked = 0.0, 0, 0.0, 0
+        for box in boxes:
+            if not source.source.valid(box).all():
+                continue  # padding has no k-space
+            checked += 1
+            stored = source.source.read(box), result.source.read(box.refined(factors))
+            low, high = (np.array([float(end)]) for end in (stored[0].min(), stored[0].max()))
+            base = large.anchor(low, high, source.dtype)
+            if base is None or result.dtype != source.dtype:
+                before, after = (torch.from_numpy(values.astype(np.float64)) for values in stored)
+                shifted = limits
+            else:  # too large for floats: counted from one of them
+                before, after = (torch.from_numpy(large.beyond(values, base)) for values in stored)
+                shifted = None if limits is None else (limits[0] - float(base.item()), limits[1] - float(base.item()))
+            error = central(self.forward(after, factors.y) - before).abs()
+            span = float(before.max() - before.min()) or 1.0
+            rounding = FLOAT_ROUNDING * span if source.dtype.kind == "f" else ROUNDING
+            largest = float(error.max())
+            moved += largest > rounding and not self._by_clipping(before, after, factors.y, shifted)
+            if largest > worst:
+                worst, share = largest, largest / span
+        promise = "the central k-space is the source's, up to rounding and clipping"
+        if not checked:
+            return Check(promise, None, "every slice holds padding, which has no k-space")
+        detail = f"largest deviation {worst:.2g} counts, {share:.2%} of its slice's range"
+        detail += f"; {moved} slices off by more than that explains" if moved else ""
+        left = source.shape[0] - checked
+        detail += f"; {left} slices with padding not checked" if left else ""
+        return Check(promise, (not moved) if asked else None, detail)
+
+    def _by_clipping(
+        self, before: torch.Tensor, after: torch.Tensor, scale: int, limits: tuple[float, float] | None
+    ) -> bool:
+        """Whether some image with the source's central k-space becomes the result when it is rounded and clipped.
+
+        Sought by alternating projection between the images with that k-space, and those that round and clip to the
+        result: half a count around each value, without end beyond those at the type's limits.
+        """
+        if limits is None:
+            return False
+        infinity = torch.tensor(float("inf"), dtype=torch.float64)
+        low = torch.where(after <= limits[0], -infinity, after - 0.5)
+        high = torch.where(after >= limits[1], infinity, after + 0.5)
+        guess = after
+        for _ in range(ROUNDS):
+            guess = self.project(guess, before, scale)
+            allowed = torch.maximum(torch.minimum(guess, high), low)
+            if float((guess - allowed).abs().max()) <= GAP:
+                return True
+            guess = allowed
+        return False
+
 
 def central(coarse: torch.Tensor) -> torch.Tensor:
     """An image without the Nyquist lines of its even axes: the part that a crop of k-space determines.
@@ -118,3 +185,12 @@ def _shift(fine: torch.Tensor, height: int, width: int, scale: int) -> torch.Ten
     cols = torch.arange(-(width // 2), width - width // 2, **options) * (move / fine.shape[-1])  # type: ignore[call-overload]
     angle = 2 * torch.pi * (rows[:, None] + cols[None, :])
     return torch.polar(torch.ones_like(angle), angle).to(torch.promote_types(fine.dtype, torch.complex64))
+
+
+def _type_limits(scene: Scene) -> tuple[float, float] | None:
+    """The stored values that a scene's bits hold; None for floats."""
+    if scene.dtype.kind == "f":
+        return None
+    info = np.iinfo(scene.dtype)
+    low, high = scene.bands[0].limits or (int(info.min), int(info.max))
+    return float(low), float(high)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from geomedsr.checks import Check
 from geomedsr.geometry import Box, Factors
+from geomedsr.scene import Scene
 from geomedsr.sources import Array
 
 
@@ -75,6 +77,14 @@ class Operator(ABC):
         Returns:
             How far rounding and clipping took the result from agreement: the largest absolute difference, in stored
             units; None where agreement is exact, or is not sought.
+        """
+
+    @abstractmethod
+    def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
+        """Whether a result agrees with its source.
+
+        ``boxes`` are of the source, together all of it, and hold whole frames where those are needed; they are read one
+        at a time. ``asked`` says whether agreement was asked for: where it was not, only the figures are told.
         """
 
     def support(self, box: Box, shape: Sequence[int]) -> Box:

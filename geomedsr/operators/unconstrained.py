@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
+from geomedsr.checks import Check
+from geomedsr.geometry import Box, Factors
 from geomedsr.operators.block_mean import BlockMean
 from geomedsr.operators.conserve import unconserved
 from geomedsr.operators.operator import Observation, by_fine_frame
 from geomedsr.operators.phases import merged
+from geomedsr.scene import Scene
 from geomedsr.sources import Array
 
 
@@ -30,3 +35,7 @@ class Unconstrained(BlockMean):
         fine = merged(planes, seen.factors)
         low, span = (by_fine_frame(values, seen.factors) for values in (seen.low, seen.span))
         out[...] = unconserved(fine, low, span, out.dtype, seen.nodata, seen.limits)
+
+    def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
+        """There is nothing to check."""
+        return Check("agreement with the source", None, "the model promises none")

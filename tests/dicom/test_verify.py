@@ -13,10 +13,11 @@ from pydicom.dataset import Dataset
 
 import geomedsr
 from dicom.conftest import SECRETS, files
+from geomedsr.checks import Check
 from geomedsr.cli import main
 from geomedsr.grid import Window
 from geomedsr.models import Model
-from geomedsr.promises import Check, verify
+from geomedsr.promises import verify
 from geomedsr.provenance import provenance_of
 
 Series = Callable[..., Path]

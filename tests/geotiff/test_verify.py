@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 import geomedsr
 from geomedsr import Model
 from geomedsr.crs import vertical_unit
-from geomedsr.sums import block_error
+from geomedsr.operators.block_error import block_error
 
 Raster = Callable[..., Path]
 FIELD = "same field of view: outer corners within 0.01 source pixel"

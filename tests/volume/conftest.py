@@ -12,8 +12,9 @@ import pytest
 from dicom.conftest import save_medical
 
 import geomedsr
+from geomedsr.checks import Check
 from geomedsr.models import Model, load_model
-from geomedsr.promises import Check, verify
+from geomedsr.promises import verify
 
 
 @pytest.fixture(scope="session")

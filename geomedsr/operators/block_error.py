@@ -1,4 +1,4 @@
-"""How far the means of blocks are from the pixels that they were made of."""
+"""How far the block means of stored values are from what they should be."""
 
 from __future__ import annotations
 
