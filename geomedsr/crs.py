@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from geomedsr.errors import InputError
+
 
 def crs_code(wkt: str | None) -> tuple[str, str] | None:
     """Who keeps the list that a CRS is in, and its code there; None where WKT does not tell."""
@@ -69,3 +71,38 @@ def wkt_of(told: Any) -> str | None:
             return str((CRS.from_cf(dict(told)) if cf else CRS.from_user_input(told)).to_wkt())
     except (CRSError, TypeError, ValueError, KeyError, AttributeError):
         return None
+
+
+#: Points along each side of a box that is taken to another CRS, where straight lines bend.
+_ALONG = 21
+
+Bounds = tuple[float, float, float, float]
+
+
+def box_in(box: Bounds, crs: str | int, wkt: str) -> Bounds:
+    """The box in the CRS ``wkt`` around a box ``(west, south, east, north)`` in another: ``EPSG:4326``, a code, WKT.
+
+    Longitude, or easting, comes first in both, whatever the CRS says.
+
+    Raises:
+        InputError: no such CRS, or a box that has no place in the other.
+    """
+    from pyproj import Transformer  # slow to import
+    from pyproj.exceptions import ProjError
+
+    told = wkt_of(crs)
+    if told is None:
+        raise InputError(f"the CRS {crs}", "a code such as EPSG:4326, or WKT", "check it")
+    try:
+        west, south, east, north = Transformer.from_crs(told, wkt, always_xy=True).transform_bounds(
+            *box, densify_pts=_ALONG, errcheck=True
+        )
+    except ProjError as error:
+        why = " ".join(str(error).split())[:120]
+        numbers = ",".join(f"{v:g}" for v in box)
+        raise InputError(
+            f"the bounding box {numbers} of {crs} ({why})",
+            f"one that has a place in {crs_name(wkt)}",
+            "check the order of the numbers: west, south, east, north",
+        ) from error
+    return west, south, east, north

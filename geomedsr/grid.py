@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from affine import Affine
 
+from geomedsr.crs import box_in
 from geomedsr.errors import InputError
 from geomedsr.geometry import Factors, Window
 
@@ -229,11 +230,11 @@ class Grid:
         xs, ys = zip(*corners, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
 
-    def window_of(self, west: float, south: float, east: float, north: float) -> Window:
-        """The window of all pixels that touch a box in world units, clipped to the grid.
+    def window_of(self, west: float, south: float, east: float, north: float, crs: str | int | None = None) -> Window:
+        """The window of all pixels that touch a box in world units, or those of another ``crs``, clipped to the grid.
 
         Raises:
-            InputError: no affine, an empty box, or one that misses the scene.
+            InputError: no affine, an empty box, or one that misses the scene; no such CRS, or none of the scene.
         """
         if self.affine is None:
             raise InputError(
@@ -246,6 +247,12 @@ class Grid:
             raise InputError(
                 asked, "finite numbers, west < east and south < north", "check the order of the four numbers"
             )
+        if crs is not None:
+            if self.crs is None:
+                raise InputError(
+                    f"a bounding box in {crs} for a scene without a CRS", "a scene that has one", "leave the CRS out"
+                )
+            west, south, east, north = box_in((west, south, east, north), crs, self.crs)
         inverse = ~self.affine
         points = [inverse @ corner for corner in ((west, south), (west, north), (east, south), (east, north))]
         cols, rows = zip(*points, strict=True)

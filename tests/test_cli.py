@@ -87,6 +87,29 @@ def test_bbox_may_be_negative(tiny_path: Path, out: Path, raster: Raster) -> Non
         assert tuple(result.bounds) == pytest.approx((-74.5, -11, -73, -10.2))
 
 
+def test_bbox_may_be_in_another_crs(
+    tiny_path: Path, out: Path, raster: Raster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = raster(texture(1, 60, 80))  # UTM 18N, from 435730, 4179460
+    from pyproj import Transformer
+
+    back = Transformer.from_crs(32618, 4326, always_xy=True)
+    box = back.transform_bounds(435830, 4179160, 436030, 4179360)
+    words = ["upscale", str(path), str(out), "--model", str(tiny_path), "--bbox", ",".join(map(str, box))]
+    assert main([*words, "--bbox-crs", "EPSG:4326"]) == 0
+    with rasterio.open(out) as result:
+        west, south, east, north = result.bounds
+    assert (435830 - west, south - 4179160, east - 436030, 4179360 - north) == pytest.approx((5, -5, 5, -5), abs=5.01)
+    assert geomedsr.open(path).grid.window_of(*box, 4326).inside((60, 80))
+    capsys.readouterr()
+    assert "a box that meets the scene's" in fails(capsys, None, *words, "--overwrite")
+    assert "got the CRS EPSG:9" in fails(capsys, None, *words, "--overwrite", "--bbox-crs", "EPSG:9")
+    assert "without --bbox" in fails(capsys, None, *words[:5], "--overwrite", "--bbox-crs", "EPSG:4326")
+    bare = raster(texture(1, 20, 30), "bare.tif", crs=None)
+    words[1] = str(bare)
+    assert "a scene without a CRS" in fails(capsys, None, *words, "--overwrite", "--bbox-crs", "EPSG:4326")
+
+
 def test_range_and_no_conserve_change_the_result(tiny_path: Path, out: Path) -> None:
     results = []
     for words in ([], ["--range", "-100,9000"], ["--no-conserve"]):

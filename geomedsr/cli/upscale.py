@@ -53,7 +53,12 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         scene = scene.with_values_per_frame()
     window = options.window
     if options.bbox:
-        window = scene.grid.window_of(*options.bbox)
+        west, south, east, north = options.bbox
+        window = scene.grid.window_of(west, south, east, north, options.bbox_crs)
+    elif options.bbox_crs is not None:
+        raise InputError(
+            f"--bbox-crs {options.bbox_crs} without --bbox", "a box", "add --bbox W,S,E,N, or leave it out"
+        )
     if window:
         scene.check(window)  # before any work
     sr = upscale(
