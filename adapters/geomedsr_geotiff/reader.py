@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import rasterio.windows
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioIOError
 
@@ -153,7 +154,7 @@ def open_raster(path: str) -> Scene:
         nodata = tuple(_nodata(value, dataset.dtypes[0]) for value in dataset.nodatavals)
         if own_masks and nodata[0] is None and np.dtype(dataset.dtypes[0]).kind == "f":
             nodata = (math.nan,) * dataset.count
-        colours = dataset.colorinterp
+        colours = _interpretations(dataset)
         masked = any(MaskFlags.per_dataset in f for f in flags) or (own_masks and nodata[0] is None)
         source = RasterSource(
             path=path,
@@ -179,6 +180,15 @@ def open_raster(path: str) -> Scene:
             masked=masked,
             tags=tags,
         )
+
+
+def _interpretations(dataset: Any) -> tuple[ColorInterp, ...]:
+    """What the bands show. rasterio raises here what GDAL has complained of before, such as another directory; once."""
+    try:
+        found: tuple[ColorInterp, ...] = dataset.colorinterp
+    except CPLE_BaseError:
+        found = dataset.colorinterp
+    return found
 
 
 def _check(path: str, dataset: Any) -> None:
@@ -243,7 +253,7 @@ def _block(dataset: Any) -> tuple[int, int]:
 
 def _bands(dataset: Any, native: Native | Limited, file: str, nodata: Sequence[float | int | None]) -> tuple[Band, ...]:
     """All bands. Each list is asked for once: rasterio looks through all bands for it."""
-    lists = zip(dataset.indexes, dataset.colorinterp, dataset.scales, dataset.offsets, nodata, strict=True)
+    lists = zip(dataset.indexes, _interpretations(dataset), dataset.scales, dataset.offsets, nodata, strict=True)
     return tuple(_band(dataset, native, file, *facts) for facts in lists)
 
 

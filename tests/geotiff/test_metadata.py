@@ -159,3 +159,12 @@ def test_without_gdals_own_functions_rasters_are_read_as_rasterio_does(
     assert scene.grid == full.grid
     assert scene.tags[""] == full.tags[""]
     assert np.array_equal(scene.data.values, full.data.values)
+
+
+def test_what_gdal_complains_of_on_the_way_does_not_stop_a_look(raster: Raster, tmp_path: Path) -> None:
+    path = tmp_path / "in.jpg"
+    rasterio.shutil.copy(raster(texture(3, 40, 48, "uint8", low=0, high=255)), path, driver="JPEG")
+    path.write_bytes(path.read_bytes().replace(b"\xff\xdb", b"\0" * 5 + b"\xff\xdb", 1))
+    scene = geomedsr.open(path)
+    assert scene.shape == (1, 3, 40, 48)
+    assert [band.interpretation for band in scene.bands] == ["red", "green", "blue"]
