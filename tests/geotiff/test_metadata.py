@@ -10,12 +10,14 @@ import pytest
 import rasterio
 import rasterio.shutil
 from conftest import block_sums, texture
+from rasterio._err import CPLE_AppDefinedError
 from rasterio.enums import ColorInterp
 
 import geomedsr
 from geomedsr import Model
 from geomedsr.errors import SceneWarning
 from geomedsr_geotiff import native
+from geomedsr_geotiff.reader import _interpretations
 
 Raster = Callable[..., Path]
 UNPLACED = "ignore::rasterio.errors.NotGeoreferencedWarning"  # of the tests' own rasterio.open
@@ -168,3 +170,17 @@ def test_what_gdal_complains_of_on_the_way_does_not_stop_a_look(raster: Raster, 
     scene = geomedsr.open(path)
     assert scene.shape == (1, 3, 40, 48)
     assert [band.interpretation for band in scene.bands] == ["red", "green", "blue"]
+
+
+def test_a_complaint_of_before_is_not_taken_for_one_about_colours() -> None:
+    class Complaining:
+        told = False
+
+        @property
+        def colorinterp(self) -> tuple[ColorInterp, ...]:
+            if not self.told:
+                self.told = True
+                raise CPLE_AppDefinedError(2, 1, "libjpeg: Corrupt JPEG data: 5 extraneous bytes before marker 0xdb")
+            return (ColorInterp.gray,)
+
+    assert _interpretations(Complaining()) == (ColorInterp.gray,)
