@@ -25,6 +25,7 @@ from geomedsr.geometry import Box
 from geomedsr.inference.engine import plan
 from geomedsr.models import Model
 from geomedsr_volume.files import created
+from geomedsr_volume.nifti_header import read_header
 from volume.conftest import broken, stored
 
 AFFINE = np.array([[-0.8, 0, 0, 10], [0, 0.7, 0, 20], [0, 0, 3, 30], [0, 0, 0, 1.0]])
@@ -258,7 +259,8 @@ def test_type_slope_and_all_other_fields_stay(
         image.header[name] = value
     image.header.set_dim_info(1, 0, 2)
     image.header.set_xyzt_units("mm", "msec")
-    for code, content in ((2, b"\x08\x00\x05\x00CS\x02\x00A "), (4, b"<AFNI/>"), (44, b'{"a": 1}'), (6, b"by A")):
+    foreign = [(2, b"\x08\x00\x05\x00CS\x02\x00A "), (4, b"<AFNI/>"), (44, b'{"a": 1}'), (6, b"by A")]
+    for code, content in foreign:
         image.header.extensions.append(nibabel.nifti1.Nifti1Extension(code, content))
     after = finer(image, f"in{suffix}", f"out{suffix}")
     before, header = raw_header(tmp_path / f"in{suffix}"), raw_header(tmp_path / f"out{suffix}")
@@ -268,9 +270,13 @@ def test_type_slope_and_all_other_fields_stay(
             assert header[name].tobytes() == before[name].tobytes(), name
     assert header.get_data_dtype() == np.dtype(f"{order}i2")
     assert (after.dataobj.slope, after.dataobj.inter) == (0.5, -1000)
-    *theirs, ours = after.header.extensions
-    assert [(e.get_code(), e._raw) for e in theirs] == [(e.get_code(), e._raw) for e in image.header.extensions]
-    assert json.loads(ours.get_content())["GEOMEDSR_MODEL"] == "tiny-ct"
+    fields = read_header(str(tmp_path / f"out{suffix}")).fields
+    assert fields is not None
+    *theirs, (code, ours) = fields.extensions
+    assert theirs == foreign
+    assert code == 6
+    assert json.loads(ours)["GEOMEDSR_MODEL"] == "tiny-ct"
+    assert [e.get_code() for e in after.header.extensions] == [2, 4, 44, 6, 6]
     scene = geomedsr.open(tmp_path / f"in{suffix}")
     np.testing.assert_array_equal(scene.physical().values[:, 0].T, voxels(24, 20, 4) * 0.5 - 1000)
 
