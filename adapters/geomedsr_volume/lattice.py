@@ -75,6 +75,11 @@ class Lattice:
         )
 
     @property
+    def flat(self) -> bool:
+        """Whether its first slice lies at 0 along the third axis of space, and in the plane of the other two."""
+        return self.origin[2] == 0 and all(d[2] == 0 for d in self.directions[:2]) and self.directions[2] == (0, 0, 1)
+
+    @property
     def square(self) -> bool:
         """Whether its axes are at right angles."""
         units = np.array(self.directions)

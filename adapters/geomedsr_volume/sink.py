@@ -218,6 +218,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     kind, lines = (str(scene.dtype), None) if fields is not None else _values(scene)
     frames, _, height, width = scene.shape
     axes = headers.axes if headers is not None and volumes == 1 else 3
+    if suffix not in NIFTI and not lattice.flat:  # an image of two axes says nothing of the third
+        axes = 3
     told = _told(scene, lattice, None if fields is None else fields.header().get_dim_info()[2])
     head = None
     if fields is not None and headers is not None:

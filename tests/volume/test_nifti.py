@@ -126,6 +126,18 @@ def test_two_axes_keep_their_depth(finer: Callable[..., Any]) -> None:
     assert after.affine[2, 3] == 30
 
 
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+@pytest.mark.parametrize("depth", [0, 30])
+def test_two_axes_keep_their_depth_in_other_formats(
+    finer: Callable[..., Any], tmp_path: Path, suffix: str, depth: float
+) -> None:
+    matrix = np.array([[-0.8, 0, 0, 10], [0, -0.7, 0, 20], [0, 0, 1, depth], [0, 0, 0, 1.0]])
+    finer(nibabel.Nifti1Image(voxels(24, 20), matrix), "in.nii", f"out{suffix}")
+    image = sitk.ReadImage(str(tmp_path / f"out{suffix}"))
+    assert image.GetSize() == ((48, 40, 1) if depth else (48, 40))
+    assert image.GetOrigin() == pytest.approx((-10 - 0.2, -20 - 0.175, *([depth] if depth else [])))
+
+
 @pytest.mark.parametrize(("unit", "mm"), [("meter", 1000.0), ("micron", 0.001), ("unknown", 1.0)])
 def test_lengths_are_in_the_unit_that_the_header_names(
     finer: Callable[..., Any], tmp_path: Path, unit: str, mm: float
