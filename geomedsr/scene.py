@@ -5,18 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from geomedsr import padding
+from geomedsr.arrays import spread, unmasked, usable
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Window
 from geomedsr.nodata import declared
+from geomedsr.picking import asked, listing, position, with_role
 from geomedsr.provenance import chosen, cropped
-from geomedsr.sources import Array, ArraySource, CroppedSource, Source, opaque, sample, sample_frames, spread, unmasked
+from geomedsr.sources import Array, ArraySource, CroppedSource, Source, opaque, sample, sample_frames
 from geomedsr.values import PERCENTILES, ValueScale, few
 
 if TYPE_CHECKING:
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-#: The types of stored values.
-NATIVE = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)] + [np.dtype("f4"), np.dtype("f8")]
 
 #: Units of CT on the scale of Hounsfield units; the second are modified ones (PS3.3 C.11.1.1.2).
 _HOUNSFIELD = {"HU", "HU_MOD"}
@@ -122,20 +121,7 @@ class Scene:
         Raises:
             InputError: another number of axes, an empty array, or values that are not real numbers.
         """
-        if not (hasattr(array, "dtype") and hasattr(array, "ndim")):
-            raise InputError(
-                f"a {type(array).__name__}", "an array", "convert it; of an xarray Dataset, take one of its variables"
-            )
-        counted = all(count > 0 for count in array.shape)  # dask may not know them
-        if array.ndim not in (2, 3, 4) or not counted or np.dtype(array.dtype).kind not in "iuf":
-            raise InputError(
-                f"an array of shape {tuple(array.shape)} and type {array.dtype}",
-                "2 to 4 axes (frame, band, y, x) of known lengths, none empty, of integers or floats",
-                "reshape or convert it",
-            )
-        array = _native(array)
-        if array.dtype not in NATIVE:
-            raise InputError(f"an array of type {array.dtype}", f"one of {', '.join(map(str, NATIVE))}", "convert it")
+        array = usable(array)
         if hasattr(array, "dims"):  # xarray's
             from geomedsr.labelled import scene_of
 
@@ -166,7 +152,9 @@ class Scene:
 
         Its attributes hold the CRS as WKT and, where all bands have the same one, the nodata value as ``_FillValue``.
         """
-        array = self._lazy(_read, self.dtype)
+        from geomedsr.labelled.lazily import lazily, stored
+
+        array = lazily(self, stored, self.dtype)
         values = {b.nodata for b in self.bands}
         if len(values) == 1 and None not in values:
             array.attrs["_FillValue"] = values.pop()
@@ -175,7 +163,9 @@ class Scene:
     @cached_property
     def valid(self) -> xr.DataArray:
         """A lazy boolean DataArray of the same axes: True where a pixel is data."""
-        return self._lazy(_valid, np.dtype(bool))
+        from geomedsr.labelled.lazily import lazily, validity
+
+        return lazily(self, validity, np.dtype(bool))
 
     def physical(self) -> xr.DataArray:
         """Values in units (stored × scale + offset), float64, NaN where there is no data; lazy."""
@@ -306,10 +296,10 @@ class Scene:
         Raises:
             InputError: a band that does not exist, none asked for, or one thing shown by two.
         """
-        told = [self._told(b) for b in bands]
+        told = [asked(self.bands, b) for b in bands]
         picks = [self.band_index(b) for b, _ in told]
         if not picks:
-            raise InputError("no band", f"some of {self._band_list()}", "name at least one")
+            raise InputError("no band", f"some of {listing(self.bands)}", "name at least one")
         roles = [role for _, role in told if role]
         if len(set(roles)) < len(roles):
             twice = next(role for role in roles if roles.count(role) > 1)
@@ -326,7 +316,7 @@ class Scene:
             self,
             provenance=self.provenance if same else chosen(self, picks),
             source=self.source.select(picks),
-            bands=tuple(self._named(i, role, roles) for i, (_, role) in zip(picks, told, strict=True)),
+            bands=tuple(with_role(self.bands[i], role, roles) for i, (_, role) in zip(picks, told, strict=True)),
             scale=None if known is None else known.select(picks),
         )
 
@@ -344,70 +334,9 @@ class Scene:
         """
         return declared(self, value)
 
-    def _told(self, band: str | int) -> tuple[str | int, str | None]:
-        """A band, and what the user says it shows: ``red=3``, or nothing: ``=3``, unless a band is called so."""
-        role, equals, rest = str(band).partition("=")
-        if isinstance(band, int) or not equals or band in [b.name for b in self.bands]:
-            return band, None
-        return rest, role.strip().casefold()
-
-    def _named(self, index: int, role: str | None, taken: Sequence[str]) -> Band:
-        """A band with its role: a new one, none if that is empty, or the one it had, unless another band takes that."""
-        band = self.bands[index]
-        kept = None if band.role in taken else band.role
-        return replace(band, role=kept if role is None else role or None)
-
     def band_index(self, band: str | int) -> int:
         """Position of a band given by name (exact, then in any case) or by number from 1."""
-        text = str(band).strip()
-        names = [b.name for b in self.bands]
-        if text in names and not isinstance(band, int):
-            return names.index(text)
-        folded = [n.casefold() for n in names]
-        if folded.count(text.casefold()) == 1 and not isinstance(band, int):
-            return folded.index(text.casefold())
-        if text.isascii() and text.isdigit() and 1 <= int(text) <= len(names):
-            return int(text) - 1
-        raise InputError(f"band {text!r}", f"one of {self._band_list()}", "name a band or give its number from 1")
-
-    def _band_list(self) -> str:
-        names = [f"{i} ({b.name})" if b.name != str(i) else b.name for i, b in enumerate(self.bands, 1)]
-        return ", ".join(names[:20]) + (f" … {len(names)} in all" if len(names) > 20 else "")
-
-    def _lazy(self, block: Any, dtype: np.dtype[Any]) -> xr.DataArray:
-        import dask.array as da
-        import xarray as xr
-
-        from geomedsr import lazy
-
-        frames, bands, height, width = self.shape
-        side_y, side_x = self.source.block
-        chunks = ((1,) * frames, (bands,), _split(height, side_y), _split(width, side_x))
-        if lazy.root(self.source) is not None:
-            array = lazy.lazy_array(self.source, block, dtype, chunks)
-        else:
-            # Bound to the source, not called with it: dask would look for arrays in it.
-            array = da.map_blocks(
-                partial(_at, block, self.source), chunks=chunks, dtype=dtype, meta=np.empty((0,) * 4, dtype)
-            )
-        coords: dict[str, Any] = {"band": [b.name for b in self.bands]}
-        affine = self.grid.affine
-        if affine is not None and affine.b == 0 and affine.d == 0:
-            coords["x"] = affine.c + affine.a * (np.arange(width) + 0.5)
-            coords["y"] = affine.f + affine.e * (np.arange(height) + 0.5)
-        attrs = {"crs": self.grid.crs} if self.grid.crs else {}
-        if self.frames is not None:
-            coords["frame"] = ("frame", self.frames.places, dict(self.frames.attrs))
-        if self.grid.planes:  # in mm, along the first frame's axes
-            first = self.grid.planes[0]
-            between_rows, between_columns = first.spacing
-            lines = {
-                "x": np.dot(first.position, first.along_row) + between_columns * np.arange(width),
-                "y": np.dot(first.position, first.along_column) + between_rows * np.arange(height),
-                "frame": [float(np.dot(p.position, first.normal)) for p in self.grid.planes],
-            }
-            coords |= {axis: (axis, places, {"units": "mm"}) for axis, places in lines.items()}
-        return xr.DataArray(array, dims=("frame", "band", "y", "x"), coords=coords, attrs=attrs, name=self.name)
+        return position(self.bands, band)
 
     def plot(
         self,
@@ -459,37 +388,3 @@ class Scene:
 def _data(band: Band) -> Band:
     """A band, as data if it was alpha."""
     return replace(band, kind="continuous", interpretation="undefined") if band.interpretation == "alpha" else band
-
-
-def _native(array: Any) -> Any:
-    """An array in this machine's order of bytes; others come from files that are mapped or read raw."""
-    dtype = np.dtype(array.dtype)
-    if dtype.isnative:
-        return array
-    swapped = dtype.newbyteorder("=")
-    if hasattr(array, "dims"):  # xarray's astype forgets what is said of fill values
-        return array.copy(data=array.data.astype(swapped))
-    return array.astype(swapped)
-
-
-def _split(length: int, side: int) -> tuple[int, ...]:
-    whole, rest = divmod(length, side)
-    return (side,) * whole + ((rest,) if rest else ())
-
-
-def _place(block_info: Any) -> Box:
-    (f0, f1), _, (y0, y1), (x0, x1) = block_info[None]["array-location"]
-    return Box((f0, y0, x0), (f1, y1, x1))
-
-
-def _at(block: Any, source: Source, block_info: Any = None) -> Array:
-    made: Array = block(source, _place(block_info))
-    return made
-
-
-def _read(source: Source, box: Box) -> Array:
-    return source.read(box)
-
-
-def _valid(source: Source, box: Box) -> Array:
-    return source.valid(box)

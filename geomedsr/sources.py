@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Window
 
 Array = np.ndarray[Any, Any]
@@ -61,38 +60,6 @@ def data_by_value(values: Array, nodata: Sequence[float | int | None]) -> Array:
         if value is not None:
             valid[..., band, :, :] &= values[..., band, :, :] != np.asarray(value).astype(values.dtype)
     return valid
-
-
-def unmasked(array: Any) -> tuple[Any, list[Any]]:
-    """The values of a numpy or dask array and, where it is a masked one, what of it is not masked."""
-    if isinstance(array, np.ma.MaskedArray):
-        return array.data, [] if array.mask is np.ma.nomask else [~np.ma.getmaskarray(array)]
-    if isinstance(getattr(array, "_meta", None), np.ma.MaskedArray):
-        import dask.array as da
-
-        return da.ma.getdata(array), [~da.ma.getmaskarray(array)]
-    return array, []
-
-
-def spread(valid: Any, array: Any) -> Any:
-    """A mask of as many pixels as an array; a lazy one stays lazy.
-
-    Raises:
-        InputError: they do not fit.
-    """
-    lazy = hasattr(valid, "dask")
-    try:
-        if lazy:
-            import dask.array as da
-
-            return da.broadcast_to(valid, array.shape).astype(bool)
-        return np.broadcast_to(np.asarray(valid, bool), array.shape)
-    except ValueError as error:
-        raise InputError(
-            f"a mask of shape {np.shape(valid)} for an array of shape {tuple(array.shape)}",
-            "one of the same shape",
-            "give one value for each pixel",
-        ) from error
 
 
 @dataclass(frozen=True)

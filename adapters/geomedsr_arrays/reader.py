@@ -15,11 +15,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
+from geomedsr.arrays import NATIVE
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid
 from geomedsr.outputs import reason
-from geomedsr.scene import NATIVE, Band, Scene
+from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array, ArraySource
 from geomedsr_arrays.facts import FACTS, VALID, VALUES, described
 
