@@ -13,13 +13,14 @@ import numpy as np
 
 from geomedsr import operators
 from geomedsr.adapters import adapter_for, open_pair
+from geomedsr.areas import AreaSource, polygons_of
 from geomedsr.checks import Check
 from geomedsr.crs import vertical_unit
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
 from geomedsr.metrics.grid import shown
 from geomedsr.placed import CORNER, differences
-from geomedsr.provenance import BANDS, NODATA, OF_FRAMES, PREFIX, WINDOW, foreign, provenance_of, window_of
+from geomedsr.provenance import AOI, BANDS, NODATA, OF_FRAMES, PREFIX, WINDOW, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, CroppedSource, cropping
 
@@ -80,10 +81,19 @@ def taken(source: Scene, result: Scene) -> Scene:
     if BANDS in told:
         with suppress(ValueError, TypeError, RecursionError):  # of other bands, or no list
             source = source.select([b if isinstance(b, int) else str(b) for b in json.loads(told[BANDS])])
+    if AOI in told and not source.grid.planes:
+        with suppress(ValueError):  # no polygons
+            source = replace(source, source=_part(source, told[AOI]))
     window = window_of(told)
     if window is None or not window.inside(source.grid.shape):
         return source
     return replace(source, source=CroppedSource(source.source, window), grid=source.grid.cropped(window))
+
+
+def _part(source: Scene, area: str) -> AreaSource:
+    """What of a source lies in polygons."""
+    polygons_of(area)
+    return AreaSource(source.source, area, tuple(0 if b.nodata is None else b.nodata for b in source.bands))
 
 
 def _identity(scene: Scene) -> bool:

@@ -24,6 +24,9 @@ BANDS, BEFORE = f"{PREFIX}BANDS", f"{PREFIX}BEFORE"
 #: pixels, of which a window of the result may show parts, such as ``5/2,0,31/4,8``.
 WINDOW = f"{PREFIX}WINDOW"
 
+#: The polygons that bound what is data in it, in the source's pixels; see :mod:`geomedsr.areas`.
+AOI = f"{PREFIX}AOI"
+
 #: The value that the user said means "no data" in the source, or ``none``.
 NODATA = f"{PREFIX}NODATA"
 
@@ -33,7 +36,7 @@ SLICE_AXIS = f"{PREFIX}SLICE_AXIS"
 #: What a band shows, as the user said: a tag of the band, so that it follows it wherever it is taken.
 ROLE = f"{PREFIX}ROLE"
 
-_FACTOR, _RANGES, _CONSERVED = (f"{PREFIX}{name}" for name in ("FACTOR", "VALUE_RANGE", "CONSERVED"))
+FACTOR, _RANGES, _CONSERVED = (f"{PREFIX}{name}" for name in ("FACTOR", "VALUE_RANGE", "CONSERVED"))
 
 #: What a window of a result is told to conserve, where its operator's promise is of frames as a whole.
 OF_FRAMES = "of whole frames"
@@ -69,6 +72,8 @@ def before(scene: Scene) -> dict[str, str]:
     told = provenance_of(scene)
     kept = {BANDS: _own_bands(scene)} if BANDS in scene.provenance else {}
     kept |= {key: scene.provenance[key] for key in (NODATA, SLICE_AXIS) if key in scene.provenance}
+    if AOI in scene.provenance and FACTOR not in scene.provenance:  # in the pixels of what is made finer now
+        kept[AOI] = scene.provenance[AOI]
     if (window := cropping(scene.source)) is not None:
         kept[WINDOW] = str(window)
     if f"{PREFIX}MODEL" in told:
@@ -116,12 +121,24 @@ def cropped(scene: Scene, window: Window) -> dict[str, str]:
     told = provenance_of(scene)
     whole = (window.height, window.width) == scene.grid.shape
     outer = _part(told[WINDOW]) if WINDOW in told else (Fraction(0),) * 4
-    if whole or outer is None or not re.fullmatch(r"[1-9]\d{0,3}", told.get(_FACTOR, "")):
+    if whole or outer is None or not re.fullmatch(r"[1-9]\d{0,3}", told.get(FACTOR, "")):
         return dict(scene.provenance)
     numbers = (window.col, window.row, window.width, window.height)
-    col, row, width, height = (Fraction(number, int(told[_FACTOR])) for number in numbers)
+    col, row, width, height = (Fraction(number, int(told[FACTOR])) for number in numbers)
     kept = {_CONSERVED: OF_FRAMES} if _WHOLE.items() <= told.items() else {}
     return {**scene.provenance, **kept, WINDOW: ",".join(map(str, (outer[0] + col, outer[1] + row, width, height)))}
+
+
+def origin_of(scene: Scene) -> tuple[int, int]:
+    """Where a scene's first pixel lies in what it is a part of, as (row, column) in its own pixels; of a result that is
+    not yet written, in the whole result.
+    """
+    if FACTOR not in scene.provenance:
+        window = cropping(scene.source)
+        return (0, 0) if window is None else (window.row, window.col)
+    part = _part(scene.provenance.get(WINDOW, ""))
+    col, row = (0, 0) if part is None else (round(number * int(scene.provenance[FACTOR])) for number in part[:2])
+    return row, col
 
 
 def window_of(told: Mapping[str, str]) -> Window | None:

@@ -276,6 +276,24 @@ class Scene:
         grid, told = self.grid.cropped(window), cropped(self, window)
         return replace(self, source=source, grid=grid, scale=self.values, provenance=told)
 
+    def within(self, polygons: Any, crs: str | int | None = None) -> Scene:
+        """What of the scene lies in polygons, cropped to the window around them; other pixels there are no data.
+
+        A pixel is inside where its centre is; of a result, where that of the source's pixel is. As with ``crop``, take
+        it of the result, and the model sees what lies around: ``upscale(scene).within("lake.geojson")``.
+
+        Args:
+            polygons: a GeoJSON object (Polygon, MultiPolygon, Feature, FeatureCollection, GeometryCollection), the name
+                of a file of one, or what has ``__geo_interface__``, such as shapely's geometries.
+            crs: what they are in; by default what they say, else EPSG:4326, longitude first.
+
+        Raises:
+            InputError: no polygon, none that holds the centre of a pixel, or a scene without an affine or a CRS.
+        """
+        from geomedsr.polygons import area_of, within
+
+        return within(self, area_of(self, polygons, crs))
+
     def check(self, window: Window) -> None:
         """Raise an InputError unless a window lies inside the scene and is not empty."""
         height, width = self.grid.shape

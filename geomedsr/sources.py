@@ -139,6 +139,10 @@ class CroppedSource:
         """The same window of another source."""
         return CroppedSource(inner, self.window)
 
+    def coarser(self, inner: Source, scale: int) -> CroppedSource:
+        """The window that covers the same of a source so many times coarser."""
+        return CroppedSource(inner, self.window.coarser(scale))
+
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """``(frame, band, y, x)``."""
@@ -175,9 +179,9 @@ class CroppedSource:
 
 def opaque(source: Source) -> Source | None:
     """A source without its mask by an alpha band; None where it has none."""
-    if isinstance(source, CroppedSource):
-        inner = opaque(source.inner)
-        return None if inner is None else source.on(inner)
+    if (whole := getattr(source, "whole", None)) is not None:
+        inner = opaque(whole)
+        return None if inner is None else source.on(inner)  # type: ignore[attr-defined]
     free: Any = getattr(source, "opaque", None)
     found: Source | None = None if free is None else free()
     return found
@@ -195,10 +199,14 @@ def veil(source: Source) -> tuple[int, Source] | None:
 
 def cropping(source: Source) -> Window | None:
     """The window of a source that it was cropped to, in the pixels of the whole; None where nothing was left out."""
-    window = Window(0, 0, source.shape[3], source.shape[2])
-    while isinstance(source, CroppedSource):
-        window, source = window.shifted(source.window.col, source.window.row), source.whole
-    return None if (window.height, window.width) == source.shape[2:] else window
+    window, inner = Window(0, 0, source.shape[3], source.shape[2]), source
+    while (whole := getattr(inner, "whole", None)) is not None:
+        if isinstance(inner, CroppedSource):
+            window = window.shifted(inner.window.col, inner.window.row)
+        elif whole.shape[2:] != inner.shape[2:]:
+            break
+        inner = whole
+    return None if (window.height, window.width) == inner.shape[2:] else window
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     place = sub.add_mutually_exclusive_group()
     place.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="only this window, in input pixels")
     place.add_argument("--bbox", type=_bbox, metavar="W,S,E,N", help="only this box, in units of the scene's CRS")
+    place.add_argument(
+        "--aoi", metavar="FILE.geojson", help="only what lies in its polygons; the rest around is no data"
+    )
     sub.add_argument("--bbox-crs", metavar="CRS", help="what --bbox is in, such as EPSG:4326; default: the scene's")
     sub.add_argument(
         "--realism", type=float, metavar="0…1", help="0 most faithful, 1 most lifelike; default: the model's"

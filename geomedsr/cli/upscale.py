@@ -15,6 +15,7 @@ from geomedsr.cli.output import print_json
 from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.inference import upscale, write
+from geomedsr.polygons import area_of
 
 
 def run(options: argparse.Namespace) -> int | None:
@@ -61,6 +62,8 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         )
     if window:
         scene.check(window)  # before any work
+    if options.aoi is not None:
+        area_of(scene, options.aoi)
     sr = upscale(
         scene,
         options.model,
@@ -74,6 +77,8 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     factor = int(sr.provenance["GEOMEDSR_FACTOR"])
     if window:  # a part of the whole result: the model sees what lies around it
         sr = sr.crop(window.scaled(factor))
+    if options.aoi is not None:
+        sr = sr.within(options.aoi)
     named = {"uid_seed": options.uid_seed, "format": options.format}
     more = {name: value for name, value in named.items() if value is not None}
     written = write(sr, dst, overwrite=options.overwrite, cluster=options.cluster, progress=not options.quiet, **more)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from geomedsr import operators
+from geomedsr.areas import AreaSource
 from geomedsr.errors import InputError, ModelError
 from geomedsr.geometry import Box, Factors
 from geomedsr.inference.ports import as_seen, store, stored_type
@@ -337,7 +338,7 @@ def whole_frames(scene: Scene, model: Model) -> bool:
 
 def predicted(source: Source) -> Prediction | None:
     """The prediction that a source shows a part of; None for others."""
-    while isinstance(source, CroppedSource):
+    while isinstance(source, CroppedSource | AreaSource):
         source = source.whole
     source = source.prediction if isinstance(source, Output) else source
     return source if isinstance(source, Prediction) else None

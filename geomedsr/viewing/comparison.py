@@ -38,6 +38,7 @@ def compare(
     names: Sequence[str] | None = None,
     window: Window | None = None,
     bbox: tuple[float, float, float, float] | None = None,
+    bbox_crs: str | int | None = None,
     bands: str | int | Sequence[str | int] | None = None,
     frames: int | Sequence[int] | None = None,
     percentiles: tuple[float, float] | None = None,
@@ -55,6 +56,7 @@ def compare(
         names: what they are called; by default their own names.
         window: the region, in pixels of the coarsest; by default the middle, as much of it as makes a small page.
         bbox: the region as ``(west, south, east, north)`` in units of the CRS, instead.
+        bbox_crs: what ``bbox`` is in, such as ``"EPSG:4326"``, longitude first; by default the scenes' own.
         bands: what is shown first: a band, three (red, green, blue), or ``"true colour"`` or ``"false colour"``.
         frames: slices of a series, by position from 0; by default the middle one.
         percentiles: of the first scene's pixels, which become black and white in all; by default the 1st and 99th.
@@ -88,7 +90,7 @@ def compare(
     if bbox is not None:
         if window is not None:
             raise InputError("a window and a bounding box", "one of them", "leave one out")
-        window = coarsest.grid.window_of(*bbox)
+        window = coarsest.grid.window_of(*bbox, bbox_crs)
     if window is None:
         window = _middle(coarsest, max(factors), len(held) * len(numbers))
     coarsest.check(window)

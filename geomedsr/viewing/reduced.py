@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geomedsr.areas import AreaSource
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Window
@@ -64,17 +65,17 @@ def reduced(scene: Scene, bands: Sequence[int], frame: int, side: int, *, comput
 
 def unread(source: Source) -> bool:
     """Whether its values, or those that it is made from, are an array that is yet to be computed, such as dask's."""
-    while isinstance(source, (CroppedSource, Prediction)):
-        source = source.whole if isinstance(source, CroppedSource) else source.scene.source
+    while (inner := getattr(source, "inner", None)) is not None:
+        source = inner
     return isinstance(source, ArraySource) and not isinstance(source.values, np.ndarray)
 
 
 def _input(source: Source, factor: int, compute: bool) -> tuple[Source, int]:
     """What an uncomputed result was made from, and how many times finer that is; a source itself otherwise."""
-    if isinstance(source, CroppedSource):
+    if isinstance(source, CroppedSource | AreaSource):
         inner, scale = _input(source.whole, factor, compute)
         if scale > 1:
-            return CroppedSource(inner, source.window.coarser(scale)), scale
+            return source.coarser(inner, scale), scale
     if isinstance(source, Prediction) and source.factors.frame == 1 < source.factors.y <= (factor if compute else 99):
         return source.scene.source, source.factors.y
     return source, 1

@@ -259,6 +259,11 @@ def test_a_bounding_box(sentinel: Scene, truth: Scene) -> None:
     west, _, _, north = sentinel.grid.bounds
     comparison = geomedsr.compare(sentinel, truth, bbox=(west + 80, north - 200, west + 240, north - 40))
     assert comparison.window == Window(2, 1, 4, 4)
+    from pyproj import Transformer
+
+    back = Transformer.from_crs(sentinel.grid.crs, 4326, always_xy=True)
+    box = back.transform_bounds(west + 85, north - 195, west + 235, north - 45)
+    assert geomedsr.compare(sentinel, truth, bbox=box, bbox_crs="EPSG:4326").window == Window(2, 1, 4, 4)
     with pytest.raises(InputError, match="one of them"):
         geomedsr.compare(sentinel, truth, bbox=(0, 0, 1, 1), window=Window(0, 0, 1, 1))
 
