@@ -57,7 +57,7 @@ def grid_of(dataset: Any, native: Native | Limited, path: str) -> Grid:
         affine=affine,
         crs=dataset.crs.to_wkt() if dataset.crs else None,
         gcps=tuple(ControlPoint(p.row, p.col, p.x, p.y, p.z or 0.0, str(p.id or ""), p.info or "") for p in points),
-        gcp_crs=gcp_crs.to_wkt() if gcp_crs else None,
+        gcp_crs=gcp_crs.to_wkt() if points and gcp_crs else None,  # JPEG 2000's driver tells one in any case
         rpcs=_rpcs(path, native.tags(domain="RPC")),
         epoch=native.epoch,
         geolocation=_geolocation(path, native.tags(domain="GEOLOCATION")),

@@ -169,6 +169,22 @@ def test_control_points_stay_in_place(tiny_x2: Model, raster: Raster, crs: str |
     assert not [p.name for p in path.parent.iterdir() if p.name.endswith(".part")]
 
 
+@pytest.mark.parametrize("name", ["out.tif", "plain.tif", "out.png"])
+def test_a_crs_of_control_points_that_are_not_there_is_none(tiny_x2: Model, raster: Raster, name: str) -> None:
+    path = raster(texture(1, 20, 30, "uint8", low=0, high=200)).with_name("in.jp2")
+    rasterio.shutil.copy(path.with_name("in.tif"), path, driver="JP2OpenJPEG", QUALITY=100, REVERSIBLE="YES")
+    with rasterio.open(path) as dataset:
+        assert dataset.gcps[0] == []
+        assert dataset.gcps[1] is not None
+    assert geomedsr.open(path).grid.gcp_crs is None
+    out = path.with_name(name)
+    assert quietly(path, out, tiny_x2, **({"format": "gtiff"} if name == "plain.tif" else {})) == []
+    assert [check for check in geomedsr.verify(path, out) if check.kept is False] == []
+    with rasterio.open(path) as dataset, rasterio.open(out) as result:
+        assert result.crs == dataset.crs
+        assert result.transform.almost_equals(dataset.transform @ Affine.scale(0.5))
+
+
 def test_control_points_beside_an_affine_are_told(tiny_x2: Model, raster: Raster) -> None:
     path = vrt_of(raster(texture(1, 20, 30)), f'<GCPList Projection="EPSG:4326">{GCPS}</GCPList>')
     out = path.with_name("out.tif")
