@@ -1,25 +1,32 @@
 """Neighbouring frames as the network sees them: which those are, and how they become channels.
 
 A network that sees ``k`` neighbours gets ``2k + 1`` frames for each that it makes: those before, the frame itself in
-the middle, those after. At the ends of a series its first and last frame are repeated (docs/decisions/0012).
-Neighbours are the next frames in the scene's order, however far apart they lie.
+the middle, those after. At the ends of a series, and of each of several volumes in it, its first and last frame are
+repeated (docs/decisions/0012). Neighbours are the next frames in the scene's order, however far apart they lie.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
+from geomedsr.grid import Plane
 from geomedsr.sources import Array
+from geomedsr.stack import volume_length
 
 
-def around(frames: slice, count: int, reach: int) -> tuple[slice, Array]:
+def around(frames: slice, count: int, reach: int, planes: Sequence[Plane] = ()) -> tuple[slice, Array]:
     """Which frames, of ``count``, to read for some of them, and where among those read each one's neighbours are.
 
-    The positions are ``(frame, 2 · reach + 1)``, the frame itself in the middle.
+    The positions are ``(frame, 2 · reach + 1)``, the frame itself in the middle. ``planes`` tell where the frames lie:
+    of several volumes, one's last slice is no neighbour of the next one's first.
     """
-    wanted = np.arange(count)[frames]
-    neighbours = np.clip(wanted[:, None] + np.arange(-reach, reach + 1), 0, count - 1)
+    wanted = np.arange(count)[frames][:, None]
+    length = volume_length(planes) if reach and planes else count
+    begins = wanted // length * length
+    neighbours = np.clip(wanted + np.arange(-reach, reach + 1), begins, begins + length - 1)
     first = int(neighbours.min(initial=count))
     return slice(first, int(neighbours.max(initial=-1)) + 1), neighbours - first
 

@@ -99,6 +99,12 @@ def volumes_of(planes: Sequence[Plane]) -> int:
     return len(planes) // count if apart.max() <= near else 1
 
 
+def volume_length(planes: Sequence[Plane]) -> int:
+    """How many slices follow each other in space before the same come again; all, where there is but one place."""
+    length = len(planes) // volumes_of(planes)
+    return length if length > 1 else len(planes)
+
+
 def _angle(one: np.ndarray, other: np.ndarray) -> float:
     """Between two directions, sign left out; in degrees."""
     cosine = abs(float(np.dot(one, other))) / float(np.linalg.norm(one) * np.linalg.norm(other))

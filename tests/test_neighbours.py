@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from geomedsr.grid import Plane
 from geomedsr.neighbours import around, as_channels, middle
 
 
@@ -24,6 +25,18 @@ def test_which_frames_are_read_and_where_in_them_each_ones_neighbours_are(
     got, found = around(frames, count, reach)
     assert (got.start, got.stop) == read
     assert found.tolist() == places
+
+
+def test_the_last_slice_of_a_volume_is_no_neighbour_of_the_next_ones_first() -> None:
+    planes = tuple(Plane((0, 0, 3 * i), (1, 0, 0), (0, 1, 0), (1, 1)) for i in range(3))
+    got, found = around(slice(1, 5), 6, 2, planes * 2)
+    assert (got.start, got.stop) == (0, 6)
+    assert found.tolist() == [[0, 0, 1, 2, 2], [0, 1, 2, 2, 2], [3, 3, 3, 4, 5], [3, 3, 4, 5, 5]]
+    got, found = around(slice(3, 4), 6, 1, planes * 2)
+    assert (got.start, got.stop, found.tolist()) == (3, 5, [[0, 0, 1]])
+    _, found = around(slice(None), 3, 1, planes[:1] * 3)  # one place at three times: those are neighbours
+    assert found.tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 2]]
+    assert around(slice(None), 3, 1, planes)[1].tolist() == found.tolist()
 
 
 def test_channels_are_frame_by_frame_each_with_its_bands() -> None:

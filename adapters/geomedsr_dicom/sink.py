@@ -26,6 +26,7 @@ from geomedsr.grid import Plane
 from geomedsr.outputs import Scratch, exists, reason, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
+from geomedsr.stack import volume_length
 from geomedsr_dicom.attributes import load, quiet
 from geomedsr_dicom.derive import NOT_DIAGNOSTIC, Job, describe
 from geomedsr_dicom.frames import Frame
@@ -55,6 +56,11 @@ class SeriesSink:
     def _kept(self) -> dict[str, list[int]]:
         """Which frames of each file there are, in its order: some may have been left out."""
         return _kept(self.frames)
+
+    @cached_property
+    def _length(self) -> int:
+        """Slices of a volume, beyond which there are no neighbours."""
+        return volume_length(self.planes)
 
     @property
     def _files(self) -> list[str]:
@@ -114,8 +120,11 @@ class SeriesSink:
 
     def _beside(self, number: int) -> tuple[Frame, ...]:
         """The neighbours that the model saw beside a slice."""
-        first, last = max(number - self.job.neighbours, 0), number + self.job.neighbours
-        return tuple(frame for i, frame in enumerate(self.frames[first : last + 1], first) if i != number)
+        if not (reach := self.job.neighbours):
+            return ()
+        begin = number // self._length * self._length
+        first, end = max(number - reach, begin), min(number + reach + 1, begin + self._length)
+        return tuple(self.frames[i] for i in range(first, end) if i != number)
 
     def _put_frame(self, frame: Frame, stored: Array) -> None:
         """A frame of a multi-frame file, at its place among the raw pixels."""

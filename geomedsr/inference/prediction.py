@@ -179,7 +179,7 @@ class Prediction:
         """
         neighbours, radius, _ = self.model.halo
         tiles = list(coarse.parts((coarse.shape[0], self.tile, self.tile)))
-        read, places = around(coarse.frames, self.scene.shape[0], neighbours)
+        read, places = around(coarse.frames, self.scene.shape[0], neighbours, self.scene.grid.planes)
         halos = [self._seen.tensor(tile.window.grown(radius), read) for tile in tiles]
         others = [self._given(tile.grown((0, radius, radius))) for tile in tiles]
         count, bands = len(places), len(self.computed)

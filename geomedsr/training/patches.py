@@ -181,7 +181,7 @@ class Patches(Drawn):
         foreground.
         """
         scene, margin, change = self.scenes[draw.scene], self.chain.margin, draw.change
-        frames, places = around(slice(draw.frame, draw.frame + 1), scene.shape[0], self.neighbours)
+        frames, places = around(slice(draw.frame, draw.frame + 1), scene.shape[0], self.neighbours, scene.grid.planes)
         own = int(places[0, self.neighbours])
         blur = 1 if change.sharpness else 0
         around_patch = margin + blur

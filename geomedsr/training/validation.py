@@ -248,7 +248,7 @@ def _pairs(scene: Scene, chosen: list[tuple[Window, int]], links: Chain, neighbo
     fine, coarse = [], []
     margin = links.margin
     for index, (window, frame) in enumerate(chosen):
-        read, places = around(slice(frame, frame + 1), scene.shape[0], neighbours)
+        read, places = around(slice(frame, frame + 1), scene.shape[0], neighbours, scene.grid.planes)
         larger = scene.tensor(window.grown(margin), read)
         fine.append((larger[..., margin:-margin, margin:-margin] if margin else larger)[places[0, neighbours]])
         drawn = links.draw(np.random.default_rng(index))

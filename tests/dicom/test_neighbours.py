@@ -53,6 +53,17 @@ def test_a_series_is_written_slice_by_slice_and_each_names_what_was_seen(
     assert errors(out / "0002.dcm") - errors(source / "001.dcm") == set()
 
 
+def test_slices_of_another_time_are_no_neighbours(series: Series, beside: Model, tmp_path: Path) -> None:
+    def times(ds: pydicom.Dataset, index: int) -> None:
+        ds.ImagePositionPatient = [-60.5, -50.25, 10.0 + 4 * (index % 2)]
+        ds.TemporalPositionIdentifier = index // 2 + 1
+
+    source, out = series(4, edit=times), tmp_path / "out"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), beside), out, progress=False)
+    seen = [[s.ReferencedSOPInstanceUID for s in pydicom.dcmread(p).SourceImageSequence] for p in sorted(out.iterdir())]
+    assert seen == [[f"2.25.{1000 + i}" for i in own] for own in ([0, 1], [1, 0], [2, 3], [3, 2])]
+
+
 def whole(sr: geomedsr.Scene) -> geomedsr.Window:
     return geomedsr.Window(0, 0, sr.shape[3], sr.shape[2])
 

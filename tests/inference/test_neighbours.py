@@ -73,6 +73,17 @@ def test_a_slice_alone_is_that_slice_of_the_series_bit_for_bit(three: Model) -> 
     np.testing.assert_array_equal(sr.select([2]).data.values, whole[:, 1:])
 
 
+def test_each_of_several_volumes_is_as_alone(three: Model) -> None:
+    first = slices(3)
+    both = np.concatenate([first.data.values, first.data.values[::-1] + 900])
+    grid = Grid(first.grid.shape, planes=first.grid.planes * 2)
+    scene = Scene.from_array(both, grid=grid).with_range(20000, 25000)
+    second = Scene.from_array(both[3:], grid=first.grid).with_range(20000, 25000)
+    got = geomedsr.upscale(scene, three).data.values
+    np.testing.assert_array_equal(got[:3], geomedsr.upscale(first.with_range(20000, 25000), three).data.values)
+    np.testing.assert_array_equal(got[3:], geomedsr.upscale(second, three).data.values)
+
+
 def by_hand(scene: Scene, model: Model, frame: int) -> np.ndarray:
     """A slice by one call of the module, its neighbours gathered and padded with numpy."""
     last, halo = scene.shape[0] - 1, model.radius
