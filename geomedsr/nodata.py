@@ -15,7 +15,7 @@ from geomedsr.provenance import NODATA
 from geomedsr.sources import Array, Source, data_by_value
 
 if TYPE_CHECKING:
-    from geomedsr.scene import Scene
+    from geomedsr.scene import Band, Scene
 
 #: What takes a file's own value back.
 NONE = "none"
@@ -67,6 +67,17 @@ class NodataSource:
     def select(self, bands: Sequence[int]) -> NodataSource:
         """Some of the bands."""
         return NodataSource(self.whole.select(bands), tuple(self.nodata[b] for b in bands))
+
+
+def unified(bands: Sequence[Band]) -> tuple[float | int | None, ...]:
+    """The nodata value of each band of a result: one for all, as GeoTIFF has it; that of the first that has one."""
+    value = next((band.nodata for band in bands if band.nodata is not None), None)
+    return (value,) * len(bands)
+
+
+def same_nodata(one: Sequence[float | int | None], other: Sequence[float | int | None]) -> bool:
+    """Whether bands have the same nodata values, of which NaN is one."""
+    return repr(list(one)) == repr(list(other))
 
 
 def declared(scene: Scene, value: float | str | None) -> Scene:

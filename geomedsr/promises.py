@@ -19,6 +19,7 @@ from geomedsr.crs import vertical_unit
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
 from geomedsr.metrics.grid import shown
+from geomedsr.nodata import same_nodata, unified
 from geomedsr.placed import CORNER, differences
 from geomedsr.provenance import AOI, BANDS, NODATA, OF_FRAMES, PREFIX, WINDOW, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
@@ -172,7 +173,7 @@ def _bands(source: Scene, result: Scene) -> list[Check]:
     implied = vertical_unit(result.grid.crs)  # GeoTIFF gives it to bands that say none
     checks = [
         same("band names", *_described(source, result)),
-        same("no-data value", *([_stored(b.nodata, scene.dtype) for b in scene.bands] for scene in (source, result))),
+        _nodata(source, result),
         same(
             "scale, offset and unit",
             ([(b.scale, b.offset, b.units or implied) for b in source.bands], source.rescale),
@@ -197,6 +198,21 @@ def _bands(source: Scene, result: Scene) -> list[Check]:
     if any(before for _, before, _ in pairs):
         checks.append(Check("tags kept", not lost, ", ".join(lost[:5])))
     return checks
+
+
+def _nodata(source: Scene, result: Scene) -> Check:
+    """The same values; or one for all, if bands of the source differ."""
+    own, one, found = (
+        [_stored(value, scene.dtype) for value in values]
+        for scene, values in (
+            (source, [b.nodata for b in source.bands]),
+            (source, unified(source.bands)),
+            (result, [b.nodata for b in result.bands]),
+        )
+    )
+    kept = same_nodata(own, found)
+    made_one = not kept and same_nodata(one, found)
+    return Check("same no-data value", kept or made_one, f"{found[0]:g} in all bands" if made_one else "")
 
 
 def _stored(nodata: float | int | None, dtype: np.dtype[Any]) -> float | int | None:

@@ -118,9 +118,9 @@ def beside(grid: Grid, point: bool) -> bytes | None:
     root = ElementTree.Element("PAMDataset")
     if (crs := _crs_of(grid)) is not None:
         ElementTree.SubElement(root, "SRS", _epoch(grid)).text = crs
+    if point and (grid.gcp_crs if grid.gcps else crs):  # without a CRS GeoTIFF has no room for it, and moves GCPs
+        ElementTree.SubElement(ElementTree.SubElement(root, "Metadata"), "MDI", key=AREA_OR_POINT).text = "Point"
     if grid.gcps:
-        if point and grid.gcp_crs:  # without a CRS GeoTIFF has no room for it, and GDAL would move the points
-            ElementTree.SubElement(ElementTree.SubElement(root, "Metadata"), "MDI", key=AREA_OR_POINT).text = "Point"
         projection = {"Projection": grid.gcp_crs} if grid.gcp_crs else {}
         points = ElementTree.SubElement(root, "GCPList", {**projection, **_epoch(grid)})
         for one in grid.gcps:

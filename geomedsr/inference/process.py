@@ -20,6 +20,7 @@ from geomedsr.inference.prediction import Output, Prediction, whole_frames
 from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Model, load_model
 from geomedsr.models.ports import IMAGE, Port
+from geomedsr.nodata import same_nodata, unified
 from geomedsr.provenance import before, finer, foreign
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import sample
@@ -80,6 +81,7 @@ def process(
     if card.value_scale == "physical":
         image = image.with_physical_range(*card.value_range)
     _tell_shared(image)
+    _tell_unified(image)
     runtime = Runtime.choose(model, device, precision, image.dtype.itemsize)
     conserve = conserve and operators.get(card.operator).constrains
     tile, workers = _plan(image, model, runtime, tile, memory, conserve)
@@ -88,7 +90,7 @@ def process(
         beside=beside,
         model=model,
         computed=computed,
-        nodata=output_nodata(image),
+        nodata=unified(image.bands),
         tile=tile,
         workers=workers,
         runtime=runtime,
@@ -167,6 +169,19 @@ def _tell_shared(scene: Scene) -> None:
         )
 
 
+def _tell_unified(scene: Scene) -> None:
+    """That bands with nodata values of their own get one for all, as GeoTIFF has it."""
+    own = [b.nodata for b in scene.bands]
+    if not same_nodata(own, one := unified(scene.bands)):
+        values = ", ".join("none" if value is None else f"{value:g}" for value in dict.fromkeys(own))
+        warnings.warn(
+            f"{scene.name} has bands of different nodata values ({values}): pixels without data have {one[0]:g} in all "
+            "bands of the result",
+            SceneWarning,
+            stacklevel=4,
+        )
+
+
 def _plan(
     scene: Scene, model: Model, runtime: Runtime, tile: int | None, asked: int | str | None, conserve: bool
 ) -> tuple[int, int]:
@@ -190,16 +205,6 @@ def _plan(
             stacklevel=4,
         )
     return tile, workers
-
-
-def output_nodata(scene: Scene) -> tuple[float | int | None, ...]:
-    """The nodata value of each output band: one for all, as GeoTIFF has it.
-
-    It is the first band's that has one.
-    """
-    declared = [b.nodata for b in scene.bands if b.nodata is not None]
-    value = declared[0] if declared else None
-    return (value,) * len(scene.bands)
 
 
 def _computed(scene: Scene, model: Model) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import geomedsr
 from geomedsr import Band, Model, Scene, Window
-from geomedsr.errors import DeviceError, InputError, ModelError
+from geomedsr.errors import DeviceError, InputError, ModelError, SceneWarning
 from geomedsr.geometry import Box, Factors
 from geomedsr.models import load_model
 from geomedsr.models.compact import Compact
@@ -188,11 +188,12 @@ def test_bands_with_nodata_values_of_their_own_become_one_or_are_refused(tiny: M
     array[0, 3, 3], array[1, 4, 4] = 0, 255
     valid = np.stack([array[0] != 0, array[1] != 255])
     bands = [Band("a", nodata=0), Band("b", nodata=255)]
-    out = geomedsr.upscale(Scene.from_array(array, valid=valid, bands=bands), tiny).data.values[0]
+    with pytest.warns(SceneWarning, match=r"different nodata values \(0, 255\): .* have 0 in all bands"):
+        out = geomedsr.upscale(Scene.from_array(array, valid=valid, bands=bands), tiny).data.values[0]
     assert (out[1, 16:20, 16:20] == 0).all()
     assert (out == 0).sum() == 32
     array[1, 9, 9] = 0  # valid there, but it would read as nodata
-    with pytest.raises(InputError, match="band b equal to 0"):
+    with pytest.warns(SceneWarning, match="nodata"), pytest.raises(InputError, match="band b equal to 0"):
         geomedsr.upscale(Scene.from_array(array, valid=valid, bands=bands), tiny).data.compute()
 
 
