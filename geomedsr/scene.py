@@ -121,11 +121,11 @@ class Scene:
         Raises:
             InputError: another number of axes, an empty array, or values that are not real numbers.
         """
-        array = usable(array)
         if hasattr(array, "dims"):  # xarray's
             from geomedsr.labelled import scene_of
 
             return scene_of(array, valid=valid, grid=grid, bands=bands, **more)
+        array = usable(array)
         lift = (None,) * (4 - array.ndim)
         array, masks = unmasked(array)
         if valid is not None:

@@ -95,6 +95,14 @@ def _affine(array: xr.DataArray, axes: Axes) -> Affine | None:
                 if exact is not None and _same(found, exact, array.sizes[axes.y], array.sizes[axes.x]):
                     return exact  # without the digits that coordinates are rounded to
             return found if told is None else _settled(found, told, (array.sizes[axes.y], array.sizes[axes.x]))
+        if told is None and mapped is None:
+            line = axes.y if right else axes.x
+            warnings.warn(
+                f"{line} has one pixel, and nothing tells its size: the scene has no place on the map, which an "
+                "attribute transform, or rio.write_transform, would give it",
+                SceneWarning,
+                stacklevel=4,
+            )
     return told if told is not None else mapped
 
 

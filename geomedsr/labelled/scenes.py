@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from geomedsr.arrays import usable
 from geomedsr.grid import Grid
 from geomedsr.labelled.axes import Axes, named, placed, spatial
 from geomedsr.labelled.place import grid_of
@@ -39,8 +40,10 @@ def scene_of(
         more: as of a :class:`geomedsr.Scene`.
 
     Raises:
-        InputError: pixels that are not evenly spaced, or attributes that make no sense.
+        InputError: an empty array, values that are not real numbers, pixels that are not evenly spaced, or attributes
+            that make no sense.
     """
+    array = usable(array)
     array = array if isinstance(array, xr.DataArray) else xr.DataArray(array)
     axes = axes or (named(array) if spatial(array) else placed(array))
     if valid is not None:
