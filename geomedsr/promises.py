@@ -181,7 +181,8 @@ def _bands(source: Scene, result: Scene) -> list[Check]:
         ),
     ]
     of_file: dict[str, Mapping[str, str]] = dict(source.tags)
-    if source.grid.affine is None:  # then GeoTIFF has no place for it
+    area = of_file.get("", {}).get("AREA_OR_POINT") == "Area" and "AREA_OR_POINT" not in result.tags.get("", {})
+    if source.grid.affine is None or area:  # GeoTIFF has no place for it then; where nothing is said, it is an area
         of_file[""] = {key: text for key, text in of_file.get("", {}).items() if key != "AREA_OR_POINT"}
     pairs: list[tuple[str, Mapping[str, Mapping[str, str]], Mapping[str, Mapping[str, str]]]]
     pairs = [("", of_file, result.tags)]

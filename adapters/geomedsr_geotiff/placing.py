@@ -110,15 +110,20 @@ def describe(dataset: Any, grid: Grid) -> None:
         dataset.update_tags(ns="RPC", **grid.rpcs)
 
 
+def has_room_for_point(grid: Grid) -> bool:
+    """Whether GeoTIFF has room for the tag ``AREA_OR_POINT``; without one GDAL makes a coordinate system to hold it."""
+    return bool(grid.gcps) or (grid.affine is not None and grid.crs is not None)
+
+
 def beside(grid: Grid, point: bool) -> bytes | None:
     """The rest, and what else goes with it, as GDAL has it beside a file; None where there is nothing more to tell.
 
-    ``point`` is what the tag ``AREA_OR_POINT`` says: a file that has neither affine nor GCPs yet has no room for it.
+    ``point`` is what the tag ``AREA_OR_POINT`` says.
     """
     root = ElementTree.Element("PAMDataset")
     if (crs := _crs_of(grid)) is not None:
         ElementTree.SubElement(root, "SRS", _epoch(grid)).text = crs
-    if point and (grid.gcp_crs if grid.gcps else crs):  # without a CRS GeoTIFF has no room for it, and moves GCPs
+    if point and (grid.gcp_crs if grid.gcps else grid.affine is not None):  # points without a CRS GDAL would move
         ElementTree.SubElement(ElementTree.SubElement(root, "Metadata"), "MDI", key=AREA_OR_POINT).text = "Point"
     if grid.gcps:
         projection = {"Projection": grid.gcp_crs} if grid.gcp_crs else {}
@@ -185,7 +190,7 @@ def settle(grid: Grid, driver: str, point: bool, target: str) -> tuple[Grid, boo
     if alone:
         crs = crs_name(grid.crs or grid.gcp_crs) or "none"
         what = " and ".join(alone)
-        _tell(f"GeoTIFF cannot hold its {what} (CRS {crs}), which go into {target}{BESIDE}: keep that beside {target}")
+        _tell(f"GeoTIFF cannot hold its {what} (CRS {crs}); {target}{BESIDE} does: keep that beside {target}")
     return grid, bool(alone)
 
 
@@ -201,15 +206,16 @@ def _lost(grid: Grid, driver: str, point: bool) -> tuple[list[str], list[str]]:
     with gdal(), unplaced(), MemoryFile(ext=".tif") as plain, MemoryFile(ext=suffix) as made:
         with plain.open(driver="GTiff", count=1, height=_SIDE, width=_SIDE, dtype="uint8") as dataset:
             describe(dataset, grid)
-            dataset.update_tags(**{AREA_OR_POINT: "Point" if point else "Area"})
+            if has_room_for_point(grid):
+                dataset.update_tags(**{AREA_OR_POINT: "Point" if point else "Area"})
         copy(plain, made, grid, point, driver=driver)
         if suffix != ".tif":
-            return [], _differences(grid, _read(made.name))
+            return [], _differences(grid, point, made.name)
         whole = bytes(made.getbuffer())
     with gdal(), unplaced(), _together(whole, None) as name:
-        alone = _differences(grid, _read(name))
+        alone = _differences(grid, point, name)
     with gdal(), unplaced(), _together(whole, beside(grid, point)) as name:
-        return alone, _differences(grid, _read(name)) if alone else []
+        return alone, _differences(grid, point, name) if alone else []
 
 
 @contextmanager
@@ -224,19 +230,17 @@ def _together(data: bytes, text: bytes | None) -> Iterator[str]:
                 yield file.name
 
 
-def _read(name: str) -> Grid:
+def _differences(wanted: Grid, point: bool, name: str) -> list[str]:
+    """In words, what of a grid a file does not tell as wanted."""
     with rasterio.open(name) as dataset, opened(name, dataset) as native:
-        return grid_of(dataset, native, name)
-
-
-def _differences(wanted: Grid, found: Grid) -> list[str]:
-    """In words, what of a grid is not as wanted."""
+        found, tag = grid_of(dataset, native, name), native.tags().get(AREA_OR_POINT)
     checks = {
         "affine": _close(wanted.affine, found.affine),
         "CRS": same_crs(_crs_of(wanted), _crs_of(found)),
         "GCPs": _close(_places(wanted), _places(found)) and same_crs(wanted.gcp_crs, found.gcp_crs),
         "RPCs": (wanted.rpcs is None) == (found.rpcs is None),
         "coordinate epoch": wanted.epoch == found.epoch,
+        AREA_OR_POINT: wanted.affine is None or point == (tag == "Point"),
     }
     return [what for what, kept in checks.items() if not kept]
 

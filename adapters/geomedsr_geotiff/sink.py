@@ -255,7 +255,10 @@ class RasterSink:
                 dataset.write_colormap(index, band.palette)
             role = {} if band.role is None else {ROLE: band.role}
             dataset.update_tags(index, **namespaces.plain(band.tags), **role)
-        dataset.update_tags(**namespaces.plain(self.tags))
+        tags = namespaces.plain(self.tags)
+        if not placing.has_room_for_point(self.grid):
+            tags.pop(placing.AREA_OR_POINT, None)
+        dataset.update_tags(**tags)
         if self.driver not in _IMAGES and (xml := namespaces.items(self.tags, self.bands)):
             dataset.update_tags(**{namespaces.RESERVED: namespaces.placeholder(xml)})
 
@@ -291,7 +294,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = N
     _, count, height, width = scene.shape
     merged = {ns: dict(tags) for ns, tags in scene.tags.items()}
     merged.setdefault("", {}).update(scene.provenance)
-    grid, beside = _settled(scene, driver, merged[""], target.name)
+    point = merged[""].get(placing.AREA_OR_POINT) == "Point"
+    grid, beside = placing.settle(scene.grid, driver, point, target.name)
     if grid.geolocation is not None:
         merged["GEOLOCATION"] = dict(grid.geolocation)
     tiling = Tiling.of((height, width), scene.source.block, block_side(count, str(scene.dtype)))
@@ -334,13 +338,6 @@ def _bits(scene: Scene) -> int | None:
         return None
     bits, nodata = int(most[1]).bit_length(), scene.bands[0].nodata
     return bits if most[1] == 2**bits - 1 and (nodata is None or nodata <= most[1]) else None
-
-
-def _settled(scene: Scene, driver: str, tags: dict[str, str], target: str) -> tuple[Grid, bool]:
-    """What of the scene's grid the file can hold; see :func:`geomedsr_geotiff.placing.settle`."""
-    if scene.grid.affine is None and not scene.grid.gcps:
-        tags.pop(placing.AREA_OR_POINT, None)  # GDAL would take it for a coordinate system
-    return placing.settle(scene.grid, driver, tags.get(placing.AREA_OR_POINT) == "Point", target)
 
 
 def _layout(driver: str, tiling: Tiling) -> dict[str, str]:

@@ -82,7 +82,9 @@ def test_a_crs_without_room_in_geotiff_goes_beside_the_file(
     tiny_x2: Model, raster: Raster, name: str, format: str
 ) -> None:
     crs = CRS.from_user_input(HOMELESS[name])
-    path = vrt_of(raster(texture(1, 20, 24), crs=None), f"<SRS>{crs.to_wkt()}</SRS>")
+    point = "Area" if format == "cog" else "Point"
+    said = f'<Metadata><MDI key="AREA_OR_POINT">{point}</MDI></Metadata>'
+    path = vrt_of(raster(texture(1, 20, 24), crs=None), f"<SRS>{crs.to_wkt()}</SRS>{said}")
     assert same_crs(geomedsr.open(path).grid.crs, crs.to_wkt())
     out = path.with_name("out.tif")
     told = quietly(path, out, tiny_x2, format=format)
@@ -92,12 +94,36 @@ def test_a_crs_without_room_in_geotiff_goes_beside_the_file(
     with rasterio.open(out) as result:
         assert same_crs(result.crs.to_wkt(), crs.to_wkt())
         assert result.transform == Affine(5, 0, 435730, 0, -5, 4179460)
+    assert geomedsr.open(out).tags[""].get("AREA_OR_POINT", "Area") == point
     assert kept(path, out) is True
+    assert [check for check in geomedsr.verify(path, out) if check.kept is False] == []
     if format == "cog":
         assert cog_validate(out, strict=True)[0]
     out.with_name("out.tif.aux.xml").rename(out.with_name("away"))
     alone = out.rename(out.with_name("alone.tif"))  # GDAL remembers what it has seen beside a file
     assert kept(path, alone) is False
+
+
+@pytest.mark.parametrize("name", ["out.tif", "plain.tif", "out.png"])
+def test_pixels_that_are_points_stay_so_without_a_crs(tiny_x2: Model, raster: Raster, name: str) -> None:
+    said = '<Metadata><MDI key="AREA_OR_POINT">Point</MDI></Metadata>'
+    path = vrt_of(raster(texture(1, 20, 24, "uint8", low=0, high=200), crs=None), said)
+    out = path.with_name(name)
+    told = quietly(path, out, tiny_x2, **({"format": "gtiff"} if name == "plain.tif" else {}))
+    beside = f"{name}.aux.xml"
+    assert told == (
+        []
+        if name == "out.png"
+        else [f"GeoTIFF cannot hold its AREA_OR_POINT (CRS none); {beside} does: keep that beside {name}"]
+    )
+    with rasterio.open(out) as result:
+        assert result.crs is None
+        assert result.transform == Affine(5, 0, 435730, 0, -5, 4179460)
+        assert result.tags()["AREA_OR_POINT"] == "Point"
+    assert [check for check in geomedsr.verify(path, out) if check.kept is False] == []
+    out.with_name(beside).unlink()
+    alone = out.rename(out.with_name(f"alone{out.suffix}"))
+    assert [check.detail for check in geomedsr.verify(path, alone) if "tags" in check.promise] == [":AREA_OR_POINT"]
 
 
 def test_a_crs_with_room_puts_nothing_beside(tiny_x2: Model, raster: Raster) -> None:
