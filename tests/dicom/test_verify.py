@@ -134,6 +134,20 @@ def test_a_k_space_that_is_not_the_sources_is_told(series: Series, tmp_path: Pat
     assert "the central k-space is the source's" in broken(verify(source, tmp_path / "out"))
 
 
+def test_dark_ground_that_was_clipped_is_no_fault_and_a_step_beside_it_is(series: Series, tmp_path: Path) -> None:
+    source, out = series(3, modality="MR", dtype="uint16"), tmp_path / "out"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), geomedsr.load_model("mr-x2")), out, progress=False)
+    assert [c.promise for c in geomedsr.verify(source, out) if c.kept is False] == []
+    path = out / "0002.dcm"
+    ds = pydicom.dcmread(path)
+    array = ds.pixel_array.copy()
+    array[20:22, 20:22] += 40
+    ds.PixelData = array.tobytes()
+    ds.save_as(path)
+    (told,) = (c for c in geomedsr.verify(source, out) if c.kept is False)
+    assert told.detail.endswith("1 slices off by more than that explains")
+
+
 def test_a_slice_too_few_is_told(result: tuple[Path, Path]) -> None:
     source, out = result
     files(out)[1].unlink()
