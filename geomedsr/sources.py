@@ -28,7 +28,8 @@ class Source(Protocol):
     tells by ``touches(box)`` what of that it reads for a box, and gives by ``on(inner)`` the same made of another one
     (see :mod:`geomedsr.lazy`). One that knows values of "no data" may offer ``with_nodata(values)``: itself with
     others, one for each band. One that an alpha band may mask offers that band by ``veil()``, as its number and a
-    source, and itself without the mask by ``opaque()``, both None where there is none.
+    source, and itself without the mask by ``opaque()``, both None where there is none. One whose reader keeps what it
+    read offers ``cache(workers)``: the bytes that this takes beyond the usual while so many threads read.
     """
 
     @property

@@ -7,7 +7,7 @@ import re
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,18 @@ def gdal(**options: Any) -> Iterator[None]:
 
 def _cache() -> int:
     """Where pixels of all bands lie together, a block of them must stay: else it is decoded again for each band."""
-    sizes = list(_blocks.values())
+    return _cache_for(list(_blocks.values()))
+
+
+def _cache_for(sizes: Sequence[int]) -> int:
     return max(CACHE_BYTES, min(sum(sizes) + max(sizes, default=0), _LARGEST))
+
+
+def cache_beyond(dataset: Any, workers: int) -> int:
+    """Bytes by which the cache is larger than usual while so many threads, and this one, read a data set."""
+    if "GDAL_CACHEMAX" in os.environ:
+        return 0
+    return _cache_for([_block_bytes(dataset)] * (workers + 1)) - CACHE_BYTES
 
 
 def connect(path: str) -> Any:
@@ -108,10 +118,16 @@ def handle(path: str, version: tuple[int, int]) -> Any:
 
 def _note_block(dataset: Any) -> None:
     """Let the cache hold a data set's blocks."""
-    if dataset.count > 1 and dataset.interleaving == Interleaving.pixel:
-        height, width = dataset.block_shapes[0]
-        size = height * width * dataset.count * np.dtype(dataset.dtypes[0]).itemsize
+    if size := _block_bytes(dataset):
         _blocks[threading.get_ident()] = max(_blocks.get(threading.get_ident(), 0), size)
+
+
+def _block_bytes(dataset: Any) -> int:
+    """Bytes of a block of all bands, where their pixels lie together; else 0."""
+    if dataset.count < 2 or dataset.interleaving != Interleaving.pixel:
+        return 0
+    height, width = dataset.block_shapes[0]
+    return int(height * width * dataset.count * np.dtype(dataset.dtypes[0]).itemsize)
 
 
 def can_open(path: str) -> bool:

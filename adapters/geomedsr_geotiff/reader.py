@@ -22,7 +22,7 @@ from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Kind, Scene
 from geomedsr.sources import Array, data_by_value
 from geomedsr_geotiff.complaints import listening
-from geomedsr_geotiff.handles import cause, gdal, handle, one_line, read_error, stamp
+from geomedsr_geotiff.handles import cache_beyond, cause, gdal, handle, one_line, read_error, stamp
 from geomedsr_geotiff.native import Limited, Native, opened
 from geomedsr_geotiff.placing import grid_of
 
@@ -99,6 +99,11 @@ class RasterSource:
         size: dict[str, Any] = {"size": (-(-height // min(factors)), -(-width // min(factors)))}
         values = self._read("read", self.picks, **size)
         return values[None], self._valid(values, **size)[None]
+
+    def cache(self, workers: int) -> int:
+        """Bytes that GDAL's cache takes beyond the usual while so many threads read."""
+        with gdal():
+            return cache_beyond(handle(self.path, self.version), workers)
 
     @property
     def _judged_by_value(self) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from geomedsr import operators
 from geomedsr.devices import cores
@@ -49,6 +51,18 @@ def size(text: str | int) -> int:
     return number
 
 
+def _nothing(workers: int) -> int:
+    return 0
+
+
+def kept(source: Any, workers: int) -> int:
+    """Bytes that the reader of a source keeps beyond the usual while so many workers read."""
+    while (inner := getattr(source, "inner", None)) is not None:
+        source = inner
+    ask = getattr(source, "cache", None)
+    return 0 if ask is None else int(ask(workers))
+
+
 @dataclass(frozen=True)
 class Need:
     """What a worker of a model holds at once, at most: a tile's activations, and a region's values on their way out.
@@ -57,7 +71,7 @@ class Need:
     ``(height, width)`` of a frame of the input where regions are whole frames; else they follow the tile. ``at_once``
     is how many bands go through a band-agnostic network together, ``device`` how many bytes the memory has that
     activations are in, where that is not the CPU's; ``conserved`` says whether the result is made to agree with the
-    input.
+    input. ``cache`` tells what readers keep of the inputs, in bytes, for a number of workers.
     """
 
     model: Model
@@ -68,6 +82,7 @@ class Need:
     at_once: int = 1
     device: int | None = None
     conserved: bool = True
+    cache: Callable[[int], int] = _nothing
 
     @classmethod
     def of(
@@ -78,10 +93,11 @@ class Need:
         itemsize: int,
         frame: tuple[int, int] | None = None,
         conserved: bool = True,
+        cache: Callable[[int], int] = _nothing,
     ) -> Need:
         """On a device, in a precision."""
         size = 2 if runtime.precision == "bfloat16" else 4
-        return cls(model, size, bands, itemsize, frame, runtime.bands, runtime.memory, conserved)
+        return cls(model, size, bands, itemsize, frame, runtime.bands, runtime.memory, conserved, cache)
 
     def side(self, tile: int) -> int:
         """The side of the equal parts that a region is computed in, for the side of a tile, both in input pixels.
@@ -142,13 +158,17 @@ class Need:
     def workers(self, tile: int, memory: int, least: int = 1) -> int:
         """How many workers of such a tile fit, but no more than cores; no fewer than ``least``."""
         free = memory - BASE - self._pinned(tile)
-        return max(least, min(cores(), free // self.worker(tile)))
+        one = self.worker(tile)
+        most = min(cores(), free // one)
+        while most > 0 and most * one + self.cache(most) > free:
+            most -= 1
+        return max(least, most)
 
     def least(self, tile: int, shape: tuple[int, int]) -> int:
         """Bytes that a job of one worker takes, for an input ``(height, width)`` that may be smaller than a region."""
         region = self._region(tile)
         filled = 1.0 if self.frame else min(region, shape[0]) * min(region, shape[1]) / region**2
-        return BASE + self._pinned(tile) + int(self.worker(tile) * filled)
+        return BASE + self._pinned(tile) + self.cache(1) + int(self.worker(tile) * filled)
 
     def _pinned(self, tile: int) -> int:
         if self.device is None:

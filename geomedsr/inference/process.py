@@ -7,6 +7,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -188,7 +189,8 @@ def _plan(
     """The side of a tile and the number of workers that memory allows."""
     most = budget.DEFAULT if asked is None else budget.size(asked)
     frame = scene.shape[2:] if whole_frames(scene, model) else None
-    need = budget.Need.of(model, runtime, len(scene.bands), scene.dtype.itemsize, frame, conserve)
+    cache = partial(budget.kept, scene.source)
+    need = budget.Need.of(model, runtime, len(scene.bands), scene.dtype.itemsize, frame, conserve, cache)
     if tile is not None:
         workers = need.workers(tile, most)
     else:

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from conftest import block_sums
+from conftest import FLOAT32, block_sums
 
 import geomedsr
+from geomedsr.errors import SceneWarning
 from geomedsr.geometry.box import Box
+from geomedsr.inference.memory import BASE, Need, kept
 from geomedsr.models import Model
 from geomedsr_geotiff import handles
 from geomedsr_geotiff.regions import BLOCK, Tiling, block_side
@@ -76,3 +78,30 @@ def test_the_cache_holds_the_blocks_of_what_is_read(raster: Raster, monkeypatch:
     assert handles._cache() == 2 * block
     part = scene.source.read(Box.of(0, geomedsr.Window(500, 500, 50, 50)))
     assert np.array_equal(part[0], noise(72, 600)[:, 500:550, 500:550])
+
+
+def test_memory_is_planned_with_the_blocks_that_the_cache_holds(
+    raster: Raster, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GDAL_CACHEMAX", raising=False)
+    monkeypatch.setattr("geomedsr.inference.memory.cores", lambda: 8)
+    profile = {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "zstd"}
+    array = np.repeat(noise(1, 600), 72, 0)
+    scene = geomedsr.open(raster(array, interleave="pixel", **profile))
+    block, usual, most = 512 * 512 * 72 * 2, 64 << 20, 512 << 20
+    part = scene.select([3]).crop(geomedsr.Window(5, 5, 20, 20))
+    for workers, held in ((1, 3 * block), (4, 6 * block), (50, most)):
+        assert kept(scene.source, workers) == kept(part.source, workers) == held - usual
+    need = Need.of(tiny, FLOAT32, 72, 2, cache=lambda workers: kept(scene.source, workers))
+    enough = BASE + 4 * need.worker(128) + 6 * block - usual
+    assert [need.workers(128, enough), need.workers(128, enough - 1)] == [4, 3]
+    plain = Need.of(tiny, FLOAT32, 72, 2)
+    assert need.least(128, (600, 600)) == plain.least(128, (600, 600)) + 3 * block - usual
+    needed = plain.least(64, (600, 600)) // 2**20 + 8
+    with pytest.warns(SceneWarning, match="more than the"):
+        geomedsr.upscale(scene, tiny, tile=64, memory=f"{needed}MiB", precision="float32")
+    apart = geomedsr.open(raster(array, "apart.tif", interleave="band", **profile))
+    assert kept(apart.source, 4) == 0
+    geomedsr.upscale(apart, tiny, tile=64, memory=f"{needed}MiB", precision="float32")
+    monkeypatch.setenv("GDAL_CACHEMAX", "100")
+    assert kept(scene.source, 4) == 0
