@@ -54,7 +54,7 @@ def test_latin_1_in_tags_and_names_becomes_utf_8(tiny: Model, raster: Raster) ->
         assert result.tags()["TIFFTAG_ARTIST"] == "Müller"
         assert result.tags(ns="PRODUCER") == {"PLACE": "Küste"}
         assert (result.descriptions, result.units) == (("Grün",), ("µm",))
-    assert all(check.kept for check in geomedsr.verify(path, path.with_name("out.tif")))
+    assert all(check.kept is not False for check in geomedsr.verify(path, path.with_name("out.tif")))
 
 
 def test_a_document_in_a_domain_does_not_stop_a_read(tiny: Model, raster: Raster) -> None:
