@@ -98,6 +98,7 @@ def test_intervals_are_those_of_resampled_squares(tiny: Model, sample: Scene) ->
     assert (gain.value, gain.low, gain.high) == (0, 0, 0)
 
 
+@pytest.mark.filterwarnings("ignore:.*seen on one value scale:geomedsr.errors.SceneWarning")
 def test_slices_are_what_is_drawn_of_a_series(tiny: Model) -> None:
     frames = np.stack([texture(1, 64, 96, seed=i) for i in range(3)])
     flat = np.full((1, 1, 64, 96), 1000, "uint16")
