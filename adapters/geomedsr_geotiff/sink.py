@@ -213,6 +213,8 @@ class RasterSink:
         """PNG or JPEG, through one raster; its pixels are read back, since GDAL does not tell of every full disk."""
         whole = self.scratch.folder / "whole.tif"
         count, height, width = self.shape
+        tiles = math.prod(-(-side // BLOCK) * BLOCK for side in (height, width))
+        _check_room(whole, count * tiles * np.dtype(self.dtype).itemsize)
         with rasterio.open(
             whole,
             "w",
@@ -222,6 +224,8 @@ class RasterSink:
             width=width,
             dtype=self.dtype,
             tiled=True,
+            blockxsize=BLOCK,
+            blockysize=BLOCK,
             nodata=self.bands[0].nodata,
         ) as dataset:
             self._describe(dataset)
@@ -271,6 +275,19 @@ class RasterSink:
             raise
         except (OSError, RasterioError, CPLE_BaseError) as error:
             raise unwritable(self.target, one_line(error)) from error
+
+
+def _check_room(path: Path, size: int) -> None:
+    """Fail where so many bytes do not fit: libtiff tells that on standard error, whoever listens."""
+    try:
+        with open(path, "wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise  # others come of file systems that set no room aside
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _block(stages: list[Stage], reader: BlockReader, level: int, mask: bool, row: int, col: int) -> bytes:

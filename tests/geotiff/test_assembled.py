@@ -270,6 +270,26 @@ def test_a_small_disk_that_fills_up_is_told_and_the_job_goes_on(raster: Raster, 
         subprocess.run(["umount", str(disk)], check=True)
 
 
+def test_a_picture_that_does_not_fit_is_told_in_one_line(raster: Raster, tmp_path: Path, tiny_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(disk)], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        source = raster(np.random.default_rng(0).integers(0, 255, (3, 250, 250)).astype("uint8"))
+        command = [sys.executable, "-m", "geomedsr.cli", "upscale", str(source), str(disk / "sr.png"), "--quiet"]
+        done = subprocess.run([*command, "--model", str(tiny_path)], capture_output=True, text=True)
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "No space left on device" in done.stderr
+        assert "the same command goes on from there" in done.stderr
+        subprocess.run(["mount", "-o", "remount,size=60m", str(disk)], check=True)
+        assert subprocess.run([*command, "--model", str(tiny_path)]).returncode == 0
+        assert [p.suffix for p in sorted(disk.iterdir())] == [".png", ".xml"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 def test_images_come_from_regions_too(tmp_path: Path) -> None:
     array = texture(3, 700, 900, "uint8", low=3, high=250)
     path = written(Scene.from_array(array), tmp_path / "picture.png", 512)
