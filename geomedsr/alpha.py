@@ -28,10 +28,10 @@ def doubt(scene: Scene) -> str | None:
     else:
         return None
     name = next((band.name for band in scene.bands if band.interpretation == "alpha"), str(number))
-    others = ",".join(band.name for band in scene.bands if band.interpretation != "alpha")
+    asked = [band.name for band in scene.bands if band.interpretation != "alpha"] + [f"nir={name}"]
     return (
         f"{scene.name}: band {name}, marked as alpha, {why}; it is repeated and taken for a mask. "
-        f"If it shows something, say what: --bands {others},nir={name}"
+        f"If it shows something, say what: --bands {','.join(asked)}"
     )
 
 

@@ -12,8 +12,8 @@ _NAMES = (
 )
 _BAND = re.compile(rf"{_NAMES}(?:$|[^a-z0-9])", re.IGNORECASE)
 
-#: In the name of a file they come last, but for its resolution, detector, version, or that it was clipped.
-_FILE = re.compile(rf"{_NAMES}(?:[_.-](?:\d+m?|b\d\d|v\d+|clip|cog))*$", re.IGNORECASE)
+#: In the name of a file they come last, but for its resolution, detector, version, or that it was clipped or copied.
+_FILE = re.compile(rf"{_NAMES}(?:[_.-](?:\d+m?|b\d\d|v\d+|clip|cog|copy)|[ _-]?\(\d+\))*$", re.IGNORECASE)
 
 #: Names that mean classes or flags when they are the whole name.
 _WORDS = {"class", "classes", "label", "labels", "mask", "datamask", "clm", "stateqa", "qc", "category"}

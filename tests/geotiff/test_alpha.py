@@ -44,6 +44,13 @@ def test_near_infrared_marked_as_alpha_is_told(tiny: Model, raster: Raster) -> N
     assert "--bands 1,2,3,nir=4" in lines[0]
 
 
+def test_the_way_out_serves_for_what_was_asked(tiny: Model, raster: Raster) -> None:
+    path, _ = naip(raster)
+    for asked, way in ((["4"], "--bands nir=4"), (["2", "4"], "--bands 2,nir=4")):
+        with pytest.warns(SceneWarning, match=f"say what: {way}$"):
+            geomedsr.upscale(geomedsr.open(path).select(asked), tiny)
+
+
 @pytest.mark.parametrize("word", ["nir=4", "=4"])
 def test_what_the_user_says_of_a_band_goes_before_alpha(tiny: Model, raster: Raster, word: str) -> None:
     path, array = naip(raster)

@@ -35,6 +35,9 @@ def flags(height: int = 40, width: int = 50) -> np.ndarray:
         "MOD09GA.sur_refl_state_QA.tif",
         "land_cover_v200.tif",
         "labels.tif",
+        "T18SUJ_20230702T154819_SCL_20m (1).tif",
+        "HLS.S30.T18SUJ.2023183T154819.v2.0.Fmask(2).tif",
+        "LC08_QA_PIXEL_copy.TIF",
     ],
 )  # fmt: skip
 def test_a_file_name_counts_as_a_band_name(name: str, raster: Raster, tiny: Model) -> None:
@@ -44,7 +47,9 @@ def test_a_file_name_counts_as_a_band_name(name: str, raster: Raster, tiny: Mode
     assert set(np.unique(result)) == set(WORDS)
 
 
-@pytest.mark.parametrize("name", ["land_cover_study_B04.tif", "SCLARK_B02.tif", "qa_pixel/B04.tif", "mask_of_x.tif"])
+@pytest.mark.parametrize(
+    "name", ["land_cover_study_B04.tif", "SCLARK_B02.tif", "qa_pixel/B04.tif", "mask_of_x.tif", "B04 (1).tif"]
+)
 def test_other_names_do_not(name: str, raster: Raster, tmp_path: Path) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
     assert geomedsr.open(raster(texture(1, 40, 50), name)).bands[0].kind == "continuous"
