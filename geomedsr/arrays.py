@@ -18,7 +18,7 @@ def usable(array: Any) -> Any:
     Raises:
         InputError: another number of axes, an empty array, or values that are not real numbers.
     """
-    if not (hasattr(array, "dtype") and hasattr(array, "ndim")):
+    if not (isinstance(getattr(array, "dtype", None), np.dtype) and hasattr(array, "ndim")):
         raise InputError(
             f"a {type(array).__name__}", "an array", "convert it; of an xarray Dataset, take one of its variables"
         )

@@ -122,6 +122,6 @@ def _number(value: float | str) -> float | int | None:
     for kind in (int, float):
         try:
             return value if isinstance(value, int) else kind(value) if isinstance(value, str) else float(value)
-        except ValueError:
+        except (TypeError, ValueError):
             continue
     return None

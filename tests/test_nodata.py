@@ -15,7 +15,7 @@ from conftest import texture
 import geomedsr
 from geomedsr import Scene
 from geomedsr.cli import main
-from geomedsr.errors import InputError
+from geomedsr.errors import InputError, OutputError
 from geomedsr.models import Model
 from geomedsr.provenance import provenance_of
 
@@ -102,6 +102,30 @@ def test_a_value_that_no_pixel_can_have_is_refused(
     assert "expected a value that uint16 holds, or none" in said.err
     with pytest.raises(InputError):
         geomedsr.open(path, nodata=value)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("uint64", 2**60 + 1), ("uint64", 2**64 - 1), ("int64", -(2**63)), ("int64", 2**53)]
+)
+def test_a_value_that_rasters_cannot_tell_exactly_is_refused_before_any_work(
+    dtype: str, value: int, tmp_path: Path, tiny: Model
+) -> None:
+    scene = Scene.from_array(holed("uint16").astype(dtype)).with_nodata(value)
+    with pytest.raises(OutputError, match=f"the nodata value {value} for a raster, .*write a .zarr"):
+        geomedsr.write(geomedsr.upscale(scene, tiny), tmp_path / "out.tif")
+    assert list(tmp_path.iterdir()) == []
+    largest = scene.with_nodata(2**53 - 1)
+    geomedsr.write(geomedsr.upscale(largest, tiny), tmp_path / "out.tif")
+    assert geomedsr.open(tmp_path / "out.tif").bands[0].nodata == 2**53 - 1
+
+
+def test_what_is_no_number_and_no_array_is_refused_in_a_line() -> None:
+    import torch
+
+    with pytest.raises(InputError, match=r"the nodata value \[1, 2\] for array of type uint16"):
+        Scene.from_array(holed()).with_nodata([1, 2])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="got a Tensor, expected an array: convert it"):
+        Scene.from_array(torch.zeros(3, 4, 4))
 
 
 def test_a_series_has_none(tmp_path: Path) -> None:

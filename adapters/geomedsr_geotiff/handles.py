@@ -31,6 +31,9 @@ _STRICT = {"GDAL_NUM_THREADS": 1, "GDAL_PNG_WHOLE_IMAGE_OPTIM": False, "GDAL_ERR
 #: Suffixes of files that hold all that describes them; an address may have none.
 _TIFFS = {"", ".tif", ".tiff", ".gtiff", ".cog"}
 
+#: rasterio takes and gives nodata values of 64-bit integers as floats, which are exact below this.
+EXACT = 2**53
+
 #: Handles kept open per thread.
 _MOST = 8
 

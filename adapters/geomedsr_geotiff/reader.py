@@ -22,7 +22,7 @@ from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Kind, Scene
 from geomedsr.sources import Array, data_by_value
 from geomedsr_geotiff.complaints import listening
-from geomedsr_geotiff.handles import cache_beyond, cause, gdal, handle, one_line, read_error, stamp
+from geomedsr_geotiff.handles import EXACT, cache_beyond, cause, gdal, handle, one_line, read_error, stamp
 from geomedsr_geotiff.native import Limited, Native, opened
 from geomedsr_geotiff.placing import grid_of
 
@@ -221,7 +221,7 @@ def _check(path: str, dataset: Any) -> None:
 
 def _check_nodata(path: str, value: float | None, flag: list[MaskFlags], dtype: str) -> None:
     """64-bit nodata values reach us as floats, exact up to 2⁵³ only; one that is not cannot be kept."""
-    lost = MaskFlags.nodata in flag if value is None else abs(value) >= 2**53
+    lost = MaskFlags.nodata in flag if value is None else abs(value) >= EXACT
     if np.dtype(dtype).itemsize == 8 and np.dtype(dtype).kind in "iu" and lost:
         raise InputError(
             f"{path} of type {dtype} with a nodata value beyond 2^53",

@@ -36,7 +36,7 @@ from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
 from geomedsr_geotiff import namespaces, placing, tiff
-from geomedsr_geotiff.handles import gdal, one_line, unplaced
+from geomedsr_geotiff.handles import EXACT, gdal, one_line, unplaced
 from geomedsr_geotiff.regions import BlockReader, Encoding, Stage, Tiling, block_side, pyramid, write_whole
 
 #: Formats by suffix, where none is named. ``COG`` and ``GTiff`` are both for ``.tif``.
@@ -396,6 +396,11 @@ def _check_format(scene: Scene, driver: str) -> None:
         )
     if len({_comparable(b.nodata) for b in scene.bands}) > 1:
         raise OutputError("bands of different nodata values", "one for all, as GeoTIFF has it", "select bands")
+    nodata = scene.bands[0].nodata
+    if nodata is not None and scene.dtype.kind in "iu" and abs(nodata) >= EXACT:
+        raise OutputError(
+            f"the nodata value {nodata} for a raster", "one that a float holds exactly, below 2^53", "write a .zarr"
+        )
     if driver in _IMAGES and _needs_mask(scene):
         raise OutputError(f"a masked scene for {driver}", "a format with masks", "write a .tif")
     if max(scene.shape[2:]) > _SIDE:
