@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 import rasterio
@@ -13,6 +14,7 @@ from conftest import texture
 DRIVER = Path(__file__).parents[1] / "benchmarks/corpora.py"
 sys.path.insert(0, str(DRIVER.parent))
 corpora = pytest.importorskip("corpora")
+volumes = pytest.importorskip("corpora_volumes")
 
 Raster = Callable[..., Path]
 
@@ -53,3 +55,37 @@ def test_what_is_not_as_it_was_is_seen(raster: Raster) -> None:
     off[1, 3, 3] += 1
     assert wrong({}, off) == ["block means of 1 pixels"]
     assert wrong({"dtype": "float32"}, fine)[0] == "type float32 of uint16"
+
+
+def test_what_is_not_as_it_was_in_a_volume_is_seen(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    voxels = rng.normal(100, 20, (6, 5, 4)).astype(np.float32)
+    voxels[1:3, 2, 0] = np.nan
+    affine = np.diag([-0.9, 0.8, 3, 1])
+    finer = affine @ np.array([[0.5, 0, 0, -0.25], [0, 0.5, 0, -0.25], [0, 0, 1, 0], [0, 0, 0, 1]])
+    fine = voxels.repeat(2, 0).repeat(2, 1)
+
+    def wrong(values: np.ndarray, place: np.ndarray = finer, code: int = 4, intent: int = 5) -> list[str]:
+        for name, array, matrix, (sform, kind) in (
+            ("in.nii", voxels, affine, (4, 5)),
+            ("out.nii", values, place, (code, intent)),
+        ):
+            image = nibabel.Nifti1Image(array, matrix)
+            image.header["intent_code"] = kind
+            image.set_sform(matrix, sform)
+            image.set_qform(matrix, 1)
+            nibabel.save(image, tmp_path / name)
+        found: list[str] = volumes.volume_check(tmp_path / "in.nii", tmp_path / "out.nii", None)
+        return found
+
+    assert wrong(fine) == []
+    assert wrong(fine, affine) == ["place", "sform", "qform"]
+    assert wrong(fine, code=1) == ["sform_code 1 of 4"]
+    assert wrong(fine, intent=0) == ["intent_code"]
+    assert wrong(np.nan_to_num(fine)) == ["voxels that are no numbers"]
+    off = fine.copy()
+    off[9, 9, 3] += 1
+    assert wrong(off) == ["block means"]
+    assert wrong(fine.astype(np.float64))[0] == "type float64"
+    assert wrong(voxels)[0].startswith("size")
+    assert wrong(fine[:, :, :3])[0].startswith("size")
