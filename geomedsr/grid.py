@@ -55,13 +55,15 @@ class Plane:
 
     ``position`` is the centre of the first pixel; ``along_row`` and ``along_column`` are the unit directions in
     which the column and the row index grow (the two halves of ImageOrientationPatient); ``spacing`` is
-    ``(between rows, between columns)``, as PixelSpacing has it.
+    ``(between rows, between columns)``, as PixelSpacing has it. ``thickness`` is that of a slice where its source tells
+    it: of one slice alone nothing else says how deep its voxels are.
     """
 
     position: tuple[float, float, float]
     along_row: tuple[float, float, float]
     along_column: tuple[float, float, float]
     spacing: tuple[float, float]
+    thickness: float | None = None
 
     def at(self, row: float, col: float) -> tuple[float, float, float]:
         """The world position of a point in pixel-centre coordinates."""

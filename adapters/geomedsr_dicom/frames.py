@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -174,7 +175,14 @@ def _plane(measures: Dataset, orientation: Dataset, position: Dataset) -> Plane:
         along_row=(axes[0], axes[1], axes[2]),
         along_column=(axes[3], axes[4], axes[5]),
         spacing=(spacing[0], spacing[1]),
+        thickness=_thickness(measures),
     )
+
+
+def _thickness(measures: Dataset) -> float | None:
+    """In mm; None where it is not told, or none."""
+    told = number(measures.get("SliceThickness"))
+    return told if told is not None and 0 < told < math.inf else None
 
 
 def skew(axes: list[float]) -> float:

@@ -286,7 +286,7 @@ def _stacked(
             "write a DICOM series: name a folder",
         )
     normal = np.array(planes[0].normal)
-    step = stack.step or 1.0
+    step = stack.step or planes[0].thickness or 1.0
     places = np.array([p.position for p in planes])
     ideal = np.arange(len(planes))[:, None] * step * normal
     origin = (places - ideal).mean(0) if len(planes) > 1 else places[0]

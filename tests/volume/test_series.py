@@ -71,6 +71,24 @@ def test_padding_keeps_its_values(
     ]
 
 
+@pytest.mark.parametrize(("told", "depth"), [("4.5", 4.5), ("0", 1), (None, 1)])
+@pytest.mark.parametrize("times", [1, 3])
+def test_of_a_single_slice_the_thickness_is_kept(
+    series: Callable[..., Path], tmp_path: Path, ct: Model, told: str | None, depth: float, times: int
+) -> None:
+    def thick(ds: Dataset, index: int) -> None:
+        ds.ImagePositionPatient = [-60.5, -50.25, 10]
+        ds.TemporalPositionIdentifier = index + 1
+        ds.SliceThickness = told
+
+    source, out = series(thick, times), tmp_path / "out.nii"
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), ct), out)
+    image = nibabel.load(out)
+    np.testing.assert_allclose(image.affine[:3, :3], np.diag([-0.35, -0.4, depth]), atol=1e-6)
+    np.testing.assert_allclose(image.affine[:3, 3], [60.5 + 0.175, 50.25 + 0.2, 10], atol=1e-5)
+    assert broken(source, out) == []
+
+
 def test_a_series_in_time_becomes_four_axes(series: Callable[..., Path], tmp_path: Path, ct: Model) -> None:
     def place(ds: Dataset, index: int) -> None:
         ds.ImagePositionPatient = [0, 0, 4.0 * (index % 4)]
