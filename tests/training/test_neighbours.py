@@ -173,6 +173,7 @@ def test_validation_is_on_the_frame_itself(tmp_path: Path) -> None:
         run = Run(recipe, torch.device("cpu"))
         scores[neighbours] = (validation.bicubic, validation.scores(run.average))
         validation.picture(run.average, tmp_path / "pictures" / f"{neighbours}.png")
+    assert scores[0][1].pop("grid_native") > 0  # told of networks that see one frame
     assert scores[0] == scores[1]  # a new network is bicubic of the frame, whatever stands beside it
 
     class Next(torch.nn.Module):
