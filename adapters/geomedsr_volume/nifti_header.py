@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import math
 import os
 import re
 import warnings
@@ -181,7 +180,7 @@ def _refuse(path: str, shape: tuple[int, ...], dtype: np.dtype[Any], intent: int
     if intent in _SHAPES:
         raise InputError(f"{path}, a list of points or triangles", "an image", "name another file")
     sizes = [*shape, 1, 1][:3]
-    if not math.prod(shape):
+    if min(shape, default=0) < 1:
         raise InputError(f"{path} without voxels", "a volume", "copy it again")
     if sum(size > 1 for size in sizes) < 2:
         raise InputError(

@@ -433,6 +433,13 @@ def test_what_is_none_of_nifti_is_refused_by_what_it_is(tmp_path: Path) -> None:
         nibabel.save(nibabel.Nifti1Image(values, AFFINE), tmp_path / "a.nii")
         with pytest.raises(InputError, match=f"{said}, expected one real number"):
             geomedsr.open(tmp_path / "a.nii")
+    nibabel.save(nibabel.Nifti1Image(voxels(24, 20, 4), AFFINE), tmp_path / "fewer.nii")
+    content = bytearray((tmp_path / "fewer.nii").read_bytes())
+    for size in (-24, 0):
+        struct.pack_into("<h", content, 42, size)
+        (tmp_path / "fewer.nii").write_bytes(content)
+        with pytest.raises(InputError, match=r"fewer\.nii without voxels"):
+            geomedsr.open(tmp_path / "fewer.nii")
     nibabel.save(nibabel.Nifti1Image(np.zeros((5000, 1, 1), "f4"), AFFINE), tmp_path / "surface.nii")
     with pytest.raises(InputError, match="5000 × 1 × 1 voxels, a row of values"):
         geomedsr.open(tmp_path / "surface.nii")
