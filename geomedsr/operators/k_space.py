@@ -32,6 +32,9 @@ from geomedsr.sources import Array
 #: Rounding moves a pixel of the k-space image by less than this, in counts (floats: in parts of the range).
 ROUNDING, FLOAT_ROUNDING = 1.0, 1e-5
 
+#: Transforms in float64 are off by less than this part of the range: of 64-bit numbers, more than a count.
+TRANSFORM = 1e-14
+
 #: Clipping what the type cannot hold, such as ringing below 0, moves more. Whether that explains a result is found by
 #: so many rounds of projection, which end at most so many counts apart.
 ROUNDS, GAP = 100, 0.5
@@ -113,7 +116,7 @@ class KSpaceCrop(Operator):
                 shifted = None if limits is None else (limits[0] - float(base.item()), limits[1] - float(base.item()))
             error = central(self.forward(after, factors.y) - before).abs()
             span = float(before.max() - before.min()) or 1.0
-            rounding = FLOAT_ROUNDING * span if source.dtype.kind == "f" else ROUNDING
+            rounding = FLOAT_ROUNDING * span if source.dtype.kind == "f" else ROUNDING + TRANSFORM * span
             largest = float(error.max())
             moved += largest > rounding and not self._by_clipping(before, after, factors.y, shifted)
             if largest > worst:
@@ -143,10 +146,10 @@ class KSpaceCrop(Operator):
         low = torch.where(after <= limits[0], -infinity, after - 0.5)
         high = torch.where(after >= limits[1], infinity, after + 0.5)
         found = guess = self.project(after, before, scale)
-        pace = 1.0
+        pace, gap = 1.0, GAP + TRANSFORM * float(before.max() - before.min())
         for _ in range(ROUNDS):
             allowed = torch.maximum(torch.minimum(guess, high), low)
-            if float((guess - allowed).abs().max()) <= GAP:
+            if float((guess - allowed).abs().max()) <= gap:
                 return True
             last, found = found, self.project(allowed, before, scale)
             slower, pace = pace, (1 + math.sqrt(1 + 4 * pace**2)) / 2

@@ -351,7 +351,7 @@ def test_few_whole_numbers_are_told(tmp_path: Path, ct: Model) -> None:
     ("kind", "base", "spread"),
     [("int32", 0, 10**9), ("int32", -(2**31) + 10**6, 10**6), ("uint32", 2**32 - 10**8, 10**6)]
     + [("uint64", 2**60, s) for s in (400, 4000, 10**6)]
-    + [("int64", -(2**60), 4000)],
+    + [("int64", -(2**60), 4000), ("int64", -(10**16), 10**17)],
 )
 @pytest.mark.parametrize("name", ["ct", "mr"])
 def test_large_whole_numbers_keep_their_promises(
