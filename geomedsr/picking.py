@@ -48,3 +48,8 @@ def listing(bands: Sequence[Band]) -> str:
     """The bands by number and name, the first twenty of many."""
     names = [f"{i} ({b.name})" if b.name != str(i) else b.name for i, b in enumerate(bands, 1)]
     return ", ".join(names[:20]) + (f" … {len(names)} in all" if len(names) > 20 else "")
+
+
+def as_data(band: Band) -> Band:
+    """A band, as data if it was alpha."""
+    return replace(band, kind="continuous", interpretation="undefined") if band.interpretation == "alpha" else band

@@ -13,10 +13,11 @@ import numpy as np
 from geomedsr import padding
 from geomedsr.arrays import spread, unmasked, usable
 from geomedsr.errors import InputError, SceneWarning
+from geomedsr.frames import Frames
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Window
 from geomedsr.nodata import declared
-from geomedsr.picking import asked, listing, position, with_role
+from geomedsr.picking import as_data, asked, listing, position, with_role
 from geomedsr.provenance import chosen, cropped
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source, opaque, sample, sample_frames
 from geomedsr.values import PERCENTILES, ValueScale, few
@@ -56,17 +57,6 @@ class Band:
     limits: tuple[int, int] | None = None
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     role: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Frames:
-    """What the frames of a stack are: the name of their axis, such as ``time``, the place of each on it, and attributes
-    of those.
-    """
-
-    name: str
-    places: Array
-    attrs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,7 +316,7 @@ class Scene:
         shown = [role if self.bands[i].interpretation == "alpha" else None for i, (_, role) in pairs]
         if any(role is not None for role in shown) and (source := opaque(self.source)) is not None:
             masked = bool(getattr(source, "masks", False))
-            free = replace(self, source=source, bands=tuple(map(_data, self.bands)), masked=masked)
+            free = replace(self, source=source, bands=tuple(map(as_data, self.bands)), masked=masked)
             return replace(free.select(bands), provenance=chosen(self, picks, shown))
         known: ValueScale | None = self.__dict__.get("values", self.scale)
         same = picks == list(range(len(self.bands)))
@@ -401,8 +391,3 @@ class Scene:
         from geomedsr.viewing.card import scene_card
 
         return scene_card(self)
-
-
-def _data(band: Band) -> Band:
-    """A band, as data if it was alpha."""
-    return replace(band, kind="continuous", interpretation="undefined") if band.interpretation == "alpha" else band

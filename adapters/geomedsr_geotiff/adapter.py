@@ -7,10 +7,11 @@ from typing import Any
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.scene import Scene
+from geomedsr_geotiff.drivers import FORMATS
 from geomedsr_geotiff.handles import can_open, gdal_error
 from geomedsr_geotiff.native import same_crs
 from geomedsr_geotiff.reader import open_raster
-from geomedsr_geotiff.sink import FORMATS, RasterSink, create_sink
+from geomedsr_geotiff.sink import RasterSink, create_sink
 
 
 class GeoTiffAdapter:

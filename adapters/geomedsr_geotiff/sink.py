@@ -36,22 +36,9 @@ from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
 from geomedsr_geotiff import namespaces, placing, tiff
-from geomedsr_geotiff.handles import EXACT, gdal, one_line, unplaced
+from geomedsr_geotiff.drivers import IMAGES, check_format, driver_for, needs_mask
+from geomedsr_geotiff.handles import gdal, one_line, unplaced
 from geomedsr_geotiff.regions import BlockReader, Encoding, Stage, Tiling, block_side, pyramid, write_whole
-
-#: Formats by suffix, where none is named. ``COG`` and ``GTiff`` are both for ``.tif``.
-FORMATS = {".tif": "COG", ".tiff": "COG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
-
-#: What the command line calls them.
-NAMES = {"cog": "COG", "gtiff": "GTiff", "png": "PNG", "jpeg": "JPEG"}
-
-#: What the image formats hold: types, and band counts.
-_IMAGES = {"PNG": ({"uint8", "uint16"}, {1, 2, 3, 4}), "JPEG": ({"uint8"}, {1, 3})}
-
-_JPEG_SIDE = 65_535
-
-#: The longest axis of any raster.
-_SIDE = 2**31 - 1
 
 _OPTIONS: dict[str, dict[str, Any]] = {"PNG": {"WRITE_METADATA_AS_TEXT": "YES"}, "JPEG": {"QUALITY": 95}}
 
@@ -110,7 +97,7 @@ class RasterSink:
         """Assemble, check, rename; remove the scratch folder."""
         with self._io(), unplaced(), gdal(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"):
             result = self.scratch.folder / f"result{self.target.suffix}"
-            if self.driver in _IMAGES:
+            if self.driver in IMAGES:
                 self._write_image(result)
             else:
                 self._write_tiff(result)
@@ -263,7 +250,7 @@ class RasterSink:
         if not placing.has_room_for_point(self.grid):
             tags.pop(placing.AREA_OR_POINT, None)
         dataset.update_tags(**tags)
-        if self.driver not in _IMAGES and (xml := namespaces.items(self.tags, self.bands)):
+        if self.driver not in IMAGES and (xml := namespaces.items(self.tags, self.bands)):
             dataset.update_tags(**{namespaces.RESERVED: namespaces.placeholder(xml)})
 
     @contextmanager
@@ -306,8 +293,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = N
     if "://" in path or path.startswith("/vsi"):
         raise OutputError(f"the output {path}", "a path on a local disk", "write there, then copy it")
     target = file_target(scene, path, overwrite)
-    driver = _driver(target, format)
-    _check_format(scene, driver)
+    driver = driver_for(target, format)
+    check_format(scene, driver)
     _, count, height, width = scene.shape
     merged = {ns: dict(tags) for ns, tags in scene.tags.items()}
     merged.setdefault("", {}).update(scene.provenance)
@@ -336,7 +323,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = N
         grid=grid,
         beside=beside,
         bands=scene.bands,
-        mask=_needs_mask(scene),
+        mask=needs_mask(scene),
         tags=merged,
         tiling=tiling,
         bits=_bits(scene),
@@ -361,71 +348,3 @@ def _layout(driver: str, tiling: Tiling) -> dict[str, str]:
     """What of the writer a job's parts depend on."""
     usual = {"format": driver, "region": str(tiling.side)}
     return usual if tiling.inner == BLOCK else {**usual, "block": str(tiling.inner)}
-
-
-def _driver(target: Path, format: str | None) -> str:
-    """GDAL's driver for a suffix, and for a format's name."""
-    by_suffix = FORMATS[target.suffix.lower()]
-    if format is None:
-        return by_suffix
-    driver = NAMES.get(format.lower())
-    suffixes = [suffix for suffix, name in FORMATS.items() if name == ("COG" if driver == "GTiff" else driver)]
-    if not suffixes:
-        raise OutputError(f"the format {format!r}", f"one of {', '.join(NAMES)}, or zarr", "choose one of these")
-    if target.suffix.lower() not in suffixes:
-        raise OutputError(
-            f"the format {format} for the name {target.name}", f"a name in {' or '.join(suffixes)}", "rename it"
-        )
-    assert driver is not None
-    return driver
-
-
-def _check_format(scene: Scene, driver: str) -> None:
-    frames, count, _, _ = scene.shape
-    if frames > 1 and not scene.grid.planes:
-        raise OutputError(
-            f"a stack of {frames} frames for a raster",
-            "one of them",
-            "name a Zarr store, result.zarr, which holds them all",
-        )
-    if scene.grid.planes:
-        raise OutputError(
-            f"a series of {frames} slice{'s' * (frames != 1)} for a raster",
-            "a scene that lies on a map",
-            "name a folder for a DICOM series, or a volume such as result.nii.gz",
-        )
-    if len({_comparable(b.nodata) for b in scene.bands}) > 1:
-        raise OutputError("bands of different nodata values", "one for all, as GeoTIFF has it", "select bands")
-    nodata = scene.bands[0].nodata
-    if nodata is not None and scene.dtype.kind in "iu" and abs(nodata) >= EXACT:
-        raise OutputError(
-            f"the nodata value {nodata} for a raster", "one that a float holds exactly, below 2^53", "write a .zarr"
-        )
-    if driver in _IMAGES and _needs_mask(scene):
-        raise OutputError(f"a masked scene for {driver}", "a format with masks", "write a .tif")
-    if max(scene.shape[2:]) > _SIDE:
-        raise OutputError(
-            f"{max(scene.shape[2:])} pixels along an axis",
-            f"at most {_SIDE}, which GDAL counts to",
-            "choose a --window",
-        )
-    if driver == "JPEG" and max(scene.shape[2:]) > _JPEG_SIDE:
-        raise OutputError(f"{max(scene.shape[2:])} pixels for JPEG", f"at most {_JPEG_SIDE}", "write a .tif")
-    if driver in _IMAGES:
-        types, counts = _IMAGES[driver]
-        if str(scene.dtype) not in types or count not in counts:
-            raise OutputError(
-                f"{count} band{'s' * (count != 1)} of {scene.dtype} for {driver}",
-                f"{' or '.join(sorted(types))} and {', '.join(map(str, sorted(counts)))} bands",
-                "write a .tif",
-            )
-
-
-def _needs_mask(scene: Scene) -> bool:
-    """Whether validity can be said by a mask alone: by no nodata value and no alpha band."""
-    alpha = any(b.interpretation == "alpha" for b in scene.bands)
-    return scene.masked and not alpha and scene.bands[0].nodata is None
-
-
-def _comparable(nodata: float | int | None) -> float | int | str | None:
-    return "nan" if isinstance(nodata, float) and math.isnan(nodata) else nodata

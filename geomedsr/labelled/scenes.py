@@ -9,12 +9,13 @@ import numpy as np
 import xarray as xr
 
 from geomedsr.arrays import usable
+from geomedsr.frames import Frames
 from geomedsr.grid import Grid
 from geomedsr.labelled.axes import Axes, named, placed, spatial
 from geomedsr.labelled.place import grid_of
 from geomedsr.labelled.values import bands_of
 from geomedsr.provenance import PREFIX
-from geomedsr.scene import Band, Frames, Scene
+from geomedsr.scene import Band, Scene
 
 
 def scene_of(

@@ -5,6 +5,7 @@ All networks are this one class's, those of other authors too, so that nobody as
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -22,7 +23,7 @@ _ALIVE = 2.9
 _LOOK = 16
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values, fully convolutional.
 
     One that takes other inputs has them as keywords, ``(B, C, fy·H, fx·W)``; one that makes other outputs returns all
@@ -50,9 +51,9 @@ class Network(nn.Module):
     exports: bool = True
 
     @property
+    @abstractmethod
     def receptive_radius(self) -> int:
         """See the class's text."""
-        raise NotImplementedError
 
     def held(self, shapes: Shapes) -> float:
         """Numbers that it holds at once for each pixel of the image, with inputs of such shapes, at most."""

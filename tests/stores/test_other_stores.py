@@ -19,7 +19,8 @@ from rasterio.crs import CRS
 import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.scene import Band, Frames, Scene
+from geomedsr.frames import Frames
+from geomedsr.scene import Band, Scene
 
 pytest.importorskip("zarr")
 pytest.importorskip("rioxarray")
