@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-#: Names that producers give to class and bit-flag bands (Landsat, Sentinel-2, HLS, MODIS, Planet, PRISMA …).
+#: Names that producers give to class and bit-flag bands (Landsat, Sentinel-2, HLS, MODIS, Planet, PRISMA, NLCD …).
+#: Sentinel-2's MSK_CLDPRB and MSK_SNWPRB are probabilities in percent.
 _NAMES = (
     r"(?:^|[^a-z0-9])(?:scl|fmask|cfmask|bqa|qa60|qa[_ ]?pixel|qa[_ ]?radsat|qa[_ ]?aerosol|[a-z0-9_]*_qa|udm2?"
-    r"|qflags?|quality[_ ]?flags?|pixel[_ ]?quality|cloud[_ ]?mask|msk_[a-z]+|land[_ ]?cover|classification)"
+    r"|qflags?|quality[_ ]?flags?|pixel[_ ]?quality|vi[_ ]?quality|(?:cloud|water)[_ ]?mask"
+    r"|msk_(?!cldprb|snwprb)[a-z]+|land[_ ]?cover(?:[_ ]?\d{4}|_l48)?|lc_type\d|classification(?:[_ ]?map)?)"
 )
 _BAND = re.compile(rf"{_NAMES}(?:$|[^a-z0-9])", re.IGNORECASE)
 

@@ -38,6 +38,11 @@ def flags(height: int = 40, width: int = 50) -> np.ndarray:
         "T18SUJ_20230702T154819_SCL_20m (1).tif",
         "HLS.S30.T18SUJ.2023183T154819.v2.0.Fmask(2).tif",
         "LC08_QA_PIXEL_copy.TIF",
+        "nlcd_2019_land_cover_l48.tif",
+        "landcover2020.tif",
+        "MOD13Q1.250m_16_days_VI_Quality.tif",
+        "MCD12Q1.LC_Type1.tif",
+        "classification_map.tif",
     ],
 )  # fmt: skip
 def test_a_file_name_counts_as_a_band_name(name: str, raster: Raster, tiny: Model) -> None:
@@ -48,7 +53,15 @@ def test_a_file_name_counts_as_a_band_name(name: str, raster: Raster, tiny: Mode
 
 
 @pytest.mark.parametrize(
-    "name", ["land_cover_study_B04.tif", "SCLARK_B02.tif", "qa_pixel/B04.tif", "mask_of_x.tif", "B04 (1).tif"]
+    "name",
+    [
+        "land_cover_study_B04.tif",
+        "SCLARK_B02.tif",
+        "qa_pixel/B04.tif",
+        "mask_of_x.tif",
+        "B04 (1).tif",
+        "MSK_CLDPRB_20m.tif",
+    ],
 )
 def test_other_names_do_not(name: str, raster: Raster, tmp_path: Path) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
