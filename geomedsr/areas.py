@@ -11,12 +11,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from geomedsr.geometry import Box
-from geomedsr.sources import Array, Source
+from geomedsr.sources import Array, Source, WrappingSource
 
 #: Decimals of a pixel.
 _DECIMALS = 3
@@ -85,51 +84,22 @@ def inside(text: str, rows: Array, cols: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class AreaSource:
+class AreaSource(WrappingSource):
     """Another source, of which pixels outside some polygons are no data and hold ``fills``, one for each band.
 
     ``area`` is the text of the polygons, in pixels ``by`` times coarser, of which ``origin`` (row, column), in pixels
     of this source, is where it begins: pixels of a result are all in or out that come of one.
     """
 
-    whole: Source
     area: str
     fills: tuple[float | int, ...]
     by: int = 1
     origin: tuple[int, int] = (0, 0)
 
-    @property
-    def inner(self) -> Source:
-        """What it reads from."""
-        return self.whole
-
-    def touches(self, box: Box) -> Box:
-        """What of that a box needs: the same."""
-        return box
-
-    def on(self, inner: Source) -> AreaSource:
-        """The same part of another source."""
-        return replace(self, whole=inner)
-
     def coarser(self, inner: Source, scale: int) -> AreaSource:
         """The same part of a source so many times coarser."""
         row, col = self.origin
         return replace(self, whole=inner, by=self.by // scale, origin=(row // scale, col // scale))
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """``(frame, band, y, x)``."""
-        return self.whole.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The storage type."""
-        return self.whole.dtype
-
-    @property
-    def block(self) -> tuple[int, int]:
-        """Preferred ``(height, width)`` of a read."""
-        return self.whole.block
 
     def read(self, box: Box) -> Array:
         """Stored values of a box; nothing is read, or computed, of one that lies outside."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.provenance import NODATA
-from geomedsr.sources import Array, Source, data_by_value
+from geomedsr.sources import Array, Source, WrappingSource, data_by_value
 
 if TYPE_CHECKING:
     from geomedsr.scene import Band, Scene
@@ -22,43 +22,10 @@ NONE = "none"
 
 
 @dataclass(frozen=True)
-class NodataSource:
+class NodataSource(WrappingSource):
     """Another source, of which pixels of a band's ``nodata`` value are no data, besides those that it knows of."""
 
-    whole: Source
     nodata: tuple[float | int | None, ...]
-
-    @property
-    def inner(self) -> Source:
-        """What it reads from."""
-        return self.whole
-
-    def touches(self, box: Box) -> Box:
-        """What of that a box needs: the same."""
-        return box
-
-    def on(self, inner: Source) -> NodataSource:
-        """The same values of another source."""
-        return NodataSource(inner, self.nodata)
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """``(frame, band, y, x)``."""
-        return self.whole.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The storage type."""
-        return self.whole.dtype
-
-    @property
-    def block(self) -> tuple[int, int]:
-        """Preferred ``(height, width)`` of a read."""
-        return self.whole.block
-
-    def read(self, box: Box) -> Array:
-        """Stored values of a box."""
-        return self.whole.read(box)
 
     def valid(self, box: Box) -> Array:
         """True where a pixel is data."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -121,11 +121,10 @@ def _computed(part: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class CroppedSource:
-    """A window of another source."""
+class WrappingSource:
+    """A source that reads another one, the ``whole``: what it does not change is the other's."""
 
     whole: Source
-    window: Window
 
     @property
     def inner(self) -> Source:
@@ -133,21 +132,17 @@ class CroppedSource:
         return self.whole
 
     def touches(self, box: Box) -> Box:
-        """What of that a box needs."""
-        return box.shifted((0, self.window.row, self.window.col))
+        """What of that a box needs: the same."""
+        return box
 
-    def on(self, inner: Source) -> CroppedSource:
-        """The same window of another source."""
-        return CroppedSource(inner, self.window)
-
-    def coarser(self, inner: Source, scale: int) -> CroppedSource:
-        """The window that covers the same of a source so many times coarser."""
-        return CroppedSource(inner, self.window.coarser(scale))
+    def on(self, inner: Source) -> Self:
+        """The same of another source."""
+        return replace(self, whole=inner)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """``(frame, band, y, x)``."""
-        return (*self.whole.shape[:2], self.window.height, self.window.width)
+        return self.whole.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -167,9 +162,29 @@ class CroppedSource:
         """True where a pixel is data."""
         return self.whole.valid(self.touches(box))
 
-    def select(self, bands: Sequence[int]) -> CroppedSource:
+    def select(self, bands: Sequence[int]) -> Self:
         """Some of the bands."""
-        return CroppedSource(self.whole.select(bands), self.window)
+        return replace(self, whole=self.whole.select(bands))
+
+
+@dataclass(frozen=True)
+class CroppedSource(WrappingSource):
+    """A window of another source."""
+
+    window: Window
+
+    def touches(self, box: Box) -> Box:
+        """What of that a box needs."""
+        return box.shifted((0, self.window.row, self.window.col))
+
+    def coarser(self, inner: Source, scale: int) -> CroppedSource:
+        """The window that covers the same of a source so many times coarser."""
+        return CroppedSource(inner, self.window.coarser(scale))
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+        return (*self.whole.shape[:2], self.window.height, self.window.width)
 
     @property
     def with_nodata(self) -> Callable[[tuple[float | int | None, ...]], CroppedSource] | None:
@@ -180,9 +195,9 @@ class CroppedSource:
 
 def opaque(source: Source) -> Source | None:
     """A source without its mask by an alpha band; None where it has none."""
-    if (whole := getattr(source, "whole", None)) is not None:
-        inner = opaque(whole)
-        return None if inner is None else source.on(inner)  # type: ignore[attr-defined]
+    if isinstance(source, WrappingSource):
+        inner = opaque(source.whole)
+        return None if inner is None else source.on(inner)
     free: Any = getattr(source, "opaque", None)
     found: Source | None = None if free is None else free()
     return found
@@ -201,61 +216,29 @@ def veil(source: Source) -> tuple[int, Source] | None:
 def cropping(source: Source) -> Window | None:
     """The window of a source that it was cropped to, in the pixels of the whole; None where nothing was left out."""
     window, inner = Window(0, 0, source.shape[3], source.shape[2]), source
-    while (whole := getattr(inner, "whole", None)) is not None:
+    while isinstance(inner, WrappingSource):
         if isinstance(inner, CroppedSource):
             window = window.shifted(inner.window.col, inner.window.row)
-        elif whole.shape[2:] != inner.shape[2:]:
+        elif inner.whole.shape[2:] != inner.shape[2:]:
             break
-        inner = whole
+        inner = inner.whole
     return None if (window.height, window.width) == inner.shape[2:] else window
 
 
 @dataclass(frozen=True)
-class FrameSource:
+class FrameSource(WrappingSource):
     """One frame of another source."""
 
-    whole: Source
     frame: int
-
-    @property
-    def inner(self) -> Source:
-        """What it reads from."""
-        return self.whole
 
     def touches(self, box: Box) -> Box:
         """What of that a box needs."""
         return box.shifted((self.frame, 0, 0))
 
-    def on(self, inner: Source) -> FrameSource:
-        """The same frame of another source."""
-        return FrameSource(inner, self.frame)
-
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """``(frame, band, y, x)``."""
         return (1, *self.whole.shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The storage type."""
-        return self.whole.dtype
-
-    @property
-    def block(self) -> tuple[int, int]:
-        """Preferred ``(height, width)`` of a read."""
-        return self.whole.block
-
-    def read(self, box: Box) -> Array:
-        """Stored values of a box."""
-        return self.whole.read(self.touches(box))
-
-    def valid(self, box: Box) -> Array:
-        """True where a pixel is data."""
-        return self.whole.valid(self.touches(box))
-
-    def select(self, bands: Sequence[int]) -> FrameSource:
-        """Some of the bands."""
-        return FrameSource(self.whole.select(bands), self.frame)
 
 
 def sample_frames(source: Source) -> list[list[Array]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -77,8 +77,7 @@ def classic_frames(path: str, ds: Dataset) -> tuple[Frame, ...]:
     rescale, padding, phases = _rescale(ds, str(ds.get("RescaleType") or "")), _padding(ds), _phases(ds)
     frames = []
     for index, offset in enumerate(offsets):
-        x, y, z = (float(v) for v in np.array(plane.position) + offset * normal)
-        moved = replace(plane, position=(x, y, z)) if offset else plane
+        moved = plane.moved(offset * normal) if offset else plane
         frames.append(
             Frame(
                 path=path,

@@ -6,6 +6,7 @@ import math
 import os
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,7 +26,7 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
-class VolumeSource:
+class VolumeSource(ABC):
     """Windows of a volume's slices, ``(frame, 1, y, x)``: a frame per slice, volume by volume where there are several.
 
     ``sizes`` are those of the file: volumes, and voxels along its third, second and first axis. Slices are stacked
@@ -82,9 +83,9 @@ class VolumeSource:
             raise InputError(f"{len(bands)} bands of a volume", "the one that it has", "leave --bands out")
         return self
 
+    @abstractmethod
     def voxels(self) -> Array:
         """All voxels, in the order of ``sizes``; not to be kept: what is not used of it is not held."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
