@@ -24,10 +24,15 @@ def run(options: argparse.Namespace) -> None:
             raise OutputError(f"{path}, in a folder that cannot be written", "one that can", "choose another")
     page = None if options.html is None else page_target(options.html, (".html",), options.overwrite)
     model = load_model(options.model)
-    reference = None if options.reference is None else open_scene(options.reference, force=True, nodata=options.nodata)
+    reference = None
+    if options.reference is not None:
+        bands = options.reference_bands or options.bands
+        reference = _chosen(open_scene(options.reference, force=True, nodata=options.nodata), bands)
+    elif options.reference_bands is not None:
+        raise InputError("--reference-bands without --reference", "both", "leave it out, or name the reference")
     result = evaluate(
         model,
-        _scenes(options.data, options.nodata),
+        [_chosen(scene, options.bands) for scene in _scenes(options.data, options.nodata)],
         reference=reference,
         realism=options.realism or (),
         against=options.against or USUAL,
@@ -52,6 +57,10 @@ def run(options: argparse.Namespace) -> None:
         print_json(result.json())
     elif not options.quiet:
         print(result.markdown(), end="")
+
+
+def _chosen(scene: Scene, bands: list[str] | None) -> Scene:
+    return scene if bands is None else scene.select(bands)
 
 
 def _scenes(words: list[str], nodata: str | None) -> list[Scene]:

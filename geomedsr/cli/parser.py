@@ -163,6 +163,10 @@ def _parser() -> argparse.ArgumentParser:
         help="references, or a recipe (its validation scenes) and key=value overrides",
     )
     sub.add_argument("--reference", metavar="HR", help="what is truly there; DATA is then one real input")
+    sub.add_argument("--bands", type=_names, metavar="BAND,…", help="bands by name or number from 1, in this order")
+    sub.add_argument(
+        "--reference-bands", type=_names, metavar="BAND,…", help="those of the reference; default: the same"
+    )
     sub.add_argument("--realism", type=_amounts, metavar="R,…", help="default: 0, and 1 where the model has it")
     sub.add_argument(
         "--against", type=_names, metavar="NAME,…", help="default: bicubic,lanczos; realesrgan needs the extra `peers`"

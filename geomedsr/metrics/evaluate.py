@@ -96,7 +96,8 @@ def evaluate(
             coarse = reduced(fine, card.scale, down_by)
         methods = tuple(_named_apart(peers(against, coarse, card.scale) + results(models, coarse)))
         case = Case(scene.name, fine, coarse, card.scale, methods, ())
-        found.append(_compared(case, protocol, down_by, vgg_file, f"{scene.name}: {how}; {protocol.words}"))
+        words = f"{scene.name}: {how}; {protocol.words}"
+        found.append(_compared(case, protocol, down_by, vgg_file, words, reference is not None))
     return _joined(found)
 
 
@@ -128,14 +129,16 @@ def compare_with(
     return _compared(case, protocol, "block-mean", vgg_file, f"Compared with {reference.name}; {protocol.words}")
 
 
-def _compared(case: Case, protocol: Protocol, operator: str, vgg_file: str | None, words: str) -> Evaluation:
+def _compared(
+    case: Case, protocol: Protocol, operator: str, vgg_file: str | None, words: str, pair: bool = False
+) -> Evaluation:
     """The methods' scores on one scene, on what is truly there."""
     fine, scale, bands = case.fine, case.scale, len(case.fine.bands)
     served = {m.name: range(bands) if m.bands is None else m.bands for m in case.methods}
     common = tuple(b for b in range(bands) if all(b in some for some in served.values()))
     pieces = count_regions(fine, scale, operator)
     tallies = {
-        m.name: Tally(protocol, bands, common, scale, fine.shape[0] > 1, fine.domain != "CT", pieces, vgg_file)
+        m.name: Tally(protocol, bands, common, scale, fine.shape[0] > 1, fine.domain != "CT", pieces, vgg_file, pair)
         for m in case.methods
     }
     for region in regions(fine, case.coarse, scale, operator):

@@ -17,6 +17,7 @@ _COLUMNS = (
     "ssim",
     "vgg",
     "sam",
+    "fringe",
     "ergas",
     "drift",
     "improvement",
@@ -25,6 +26,7 @@ _COLUMNS = (
     "spectrum",
     "grid",
     "gain",
+    "fitted",
 )
 
 
@@ -117,10 +119,15 @@ class Evaluation:
         figure = score.told().get(name)
         if figure is None:
             return ""
-        text = f"{figure.value:{'+' if name == 'gain' else ''}.{ABOUT[name].digits}f}"
+        text = f"{figure.value:{'+' if name in ('gain', 'fitted') else ''}.{ABOUT[name].digits}f}"
         if name == "vgg" and (vgg := self.base(score).vgg):
             return f"{text} ({figure.value / vgg:.2f} ×)"
-        if name == "gain" and figure.low is not None and figure.high is not None and score is not self.base(score):
+        if (
+            name in ("gain", "fitted")
+            and figure.low is not None
+            and figure.high is not None
+            and score is not self.base(score)
+        ):
             return f"{text} ({figure.low:+.2f} … {figure.high:+.2f})"
         return text
 

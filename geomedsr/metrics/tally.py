@@ -15,6 +15,8 @@ from geomedsr.metrics.correctness import CLASSES, classes, shares
 from geomedsr.metrics.ergas import ergas
 from geomedsr.metrics.features import FeatureDistance
 from geomedsr.metrics.figures import Figure
+from geomedsr.metrics.fitted import residual
+from geomedsr.metrics.fringe import edges, gradient
 from geomedsr.metrics.grid import ratio, steps, worst
 from geomedsr.metrics.protocol import Protocol
 from geomedsr.metrics.quality import ssim_map
@@ -40,7 +42,8 @@ Sums = dict[str, Array]
 class Tally:
     """What is added up. ``common`` are the bands that means are over; of a ``series`` frames are what is drawn.
 
-    ``ratios`` says whether values are measured from a true zero, as SAM and ERGAS need it: HU are not.
+    ``ratios`` says whether values are measured from a true zero, as SAM and ERGAS need it: HU are not. ``pair`` says
+    that another sensor or band took the reference, so that the error after a local linear fit counts too.
     """
 
     protocol: Protocol
@@ -51,6 +54,7 @@ class Tally:
     ratios: bool
     regions: int
     vgg_file: str | None = None
+    pair: bool = False
     parts: list[tuple[int, Sums]] = field(default_factory=list)
     places: list[Window] = field(default_factory=list)
 
@@ -78,6 +82,7 @@ class Tally:
         kinds = classes(one, low, other, peak)
         picks = list(self.common)
         angles = spectral_angles(one[picks], other[picks]) if self.ratios and len(picks) > 1 else None
+        steep = None if angles is None else gradient(other[picks], peak[picks])
         rows, cols = region.inner  # steps over the region's far edges are its own
         edge = slice(None), slice(rows.start, rows.stop + 1), slice(cols.start, cols.stop + 1)
         stepped, stepping = guess[0][edge], seen[0][edge]
@@ -97,6 +102,12 @@ class Tally:
                 known = counted[here][picks].all(0) & np.isfinite(angles[here[1:]])
                 sums["angle"] = np.where(known, angles[here[1:]], 0).sum()[None]
                 sums["angles"] = known.sum()[None].astype(float)
+                if steep is not None:
+                    strong = edges(steep[here[1:]], known)
+                    sums["fringe"] = np.where(strong, angles[here[1:]], 0).sum()[None]
+                    sums["fringes"] = strong.sum()[None].astype(float)
+            if self.pair:
+                sums["fitted"] = residual(one[here], other[here], counted[here])
             side = square_side(self.scale)
             full = square.width == square.height == side and whole[here].all() and counted[here].mean() >= 0.5
             empty = np.zeros((self.bands, side // 2))
@@ -160,8 +171,9 @@ class Tally:
             over = worst if name == "grid" else _mean
             _put(told, name, *(over(v[:, picks]) for v in (values, spread)))
         if "angle" in sums:
-            pair = (_ratio(w @ sums["angle"], w @ sums["angles"])[:, 0] for w in (once, drawn))
-            _put(told, "sam", *pair)
+            for name, total, number in (("sam", "angle", "angles"), ("fringe", "fringe", "fringes")):
+                pair = (_ratio(w @ sums[total], w @ sums[number])[:, 0] for w in (once, drawn))
+                _put(told, name, *pair)
         if self.ratios:
             _put(told, "ergas", *(self._ergas(sums, w) for w in (once, drawn)))
         return told, by_band
@@ -176,6 +188,11 @@ class Tally:
             made, true = (np.tensordot(w, s[name], 1) for name in ("power", "true power"))
             return beyond_nyquist(made, true, square_side(self.scale), self.scale)
 
+        def fitted(s: Sums, b: Sums, w: Array) -> Array:
+            made, base = w @ s["fitted"], w @ b["fitted"]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.where(made == base, 0.0, 10 * np.log10(base / made))
+
         return {
             "psnr": lambda s, b, w: self._psnr(s, w),
             "ssim": lambda s, b, w: _ratio(w @ s["similar"], w @ s["count"]),
@@ -184,6 +201,7 @@ class Tally:
             **{name: of_class(i) for i, name in enumerate(CLASSES)},
             "spectrum": spectrum,
             "grid": lambda s, b, w: ratio(np.tensordot(w, s["steps"], 1)),
+            **({"fitted": fitted} if self.pair else {}),
         }
 
     def _psnr(self, sums: Sums, weights: Array) -> Array:

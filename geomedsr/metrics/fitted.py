@@ -1,0 +1,28 @@
+"""Error after a local linear fit, for two sensors or bands that see the same ground in other values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from geomedsr.sources import Array
+
+
+def residual(result: Array, truth: Array, counted: Array) -> Array:
+    """What the best line from a result to the truth leaves of one square: the sum of squared residuals.
+
+    ``truth ≈ a · result + b`` by least squares over the pixels ``counted``; all ``(band, y, x)``.
+
+    Returns:
+        ``(band,)``, float64; 0 where nothing counts.
+    """
+    number = np.maximum(counted.sum((1, 2)), 1)
+
+    def centred(values: Array) -> Array:
+        mean = np.where(counted, values, 0).sum((1, 2)) / number
+        away: Array = np.where(counted, values - mean[:, None, None], 0)
+        return away
+
+    seen, there = centred(result), centred(truth)
+    own, shared, total = ((a * b).sum((1, 2)) for a, b in ((seen, seen), (seen, there), (there, there)))
+    left: Array = total - np.divide(shared**2, own, out=np.zeros_like(own), where=own > 0)
+    return np.maximum(left, 0)
