@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
-from geomedsr.discriminators import build_discriminator, mixes_images
+from geomedsr.discriminators import Wavelets, build_discriminator, mixes_images
 from geomedsr.errors import RecipeError
 
 
@@ -110,6 +111,43 @@ def test_weights_begin_small_and_batch_norm_can_be_left_out(architecture: str) -
     torch.testing.assert_close(free(images)[:1], free(images[:1]))  # an image's judgement is its own
     mixed = build_discriminator(architecture, 1, {"width": 4})
     assert float((mixed(images)[:1] - mixed(images[:1])).detach().abs().max()) > 1e-4
+
+
+def test_wavelets_show_details_alone() -> None:
+    seen: list[torch.Tensor] = []
+
+    class Judge(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x)
+            return x
+
+    image = torch.rand(1, 2, 8, 9)
+    Wavelets(Judge(), 2)(image)
+    Wavelets(Judge(), 2)(image + 3)
+    torch.testing.assert_close(seen[0], seen[1], atol=1e-6, rtol=0)  # not how bright it is
+    x = image[0].numpy()
+    down, across, both = (seen[0][0, k : k + 2].numpy() for k in (0, 2, 4))
+    a, b, c, d = x[:, :-1, :-1], x[:, :-1, 1:], x[:, 1:, :-1], x[:, 1:, 1:]
+    np.testing.assert_allclose(down[:, :-1, :-1], (a + b - c - d) / 2, atol=1e-6)
+    np.testing.assert_allclose(across[:, :-1, :-1], (a + c - b - d) / 2, atol=1e-6)
+    np.testing.assert_allclose(both[:, :-1, :-1], a - b - c + d, atol=1e-6)
+    means = (a + b + c + d) / 4
+    second = seen[0][0, 6:8].numpy()
+    expected = (means[:, :-2, :-2] + means[:, :-2, 2:] - means[:, 2:, :-2] - means[:, 2:, 2:]) / 2
+    np.testing.assert_allclose(second[:, :-3, :-3], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["dcgan", "patchgan", "srgan", "unet"])
+def test_every_discriminator_takes_wavelets(architecture: str) -> None:
+    options = {"width": 4, "wavelets": 2} | ({"dense": 8} if architecture == "srgan" else {})
+    net = build_discriminator(architecture, 2, options).eval()
+    plain = build_discriminator(architecture, 12, {k: v for k, v in options.items() if k != "wavelets"}).eval()
+    plain.load_state_dict({k.removeprefix("judge."): v for k, v in net.state_dict().items()})
+    image = torch.rand(2, 2, 64, 64)
+    assert net(image).shape == plain(torch.zeros(2, 12, 64, 64)).shape
+    torch.testing.assert_close(net(torch.ones_like(image)), plain(torch.zeros(2, 12, 64, 64)))
+    with pytest.raises(RecipeError, match="wavelets -1 must be at least 0"):
+        build_discriminator(architecture, 2, {**options, "wavelets": -1})
 
 
 def test_which_discriminators_mix_images() -> None:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from geomedsr import operators
 from geomedsr.losses import (
     L1,
+    LDL,
     MSE,
     AnyLoss,
     Charbonnier,
@@ -70,6 +71,27 @@ def test_stationarity_is_of_windows_and_none_in_a_slope() -> None:
     assert float(Stationarity(window=4)(free(mixed, mixed, 2))) == 0
     slope = torch.arange(16.0).expand(1, 1, 8, 16)
     assert float(Stationarity()(free(slope, slope, 4))) == 0
+
+
+def test_ldl_weighs_errors_by_their_restlessness() -> None:
+    hr, slow = torch.rand(2, 1, 16, 18), torch.rand(2, 1, 16, 18)
+    made = torch.rand(2, 1, 16, 18, requires_grad=True)
+    given = Sample(made, made, hr, BLOCK.forward(hr, 2), BLOCK, 2, average=slow)
+    own, other = ((hr - x).abs()[:, 0].detach().numpy() for x in (made, slow))
+    total = 0.0
+    for image, beside, whole in zip(own, other, own.var((1, 2), ddof=1) ** 0.2, strict=True):
+        around = np.pad(image, 3, mode="reflect")
+        for row, col in np.ndindex(image.shape):
+            local = around[row : row + 7, col : col + 7].var(ddof=1)
+            total += image[row, col] * (0 if image[row, col] < beside[row, col] else whole * local)
+    value = LDL()(given)
+    assert float(value.detach()) == pytest.approx(total / own.size, rel=1e-5)
+    value.backward()
+    at = np.unravel_index(np.argmax(own - other), own.shape)
+    far = made.grad[at[0], 0, at[1], at[2]]
+    assert float(far) != 0  # and that way which lessens the error
+    assert torch.sign(far) == torch.sign((made - hr).detach()[at[0], 0, at[1], at[2]])
+    assert (made.grad[:, 0].numpy()[own < other] == 0).all()
 
 
 def test_log_mse_is_the_mean_over_images_in_decibels() -> None:

@@ -11,6 +11,7 @@ from geomedsr.discriminators.dcgan import DCGANDiscriminator
 from geomedsr.discriminators.patchgan import PatchGANDiscriminator
 from geomedsr.discriminators.srgan import SRGANDiscriminator
 from geomedsr.discriminators.unet import UNetDiscriminator
+from geomedsr.discriminators.wavelets import Wavelets
 from geomedsr.errors import RecipeError
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "PatchGANDiscriminator",
     "SRGANDiscriminator",
     "UNetDiscriminator",
+    "Wavelets",
     "build_discriminator",
     "mixes_images",
 ]
@@ -35,6 +37,9 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
 def build_discriminator(architecture: str, channels: int, options: Mapping[str, int]) -> nn.Module:
     """A new discriminator for images of so many channels.
 
+    Besides an architecture's own options, ``wavelets`` says of how many levels it sees the details of an image, instead
+    of the image; see :class:`Wavelets`.
+
     Raises:
         RecipeError: unknown architecture, or options it does not take.
     """
@@ -43,7 +48,12 @@ def build_discriminator(architecture: str, channels: int, options: Mapping[str, 
             f"the discriminator {architecture!r}", f"one of {', '.join(sorted(DISCRIMINATORS))}", "correct the recipe"
         )
     try:
-        return DISCRIMINATORS[architecture](channels=channels, **options)
+        own = dict(options)
+        if (levels := own.pop("wavelets", 0)) == 0:
+            return DISCRIMINATORS[architecture](channels=channels, **own)
+        if levels < 0:
+            raise ValueError(f"wavelets {levels} must be at least 0")
+        return Wavelets(DISCRIMINATORS[architecture](channels=3 * levels * channels, **own), levels)
     except (TypeError, ValueError, RuntimeError) as error:
         raise RecipeError(
             f"options {dict(options)} for the discriminator {architecture}", "options it takes", str(error)

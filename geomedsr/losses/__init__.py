@@ -9,6 +9,7 @@ from geomedsr.losses.consistency import Consistency
 from geomedsr.losses.fourier_amplitude import FourierAmplitude
 from geomedsr.losses.gradient import Gradient
 from geomedsr.losses.l1 import L1
+from geomedsr.losses.ldl import LDL
 from geomedsr.losses.least_squares import LeastSquares
 from geomedsr.losses.log_mse import LogMSE
 from geomedsr.losses.loss import AdversarialLoss, Loss, Sample
@@ -23,6 +24,7 @@ from geomedsr.losses.wasserstein import Wasserstein
 
 __all__ = [
     "L1",
+    "LDL",
     "MSE",
     "AdversarialLoss",
     "AnyLoss",
@@ -56,6 +58,7 @@ AnyLoss = Annotated[
     | SpectralAngle
     | Consistency
     | Perceptual
+    | LDL
     | Vanilla
     | LeastSquares
     | Relativistic

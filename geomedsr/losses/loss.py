@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -19,7 +20,8 @@ class Sample:
 
     ``guess`` is the network's own output and ``sr`` that after projection (the same where the operator acts on whole
     frames, of which a patch is none), ``hr`` the real image, all ``(B, C, s·H, s·W)``; ``coarse`` the input
-    ``(B, C, H, W)``; ``real`` and ``fake`` the discriminator's logits of ``hr`` and ``sr``, in adversarial training.
+    ``(B, C, H, W)``; ``real`` and ``fake`` the discriminator's logits of ``hr`` and ``sr``, in adversarial training;
+    ``average`` what the moving average of the generator makes, projected, where a loss wants it.
     """
 
     guess: torch.Tensor
@@ -30,18 +32,26 @@ class Sample:
     scale: int
     real: torch.Tensor | None = None
     fake: torch.Tensor | None = None
+    average: torch.Tensor | None = None
 
     @classmethod
     def of(
         cls, guess: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor, operator: Operator, scale: int
     ) -> Sample:
         """The sample of a guess, before any discriminator has seen it."""
-        projected = guess if operator.whole_frames else operator.project(guess, coarse, scale)
-        return cls(guess, projected, fine, coarse, operator, scale)
+        return cls(guess, cls.projected(guess, coarse, operator, scale), fine, coarse, operator, scale)
+
+    @staticmethod
+    def projected(guess: torch.Tensor, coarse: torch.Tensor, operator: Operator, scale: int) -> torch.Tensor:
+        """A guess that agrees with its input."""
+        return guess if operator.whole_frames else operator.project(guess, coarse, scale)
 
 
 class Loss(Part, ABC):
     """One term of a weighted sum: its ``kind`` names it in recipes and logs. Called, it gives a scalar."""
+
+    #: Whether it needs ``average``.
+    wants_average: ClassVar[bool] = False
 
     kind: str
     weight: float = Field(default=1.0, ge=0)

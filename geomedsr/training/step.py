@@ -61,6 +61,10 @@ def _look(run: Run, hr: torch.Tensor, lr: torch.Tensor) -> Sample:
         guess = run.generator(lr)
     operator, part = operators.get(run.recipe.operator), run.recipe.generator
     sample = Sample.of(guess.float(), hr, middle(lr, part.channels), operator, part.scale)
+    if any(loss.wants_average for loss in run.stage.losses):
+        with torch.no_grad(), _autocast(run):
+            slow = run.average(lr)
+        sample = replace(sample, average=Sample.projected(slow.float(), sample.coarse, operator, part.scale))
     if run.discriminator is None:
         return sample
     run.discriminator.requires_grad_(False)

@@ -118,6 +118,16 @@ def test_the_penalty_survives_half_precision(tmp_path: Path) -> None:
     assert half == pytest.approx(exact, rel=1e-2)
 
 
+def test_ldl_sees_what_the_moving_average_makes(tmp_path: Path) -> None:
+    word = "adversarial.losses=[{kind: ldl}, {kind: vanilla, weight: 0.01}]"
+    run, other = begun(tmp_path, word), begun(tmp_path, word)
+    with torch.no_grad():
+        for parameter in other.average.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)), alpha=0.3)
+    same, further = use(run)["ldl"], use(other)["ldl"]
+    assert 0 < further < same  # where the average is further off, training improves, and nothing counts
+
+
 def test_patches_too_small_for_the_discriminator_are_told_at_once(tmp_path: Path) -> None:
     words = "adversarial.discriminator={architecture: patchgan, options: {width: 4, layers: 5}}"
     losses = "adversarial.losses=[{kind: vanilla}]"
