@@ -6,7 +6,7 @@ import numpy as np
 
 from geomedsr.geometry import Box
 from geomedsr.scene import Scene
-from geomedsr.sources import Array, Source, spread_windows, veil
+from geomedsr.sources import Array, Source, spread_windows
 
 #: Alpha has few values; pictures with soft edges have many, but most of their pixels are opaque or transparent.
 _VALUES, _EXTREME = 16, 0.5
@@ -14,7 +14,7 @@ _VALUES, _EXTREME = 16, 0.5
 
 def doubt(scene: Scene) -> str | None:
     """Why an alpha band may be something else, and what to do if it is; None where nothing speaks for that."""
-    found = veil(scene.source)
+    found = scene.source.veil()
     if found is None:
         return None
     number, band = found

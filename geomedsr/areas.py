@@ -15,6 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from geomedsr.geometry import Box
+from geomedsr.masking import Masking
 from geomedsr.sources import Array, Source, WrappingSource
 
 #: Decimals of a pixel.
@@ -119,6 +120,11 @@ class AreaSource(WrappingSource):
         if not known.any():
             return np.broadcast_to(np.False_, (frames, self.shape[1], height, width))
         return np.asarray(self.whole.valid(box) & known)
+
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """The whole's; bands without a nodata value that tells what is outside are masked."""
+        return tuple(way if Masking.VALUE in way else way | Masking.MASK for way in self.whole.masking)
 
     def inside(self, box: Box) -> Array:
         """Which pixels of a box lie inside, ``(y, x)``."""

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from geomedsr.geometry import Box
-from geomedsr.sources import Array, ArraySource, Source, data_by_value
+from geomedsr.masking import Masking
+from geomedsr.sources import Array, ArraySource, Source, by_value, data_by_value
 
 #: What chunks of an array a job may hold at once, roughly, where they are not larger than that.
 HELD = 256 << 20
@@ -27,7 +28,7 @@ Read = Callable[[Source, Box], Array]
 
 
 @dataclass(frozen=True)
-class PartSource:
+class PartSource(Source):
     """A source of an array of which only a part is in memory: that of a box."""
 
     shape: tuple[int, int, int, int]
@@ -47,6 +48,12 @@ class PartSource:
         valid = data_by_value(self.read(box), self.nodata)
         return valid if self.mask is None else valid & np.asarray(self.mask[box.within(self.box or box).index], bool)
 
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """By values, and by a mask where one was given with them."""
+        beside = Masking.NONE if self.mask is None else Masking.OWN
+        return tuple(way | beside for way in by_value(self.dtype, self.nodata or (None,) * self.shape[1]))
+
     def select(self, bands: Sequence[int]) -> PartSource:
         """Some of the bands."""
         picks = list(bands)
@@ -61,23 +68,21 @@ class PartSource:
 
 def root(source: Source) -> ArraySource | None:
     """The dask array that a source is computed from; None of others."""
-    while (inner := getattr(source, "inner", None)) is not None:
-        source = inner
+    while source.inner is not None:
+        source = source.inner
     return source if isinstance(source, ArraySource) and hasattr(source.values, "dask") else None
 
 
-def touched(source: Any, box: Box) -> Box:
+def touched(source: Source, box: Box) -> Box:
     """What of its root a source reads for a box."""
-    while getattr(source, "inner", None) is not None:
+    while source.inner is not None:
         box, source = source.touches(box), source.inner
     return box
 
 
-def standing(source: Any, base: Source) -> Source:
+def standing(source: Source, base: Source) -> Source:
     """A source with another root."""
-    inner = getattr(source, "inner", None)
-    placed: Source = base if inner is None else source.on(standing(inner, base))
-    return placed
+    return source.on(base if source.inner is None else standing(source.inner, base))
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +257,7 @@ def _made(shared: _Shared, box: Box, *pieces: Sequence[Array]) -> Array:
 def together(source: Source, frames: Sequence[int]) -> list[list[int]]:
     """Frames that are read together: of a lazy source those in the same chunks, of others each by itself."""
     base = root(source)
-    if base is None or (getattr(source, "inner", None) is not None and base.shape[0] != source.shape[0]):
+    if base is None or (source.inner is not None and base.shape[0] != source.shape[0]):
         return [[frame] for frame in frames]
     ends = list(accumulate(base.values.chunks[0]))
     groups: dict[int, list[int]] = {}

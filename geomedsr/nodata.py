@@ -11,8 +11,9 @@ import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
+from geomedsr.masking import Masking
 from geomedsr.provenance import NODATA
-from geomedsr.sources import Array, Source, WrappingSource, data_by_value
+from geomedsr.sources import Array, Source, WrappingSource, by_value, data_by_value
 
 if TYPE_CHECKING:
     from geomedsr.scene import Band, Scene
@@ -34,6 +35,16 @@ class NodataSource(WrappingSource):
     def select(self, bands: Sequence[int]) -> NodataSource:
         """Some of the bands."""
         return NodataSource(self.whole.select(bands), tuple(self.nodata[b] for b in bands))
+
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """The whole's, and by value."""
+        pairs = zip(self.whole.masking, by_value(self.dtype, self.nodata), strict=True)
+        return tuple(known | more for known, more in pairs)
+
+    def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source:
+        """The same with other values that mean "no data"."""
+        return replace(self, nodata=nodata)
 
 
 def unified(bands: Sequence[Band]) -> tuple[float | int | None, ...]:
@@ -57,10 +68,9 @@ def declared(scene: Scene, value: float | str | None) -> Scene:
         raise InputError(f"a nodata value for the series {scene.name}", "a scene that lies on a map", "leave it out")
     stored = None if value is None or value == NONE else _stored(scene, value)
     values = (stored,) * len(scene.bands)
-    own = getattr(scene.source, "with_nodata", None)
-    source: Source = scene.source if own is None else own(values)
-    if own is None and stored is not None:
-        source = NodataSource(source, values)
+    source = scene.source.with_nodata(values)
+    if source is None:
+        source = scene.source if stored is None else NodataSource(scene.source, values)
     bands = tuple(replace(band, nodata=stored) for band in scene.bands)
     told = {**scene.provenance, NODATA: NONE if stored is None else repr(stored)}
     return replace(scene, source=source, bands=bands, provenance=told)

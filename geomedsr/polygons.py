@@ -83,7 +83,6 @@ def within(scene: Scene, area: Area) -> Scene:
     part = replace(
         scene,
         source=AreaSource(scene.source, area.text, fills, area.by, area.origin),
-        masked=scene.masked or any(band.nodata is None for band in scene.bands),
         scale=scene.values,
         provenance={**scene.provenance, AOI: area.text},
     )

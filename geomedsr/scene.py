@@ -16,10 +16,11 @@ from geomedsr.errors import InputError, SceneWarning
 from geomedsr.frames import Frames
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Window
+from geomedsr.masking import BESIDE
 from geomedsr.nodata import declared
 from geomedsr.picking import as_data, asked, listing, position, with_role
 from geomedsr.provenance import chosen, cropped
-from geomedsr.sources import Array, ArraySource, CroppedSource, Source, opaque, sample, sample_frames
+from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample, sample_frames
 from geomedsr.values import PERCENTILES, ValueScale, few
 
 if TYPE_CHECKING:
@@ -63,12 +64,10 @@ class Band:
 class Scene:
     """A scene of axes ``(frame, band, y, x)``: a GeoTIFF has one frame, a DICOM series one per slice.
 
-    Nothing is read until asked for. ``data`` holds stored values in their storage type, ``valid`` says
-    which are data, ``values`` is the scale on which the network sees them.
-    ``files`` are those it reads from. ``masked`` tells that validity
-    comes from a mask of the whole data set rather than from a nodata value. ``tags`` are the file's own, by
-    namespace; ``provenance`` is what geomedsr adds. ``domain`` is ``"satellite"``, ``"CT"``, ``"MR"`` or, where the
-    file does not say, empty. ``rescale`` holds slope and intercept of each frame where they differ between frames;
+    Nothing is read until asked for. ``data`` holds stored values in their storage type, ``valid`` says which are data,
+    ``values`` is the scale on which the network sees them. ``files`` are those it reads from. ``tags`` are the file's
+    own, by namespace; ``provenance`` is what geomedsr adds. ``domain`` is ``"satellite"``, ``"CT"``, ``"MR"`` or, where
+    the file does not say, empty. ``rescale`` holds slope and intercept of each frame where they differ between frames;
     they then replace the bands' scale and offset. ``frames`` tells what the frames of a stack are, such as times.
     ``headers`` is the adapter's own record of where each frame came from, for its sink.
     """
@@ -78,7 +77,6 @@ class Scene:
     bands: tuple[Band, ...]
     name: str = "array"
     files: tuple[str, ...] = ()
-    masked: bool = False
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
     scale: ValueScale | None = None
@@ -124,7 +122,7 @@ class Scene:
         values = array[lift]
         names = tuple(bands) if bands else tuple(Band(str(i + 1)) for i in range(values.shape[1]))
         source = ArraySource(values, None if mask is None else mask[lift], tuple(b.nodata for b in names))
-        return cls(source, grid or Grid(values.shape[2:]), names, masked=mask is not None, **more)
+        return cls(source, grid or Grid(values.shape[2:]), names, **more)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -135,6 +133,11 @@ class Scene:
     def dtype(self) -> np.dtype[Any]:
         """The storage type."""
         return self.source.dtype
+
+    @property
+    def masked(self) -> bool:
+        """Whether some pixels may be no data though their values do not show it: by a mask, or an alpha band."""
+        return any(way & BESIDE for way in self.source.masking)
 
     @cached_property
     def data(self) -> xr.DataArray:
@@ -314,9 +317,8 @@ class Scene:
             raise InputError(f"two bands that show {twice}", "one", "name each thing once, as in red=3,nir=4")
         pairs = zip(picks, told, strict=True)
         shown = [role if self.bands[i].interpretation == "alpha" else None for i, (_, role) in pairs]
-        if any(role is not None for role in shown) and (source := opaque(self.source)) is not None:
-            masked = bool(getattr(source, "masks", False))
-            free = replace(self, source=source, bands=tuple(map(as_data, self.bands)), masked=masked)
+        if any(role is not None for role in shown) and (source := self.source.opaque()) is not None:
+            free = replace(self, source=source, bands=tuple(map(as_data, self.bands)))
             return replace(free.select(bands), provenance=chosen(self, picks, shown))
         known: ValueScale | None = self.__dict__.get("values", self.scale)
         same = picks == list(range(len(self.bands)))

@@ -7,51 +7,102 @@ the scene.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from geomedsr.geometry import Box, Window
+from geomedsr.masking import Masking
 
 Array = np.ndarray[Any, Any]
 
 
-class Source(Protocol):
-    """What a :class:`~geomedsr.scene.Scene` reads from.
+class Source(ABC):
+    """What a :class:`~geomedsr.scene.Scene` reads from; those of other packages inherit it.
+
+    Required are ``shape``, ``dtype``, ``block`` (fields or properties), ``read``, ``valid`` and ``select``; the rest
+    says what most sources are: made of no other one, masked by nothing but values that are not finite, without reduced
+    copies.
 
     Contract: picklable; ``read`` and ``valid`` may be called from any thread or process, with a box inside ``shape``,
-    and return arrays ``(frame, band, y, x)`` of it. The caller may not write to them. ``block`` is the
-    ``(height, width)`` that is cheapest to read at once. One that has reduced copies may offer ``overview(pixels)``:
-    values and validity of a copy of at most so many pixels, or None. One that is made of another has it as ``inner``,
-    tells by ``touches(box)`` what of that it reads for a box, and gives by ``on(inner)`` the same made of another one
-    (see :mod:`geomedsr.lazy`). One that knows values of "no data" may offer ``with_nodata(values)``: itself with
-    others, one for each band. One that an alpha band may mask offers that band by ``veil()``, as its number and a
-    source, and itself without the mask by ``opaque()``, both None where there is none. One whose reader keeps what it
-    read offers ``cache(workers)``: the bytes that this takes beyond the usual while so many threads read.
+    and return arrays ``(frame, band, y, x)`` of it. The caller may not write to them. A source that is made of another
+    (``inner``) reads of that what ``touches`` tells, and can be made of another one (``on``); see
+    :mod:`geomedsr.lazy`.
     """
 
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """``(frame, band, y, x)``."""
+    if TYPE_CHECKING:  # at run time they would be taken for the values of a dataclass's fields
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The storage type."""
+        @property
+        @abstractmethod
+        def shape(self) -> tuple[int, int, int, int]:
+            """``(frame, band, y, x)``."""
 
-    @property
-    def block(self) -> tuple[int, int]:
-        """Preferred ``(height, width)`` of a read."""
+        @property
+        @abstractmethod
+        def dtype(self) -> np.dtype[Any]:
+            """The storage type."""
 
+        @property
+        @abstractmethod
+        def block(self) -> tuple[int, int]:
+            """The ``(height, width)`` that is cheapest to read at once."""
+
+    @abstractmethod
     def read(self, box: Box) -> Array:
         """Stored values of a box."""
 
+    @abstractmethod
     def valid(self, box: Box) -> Array:
         """True where a pixel is data: not nodata, not masked, finite."""
 
+    @abstractmethod
     def select(self, bands: Sequence[int]) -> Source:
         """A source of some of the bands, by position."""
+
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """For each band what tells which of its pixels are no data."""
+        return (Masking.NAN if self.dtype.kind == "f" else Masking.NONE,) * self.shape[1]
+
+    @property
+    def inner(self) -> Source | None:
+        """The source that it is made of; None of one that reads files or arrays."""
+        return None
+
+    def touches(self, box: Box) -> Box:
+        """What of its inner source it reads for a box."""
+        return box
+
+    def on(self, inner: Source) -> Source:
+        """The same made of another source; of one that is made of none, the other."""
+        return inner
+
+    def coarser(self, inner: Source, scale: int) -> Source | None:
+        """The same part of a source so many times coarser than its own; None of one that is no part."""
+        return None
+
+    def overview(self, pixels: int) -> tuple[Array, Array] | None:
+        """Values and validity of a reduced copy of at most so many pixels; None where there is none that serves."""
+        return None
+
+    def cache(self, workers: int) -> int:
+        """Bytes that its reader keeps beyond the usual while so many threads read."""
+        return 0
+
+    def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source | None:
+        """The same with other values that mean "no data", one for each band; None of one that knows of no values."""
+        return None
+
+    def veil(self) -> tuple[int, Source] | None:
+        """The alpha band that masks it, as its number and by itself; None where there is none."""
+        return None
+
+    def opaque(self) -> Source | None:
+        """The same, not masked by an alpha band; None where there is none."""
+        return None
 
 
 def data_by_value(values: Array, nodata: Sequence[float | int | None]) -> Array:
@@ -63,8 +114,14 @@ def data_by_value(values: Array, nodata: Sequence[float | int | None]) -> Array:
     return valid
 
 
+def by_value(dtype: np.dtype[Any], nodata: Sequence[float | int | None]) -> tuple[Masking, ...]:
+    """How values of a type, with these nodata values, tell which are no data."""
+    finite = Masking.NAN if dtype.kind == "f" else Masking.NONE
+    return tuple(finite if value is None else finite | Masking.VALUE for value in nodata)
+
+
 @dataclass(frozen=True)
-class ArraySource:
+class ArraySource(Source):
     """An array ``(frame, band, y, x)`` in memory (or a dask array) as a source.
 
     ``mask`` is True at valid pixels; those of a band's ``nodata`` value are not, either.
@@ -110,6 +167,13 @@ class ArraySource:
         mask = None if self.mask is None else self.mask[:, list(bands)]
         return ArraySource(self.values[:, list(bands)], mask, tuple(self.nodata[b] for b in bands if self.nodata))
 
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """By values, and by the mask: of all bands, where it is seen to be spread over them."""
+        spread = isinstance(self.mask, np.ndarray) and (self.mask.shape[1] == 1 or not self.mask.strides[1])
+        beside = Masking.NONE if self.mask is None else Masking.MASK if spread else Masking.OWN
+        return tuple(way | beside for way in by_value(self.dtype, self.nodata or (None,) * self.shape[1]))
+
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> ArraySource:
         """The same with other values that mean "no data"."""
         return replace(self, nodata=nodata)
@@ -121,7 +185,7 @@ def _computed(part: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class WrappingSource:
+class WrappingSource(Source):
     """A source that reads another one, the ``whole``: what it does not change is the other's."""
 
     whole: Source
@@ -130,10 +194,6 @@ class WrappingSource:
     def inner(self) -> Source:
         """What it reads from."""
         return self.whole
-
-    def touches(self, box: Box) -> Box:
-        """What of that a box needs: the same."""
-        return box
 
     def on(self, inner: Source) -> Self:
         """The same of another source."""
@@ -166,6 +226,21 @@ class WrappingSource:
         """Some of the bands."""
         return replace(self, whole=self.whole.select(bands))
 
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """The whole's."""
+        return self.whole.masking
+
+    def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source | None:
+        """Other values that mean "no data", where the whole takes them."""
+        inner = self.whole.with_nodata(nodata)
+        return None if inner is None else self.on(inner)
+
+    def opaque(self) -> Source | None:
+        """Without the whole's mask by an alpha band."""
+        inner = self.whole.opaque()
+        return None if inner is None else self.on(inner)
+
 
 @dataclass(frozen=True)
 class CroppedSource(WrappingSource):
@@ -186,31 +261,10 @@ class CroppedSource(WrappingSource):
         """``(frame, band, y, x)``."""
         return (*self.whole.shape[:2], self.window.height, self.window.width)
 
-    @property
-    def with_nodata(self) -> Callable[[tuple[float | int | None, ...]], CroppedSource] | None:
-        """Other values that mean "no data", where the whole takes them."""
-        own = getattr(self.whole, "with_nodata", None)
-        return None if own is None else lambda nodata: CroppedSource(own(nodata), self.window)
-
-
-def opaque(source: Source) -> Source | None:
-    """A source without its mask by an alpha band; None where it has none."""
-    if isinstance(source, WrappingSource):
-        inner = opaque(source.whole)
-        return None if inner is None else source.on(inner)
-    free: Any = getattr(source, "opaque", None)
-    found: Source | None = None if free is None else free()
-    return found
-
-
-def veil(source: Source) -> tuple[int, Source] | None:
-    """The alpha band that masks a source: its number, and by itself."""
-    if isinstance(source, CroppedSource):
-        inner = veil(source.inner)
-        return None if inner is None else (inner[0], source.on(inner[1]))
-    ask: Any = getattr(source, "veil", None)
-    found: tuple[int, Source] | None = None if ask is None else ask()
-    return found
+    def veil(self) -> tuple[int, Source] | None:
+        """The whole's alpha band, the same window of it."""
+        found = self.whole.veil()
+        return None if found is None else (found[0], self.on(found[1]))
 
 
 def cropping(source: Source) -> Window | None:
@@ -269,8 +323,7 @@ def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array
     from geomedsr.lazy import held, together  # which imports this module
 
     _, bands, height, width = source.shape
-    overview = getattr(source, "overview", None)
-    if overview is not None and (small := overview(pixels)) is not None:
+    if (small := source.overview(pixels)) is not None:
         values, valid = small
         return [values[:, b][valid[:, b]] for b in range(bands)]
     per_side = int((pixels // (side * side)) ** 0.5)

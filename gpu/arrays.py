@@ -179,7 +179,6 @@ def stacked(scene: Scene, places: Sequence[Place]) -> Scene:
         source=ArraySource(stack, None if mask.all() else mask, tuple(band.nodata for band in scene.bands)),
         grid=Grid(stack.shape[2:], planes=planes),
         name=os.path.basename(scene.name),
-        masked=not bool(mask.all()),
         rescale=tuple(scene.rescale[i] for i in picks) if scene.rescale else (),
         scale=scale,
         headers=None,

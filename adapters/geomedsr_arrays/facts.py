@@ -59,7 +59,6 @@ def described(text: str, shape: tuple[int, int]) -> dict[str, Any]:
     return {
         "name": facts["name"],
         "domain": facts["domain"],
-        "masked": facts["masked"],
         "bands": tuple(_band(band) for band in facts["bands"]),
         "tags": {namespace: values for namespace, values in tags.items() if values},
         "rescale": _tuples(facts["rescale"]),

@@ -19,9 +19,10 @@ from geomedsr.arrays import NATIVE
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid
+from geomedsr.masking import Masking
 from geomedsr.outputs import reason
 from geomedsr.scene import Band, Scene
-from geomedsr.sources import Array, ArraySource
+from geomedsr.sources import Array, ArraySource, Source, by_value
 from geomedsr_arrays.facts import FACTS, VALID, VALUES, described
 
 _AXES = "an array of 2 to 4 axes (frame, band, y, x), none empty, of integers or floats"
@@ -38,7 +39,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class StoredSource:
+class StoredSource(Source):
     """Windows of an array in a file; picklable."""
 
     path: str
@@ -69,6 +70,12 @@ class StoredSource:
         """Not masked, finite, and not the nodata value."""
         with _told(self.path):
             return self._held.valid(box)
+
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """By values, and by the file's mask, which has bands of its own."""
+        beside = Masking.NONE if self.mask is None else Masking.OWN
+        return tuple(way | beside for way in by_value(self.dtype, self.nodata))
 
     def select(self, bands: Sequence[int]) -> StoredSource:
         """Some of the bands."""
@@ -120,7 +127,7 @@ def open_arrays(path: str) -> Scene:
             f"shape {shape}, and bool: True where there is data",
             "convert it, or leave it out",
         )
-    facts: dict[str, Any] = {"name": os.path.basename(path), "masked": masked, "grid": Grid((height, width))}
+    facts: dict[str, Any] = {"name": os.path.basename(path), "grid": Grid((height, width))}
     facts["bands"] = tuple(Band(str(i + 1)) for i in range(bands))
     if text is not None:
         try:

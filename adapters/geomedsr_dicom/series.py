@@ -51,7 +51,6 @@ def open_series(series: Series, force: bool = False) -> Scene:
         bands=(band,),
         name=title(series),
         files=tuple(dict.fromkeys(f.path for f in frames)),
-        masked=paddings != {None} and not one_value,
         domain=series.modality,
         rescale=() if one_line else tuple(lines),
         headers=frames,

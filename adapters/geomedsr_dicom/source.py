@@ -15,7 +15,8 @@ from pydicom.tag import BaseTag
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
-from geomedsr.sources import Array
+from geomedsr.masking import Masking
+from geomedsr.sources import Array, Source
 from geomedsr_dicom.attributes import load, quiet, unheard
 from geomedsr_dicom.frames import Frame
 
@@ -32,7 +33,7 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
-class SeriesSource:
+class SeriesSource(Source):
     """Windows of the slices of a series, ``(frame, 1, y, x)``."""
 
     frames: tuple[Frame, ...]
@@ -72,6 +73,14 @@ class SeriesSource:
             if padding is not None:
                 plane &= (stored < padding[0]) | (stored > padding[1])
         return valid
+
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """By a padding value; by a mask where it is a range, or another in each slice."""
+        paddings = {frame.padding for frame in self.frames}
+        one = next(iter(paddings)) if len(paddings) == 1 else None
+        alone = one is not None and one[0] == one[1]
+        return (Masking.VALUE if alone else Masking.NONE if paddings == {None} else Masking.MASK,)
 
     def select(self, bands: Sequence[int]) -> SeriesSource:
         """The series itself: it has one band."""

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from geomedsr.errors import OutputError
+from geomedsr.masking import BESIDE, Masking
 from geomedsr.scene import Scene
 from geomedsr_geotiff.handles import EXACT
 
@@ -84,9 +85,10 @@ def check_format(scene: Scene, driver: str) -> None:
 
 
 def needs_mask(scene: Scene) -> bool:
-    """Whether validity can be said by a mask alone: by no nodata value and no alpha band."""
+    """Whether a mask is to say what is data: where neither a nodata value nor an alpha band among the bands does."""
     alpha = any(b.interpretation == "alpha" for b in scene.bands)
-    return scene.masked and not alpha and scene.bands[0].nodata is None
+    beside = BESIDE & ~Masking.ALPHA if alpha else BESIDE
+    return scene.bands[0].nodata is None and any(way & beside for way in scene.source.masking)
 
 
 def _comparable(nodata: float | int | None) -> float | int | str | None:

@@ -18,9 +18,10 @@ from geomedsr.addresses import file_name
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Window
+from geomedsr.masking import Masking
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Kind, Scene
-from geomedsr.sources import Array, data_by_value
+from geomedsr.sources import Array, Source, by_value, data_by_value
 from geomedsr_geotiff.complaints import listening
 from geomedsr_geotiff.handles import EXACT, cache_beyond, cause, gdal, handle, one_line, read_error, stamp
 from geomedsr_geotiff.native import Limited, Native, opened
@@ -34,7 +35,7 @@ _STRUCTURAL = {"IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "COLOR_P
 
 
 @dataclass(frozen=True)
-class RasterSource:
+class RasterSource(Source):
     """Windows of a GDAL raster.
 
     ``picks`` are GDAL band numbers, ``nodata`` those bands' values or None. ``masks`` tells that GDAL has masks
@@ -106,6 +107,17 @@ class RasterSource:
             return cache_beyond(handle(self.path, self.version), workers)
 
     @property
+    def masking(self) -> tuple[Masking, ...]:
+        """By values; by the file's mask or masks; and by an alpha band."""
+        beside = Masking.NONE
+        if self.masks:
+            with gdal():
+                flags = handle(self.path, self.version).mask_flag_enums
+            beside = Masking.OWN if any(not flag for flag in flags) else Masking.MASK
+        under = [Masking.NONE if self.alpha in (None, pick) else Masking.ALPHA for pick in self.picks]
+        return tuple(way | beside | veil for way, veil in zip(by_value(self.dtype, self.nodata), under, strict=True))
+
+    @property
     def _judged_by_value(self) -> bool:
         return self.dtype.kind == "f" or any(v is not None for v in self.nodata)
 
@@ -160,7 +172,6 @@ def open_raster(path: str) -> Scene:
         if own_masks and nodata[0] is None and np.dtype(dataset.dtypes[0]).kind == "f":
             nodata = (math.nan,) * dataset.count
         colours = _interpretations(dataset)
-        masked = any(MaskFlags.per_dataset in f for f in flags) or (own_masks and nodata[0] is None)
         source = RasterSource(
             path=path,
             version=version,
@@ -182,7 +193,6 @@ def open_raster(path: str) -> Scene:
             bands=bands,
             name=name,
             files=_files(path, dataset),
-            masked=masked,
             tags=tags,
         )
 

@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +16,7 @@ import numpy as np
 
 from geomedsr.errors import GeomedsrError, InputError
 from geomedsr.geometry import Box
-from geomedsr.sources import Array
+from geomedsr.sources import Array, Source
 from geomedsr_volume.files import DAMAGED, PIECE, compressed, damaged, opened, short
 
 #: Decompressed copies that a process keeps, such as a source's and its result's.
@@ -26,7 +26,7 @@ _lock = threading.Lock()
 
 
 @dataclass(frozen=True)
-class VolumeSource(ABC):
+class VolumeSource(Source):
     """Windows of a volume's slices, ``(frame, 1, y, x)``: a frame per slice, volume by volume where there are several.
 
     ``sizes`` are those of the file: volumes, and voxels along its third, second and first axis. Slices are stacked

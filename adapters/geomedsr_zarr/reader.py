@@ -84,7 +84,6 @@ def open_store(path: str) -> Scene:
         bands=tuple(bands),
         name=os.path.basename(path.rstrip("/")),
         files=(path, header),
-        masked=mask is not None,
         tags={ns: values for ns, values in tags.items() if values},
         frames=frames_of(first, axes),
     )

@@ -13,7 +13,8 @@ import zarr
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
-from geomedsr.sources import Array, data_by_value
+from geomedsr.masking import Masking
+from geomedsr.sources import Array, Source, by_value, data_by_value
 from geomedsr_zarr.groups import marker
 
 #: What reading fails with: the disk, or chunks that are no chunks.
@@ -21,7 +22,7 @@ _FAILURES = (OSError, EOFError, ValueError, KeyError, RuntimeError, TypeError)
 
 
 @dataclass(frozen=True)
-class ZarrSource:
+class ZarrSource(Source):
     """Windows of arrays of a group: one with an axis of bands, or several, each a band.
 
     ``axes`` are the positions of frames (None where there are none), bands, rows and columns in each array. ``picks``
@@ -76,6 +77,12 @@ class ZarrSource:
             mask = np.asarray(array[(frames, *place) if array.ndim == 3 else tuple(place)]) != 0
             valid &= mask[:, None] if array.ndim == 3 else mask
         return valid
+
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """By values, and by the mask beside them."""
+        beside = Masking.NONE if self.mask is None else Masking.MASK
+        return tuple(way | beside for way in by_value(self.dtype, self.nodata))
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> ZarrSource:
         """The same with other values of "no data"."""

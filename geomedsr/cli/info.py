@@ -11,6 +11,7 @@ from geomedsr.addresses import public
 from geomedsr.cli.output import print_json
 from geomedsr.crs import crs_name
 from geomedsr.errors import InputError
+from geomedsr.masking import Masking
 from geomedsr.provenance import SLICE_AXIS
 from geomedsr.scene import Scene
 from geomedsr.stack import Stack, volumes_of
@@ -155,7 +156,7 @@ def _describe(options: argparse.Namespace) -> None:
         place = [f"{len(grid.gcps)} GCPs"] * bool(grid.gcps) + ["RPCs"] * facts["rpcs"]
         place += ["geolocation arrays"] * (grid.geolocation is not None)
         print(f"  placed by {' and '.join(place)}" if place else "  not georeferenced")
-    print(f"  mask   {'of the whole data set' if scene.masked else 'none, or by nodata value'}")
+    print(f"  mask   {_masked(scene)}")
     for band in facts["bands"]:
         extras = [f"shows {band['role']}"] * (band["role"] is not None)
         extras += [f"nodata {band['nodata']}"] * (band["nodata"] is not None)
@@ -167,3 +168,10 @@ def _describe(options: argparse.Namespace) -> None:
     for namespace, tags in facts["tags"].items():
         for key, value in tags.items():
             print(f"  tag    {'' if namespace == 'default' else namespace + ':'}{key} = {value}"[:160])
+
+
+def _masked(scene: Scene) -> str:
+    """What besides values tells which pixels are no data."""
+    told = {Masking.MASK: "of the whole data set", Masking.OWN: "of each band", Masking.ALPHA: "by an alpha band"}
+    words = [word for way, word in told.items() if any(way in found for found in scene.source.masking)]
+    return ", and ".join(words) or "none, or by nodata value"

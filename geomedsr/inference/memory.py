@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from geomedsr import operators
 from geomedsr.devices import cores
@@ -14,6 +13,7 @@ from geomedsr.inference import gpu
 from geomedsr.inference.runtime import SMALL, Runtime
 from geomedsr.models import Model
 from geomedsr.outputs import region_side
+from geomedsr.sources import Source
 
 #: What a job may take where the user says nothing: it fits a machine of 4 GiB.
 DEFAULT = 1536 << 20
@@ -55,12 +55,11 @@ def _nothing(workers: int) -> int:
     return 0
 
 
-def kept(source: Any, workers: int) -> int:
+def kept(source: Source, workers: int) -> int:
     """Bytes that the reader of a source keeps beyond the usual while so many workers read."""
-    while (inner := getattr(source, "inner", None)) is not None:
-        source = inner
-    ask = getattr(source, "cache", None)
-    return 0 if ask is None else int(ask(workers))
+    while source.inner is not None:
+        source = source.inner
+    return source.cache(workers)
 
 
 @dataclass(frozen=True)

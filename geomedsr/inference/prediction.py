@@ -21,17 +21,18 @@ from geomedsr.geometry import Box, Factors
 from geomedsr.inference.ports import as_seen, store, stored_type
 from geomedsr.inference.runtime import Runtime
 from geomedsr.inference.stopping import check
+from geomedsr.masking import Masking
 from geomedsr.models import Model
 from geomedsr.models.ports import IMAGE, Port
 from geomedsr.neighbours import around, as_channels
 from geomedsr.padding import FILL_REACH
 from geomedsr.scene import Scene
-from geomedsr.sources import Array, CroppedSource, Source
+from geomedsr.sources import Array, CroppedSource, Source, by_value
 from geomedsr.values import ValueScale
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Source):
     """Boxes of all outputs of a model, computed at once; see the module's text. As a source it is that of the image.
 
     ``scene`` is the image that the model is given, ``beside`` are its other inputs by name. ``computed`` are the
@@ -149,6 +150,12 @@ class Prediction:
         if valid.all():
             return np.broadcast_to(np.True_, (box.shape[0], valid.shape[1], *box.shape[1:]))
         return self._repeat(valid)[box.within(coarse.refined(self.factors)).index]
+
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """The input's; and pixels without data have the result's nodata value."""
+        pairs = zip(self.scene.source.masking, by_value(self.dtype, self.nodata), strict=True)
+        return tuple(way | value for way, value in pairs)
 
     def select(self, bands: Sequence[int]) -> Prediction:
         """Some of the bands; the others are not computed."""
@@ -291,7 +298,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Output:
+class Output(Source):
     """An output besides the image as a source, with the bands that the model computes."""
 
     prediction: Prediction
@@ -325,6 +332,11 @@ class Output:
     def valid(self, box: Box) -> Array:
         """The input's validity, repeated."""
         return self.prediction.valid(box)[:, [self.prediction.computed[pick] for pick in self.picks]]
+
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """The image's, of the bands that the model computes."""
+        return tuple(self.prediction.masking[self.prediction.computed[pick]] for pick in self.picks)
 
     def select(self, bands: Sequence[int]) -> Output:
         """Some of the bands."""

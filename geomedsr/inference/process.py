@@ -104,7 +104,6 @@ def process(
         bands=tuple(replace(b, nodata=n) for b, n in zip(image.bands, source.nodata, strict=True)),
         name=f"{image.name} ×{card.scale}",
         files=tuple(dict.fromkeys([*image.files, *(file for _, scene in beside for file in scene.files)])),
-        masked=image.masked,
         tags={namespace: foreign(tags) for namespace, tags in image.tags.items()},
         provenance=_provenance(image, model, source),
         scale=image.values,

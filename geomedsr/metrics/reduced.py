@@ -12,13 +12,14 @@ import torch
 from geomedsr import operators
 from geomedsr.geometry import Box, Factors
 from geomedsr.grid import Grid
+from geomedsr.masking import Masking
 from geomedsr.operators.conserve import unconserved
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array, Source
 
 
 @dataclass(frozen=True)
-class ReducedSource:
+class ReducedSource(Source):
     """Windows of a source brought down by an operator, rounded and clipped to its storage type.
 
     A coarse pixel is data where all its fine ones are.
@@ -64,6 +65,11 @@ class ReducedSource:
         blocks = fine.reshape(*lead, height // self.scale, self.scale, width // self.scale, self.scale)
         return np.asarray(blocks.all((-3, -1)))
 
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """The fine source's."""
+        return self.fine.masking
+
     def select(self, bands: Sequence[int]) -> ReducedSource:
         """Some of the bands."""
         return replace(self, fine=self.fine.select(bands), bands=tuple(self.bands[b] for b in bands))
@@ -86,5 +92,5 @@ def stored(values: Array, dtype: np.dtype[Any], bands: Sequence[Band]) -> Array:
 def reduced(scene: Scene, scale: int, operator: str) -> Scene:
     """The scene, whose size the scale divides, made coarse; without its place, and with a value scale of its own."""
     source = ReducedSource(scene.source, scale, operator, scene.bands)
-    coarse = Scene(source, Grid(source.shape[2:]), scene.bands, name=scene.name, masked=scene.masked)
+    coarse = Scene(source, Grid(source.shape[2:]), scene.bands, name=scene.name)
     return replace(coarse, domain=scene.domain, rescale=scene.rescale)

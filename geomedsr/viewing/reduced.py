@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geomedsr.areas import AreaSource
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Window
 from geomedsr.inference.prediction import Prediction
 from geomedsr.lazy import held
 from geomedsr.scene import Scene
-from geomedsr.sources import Array, ArraySource, CroppedSource, Source
+from geomedsr.sources import Array, ArraySource, Source
 
 #: Of scenes without reduced copies no more pixels are read than a square of this side: their middle.
 _MOST = 6144
@@ -65,19 +64,20 @@ def reduced(scene: Scene, bands: Sequence[int], frame: int, side: int, *, comput
 
 def unread(source: Source) -> bool:
     """Whether its values, or those that it is made from, are an array that is yet to be computed, such as dask's."""
-    while (inner := getattr(source, "inner", None)) is not None:
-        source = inner
+    while source.inner is not None:
+        source = source.inner
     return isinstance(source, ArraySource) and not isinstance(source.values, np.ndarray)
 
 
 def _input(source: Source, factor: int, compute: bool) -> tuple[Source, int]:
     """What an uncomputed result was made from, and how many times finer that is; a source itself otherwise."""
-    if isinstance(source, CroppedSource | AreaSource):
-        inner, scale = _input(source.whole, factor, compute)
-        if scale > 1:
-            return source.coarser(inner, scale), scale
-    if isinstance(source, Prediction) and source.factors.frame == 1 < source.factors.y <= (factor if compute else 99):
-        return source.scene.source, source.factors.y
+    if isinstance(source, Prediction):
+        known = source.factors.frame == 1 < source.factors.y <= (factor if compute else 99)
+        return (source.scene.source, source.factors.y) if known else (source, 1)
+    if source.inner is not None:
+        inner, scale = _input(source.inner, factor, compute)
+        if scale > 1 and (part := source.coarser(inner, scale)) is not None:
+            return part, scale
     return source, 1
 
 
@@ -85,9 +85,8 @@ def _read(source: Source, frame: int, factor: int, nearest: Sequence[bool]) -> t
     """Stored values as float64 and validity, ``factor`` times coarser, and the window that they show."""
     _, _, height, width = source.shape
     window = Window(0, 0, width, height)
-    overview = getattr(source, "overview", None)
-    if factor > 1 and overview is not None and source.shape[0] == 1:
-        found = overview((2 * -(-max(height, width) // factor)) ** 2)
+    if factor > 1 and source.shape[0] == 1:
+        found = source.overview((2 * -(-max(height, width) // factor)) ** 2)
         if found is not None:
             values, valid = found[0][0], found[1][0]
             again = -(-max(values.shape[1:]) // -(-max(height, width) // factor))

@@ -16,6 +16,7 @@ from geomedsr.models import load_model, save_model
 from geomedsr.models.store import build
 from geomedsr.operators.conserve import conserve
 from geomedsr.operators.phases import split
+from geomedsr.sources import Source
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +157,7 @@ def test_k_space_of_the_slice_itself_is_kept(tmp_path: Path) -> None:
 
 
 def test_only_slices_beside_it_are_read(three: Model) -> None:
-    class Watched:
+    class Watched(Source):
         shape, dtype, block = (9, 1, 20, 20), np.dtype("uint16"), (20, 20)
 
         def __init__(self) -> None:
