@@ -64,7 +64,7 @@ TINY = {
     "equality": {"side": 32, "slices": 1},
     "processes": {"side": 32, "steps": 2, "batch": 2, "patch": 32},
     "training": {"probe": 2, "most": 1.0, "every": 0.5},
-    "tests": ["-k", "settings or team"],
+    "tests": ["-k", "settings or process_group"],
 }
 
 

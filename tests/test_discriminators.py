@@ -116,14 +116,14 @@ def test_weights_begin_small_and_batch_norm_can_be_left_out(architecture: str) -
 def test_wavelets_show_details_alone() -> None:
     seen: list[torch.Tensor] = []
 
-    class Judge(torch.nn.Module):
+    class Discriminator(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             seen.append(x)
             return x
 
     image = torch.rand(1, 2, 8, 9)
-    Wavelets(Judge(), 2)(image)
-    Wavelets(Judge(), 2)(image + 3)
+    Wavelets(Discriminator(), 2)(image)
+    Wavelets(Discriminator(), 2)(image + 3)
     torch.testing.assert_close(seen[0], seen[1], atol=1e-6, rtol=0)  # not how bright it is
     x = image[0].numpy()
     down, across, both = (seen[0][0, k : k + 2].numpy() for k in (0, 2, 4))
@@ -142,7 +142,7 @@ def test_every_discriminator_takes_wavelets(architecture: str) -> None:
     options = {"width": 4, "wavelets": 2} | ({"dense": 8} if architecture == "srgan" else {})
     net = build_discriminator(architecture, 2, options).eval()
     plain = build_discriminator(architecture, 12, {k: v for k, v in options.items() if k != "wavelets"}).eval()
-    plain.load_state_dict({k.removeprefix("judge."): v for k, v in net.state_dict().items()})
+    plain.load_state_dict({k.removeprefix("discriminator."): v for k, v in net.state_dict().items()})
     image = torch.rand(2, 2, 64, 64)
     assert net(image).shape == plain(torch.zeros(2, 12, 64, 64)).shape
     torch.testing.assert_close(net(torch.ones_like(image)), plain(torch.zeros(2, 12, 64, 64)))

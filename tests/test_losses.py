@@ -33,17 +33,17 @@ from geomedsr.models.vgg19 import LAYERS, VGG19
 BLOCK = operators.get("block-mean")
 
 
-def sample(guess: torch.Tensor, hr: torch.Tensor, coarse: torch.Tensor | None = None) -> Sample:
+def sample(prediction: torch.Tensor, hr: torch.Tensor, coarse: torch.Tensor | None = None) -> Sample:
     coarse = BLOCK.forward(hr, 2) if coarse is None else coarse
-    return Sample.of(guess, hr, coarse, BLOCK, 2)
+    return Sample.of(prediction, hr, coarse, BLOCK, 2)
 
 
 HR = torch.tensor([[[[0.0, 2.0], [4.0, 2.0]]]])  # mean 2
-GUESS = torch.tensor([[[[3.0, 3.0], [3.0, 7.0]]]])  # mean 4; projected 1 1 1 5
+PREDICTION = torch.tensor([[[[3.0, 3.0], [3.0, 7.0]]]])  # mean 4; projected 1 1 1 5
 
 
-def test_content_losses_see_the_projected_guess() -> None:
-    made = sample(GUESS, HR)
+def test_content_losses_see_the_projected_prediction() -> None:
+    made = sample(PREDICTION, HR)
     assert made.sr.ravel().tolist() == [1, 1, 1, 5]
     assert float(L1()(made)) == (1 + 1 + 3 + 3) / 4
     assert float(MSE()(made)) == (1 + 1 + 9 + 9) / 4
@@ -103,36 +103,36 @@ def test_log_mse_is_the_mean_over_images_in_decibels() -> None:
 
 
 def test_consistency_sees_what_projection_hides() -> None:
-    assert float(Consistency()(sample(GUESS, HR))) == (4 - 2) ** 2
-    whole = replace(sample(GUESS, HR), operator=operators.get("k-space-crop"))
+    assert float(Consistency()(sample(PREDICTION, HR))) == (4 - 2) ** 2
+    whole = replace(sample(PREDICTION, HR), operator=operators.get("k-space-crop"))
     assert float(Consistency()(whole)) == 0
-    free = Sample.of(GUESS, HR, HR[..., :1, :1], operators.get("none"), 2)
-    assert torch.equal(free.sr, GUESS)
+    free = Sample.of(PREDICTION, HR, HR[..., :1, :1], operators.get("none"), 2)
+    assert torch.equal(free.sr, PREDICTION)
     assert float(Consistency()(free)) == 0
 
 
-def free(guess: torch.Tensor, hr: torch.Tensor, scale: int = 1) -> Sample:
+def free(prediction: torch.Tensor, hr: torch.Tensor, scale: int = 1) -> Sample:
     """A sample that nothing is projected in."""
-    return Sample.of(guess, hr, hr, operators.get("none"), scale)
+    return Sample.of(prediction, hr, hr, operators.get("none"), scale)
 
 
 def test_charbonnier_rounds_the_tip_of_the_absolute() -> None:
-    made = sample(GUESS, HR)  # differences 1, 1, 3, 3
+    made = sample(PREDICTION, HR)  # differences 1, 1, 3, 3
     assert float(Charbonnier(epsilon=0.75)(made)) == pytest.approx((2 * 1.25 + 2 * np.sqrt(9.5625)) / 4, rel=1e-6)
     assert float(Charbonnier()(sample(HR, HR))) == pytest.approx(1e-3)  # its least value is ε
 
 
 def test_gradient_compares_absolute_differences_of_neighbours() -> None:
-    made = sample(GUESS, HR)
-    across = (abs(0 - 2) + abs(4 - 2)) / 2  # |∂x|: 0, 4 of the guess, 2, 2 of the truth
+    made = sample(PREDICTION, HR)
+    across = (abs(0 - 2) + abs(4 - 2)) / 2  # |∂x|: 0, 4 of the prediction, 2, 2 of the truth
     down = (abs(0 - 4) + abs(4 - 0)) / 2
     assert float(Gradient()(made)) == across + down
     assert float(Gradient()(free(5 - HR, HR))) == 0  # neither sign nor level
 
 
 def test_total_variation_is_the_mean_length_of_the_gradient() -> None:
-    guess = torch.tensor([[[[0.0, 3.0], [4.0, 3.0]]]])  # (3, 4) at the first pixel; (0, 0), (−1, 0), (0, 0)
-    assert float(TotalVariation()(free(guess, HR))) == (5 + 0 + 1 + 0) / 4
+    prediction = torch.tensor([[[[0.0, 3.0], [4.0, 3.0]]]])  # (3, 4) at the first pixel; (0, 0), (−1, 0), (0, 0)
+    assert float(TotalVariation()(free(prediction, HR))) == (5 + 0 + 1 + 0) / 4
     flat = torch.full((1, 2, 4, 4), 0.3, requires_grad=True)
     loss = TotalVariation()(free(flat, torch.rand(1, 2, 4, 4)))
     loss.backward()
@@ -203,7 +203,7 @@ def test_spectral_angle_has_finite_slopes_everywhere() -> None:
 
 
 def logits(real: list[float], fake: list[float]) -> Sample:
-    return replace(sample(GUESS, HR), real=torch.tensor(real), fake=torch.tensor(fake))
+    return replace(sample(PREDICTION, HR), real=torch.tensor(real), fake=torch.tensor(fake))
 
 
 def sigmoid(x: float) -> float:
@@ -259,11 +259,11 @@ class Slope(torch.nn.Module):
 
 def test_the_penalty_of_a_line_is_known() -> None:
     judge, images = Slope(), torch.rand(4, 1, 1, 2)
-    penalty = Wasserstein().restraint(judge, images, torch.rand(4, 1, 1, 2), torch.rand(4))
+    penalty = Wasserstein().gradient_penalty(judge, images, torch.rand(4, 1, 1, 2), torch.rand(4))
     penalty.backward()
     assert penalty.item() == pytest.approx(10 * (5 - 1) ** 2)
     torch.testing.assert_close(judge.w.grad, 2 * 10 * (5 - 1) * torch.tensor([0.6, 0.8]))
-    assert float(Vanilla().restraint(judge, images, images, torch.rand(4))) == 0
+    assert float(Vanilla().gradient_penalty(judge, images, images, torch.rand(4))) == 0
 
 
 class Bowl(torch.nn.Module):
@@ -278,9 +278,9 @@ def test_the_penalty_is_taken_between_real_and_made_for_each_image() -> None:
     hr, sr = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([[0.0, 0.0], [0.0, 6.0]])
     images = (hr.reshape(2, 1, 1, 2), sr.reshape(2, 1, 1, 2))
     # Half of (3, 4) has the length 2.5; a quarter of (0, 2) and three of (0, 6) that of 5.
-    penalty = Wasserstein(penalty=2).restraint(Bowl(), *images, torch.tensor([0.5, 0.25]))
+    penalty = Wasserstein(penalty=2).gradient_penalty(Bowl(), *images, torch.tensor([0.5, 0.25]))
     assert penalty.item() == pytest.approx(2 * (1.5**2 + 4**2) / 2)
-    flat = Wasserstein().restraint(Bowl(), torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), torch.zeros(1))
+    flat = Wasserstein().gradient_penalty(Bowl(), torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2), torch.zeros(1))
     assert flat.item() == 10  # a slope of 0 is as wrong as one of 2, and is finite
 
 
@@ -288,9 +288,9 @@ def test_the_penalty_is_float32_whatever_autocast_says() -> None:
     torch.manual_seed(0)
     judge = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.LeakyReLU(0.2), torch.nn.Conv2d(4, 1, 3))
     given = (judge, torch.rand(2, 1, 8, 8), torch.rand(2, 1, 8, 8), torch.rand(2))
-    alone = Wasserstein().restraint(*given)
+    alone = Wasserstein().gradient_penalty(*given)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(Wasserstein().restraint(*given), alone)
+        assert torch.equal(Wasserstein().gradient_penalty(*given), alone)
 
 
 @pytest.fixture
@@ -305,8 +305,8 @@ def vgg(monkeypatch: pytest.MonkeyPatch) -> VGG19:
 @pytest.mark.parametrize("activated", [False, True])
 def test_perceptual_is_the_weighted_squared_distance_of_maps(vgg: VGG19, activated: bool) -> None:
     torch.manual_seed(1)
-    hr, guess = torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32)
-    made = sample(guess, hr)
+    hr, prediction = torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32)
+    made = sample(prediction, hr)
     loss = Perceptual(layers={"VGG22": 2.0, "VGG34": 0.5}, activated=activated, relative=False)
     expected = 0.0
     for name, weight in loss.layers.items():
@@ -334,12 +334,12 @@ def stretched_maps(net: VGG19, image: torch.Tensor, hr: torch.Tensor, layer: str
 def test_perceptual_pulls_the_guess_towards_the_truth(vgg: VGG19) -> None:
     torch.manual_seed(1)
     hr = torch.rand(1, 1, 32, 32)
-    guess = (hr + 0.3 * torch.randn_like(hr)).requires_grad_()
+    prediction = (hr + 0.3 * torch.randn_like(hr)).requires_grad_()
     loss = Perceptual(layers={"VGG22": 1.0})
-    before = loss(sample(guess, hr))
+    before = loss(sample(prediction, hr))
     before.backward()
     with torch.no_grad():
-        after = loss(sample(guess - 0.02 * guess.grad / guess.grad.abs().max(), hr))
+        after = loss(sample(prediction - 0.02 * prediction.grad / prediction.grad.abs().max(), hr))
     assert after < before
     assert float(loss(sample(hr, hr))) == 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from geomedsr.training import load_recipe, train
-from geomedsr.training.team import place
+from geomedsr.training.distributed import place
 
 
 def run(options: argparse.Namespace) -> None:

@@ -13,12 +13,12 @@ class Wavelets(nn.Module):
     Of each channel and level it sees three details at every pixel, without subsampling: differences across, down and
     both. Level ``l`` compares means of ``2^(l − 1)`` pixels. Operators such as block means fix the rest of an image. So
     seen, no invented object passes for its brightness (Korkmaz, Tekalp and Doğan 2024, arXiv:2402.19215,
-    with Haar for Symlets). ``judge`` takes ``3 · levels`` times the channels.
+    with Haar for Symlets). ``discriminator`` takes ``3 · levels`` times the channels.
     """
 
-    def __init__(self, judge: nn.Module, levels: int) -> None:
+    def __init__(self, discriminator: nn.Module, levels: int) -> None:
         super().__init__()
-        self.judge, self.levels = judge, levels
+        self.discriminator, self.levels = discriminator, levels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """What the discriminator says of the details."""
@@ -28,7 +28,7 @@ class Wavelets(nn.Module):
                 smooth, details = _level(smooth, 2**level)
                 found += details
             seen = torch.cat(found, 1)
-        logits: torch.Tensor = self.judge(seen)
+        logits: torch.Tensor = self.discriminator(seen)
         return logits
 
 

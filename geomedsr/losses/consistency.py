@@ -11,10 +11,11 @@ from geomedsr.losses.loss import Loss, Sample
 
 
 class Consistency(Loss):
-    """``mean (D(guess) − LR)²``, D being the observation operator.
+    """``mean (D(prediction) − LR)²``, D being the observation operator.
 
-    The other losses see the guess after projection. Without this one, the part that projection replaces drifts away
-    (docs/decisions/0006). Where the operator acts on whole frames, or is none, nothing is projected, and this is 0.
+    The other losses see the prediction after projection. Without this one, the part that projection replaces drifts
+    away (docs/decisions/0006). Where the operator acts on whole frames, or is none, nothing is projected, and this is
+    0.
     """
 
     kind: Literal["consistency"] = "consistency"
@@ -22,5 +23,5 @@ class Consistency(Loss):
     def __call__(self, sample: Sample) -> torch.Tensor:
         """The mean over all coarse pixels."""
         if sample.operator.whole_frames or not sample.operator.constrains:
-            return sample.guess.new_zeros(())
-        return F.mse_loss(sample.operator.forward(sample.guess, sample.scale), sample.coarse)
+            return sample.prediction.new_zeros(())
+        return F.mse_loss(sample.operator.forward(sample.prediction, sample.scale), sample.coarse)

@@ -18,13 +18,13 @@ from geomedsr.parts import Part
 class Sample:
     """What a step has made, float32, normalised values.
 
-    ``guess`` is the network's own output and ``sr`` that after projection (the same where the operator acts on whole
-    frames, of which a patch is none), ``hr`` the real image, all ``(B, C, s·H, s·W)``; ``coarse`` the input
+    ``prediction`` is the network's own output and ``sr`` that after projection (the same where the operator acts on
+    whole frames, of which a patch is none), ``hr`` the real image, all ``(B, C, s·H, s·W)``; ``coarse`` the input
     ``(B, C, H, W)``; ``real`` and ``fake`` the discriminator's logits of ``hr`` and ``sr``, in adversarial training;
     ``average`` what the moving average of the generator makes, projected, where a loss wants it.
     """
 
-    guess: torch.Tensor
+    prediction: torch.Tensor
     sr: torch.Tensor
     hr: torch.Tensor
     coarse: torch.Tensor
@@ -36,15 +36,15 @@ class Sample:
 
     @classmethod
     def of(
-        cls, guess: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor, operator: Operator, scale: int
+        cls, prediction: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor, operator: Operator, scale: int
     ) -> Sample:
-        """The sample of a guess, before any discriminator has seen it."""
-        return cls(guess, cls.projected(guess, coarse, operator, scale), fine, coarse, operator, scale)
+        """The sample of a prediction, before any discriminator has seen it."""
+        return cls(prediction, cls.projected(prediction, coarse, operator, scale), fine, coarse, operator, scale)
 
     @staticmethod
-    def projected(guess: torch.Tensor, coarse: torch.Tensor, operator: Operator, scale: int) -> torch.Tensor:
-        """A guess that agrees with its input."""
-        return guess if operator.whole_frames else operator.project(guess, coarse, scale)
+    def projected(prediction: torch.Tensor, coarse: torch.Tensor, operator: Operator, scale: int) -> torch.Tensor:
+        """A prediction that agrees with its input."""
+        return prediction if operator.whole_frames else operator.project(prediction, coarse, scale)
 
 
 class Loss(Part, ABC):
@@ -62,16 +62,18 @@ class Loss(Part, ABC):
 
 
 class AdversarialLoss(Loss):
-    """A loss with two sides: called, it is the generator's; the discriminator's is of its logits, and a restraint."""
+    """Called, it is the generator's loss; ``discriminator`` and ``gradient_penalty`` are the discriminator's."""
 
     @abstractmethod
     def discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
         """The discriminator's loss, from its logits of real and of made images."""
 
-    def restraint(self, judge: nn.Module, hr: torch.Tensor, sr: torch.Tensor, mix: torch.Tensor) -> torch.Tensor:
+    def gradient_penalty(
+        self, discriminator: nn.Module, hr: torch.Tensor, sr: torch.Tensor, mix: torch.Tensor
+    ) -> torch.Tensor:
         """What the discriminator is held to besides: 0 for most losses.
 
-        ``judge`` is the discriminator itself; ``hr`` and ``sr`` are real and made images, normalised float32
+        ``discriminator`` is the network itself; ``hr`` and ``sr`` are real and made images, normalised float32
         ``(B, C, H, W)``, with no path to the generator; ``mix`` is a random number in [0, 1) for each, ``(B,)``.
         """
         return hr.new_zeros(())

@@ -16,7 +16,7 @@ class Wasserstein(AdversarialLoss):
 
     x̂ = ε HR + (1 − ε) SR with ε uniform in [0, 1) for each image: WGAN-GP, Gulrajani et al. 2017, arXiv:1704.00028,
     eq. 3 and algorithm 1, λ = 10. The discriminator learns once a step, as with every loss here; the paper lets it
-    learn five times. One that judges many places is, as a whole, the mean of its judgements. The penalty is each
+    learn five times. One that judges many places is, as a whole, the mean of its scores. The penalty is each
     image's own, so discriminators with batch normalisation, which mixes images, are refused (the paper's section 4). In
     a log, ``discriminator`` is all three terms.
     """
@@ -33,12 +33,14 @@ class Wasserstein(AdversarialLoss):
         """The discriminator's loss without the penalty."""
         return fake.mean() - real.mean()
 
-    def restraint(self, judge: nn.Module, hr: torch.Tensor, sr: torch.Tensor, mix: torch.Tensor) -> torch.Tensor:
+    def gradient_penalty(
+        self, discriminator: nn.Module, hr: torch.Tensor, sr: torch.Tensor, mix: torch.Tensor
+    ) -> torch.Tensor:
         """The penalty, in float32: slopes of slopes are beyond half precision."""
         share = mix.to(hr).reshape(-1, 1, 1, 1)
         between = (share * hr + (1 - share) * sr).requires_grad_()
         with torch.autocast(hr.device.type, enabled=False):
-            judgement = judge(between).flatten(1).mean(1)
-            (slope,) = torch.autograd.grad(judgement.sum(), between, create_graph=True)
+            score = discriminator(between).flatten(1).mean(1)
+            (slope,) = torch.autograd.grad(score.sum(), between, create_graph=True)
         length: torch.Tensor = torch.linalg.vector_norm(slope.flatten(1), dim=1)
         return self.penalty * (length - 1).square().mean()

@@ -147,11 +147,11 @@ def _compared(
             continue
         base = None
         for method in case.methods:
-            guess = _guess(method, region)
-            away = _drift(guess, region, scale, operator)
-            guess = protocol.clip(guess)
-            base = guess if base is None else base  # bicubic comes first
-            tallies[method.name].add(region, guess, base, away, seen)
+            result = _made(method, region)
+            away = _drift(result, region, scale, operator)
+            result = protocol.clip(result)
+            base = result if base is None else base  # bicubic comes first
+            tallies[method.name].add(region, result, base, away, seen)
     first = next(iter(tallies.values()))
     if not first.parts:
         raise InputError(f"{fine.name}, in which no pixel counts", "data, and foreground", "leave it out")
@@ -160,7 +160,7 @@ def _compared(
     return Evaluation(scores, (f"{words}{notes}.",), (replace(case, places=tuple(first.hardest(_PLACES))),))
 
 
-def _guess(method: Method, region: Region) -> Array:
+def _made(method: Method, region: Region) -> Array:
     """A method's result over a region and its surroundings, as it would be stored, physical, ``(1, band, y, x)``.
 
     Bands that the method does not make, and what is not known, are the reference's, so that nothing there is measured.
@@ -170,13 +170,13 @@ def _guess(method: Method, region: Region) -> Array:
     return np.where(region.known, made, region.truth)
 
 
-def _drift(guess: Array, region: Region, scale: int, operator: str) -> Array:
+def _drift(result: Array, region: Region, scale: int, operator: str) -> Array:
     """How far a result is from the input, not a number where one pixel decides for all and some is missing."""
     inside = (..., *region.inner)
     if operator_named(operator).whole_frames and not region.data[inside].all():
         return np.full(region.coarse.shape, np.nan)
     with np.errstate(invalid="ignore", over="ignore"):
-        return drift(guess[inside], region.coarse, scale, operator)
+        return drift(result[inside], region.coarse, scale, operator)
 
 
 def _score(case: Case, method: Method, tally: Tally, base: Tally, served: Sequence[int]) -> Score:

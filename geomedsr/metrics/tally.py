@@ -68,16 +68,16 @@ class Tally:
                 raise
             self._distance = None
 
-    def add(self, region: Region, guess: Array, base: Array, drift: Array, seen: Array) -> None:
-        """A method's result ``guess`` and the bicubic ``base`` over a region and its surroundings, physical, clipped.
+    def add(self, region: Region, result: Array, base: Array, drift: Array, seen: Array) -> None:
+        """A method's result ``result`` and the bicubic ``base`` over a region and its surroundings, physical, clipped.
 
         ``drift`` is ``(1, band, y, x)`` over the input's pixels of the region. ``seen`` are the pixels that count.
         """
         truth = self.protocol.clip(region.truth)
         peak = np.asarray(self.protocol.peak)
-        similar = ssim_map(guess[0], truth[0], peak)[(slice(None), *region.inner)]
+        similar = ssim_map(result[0], truth[0], peak)[(slice(None), *region.inner)]
         one, other, low, counted, whole = (
-            v[0][(slice(None), *region.inner)] for v in (guess, truth, base, seen, region.data)
+            v[0][(slice(None), *region.inner)] for v in (result, truth, base, seen, region.data)
         )
         kinds = classes(one, low, other, peak)
         picks = list(self.common)
@@ -85,7 +85,7 @@ class Tally:
         steep = None if angles is None else gradient(other[picks], peak[picks])
         rows, cols = region.inner  # steps over the region's far edges are its own
         edge = slice(None), slice(rows.start, rows.stop + 1), slice(cols.start, cols.stop + 1)
-        stepped, stepping = guess[0][edge], seen[0][edge]
+        stepped, stepping = result[0][edge], seen[0][edge]
         height, width = drift.shape[2:]
         blocks = counted.reshape(self.bands, height, self.scale, width, self.scale).all((2, 4))
         for square in squares(region.box.window, self.scale):
@@ -117,7 +117,7 @@ class Tally:
             self.places.append(square.shifted(region.box.start[2], region.box.start[1]))
         self._look(one[picks], other[picks], whole[picks], counted[picks])
 
-    def _look(self, guess: Array, truth: Array, data: Array, seen: Array) -> None:
+    def _look(self, result: Array, truth: Array, data: Array, seen: Array) -> None:
         height, width = truth.shape[1:]
         side = min(CROP, height, width)
         if self._distance is None or not self._crops or side < _LEAST_CROP:
@@ -130,7 +130,7 @@ class Tally:
         places = [place for place in places if data[place].all() and seen[place].mean() >= 0.5]
         peak = max(self.protocol.peak[b] for b in self.common)
         for place in places[:: -(-len(places) // self._crops) or 1]:
-            pair = (torch.from_numpy(np.ascontiguousarray(v[place])[None]).float() for v in (guess, truth))
+            pair = (torch.from_numpy(np.ascontiguousarray(v[place])[None]).float() for v in (result, truth))
             self._distance.add(*(image / peak for image in pair))
             self._seen_crops += 1
 
@@ -247,11 +247,11 @@ class Tally:
         return found
 
 
-def _pixels(guess: Array, truth: Array, similar: Array, counted: Array, kinds: Array) -> Sums:
+def _pixels(result: Array, truth: Array, similar: Array, counted: Array, kinds: Array) -> Sums:
     """Sums ``(band, …)`` over the pixels of a square that count."""
     where = (1, 2)
     return {
-        "squares": (np.square(guess - truth) * counted).sum(where),
+        "squares": (np.square(result - truth) * counted).sum(where),
         "count": counted.sum(where).astype(float),
         "similar": np.where(counted, similar, 0).sum(where),
         "truth": np.where(counted, truth, 0).sum(where),

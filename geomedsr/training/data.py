@@ -19,11 +19,11 @@ from geomedsr.geometry import Box
 from geomedsr.grid import Window
 from geomedsr.scene import Scene
 from geomedsr.sources import ArraySource
+from geomedsr.training.distributed import ProcessGroup
 from geomedsr.training.pairs import PairPatches, ScenePair
 from geomedsr.training.patches import Pair, Patches, continuous
 from geomedsr.training.recipe import Recipe, SceneEntry
 from geomedsr.training.stages import StagePart
-from geomedsr.training.team import Team
 
 #: Scenes are kept decoded, the smallest first, up to so many bytes in all.
 HELD = 2**30
@@ -84,18 +84,18 @@ def batches(
     size: int,
     start: int,
     ahead: bool = True,
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
     pieces: int = 1,
 ) -> Iterator[Pair]:
     """The batches of ``size`` from step ``start`` on, ``(B, C, H, W)`` fine and coarse.
 
     ``ahead``: each is prepared by another thread while those before are used. See :func:`prepare_ahead`. Where a
-    ``team`` trains: this process's share of each, which is used in so many ``pieces``.
+    Of a process ``group``: this process's shard of each, which is used in so many ``pieces``.
     """
-    together = team or Team()
+    together = group or ProcessGroup()
 
     def collect(step: int) -> Pair:
-        picks = together.share(range(step * size, (step + 1) * size), pieces)
+        picks = together.shard(range(step * size, (step + 1) * size), pieces)
         fine, coarse = zip(*(patches[i] for i in picks), strict=True)
         return torch.stack(fine), torch.stack(coarse)
 
@@ -116,7 +116,7 @@ def prepare_ahead(patches: Patches | PairPatches, device: torch.device) -> bool:
     """Whether another thread should prepare batches: where the step leaves the CPU free, or scenes are read from disk.
 
     On a CPU the step keeps every core busy. A thread beside it, though it works for 4 % of the time, then stalls the
-    team of the others: the loop ran at 86 % of the bare step with it, at 95 % without.
+    group of the other threads: the loop ran at 86 % of the bare step with it, at 95 % without.
     """
     return device.type != "cpu" or not all(isinstance(scene.source, ArraySource) for scene in patches.scenes)
 

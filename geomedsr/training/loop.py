@@ -20,13 +20,13 @@ from geomedsr.errors import DeviceError
 from geomedsr.models import save_model
 from geomedsr.training.data import batches, prepare_ahead, stage_patches, training_scenes, validation_scenes
 from geomedsr.training.describe import describe
+from geomedsr.training.distributed import process_group
 from geomedsr.training.folder import alone, made, writing
-from geomedsr.training.journal import Journal
+from geomedsr.training.logger import Logger
 from geomedsr.training.pair_data import trained_on, training_pairs, validation_pairs
 from geomedsr.training.recipe import Recipe
 from geomedsr.training.run import Run
 from geomedsr.training.step import step
-from geomedsr.training.team import assembled
 from geomedsr.training.validation import Validation
 
 MODEL, BEST = "model.safetensors", "best.safetensors"
@@ -49,32 +49,32 @@ def train(recipe: Recipe, out: str | os.PathLike[str], quiet: bool = False) -> P
     folder = made(Path(out))
     keep_memory()
     with (
-        assembled(recipe.device) as (team, device),
-        team.telling(),
-        alone(folder) if team.first else nullcontext(),
+        process_group(recipe.device) as (group, device),
+        group.warning_once(),
+        alone(folder) if group.first else nullcontext(),
         writing(folder),
     ):
-        return _train(Run(recipe, device, team), folder, quiet)
+        return _train(Run(recipe, device, group), folder, quiet)
 
 
 def _train(run: Run, folder: Path, quiet: bool) -> Path:
-    recipe, team = run.recipe, run.team
-    if team.first:
+    recipe, group = run.recipe, run.group
+    if group.first:
         run.load(folder)
     run.agree()
     if run.step >= recipe.steps and (folder / MODEL).exists():
         return folder / MODEL
     scenes, pairs = training_scenes(recipe), training_pairs(recipe)
     drawn_from = {name: stage_patches(recipe, stage, scenes, i, pairs) for i, (name, stage) in enumerate(recipe.stages)}
-    held = (validation_scenes(recipe), validation_pairs(recipe)) if team.first else ((), ())
+    held = (validation_scenes(recipe), validation_pairs(recipe)) if group.first else ((), ())
     validation = Validation(recipe, held[0], run.device, held[1])
-    with Journal(folder, recipe, run.step, quiet) if team.first else nullcontext() as journal:
+    with Logger(folder, recipe, run.step, quiet) if group.first else nullcontext() as logger:
         while run.step < recipe.steps:
             run.begin_stage()
             stage, name = run.stage, run.stage_name
             patches = drawn_from[name]
             ahead = prepare_ahead(patches, run.device)
-            for batch in batches(patches, stage.batch, run.stage_step, ahead, team, stage.accumulate):
+            for batch in batches(patches, stage.batch, run.stage_step, ahead, group, stage.accumulate):
                 fine, coarse = (part.to(run.device, memory_format=torch.channels_last) for part in batch)
                 rate = run.learning_rate
                 try:
@@ -85,21 +85,21 @@ def _train(run: Run, folder: Path, quiet: bool) -> Path:
                         "a step that fits",
                         f"raise {name}.accumulate, lower {name}.batch or {name}.patch, or set precision=bfloat16",
                     ) from error
-                if journal is None:
+                if logger is None:
                     continue
-                journal.add(run, name, terms, rate, stage.batch)
+                logger.add(run, name, terms, rate, stage.batch)
                 last = run.step == recipe.steps or run.stage_name != name
                 if last or run.step % recipe.validate_every == 0:
                     scores = validation.scores(run.average)
-                    journal.validated(scores, validation.bicubic)
+                    logger.validated(scores, validation.bicubic)
                     if validation.is_best(name, scores, run.best):
                         _save(run, folder / BEST, {})
                     validation.picture(run.average, folder / "validation" / f"step-{run.step:07d}.png")
                 if last or run.step % recipe.log_every == 0:
-                    journal.write(run)
+                    logger.write(run)
                 if last or run.step % recipe.checkpoint_every == 0:
                     run.save(folder)
-    return _finish(run, validation, folder / MODEL) if team.first else folder / MODEL
+    return _finish(run, validation, folder / MODEL) if group.first else folder / MODEL
 
 
 def _finish(run: Run, validation: Validation, path: Path) -> Path:

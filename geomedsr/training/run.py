@@ -20,11 +20,11 @@ from geomedsr.models.store import build, load_model
 from geomedsr.models.vgg19 import load_vgg19
 from geomedsr.outputs import reason
 from geomedsr.training.describe import describe
+from geomedsr.training.distributed import ProcessGroup
 from geomedsr.training.pair_data import trained_on
 from geomedsr.training.recipe import Recipe
 from geomedsr.training.schedule import learning_rate
 from geomedsr.training.stages import AdversarialPart, OptimiserPart, StagePart
-from geomedsr.training.team import Team
 
 #: The newest state, and the one before it.
 CHECKPOINT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
@@ -43,14 +43,14 @@ class Run:
 
     Raises:
         ModelError: unknown architecture or options, or no weights of VGG-19 for a perceptual loss.
-        RecipeError: unknown discriminator or options, patches too small for it, a batch that the team does not divide,
-            or a start of another architecture.
+        RecipeError: unknown discriminator or options, patches too small for it, a batch that the process group does not
+            divide, or a start of another architecture.
     """
 
-    def __init__(self, recipe: Recipe, device: torch.device, team: Team | None = None) -> None:
-        self.recipe, self.device, self.team, self.step = recipe, device, team or Team(), 0
+    def __init__(self, recipe: Recipe, device: torch.device, group: ProcessGroup | None = None) -> None:
+        self.recipe, self.device, self.group, self.step = recipe, device, group or ProcessGroup(), 0
         self._identity = identity(recipe)
-        _check_stages(recipe, self.team)  # now: not after hours of the stage before
+        _check_stages(recipe, self.group)  # now: not after hours of the stage before
         torch.manual_seed(recipe.seed)
         self.generator = self._new_generator()
         if recipe.generator.start is not None:
@@ -63,7 +63,7 @@ class Run:
         self.best: dict[str, float] = {}
         self._begun: str | None = None
         self.optimiser = self._new_optimiser(self.generator, recipe.content.optimiser.learning_rate)
-        self.opponent: torch.optim.Optimizer | None = None
+        self.discriminator_optimiser: torch.optim.Optimizer | None = None
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
 
     @property
@@ -104,13 +104,13 @@ class Run:
             self.content = {key: value.detach().clone() for key, value in self.average.state_dict().items()}
             self.generator.load_state_dict(self.content)
             part = stage.discriminator
-            judge = build_discriminator(part.architecture, self.recipe.generator.channels, part.options)
-            self.discriminator = judge.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            self.opponent = self._new_optimiser(judge, part.learning_rate)
+            discriminator = build_discriminator(part.architecture, self.recipe.generator.channels, part.options)
+            self.discriminator = discriminator.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.discriminator_optimiser = self._new_optimiser(discriminator, part.learning_rate)
         self.optimiser = self._new_optimiser(self.generator, stage.optimiser.learning_rate)
         self._begun = self.stage_name
 
-    def follow(self) -> None:
+    def update_ema(self) -> None:
         """Move the average towards the generator: called once a step. Young averages forget their start."""
         done = self.stage_step + 1
         keep = min(self.recipe.ema, done / (done + 10))
@@ -174,10 +174,10 @@ class Run:
         Raises:
             RecipeError: their recipes or data differ.
         """
-        if self.team.size == 1:
+        if self.group.size == 1:
             return
-        state = self.team.told(sealed(self._state()) if self.team.first else b"")
-        if not self.team.first:
+        state = self.group.broadcast(sealed(self._state()) if self.group.first else b"")
+        if not self.group.first:
             self._restore(unsealed(state), Path("a first process"))
 
     def _state(self) -> State:
@@ -195,10 +195,10 @@ class Run:
         }
         if self.device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state(self.device)
-        if self.discriminator is not None and self.opponent is not None:
+        if self.discriminator is not None and self.discriminator_optimiser is not None:
             state["content"] = self.content
             state["discriminator"] = self.discriminator.state_dict()
-            state["opponent"] = self.opponent.state_dict()
+            state["opponent"] = self.discriminator_optimiser.state_dict()
         return state
 
     def _restore(self, state: State, path: Path) -> None:
@@ -213,10 +213,10 @@ class Run:
         if "discriminator" in state:
             self.begin_stage()
             assert self.discriminator is not None
-            assert self.opponent is not None
+            assert self.discriminator_optimiser is not None
             self.content = {key: value.to(self.device) for key, value in state["content"].items()}
             self.discriminator.load_state_dict(state["discriminator"])
-            self.opponent.load_state_dict(state["opponent"])
+            self.discriminator_optimiser.load_state_dict(state["opponent"])
         self._begun = state["begun"]
         self.best = state["best"]
         self.sums = state["sums"]
@@ -273,14 +273,14 @@ def unsealed(data: bytes) -> State:
     return state
 
 
-def _check_stages(recipe: Recipe, team: Team) -> None:
+def _check_stages(recipe: Recipe, group: ProcessGroup) -> None:
     """Make all that the stages name once, so that what cannot be made is told before the first."""
     for name, stage in recipe.stages:
-        share, left = divmod(stage.batch, stage.accumulate * team.size)
+        share, left = divmod(stage.batch, stage.accumulate * group.size)
         if left:
             raise RecipeError(
-                f"{name}.batch {stage.batch} for {team.size} processes (accumulate {stage.accumulate})",
-                f"a multiple of {stage.accumulate * team.size}: a batch is what all processes use together",
+                f"{name}.batch {stage.batch} for {group.size} processes (accumulate {stage.accumulate})",
+                f"a multiple of {stage.accumulate * group.size}: a batch is what all processes use together",
                 "change it, or start another number of processes",
             )
         for loss in stage.losses:
@@ -289,9 +289,9 @@ def _check_stages(recipe: Recipe, team: Team) -> None:
         if isinstance(stage, AdversarialPart):
             part, channels = stage.discriminator, recipe.generator.channels
             with torch.device("meta"):
-                judge = build_discriminator(part.architecture, channels, part.options)
+                discriminator = build_discriminator(part.architecture, channels, part.options)
                 try:
-                    judge(torch.empty(share, channels, stage.patch, stage.patch))
+                    discriminator(torch.empty(share, channels, stage.patch, stage.patch))
                 except (RuntimeError, ValueError) as error:
                     raise RecipeError(
                         f"{name}.patch {stage.patch} for the discriminator {part.architecture} ({reason(error)})",

@@ -74,7 +74,7 @@ class ContentPart(StagePart):
 
 
 class DiscriminatorPart(Part):
-    """Which network judges, and its learning rate, which stays as it is; all else of its optimiser is the stage's.
+    """The discriminator's architecture and constant learning rate; all else of its optimiser is the stage's.
 
     See :data:`geomedsr.discriminators.DISCRIMINATORS`.
     """
@@ -102,10 +102,10 @@ class AdversarialPart(StagePart):
             raise ValueError(
                 f"losses hold {count} adversarial ones (least-squares, relativistic, vanilla, wasserstein): expected 1"
             )
-        judge = self.discriminator
-        if isinstance(self.adversarial_loss, Wasserstein) and mixes_images(judge.architecture, judge.options):
+        part = self.discriminator
+        if isinstance(self.adversarial_loss, Wasserstein) and mixes_images(part.architecture, part.options):
             raise ValueError(
-                f"the loss wasserstein with the discriminator {judge.architecture}, which has batch normalisation: "
+                f"the loss wasserstein with the discriminator {part.architecture}, which has batch normalisation: "
                 "choose unet, or dcgan or patchgan with options {batch_norm: 0}"
             )
         return self

@@ -25,7 +25,7 @@ def step(run: Run, fine: torch.Tensor, coarse: torch.Tensor) -> dict[str, float]
     """Use a batch ``(B, C, s·H, s·W)`` and its coarse images ``(B, frames · C, H, W)``; each loss by name, without its
     weight.
 
-    Where a team trains, the batch is this process's share, and the losses are those of all.
+    In a process group the batch is this process's shard, and the losses are those of all.
 
     Raises:
         RecipeError: a loss or a gradient is not finite; the network it belongs to is as it was.
@@ -44,23 +44,23 @@ def step(run: Run, fine: torch.Tensor, coarse: torch.Tensor) -> dict[str, float]
             terms[loss.kind] = terms.get(loss.kind, 0.0) + term.item() / parts
         run.scaler.scale(total / parts).backward()  # type: ignore[no-untyped-call]
         samples.append(sample)
-    terms = run.team.means(terms, run.device)
+    terms = run.group.means(terms, run.device)
     _check(run, terms)
     _descend(run, run.generator, run.optimiser, run.learning_rate)
     if run.discriminator is not None:
         terms["discriminator"] = _teach_discriminator(run, samples)
     run.scaler.update()
-    run.follow()
+    run.update_ema()
     run.step += 1
     return terms
 
 
 def _look(run: Run, hr: torch.Tensor, lr: torch.Tensor) -> Sample:
-    """The generator's guess, and what the discriminator, held still, says of it."""
+    """The generator's prediction, and what the discriminator, held still, says of it."""
     with _autocast(run):
-        guess = run.generator(lr)
+        prediction = run.generator(lr)
     operator, part = operators.get(run.recipe.operator), run.recipe.generator
-    sample = Sample.of(guess.float(), hr, middle(lr, part.channels), operator, part.scale)
+    sample = Sample.of(prediction.float(), hr, middle(lr, part.channels), operator, part.scale)
     if any(loss.wants_average for loss in run.stage.losses):
         with torch.no_grad(), _autocast(run):
             slow = run.average(lr)
@@ -72,40 +72,41 @@ def _look(run: Run, hr: torch.Tensor, lr: torch.Tensor) -> Sample:
         fake = run.discriminator(sample.sr)
         with torch.no_grad():
             real = run.discriminator(hr)
-    return replace(sample, real=run.team.gather(real.float()), fake=run.team.gather(fake.float()))
+    return replace(sample, real=run.group.gather(real.float()), fake=run.group.gather(fake.float()))
 
 
 def _teach_discriminator(run: Run, samples: list[Sample]) -> float:
     """Show it real images and made ones; its loss."""
-    judge, opponent, adversarial = run.discriminator, run.opponent, run.stage.adversarial_loss
-    assert judge is not None
-    assert opponent is not None
+    discriminator, optimiser = run.discriminator, run.discriminator_optimiser
+    adversarial = run.stage.adversarial_loss
+    assert discriminator is not None
+    assert optimiser is not None
     assert adversarial is not None
-    judge.requires_grad_(True)
+    discriminator.requires_grad_(True)
     value = 0.0
     for sample, mix in zip(samples, _mixes(run, samples).chunk(len(samples)), strict=True):
         with _autocast(run):
-            real, fake = judge(sample.hr), judge(sample.sr.detach())
-        loss = adversarial.discriminator(run.team.gather(real.float()), run.team.gather(fake.float()))
-        loss = loss + adversarial.restraint(judge, sample.hr, sample.sr.detach(), mix)
+            real, fake = discriminator(sample.hr), discriminator(sample.sr.detach())
+        loss = adversarial.discriminator(run.group.gather(real.float()), run.group.gather(fake.float()))
+        loss = loss + adversarial.gradient_penalty(discriminator, sample.hr, sample.sr.detach(), mix)
         run.scaler.scale(loss / len(samples)).backward()  # type: ignore[no-untyped-call]
         value += loss.item() / len(samples)
-    value = run.team.means({"discriminator": value}, run.device)["discriminator"]
+    value = run.group.means({"discriminator": value}, run.device)["discriminator"]
     _check(run, {"discriminator": value})
-    _descend(run, judge, opponent, None)
+    _descend(run, discriminator, optimiser, None)
     return value
 
 
 def _mixes(run: Run, samples: list[Sample]) -> torch.Tensor:
     """A random number in [0, 1) for each image: it depends on the seed, the step and the place in the whole batch."""
-    batch = range(sum(len(sample.hr) for sample in samples) * run.team.size)
+    batch = range(sum(len(sample.hr) for sample in samples) * run.group.size)
     drawn = torch.from_numpy(np.random.default_rng((run.recipe.seed, run.step, 1)).random(len(batch)))
-    return drawn[run.team.share(batch, len(samples))]
+    return drawn[run.group.shard(batch, len(samples))]
 
 
 def _descend(run: Run, network: nn.Module, optimiser: torch.optim.Optimizer, rate: float | None) -> None:
     """One optimiser step down the gradient of the whole batch, clipped to the recipe's norm."""
-    run.team.average(network)
+    run.group.average_gradients(network)
     if rate is not None:
         for group in optimiser.param_groups:
             group["lr"] = rate

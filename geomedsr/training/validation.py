@@ -138,13 +138,13 @@ class Validation:
             distance = FeatureDistance(self.sees.file) if self.sees and not small else None
             for fine, coarse in zip(windows.fine, windows.coarse, strict=True):
                 hr = (fine[:, None] if self.channels == 1 else fine[None]).to(self.device)
-                guess = upscale(self._seen(coarse))
+                prediction = upscale(self._seen(coarse))
                 seen = hr > self.above
-                errors.append(((guess - hr).square() * seen).sum((2, 3)).ravel())
+                errors.append(((prediction - hr).square() * seen).sum((2, 3)).ravel())
                 counts.append(seen.sum((2, 3)).ravel())
-                stepped = stepped + self._steps(guess, seen)
+                stepped = stepped + self._steps(prediction, seen)
                 if distance is not None:
-                    distance.add(guess, hr)
+                    distance.add(prediction, hr)
             mean = torch.stack(errors).sum(0) / torch.stack(counts).sum(0).clamp(min=1)
             decibels.append(float((-10 * mean.log10()).mean()))
             grids.append(float(worst(ratio(stepped))))
@@ -173,14 +173,14 @@ class Validation:
             grids.append(float(worst(ratio(stepped))))
         return _mean_grid("grid_native", grids)
 
-    def _steps(self, guess: torch.Tensor, seen: torch.Tensor) -> Array:
+    def _steps(self, prediction: torch.Tensor, seen: torch.Tensor) -> Array:
         """Steps of each band."""
-        return steps(guess.cpu().numpy(), seen.cpu().numpy(), self.scale).reshape(-1, 2, 2, 2)
+        return steps(prediction.cpu().numpy(), seen.cpu().numpy(), self.scale).reshape(-1, 2, 2, 2)
 
     @torch.inference_mode()
     def _guess(self, network: nn.Module, coarse: torch.Tensor) -> torch.Tensor:
-        guess: torch.Tensor = network(coarse)
-        return self.operator.project(guess, middle(coarse, self.channels), self.scale)
+        prediction: torch.Tensor = network(coarse)
+        return self.operator.project(prediction, middle(coarse, self.channels), self.scale)
 
     def _seen(self, coarse: torch.Tensor) -> torch.Tensor:
         """Coarse frames ``(frames, C, H, W)`` as the network sees them; bands are a batch for one of one channel."""

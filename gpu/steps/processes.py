@@ -1,4 +1,4 @@
-"""Two processes on one device: two jobs at once, and a training by two. On a CPU the team speaks Gloo."""
+"""Two processes on one device: two jobs at once, and a training by two. On a CPU they speak Gloo."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def _jobs(step: Step, side: int) -> None:
 
 def _team(step: Step, part: dict[str, Any]) -> None:
     """The same steps by one process and by two, which on one card NCCL may refuse: then that is what is found."""
-    data = step.scratch / "team.npy"
+    data = step.scratch / "pair.npy"
     np.save(data, imagery("satellite", 1, 1, 4 * part["patch"])[0])
     steps = {"steps": part["steps"], "batch": part["batch"], "patch": part["patch"]}
     losses = [{"kind": "l1"}, {"kind": "relativistic", "weight": 0.01}]
     recipe = {
-        "name": "team",
+        "name": "pair",
         "version": "0",
         "generator": {"options": {"width": 16, "blocks": 2}},
         "data": {"root": str(step.scratch), "train": [{"path": data.name, "attribution": "none"}]},
@@ -63,7 +63,7 @@ def _team(step: Step, part: dict[str, Any]) -> None:
         "adversarial": {**steps, "losses": losses, "discriminator": {"options": {"width": 8}}},
         "log_every": 1,
     }
-    (step.scratch / "team.yaml").write_text(yaml.safe_dump(recipe))
+    (step.scratch / "pair.yaml").write_text(yaml.safe_dump(recipe))
     rows = {}
     for count in (1, 2):
         try:
@@ -82,15 +82,15 @@ def _team(step: Step, part: dict[str, Any]) -> None:
 
 def _trained(step: Step, count: int) -> list[float]:
     """The content loss of each step."""
-    out = step.scratch / f"team-{count}-{time.time_ns()}"
-    words = [sys.executable, "-c", TRAIN, "train", str(step.scratch / "team.yaml"), f"device={step.device}", "--quiet"]
+    out = step.scratch / f"pair-{count}-{time.time_ns()}"
+    words = [sys.executable, "-c", TRAIN, "train", str(step.scratch / "pair.yaml"), f"device={step.device}", "--quiet"]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     several = torch.cuda.is_available() and torch.cuda.device_count() >= count
-    team = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    environment = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
     jobs = [
-        _started([*words, "--out", str(out)], RANK=str(i), LOCAL_RANK=str(i if several else 0), **team)
+        _started([*words, "--out", str(out)], RANK=str(i), LOCAL_RANK=str(i if several else 0), **environment)
         for i in range(count)
     ]
     _ended(jobs)

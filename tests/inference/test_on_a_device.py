@@ -193,7 +193,7 @@ def test_training_that_was_stopped_goes_on(
 
 @pytest.fixture
 def group(tmp_path: Path) -> Iterator[torch.device]:
-    """A team's connections, of one process: NCCL on a GPU."""
+    """A process group's connections, of one process: NCCL on a GPU."""
     device = choose_device(DEVICE)
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -203,7 +203,7 @@ def group(tmp_path: Path) -> Iterator[torch.device]:
     dist.destroy_process_group()
 
 
-def test_what_a_team_tells_each_other_is_carried(group: torch.device) -> None:
+def test_what_a_process_group_tells_each_other_is_carried(group: torch.device) -> None:
     sums = torch.tensor([1.5, 2.5], dtype=torch.float64, device=group)
     dist.all_reduce(sums)
     assert sums.tolist() == [1.5, 2.5]

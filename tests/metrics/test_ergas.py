@@ -15,11 +15,11 @@ def test_it_is_walds_formula() -> None:
 def test_sums_of_parts_are_torchmetrics_of_the_whole() -> None:
     rng = np.random.default_rng(0)
     truth = rng.uniform(100, 900, (3, 40, 60))
-    guess = truth + rng.normal(0, 30, truth.shape)
+    result = truth + rng.normal(0, 30, truth.shape)
     parts = [(slice(None), slice(None), slice(0, 17)), (slice(None), slice(None), slice(17, 60))]
-    squares = sum(np.square(guess[p] - truth[p]).sum((1, 2)) for p in parts)
+    squares = sum(np.square(result[p] - truth[p]).sum((1, 2)) for p in parts)
     total = sum(truth[p].sum((1, 2)) for p in parts)
-    expected = torchmetrics_ergas(torch.from_numpy(guess)[None], torch.from_numpy(truth)[None], ratio=4)
+    expected = torchmetrics_ergas(torch.from_numpy(result)[None], torch.from_numpy(truth)[None], ratio=4)
     assert float(ergas(squares, total, np.full(3, 2400.0), 4)) == pytest.approx(float(expected), rel=1e-9)
 
 

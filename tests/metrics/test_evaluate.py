@@ -58,14 +58,14 @@ def by_hand(model: Model) -> dict[str, tuple[float, float]]:
     bands, height, width = truth.shape
     coarse = np.rint(truth.reshape(bands, height // 4, 4, width // 4, 4).mean((2, 4))).astype(truth.dtype)
     tensor = torch.from_numpy(coarse.astype(np.float64))[None]
-    guesses = {
+    results = {
         "bicubic": F.interpolate(tensor, scale_factor=4, mode="bicubic")[0].numpy(),
         "tiny": geomedsr.upscale(Scene.from_array(coarse, bands=scene.bands), model).data.values[0],
     }
     span = scene.values.bounds()[1].ravel()
     scores = {}
-    for name, guess in guesses.items():
-        stored = np.clip(np.rint(guess), 0, 65535).astype(truth.dtype)
+    for name, result in results.items():
+        stored = np.clip(np.rint(result), 0, 65535).astype(truth.dtype)
         scores[name] = (float(psnr(stored, truth, span).mean()), float(ssim(stored, truth, span).mean()))
     return scores
 
@@ -107,10 +107,10 @@ def test_ct_is_compared_in_its_window_and_in_the_body() -> None:
     for truth, fine in zip(hu, stored, strict=True):
         height, width = fine.shape
         coarse = np.rint(fine.reshape(height // 2, 2, width // 2, 2).mean((1, 3)))
-        guess = np.rint(
+        result = np.rint(
             F.interpolate(torch.from_numpy(coarse)[None, None], scale_factor=2, mode="bicubic")[0, 0].numpy()
         )
-        error = np.clip(guess + (truth - fine), -1000, 400) - np.clip(truth, -1000, 400)
+        error = np.clip(result + (truth - fine), -1000, 400) - np.clip(truth, -1000, 400)
         decibels.append(10 * np.log10(1400**2 / np.square(error[truth > -900]).mean()))
     assert score.psnr == pytest.approx(np.mean(decibels), abs=1e-6)
 

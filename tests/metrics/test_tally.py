@@ -44,23 +44,23 @@ def test_figures_are_those_of_whole_arrays(
     given = Scene.from_array(coarse.astype("uint16"), bands=sample.bands)
     made = geomedsr.upscale(given, tiny).data.values[0].astype(float)
     peak = sample.values.bounds()[1].reshape(4, 1, 1)
-    for score, guess in ((bicubic, base), (ours, made)):
-        error = guess - truth
-        cosine = (guess * truth).sum(0) / np.sqrt(np.square(guess).sum(0) * np.square(truth).sum(0))
+    for score, result in ((bicubic, base), (ours, made)):
+        error = result - truth
+        cosine = (result * truth).sum(0) / np.sqrt(np.square(result).sum(0) * np.square(truth).sum(0))
         assert score.figures["sam"].value == pytest.approx(
             np.degrees(np.arccos(np.minimum(cosine, 1))).mean(), rel=1e-5
         )
         relative = np.square(error).mean((1, 2)) / np.square(truth.mean((1, 2)))
         assert score.figures["ergas"].value == pytest.approx(25 * np.sqrt(relative.mean()), rel=1e-9)
-        means = guess.reshape(4, 72, 4, 96, 4).mean((2, 4))
+        means = result.reshape(4, 72, 4, 96, 4).mean((2, 4))
         assert score.figures["drift"].value == pytest.approx(np.abs(means - coarse).mean(), abs=1e-9)
         for i, band in enumerate(sample.bands):
             decibels = 10 * np.log10(peak[i, 0, 0] ** 2 / np.square(error[i]).mean())
             assert score.bands[band.name]["psnr"].value == pytest.approx(decibels, abs=1e-6)
     assert ours.figures["drift"].value == 0
-    for score, guess in ((bicubic, base), (ours, made)):
+    for score, result in ((bicubic, base), (ours, made)):
         each = []
-        for plane in guess:
+        for plane in result:
             for image in (plane, plane.T):
                 step = np.abs(np.diff(image, axis=0)).mean(1)
                 border = np.arange(len(step)) % 4 == 3

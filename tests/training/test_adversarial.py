@@ -99,7 +99,7 @@ def test_parts_of_a_batch_are_mixed_as_the_whole(tmp_path: Path) -> None:
     for parts in (1, 2, 4):
         run = begun(tmp_path, f"adversarial.accumulate={parts}", "adversarial.discriminator.options={width: 4}")
         slopes: list[torch.Tensor] = []
-        run.opponent.register_step_pre_hook(
+        run.discriminator_optimiser.register_step_pre_hook(
             lambda *_, run=run, slopes=slopes: slopes.append(
                 torch.cat([p.grad.flatten() for p in run.discriminator.parameters()])
             )

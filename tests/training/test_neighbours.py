@@ -156,11 +156,13 @@ def test_a_step_compares_with_the_frame_itself(tmp_path: Path) -> None:
     run = Run(load_recipe(recipe_of(tmp_path, generator=generator)), torch.device("cpu"))
     run.begin_stage()
     hr, lr = torch.rand(2, 1, 32, 32), torch.rand(2, 3, 16, 16)
-    guess = run.generator(lr).detach()
-    projected = guess + F.interpolate(lr[:, 1:2] - F.avg_pool2d(guess, 2), scale_factor=2)
+    prediction = run.generator(lr).detach()
+    projected = prediction + F.interpolate(lr[:, 1:2] - F.avg_pool2d(prediction, 2), scale_factor=2)
     terms = step(run, hr, lr)
     assert terms["l1"] == pytest.approx(float((projected - hr).abs().mean()), rel=1e-5)
-    assert terms["consistency"] == pytest.approx(float((F.avg_pool2d(guess, 2) - lr[:, 1:2]).square().mean()), rel=1e-5)
+    assert terms["consistency"] == pytest.approx(
+        float((F.avg_pool2d(prediction, 2) - lr[:, 1:2]).square().mean()), rel=1e-5
+    )
 
 
 def test_validation_is_on_the_frame_itself(tmp_path: Path) -> None:

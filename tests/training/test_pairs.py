@@ -299,8 +299,8 @@ def test_validation_on_pairs_is_the_psnr_of_their_windows(tmp_path: Path) -> Non
     pair = paired(fine.with_range(0, 1), coarse, 2)
     hr = torch.from_numpy(fine.data.values[0, :, 5:85, 3:83])[None]
     lr = torch.from_numpy(coarse.data.values[0]).float()[None]
-    guess = F.interpolate(lr, scale_factor=2.0, mode="bicubic", align_corners=False)
-    expected = -10 * (guess - hr).square().mean((0, 2, 3)).log10().mean()
+    prediction = F.interpolate(lr, scale_factor=2.0, mode="bicubic", align_corners=False)
+    expected = -10 * (prediction - hr).square().mean((0, 2, 3)).log10().mean()
     scores = Validation(recipe, [], torch.device("cpu"), [pair]).bicubic
     assert scores == {"psnr": pytest.approx(float(expected), abs=1e-3)}
     empty = scene(np.full((2, 90, 100), np.nan, "float32"), grid(10))

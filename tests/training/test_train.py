@@ -515,12 +515,11 @@ def test_validation_tells_the_grid_of_coarse_scenes_and_of_scenes_as_they_are(tm
             return fine + 0.3 * torch.nn.functional.interpolate(x, scale_factor=4, mode="nearest")
 
     def expected(pieces: torch.Tensor) -> float:  # (window, band, y, x)
-        guess = Blocky()(pieces)
-        guess = guess + (pieces - torch.nn.functional.avg_pool2d(guess, 4)).repeat_interleave(4, 2).repeat_interleave(
-            4, 3
-        )
+        prediction = Blocky()(pieces)
+        missing = pieces - torch.nn.functional.avg_pool2d(prediction, 4)
+        prediction = prediction + missing.repeat_interleave(4, 2).repeat_interleave(4, 3)
         found = []
-        for image in (guess, guess.transpose(2, 3)):
+        for image in (prediction, prediction.transpose(2, 3)):
             step = image.double().diff(dim=2).abs().mean((0, 3))  # (band, y)
             border = torch.arange(step.shape[1]) % 4 == 3
             found.append(step[:, border].mean(1) / step[:, ~border].mean(1))

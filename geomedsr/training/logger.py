@@ -18,7 +18,7 @@ from geomedsr.training.run import Run
 _SCORES = ("psnr", "psnr_bicubic", "vgg", "vgg_bicubic", "grid", "grid_native")
 
 
-class Journal:
+class Logger:
     """One row every ``log_every`` steps: mean losses since the last, each alone and without its weight, and scores.
 
     A resumed run drops the rows past its checkpoint.
@@ -26,8 +26,8 @@ class Journal:
 
     def __init__(self, folder: Path, recipe: Recipe, start: int, quiet: bool) -> None:
         losses = dict.fromkeys(loss.kind for _, stage in recipe.stages for loss in stage.losses)
-        judged = ("discriminator",) if recipe.adversarial else ()
-        self.columns = ("step", "stage", *losses, *judged, "learning_rate", "images_per_second", *_SCORES)
+        discriminator = ("discriminator",) if recipe.adversarial else ()
+        self.columns = ("step", "stage", *losses, *discriminator, "learning_rate", "images_per_second", *_SCORES)
         self.csv, self.jsonl = folder / "log.csv", folder / "log.jsonl"
         self._keep_rows(start)
         self._board = _board(folder, start) if recipe.tensorboard else None
@@ -36,7 +36,7 @@ class Journal:
         self.row: dict[str, Any] = {}
         self._images, self._since = 0, time.perf_counter()
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Logger:
         return self
 
     def __exit__(

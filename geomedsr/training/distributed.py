@@ -30,7 +30,7 @@ _PATIENCE = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """Process ``rank`` of ``size``; alone, by default, and then nothing here does anything."""
 
     rank: int = 0
@@ -41,7 +41,7 @@ class Team:
         """Whether it is this one that validates, and writes logs, checkpoints and models."""
         return self.rank == 0
 
-    def share(self, items: range, pieces: int) -> list[int]:
+    def shard(self, items: range, pieces: int) -> list[int]:
         """Which items of a batch are this process's, where a batch is used in so many pieces one after the other.
 
         Of each piece the same part, so that piece by piece the processes together hold what one would.
@@ -66,7 +66,7 @@ class Team:
         parts[self.rank] = own
         return torch.cat(parts)
 
-    def average(self, network: nn.Module) -> None:
+    def average_gradients(self, network: nn.Module) -> None:
         """Make a network's gradients their mean over all processes."""
         if self.size == 1:
             return
@@ -87,7 +87,7 @@ class Team:
             dist.all_reduce(sums)
         return dict(zip(values, (sums / self.size).tolist(), strict=True))
 
-    def told(self, data: bytes) -> bytes:
+    def broadcast(self, data: bytes) -> bytes:
         """The first process's data."""
         box = [data]
         if self.size > 1:
@@ -96,7 +96,7 @@ class Team:
         return box[0]
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
+    def warning_once(self) -> Iterator[None]:
         """Within, what all processes find in the sources that they all open is told once, by the first."""
         if self.first:
             yield
@@ -114,8 +114,8 @@ def place() -> tuple[int, int]:
 
 
 @contextmanager
-def assembled(name: str) -> Iterator[tuple[Team, torch.device]]:
-    """The team that this process is in, and its device; at the end, all wait for each other.
+def process_group(name: str) -> Iterator[tuple[ProcessGroup, torch.device]]:
+    """The process group that this process is in, and its device; at the end, all wait for each other.
 
     One process alone where torchrun did not start it. ``name`` is a recipe's ``device``; GPUs are given out by
     ``LOCAL_RANK``. Connections stay for the next run: made anew, processes could find each other's old addresses.
@@ -125,7 +125,7 @@ def assembled(name: str) -> Iterator[tuple[Team, torch.device]]:
     """
     rank, size = place()
     if size == 1:
-        yield Team(), choose_device(name)
+        yield ProcessGroup(), choose_device(name)
         return
     if name.startswith("cuda:"):
         raise DeviceError(f"the device {name} for {size} processes", "auto, cpu or cuda", "leave the number out")
@@ -137,7 +137,7 @@ def assembled(name: str) -> Iterator[tuple[Team, torch.device]]:
     if ours:
         _connect("nccl" if device.type == "cuda" else "gloo", size)
     try:
-        yield Team(rank, size), device
+        yield ProcessGroup(rank, size), device
         with _connected():
             dist.barrier()
     except BaseException:

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from geomedsr.errors import DeviceError, RecipeError
 from geomedsr.training import load_recipe, train
+from geomedsr.training.distributed import ProcessGroup, process_group
 from geomedsr.training.run import Run
-from geomedsr.training.team import Team, assembled
 
 UPPER = {"path": "reference.tif", "window": [0, 0, 384, 192], "attribution": "modified Copernicus Sentinel data"}
 OPTIMISER = {"learning_rate": 1e-4, "warmup_steps": 0}
@@ -51,26 +51,26 @@ import torch
 from geomedsr.training import load_recipe
 from geomedsr.training.run import Run
 from geomedsr.training.step import step
-from geomedsr.training.team import assembled
+from geomedsr.training.distributed import process_group
 
 recipe, folder, cases = sys.argv[1], sys.argv[2], [words.split(";") for words in sys.argv[3:]]
 torch.manual_seed(0)
 fine = torch.rand(8, 1, 32, 32) * 4 ** torch.arange(8.0)[:, None, None, None]  # so that shares differ much
 results = []
-with assembled("cpu") as (team, device):
+with process_group("cpu") as (group, device):
     for words in cases:
-        run = Run(load_recipe(recipe, words), device, team)
+        run = Run(load_recipe(recipe, words), device, group)
         run.begin_stage()
         given = {}
         for name, network, optimiser in (("generator", run.generator, run.optimiser),
-                                         ("discriminator", run.discriminator, run.opponent)):
+                                         ("discriminator", run.discriminator, run.discriminator_optimiser)):
             def note(*_, name=name, network=network):
                 given[name] = torch.cat([p.grad.flatten() for p in network.parameters()]).clone()
             optimiser.register_step_pre_hook(note)
-        mine = fine[team.share(range(8), run.stage.accumulate)]
+        mine = fine[group.shard(range(8), run.stage.accumulate)]
         given["terms"] = step(run, mine, torch.nn.functional.avg_pool2d(mine, 4))
         results.append(given)
-    torch.save(results, f"{folder}/{team.size}-{team.rank}.pt")
+    torch.save(results, f"{folder}/{group.size}-{group.rank}.pt")
 """
 
 CASES = {
@@ -162,28 +162,28 @@ def test_warnings_about_pairs_are_told_once(raster: Callable[..., Path], tmp_pat
 
 def test_of_each_piece_every_process_has_the_same_part() -> None:
     batch = range(12, 24)
-    assert Team().share(batch, 3) == list(batch)
-    assert Team(0, 2).share(batch, 3) == [12, 13, 16, 17, 20, 21]
-    assert Team(1, 2).share(batch, 3) == [14, 15, 18, 19, 22, 23]
+    assert ProcessGroup().shard(batch, 3) == list(batch)
+    assert ProcessGroup(0, 2).shard(batch, 3) == [12, 13, 16, 17, 20, 21]
+    assert ProcessGroup(1, 2).shard(batch, 3) == [14, 15, 18, 19, 22, 23]
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path: Path) -> None:
     recipe = load_recipe(recipe_file(tmp_path, **SMALL), ["content.batch=6", "content.accumulate=2"])
     with pytest.raises(RecipeError, match=r"batch 6 for 2 processes \(accumulate 2\), expected a multiple of 4"):
-        Run(recipe, torch.device("cpu"), Team(0, 2))
-    Run(load_recipe(recipe_file(tmp_path, **SMALL), ["content.accumulate=4"]), torch.device("cpu"), Team(0, 2))
+        Run(recipe, torch.device("cpu"), ProcessGroup(0, 2))
+    Run(load_recipe(recipe_file(tmp_path, **SMALL), ["content.accumulate=4"]), torch.device("cpu"), ProcessGroup(0, 2))
 
 
 ENDED = """
 import os
 from geomedsr.errors import DeviceError
-from geomedsr.training.team import assembled
+from geomedsr.training.distributed import process_group
 try:
-    with assembled("cpu") as (team, device):
-        team.means({"l1": 1.0}, device)
-        if not team.first:
+    with process_group("cpu") as (group, device):
+        group.means({"l1": 1.0}, device)
+        if not group.first:
             os._exit(1)
-        team.means({"l1": 1.0}, device)
+        group.means({"l1": 1.0}, device)
 except DeviceError as error:
     print(error)
 """
@@ -203,10 +203,10 @@ def test_the_end_of_another_process_is_one_line() -> None:
     assert (told[0].count("\n"), told[1], second.returncode) == (1, "", 1)
 
 
-def test_a_process_by_itself_is_a_team_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_by_itself_is_a_group_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")  # as some clusters set it, with no torchrun
     monkeypatch.delenv("RANK", raising=False)
-    with assembled("cpu") as (team, device):
-        assert (team, device) == (Team(), torch.device("cpu"))
-    with pytest.raises(DeviceError, match="device 'gpu'"), assembled("gpu"):
+    with process_group("cpu") as (group, device):
+        assert (group, device) == (ProcessGroup(), torch.device("cpu"))
+    with pytest.raises(DeviceError, match="device 'gpu'"), process_group("gpu"):
         pass
