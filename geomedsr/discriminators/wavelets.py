@@ -22,13 +22,11 @@ class Wavelets(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """What the discriminator says of the details."""
-        with torch.autocast(x.device.type, enabled=False):  # small differences of large values
-            found, smooth = [], x.float()
-            for level in range(self.levels):
-                smooth, details = _level(smooth, 2**level)
-                found += details
-            seen = torch.cat(found, 1)
-        logits: torch.Tensor = self.discriminator(seen)
+        found, smooth = [], x.float()  # small differences of large values; sums like these keep their type in autocast
+        for level in range(self.levels):
+            smooth, details = _level(smooth, 2**level)
+            found += details
+        logits: torch.Tensor = self.discriminator(torch.cat(found, 1))
         return logits
 
 

@@ -128,6 +128,24 @@ def test_ldl_sees_what_the_moving_average_makes(tmp_path: Path) -> None:
     assert 0 < further < same  # where the average is further off, training improves, and nothing counts
 
 
+def test_a_discriminator_of_details_learns_and_sees_them_in_full_precision(tmp_path: Path) -> None:
+    words = (
+        "adversarial.discriminator.options={width: 4, wavelets: 2}",
+        "adversarial.discriminator.learning_rate=0.002",
+    )
+    run = begun(tmp_path, *words, "adversarial.losses=[{kind: vanilla, weight: 0.01}]")
+    told = [use(run)["discriminator"] for _ in range(8)]
+    assert told[-1] < told[0] - 0.01
+    assert run.discriminator is not None
+    seen: list[torch.Tensor] = []
+    run.discriminator.discriminator.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    image = torch.full((1, 1, 32, 32), 0.5)
+    image[..., 16:] += 1e-3  # far less than bfloat16 tells from nothing beside a half
+    with torch.autocast("cpu", torch.bfloat16):
+        run.discriminator(image)
+    assert seen[0].abs().max() == pytest.approx(1e-3, rel=1e-3)
+
+
 def test_patches_too_small_for_the_discriminator_are_told_at_once(tmp_path: Path) -> None:
     words = "adversarial.discriminator={architecture: patchgan, options: {width: 4, layers: 5}}"
     losses = "adversarial.losses=[{kind: vanilla}]"
