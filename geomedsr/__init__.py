@@ -16,13 +16,13 @@ import wrapt
 from geomedsr._version import __version__
 
 if TYPE_CHECKING:
-    from geomedsr.adapters import open_scene as open
     from geomedsr.checks import Check
     from geomedsr.errors import GeomedsrError
     from geomedsr.grid import Grid, Window
     from geomedsr.inference.engine import write
     from geomedsr.inference.process import process
     from geomedsr.inference.upscale import upscale
+    from geomedsr.io import open_scene as open
     from geomedsr.models import Model, load_model
     from geomedsr.progress import show_progress
     from geomedsr.promises import verify
@@ -41,7 +41,7 @@ _HOMES = {
     "Window": "grid",
     "compare": "viewing",
     "load_model": "models",
-    "open": "adapters",
+    "open": "io.registry",
     "process": "inference.process",
     "show_progress": "progress",
     "upscale": "inference.upscale",

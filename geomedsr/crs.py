@@ -37,10 +37,9 @@ def same_crs(one: str | None, other: str | None) -> bool:
     code = crs_code(one)
     if code is not None and code == crs_code(other):
         return True
-    from geomedsr.adapters import installed  # which knows scenes, and these grids
+    from geomedsr.io import installed  # which knows scenes, and these grids
 
-    judges = (getattr(adapter, "same_crs", None) for adapter in installed()[0].values())
-    return any(judge(one, other) for judge in judges if judge is not None)
+    return any(adapter.same_crs(one, other) for adapter in installed()[0].values())
 
 
 def vertical_unit(wkt: str | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from geomedsr import operators
-from geomedsr.adapters import adapter_for, open_pair
 from geomedsr.areas import AreaSource, polygons_of
 from geomedsr.checks import Check
 from geomedsr.crs import vertical_unit
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
+from geomedsr.io import adapter_for, open_pair
 from geomedsr.metrics.grid import shown
 from geomedsr.nodata import same_nodata, unified
 from geomedsr.placed import CORNER, differences
@@ -58,16 +58,15 @@ def verify(
             _field_of_view(source, result),
             _type(source, result),
             *_bands(source, result),
-            _valid(source, result, factor, getattr(adapter, "tells_nodata", True)),
+            _valid(source, result, factor, adapter.tells_nodata),
             _conserved(source, result, factor, provenance),
             _limits(source, result),
             _stated(provenance, factor),
             *_tiling(provenance),
             *(Check("the source's pixels do not show", None, told) for told in shown(result, _pieces(source), factor)),
         ]
-    more: Callable[[Scene, Scene], list[Check]] | None = getattr(adapter, "checks", None)
-    if more is not None and size.kept:
-        checks += more(source, result)
+    if size.kept:
+        checks += adapter.checks(source, result)
     return checks
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import geomedsr
-from geomedsr import adapters
+from geomedsr.io import registry
 
 ROOT = Path(__file__).parents[1]
 
@@ -52,7 +52,7 @@ def test_every_entry_point_loads_in_a_clean_environment(wheel: Path, tmp_path: P
     code = """
 import geomedsr, sys
 from importlib.metadata import entry_points
-from geomedsr.adapters import installed
+from geomedsr.io import installed
 assert geomedsr.__file__.startswith(sys.prefix), geomedsr.__file__
 found = entry_points(group="geomedsr.adapters")
 assert {e.name for e in found} == {"arrays", "dicom", "geotiff", "volume", "zarr"}, found
@@ -116,17 +116,17 @@ def test_a_broken_adapter_does_not_break_the_others(monkeypatch: pytest.MonkeyPa
         def load(self) -> object:
             raise ImportError("no libfoo")
 
-    real = list(adapters.entry_points(group=adapters.GROUP))
-    monkeypatch.setattr(adapters, "entry_points", lambda group: [Broken(), *real])
-    adapters.installed.cache_clear()
+    real = list(registry.entry_points(group=registry.GROUP))
+    monkeypatch.setattr(registry, "entry_points", lambda group: [Broken(), *real])
+    registry.installed.cache_clear()
     try:
-        working, failed = adapters.installed()
+        working, failed = registry.installed()
         assert set(working) == {"arrays", "dicom", "geotiff", "volume", "zarr"}
         assert failed == {"aaa": "ImportError: no libfoo"}
         with pytest.raises(geomedsr.GeomedsrError, match=r"aaa \(not loading: ImportError: no libfoo\)"):
-            adapters.open_sink(geomedsr.Scene.from_array(np.ones((2, 2))), "x.unknown")
+            registry.open_sink(geomedsr.Scene.from_array(np.ones((2, 2))), "x.unknown")
     finally:
-        adapters.installed.cache_clear()
+        registry.installed.cache_clear()
 
 
 def test_every_requirement_is_pinned_within_its_range() -> None:

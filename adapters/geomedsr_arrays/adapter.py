@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.errors import GeomedsrError, InputError
+from geomedsr.io import Adapter
 from geomedsr.scene import Scene
 from geomedsr_arrays.reader import open_arrays
 from geomedsr_arrays.sink import ArraySink, create_sink
@@ -13,14 +14,16 @@ from geomedsr_arrays.sink import ArraySink, create_sink
 SUFFIXES = (".npy", ".npz")
 
 
-class ArraysAdapter:
+class ArraysAdapter(Adapter):
     """Reads arrays of 2 to 4 axes, ``(frame, band, y, x)``; writes any scene."""
+
+    title = f"arrays ({', '.join(SUFFIXES)})"
 
     def can_open(self, path: str) -> bool:
         """Whether it is a file with a suffix of NumPy's."""
         return path.lower().endswith(SUFFIXES) and os.path.isfile(path)
 
-    def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
+    def open(self, path: str, series: str | None = None, force: bool = False, **options: Any) -> Scene:
         """The scene of a file; of its pixels nothing is read."""
         if series is not None:
             raise InputError(f"--series {series} for the arrays {path}", "a DICOM series", "leave it out")
@@ -38,6 +41,4 @@ class ArraysAdapter:
 
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> ArraySink:
         """A sink that ends as the file ``path``."""
-        if options:
-            raise OutputError(f"the option {min(options)} for arrays ({', '.join(SUFFIXES)})", "none", "leave it out")
         return create_sink(scene, path, overwrite)

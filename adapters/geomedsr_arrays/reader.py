@@ -19,8 +19,8 @@ from geomedsr.arrays import NATIVE
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid
+from geomedsr.io.files import reason
 from geomedsr.masking import Masking
-from geomedsr.outputs import reason
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array, ArraySource, Source, by_value
 from geomedsr_arrays.facts import FACTS, VALID, VALUES, described

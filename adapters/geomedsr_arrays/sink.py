@@ -5,77 +5,47 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from geomedsr.errors import OutputError
 from geomedsr.geometry import Box
-from geomedsr.outputs import Scratch, file_target, publish, reason, unwritable
+from geomedsr.io import Move, Scratch, Sink
+from geomedsr.io.files import file_target
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr_arrays.facts import FACTS, VALID, VALUES, told
 
 
 @dataclass(frozen=True)
-class ArraySink:
-    """See :class:`geomedsr.adapters.Sink`."""
+class ArraySink(Sink):
+    """See :class:`geomedsr.io.Sink`."""
 
-    target: Path
-    scratch: Scratch
-    overwrite: bool
-
-    def put(self, box: Box, values: Array, valid: Array) -> None:
+    def store(self, box: Box, values: Array, valid: Array) -> None:
         """Store a region. Mapped for as long as that takes: what stays mapped counts as this process's memory."""
-        with self._io():
-            for name, array in ((VALUES, values), (VALID, valid)):
-                path = self._part(name)
-                if path.exists():
-                    np.lib.format.open_memmap(path, "r+")[box.index] = array
-            (self.scratch.folder / f"{box.key}.done").touch()
+        for name, array in ((VALUES, values), (VALID, valid)):
+            path = self.part(name)
+            if path.exists():
+                np.lib.format.open_memmap(path, "r+")[box.index] = array
 
-    def done(self) -> set[str]:
-        """Keys of the regions that are stored."""
-        return {p.name.removesuffix(".done") for p in self.scratch.folder.glob("*.done")}
+    def assemble(self) -> list[Move]:
+        """One file of the arrays."""
+        parts = [path for path in map(self.part, (VALUES, VALID, FACTS)) if path.exists()]
+        result = parts[0]
+        if self.target.suffix.lower() == ".npz":
+            result = self.folder / "result.npz"
+            with zipfile.ZipFile(result, "w") as archive:
+                for part in parts:
+                    archive.write(part, part.name)
+        else:
+            _append(parts[0], parts[1:])
+        return [self.move(result)]
 
-    def finish(self) -> None:
-        """Make one file of them, under its name; remove the scratch folder."""
-        parts = [path for path in map(self._part, (VALUES, VALID, FACTS)) if path.exists()]
-        with self._io():
-            result = parts[0]
-            if self.target.suffix.lower() == ".npz":
-                result = self.scratch.folder / "result.npz"
-                with zipfile.ZipFile(result, "w") as archive:
-                    for part in parts:
-                        archive.write(part, part.name)
-            else:
-                _append(parts[0], parts[1:])
-            publish(result, self.target, self.overwrite)
-        self.discard()
-
-    def release(self) -> None:
-        """Leave it for the same job to go on with."""
-        self.scratch.release()
-
-    def discard(self) -> None:
-        """Remove the scratch folder."""
-        self.scratch.discard()
-
-    def _part(self, name: str) -> Path:
-        return self.scratch.folder / f"{name}.npy"
-
-    @contextmanager
-    def _io(self) -> Iterator[None]:
-        try:
-            yield
-        except OutputError:
-            raise
-        except OSError as error:
-            raise unwritable(self.target, reason(error)) from error
+    def part(self, name: str) -> Path:
+        """Where one of the arrays gathers."""
+        return self.folder / f"{name}.npy"
 
 
 def create_sink(scene: Scene, path: str, overwrite: bool) -> ArraySink:
@@ -88,16 +58,15 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> ArraySink:
     scratch = Scratch.open(target, scene, {"format": target.suffix.lower()})
     sink = ArraySink(target, scratch, overwrite)
     try:
-        with sink._io():
-            if not sink._part(VALUES).exists():
-                for mark in scratch.folder.glob("*.done"):  # of values that were published
-                    mark.unlink()
+        with sink.io():
+            if not sink.part(VALUES).exists():
+                sink.forget()  # values that were published
                 if scene.masked or scene.dtype.kind == "f" or any(band.nodata is not None for band in scene.bands):
-                    _lay_out(sink._part(VALID), np.dtype(bool), scene.shape)
-                np.save(sink._part(FACTS), told(scene), allow_pickle=False)
+                    _lay_out(sink.part(VALID), np.dtype(bool), scene.shape)
+                np.save(sink.part(FACTS), told(scene), allow_pickle=False)
                 made = scratch.folder / "new.npy"
                 _lay_out(made, scene.dtype, scene.shape)
-                os.replace(made, sink._part(VALUES))
+                os.replace(made, sink.part(VALUES))
     except BaseException:
         scratch.discard()
         raise

@@ -7,8 +7,8 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from geomedsr.adapters import Contents
-from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
+from geomedsr.errors import GeomedsrError, InputError, SceneWarning
+from geomedsr.io import Adapter, Contents
 from geomedsr.scene import Scene
 from geomedsr_dicom.files import is_directory, looks_like_dicom, walk
 
@@ -18,8 +18,11 @@ if TYPE_CHECKING:  # slow to import, and of no use for other formats
     from geomedsr_dicom.sink import SeriesSink
 
 
-class DicomAdapter:
+class DicomAdapter(Adapter):
     """Reads CT and MR series, classic and enhanced; writes derived series."""
+
+    sink_options = ("uid_seed",)
+    title = "DICOM"
 
     def can_open(self, path: str) -> bool:
         """Whether the path is a DICOM image, a DICOMDIR, or a folder with a DICOM file in it."""
@@ -31,7 +34,7 @@ class DicomAdapter:
 
         return is_directory(path) or read_header(path) is not None
 
-    def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
+    def open(self, path: str, series: str | None = None, force: bool = False, **options: Any) -> Scene:
         """The scene of the one usable series under a path, or of the one chosen by UID or number."""
         from geomedsr_dicom.index import index
         from geomedsr_dicom.series import open_series
@@ -81,12 +84,9 @@ class DicomAdapter:
 
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> SeriesSink:
         """A sink that ends as the folder, or the file, ``path``; ``uid_seed`` makes the same UIDs again."""
-        seed = options.pop("uid_seed", None)
-        if options:
-            raise OutputError(f"the option {min(options)} for DICOM", "uid_seed", "leave it out")
         from geomedsr_dicom.sink import create_sink
 
-        return create_sink(scene, path, overwrite, seed)
+        return create_sink(scene, path, overwrite, **options)
 
 
 def choose(path: str, found: tuple[Series, ...], wanted: str | None, force: bool = False) -> Series:

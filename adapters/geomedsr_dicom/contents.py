@@ -6,8 +6,8 @@ import os
 import warnings
 from typing import Any
 
-from geomedsr.adapters import Contents, Item
 from geomedsr.errors import InputError, SceneWarning
+from geomedsr.io import Contents, Item
 from geomedsr.stack import Stack
 from geomedsr_dicom.index import Series, index
 from geomedsr_dicom.series import open_series, title

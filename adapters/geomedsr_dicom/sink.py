@@ -9,7 +9,6 @@ import json
 import os
 import re
 import secrets
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -23,7 +22,8 @@ from pydicom.dataset import Dataset
 from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Plane
-from geomedsr.outputs import Scratch, exists, reason, unwritable
+from geomedsr.io import Move, Scratch, Sink
+from geomedsr.io.files import exists, reason, replacing, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.stack import volume_length
@@ -37,13 +37,10 @@ from geomedsr_dicom.uids import Uids
 
 
 @dataclass(frozen=True)
-class SeriesSink:
-    """See :class:`geomedsr.adapters.Sink`; a region is a whole slice. ``single`` makes one file, not a folder."""
+class SeriesSink(Sink):
+    """See :class:`geomedsr.io.Sink`; a region is a whole slice. ``single`` makes one file, not a folder."""
 
-    target: Path
-    scratch: Scratch
     single: bool
-    overwrite: bool
     multiframe: bool
     frames: tuple[Frame, ...]
     planes: tuple[Plane, ...]
@@ -66,57 +63,62 @@ class SeriesSink:
     def _files(self) -> list[str]:
         return list(self._kept)
 
-    def put(self, box: Box, values: Array, valid: Array) -> None:
+    @property
+    def block(self) -> tuple[int, int]:
+        """Regions are whole slices."""
+        return self.size
+
+    def store(self, box: Box, values: Array, valid: Array) -> None:
         """Store slices, ``(frame, 1, y, x)``."""
-        with _headers_and_files(self.target):
-            for number, stored in zip(range(box.start[0], box.stop[0]), values[:, 0], strict=True):
-                if stored.shape != self.size:
-                    raise ValueError(f"a region of {stored.shape} pixels, not a slice of {self.size}")
-                frame = self.frames[number]
-                if self.multiframe:
-                    self._put_frame(frame, stored)
-                else:
-                    stored = np.ascontiguousarray(stored)
-                    pixels = stored.tobytes() + b"\0" * (stored.nbytes % 2)
-                    planes, beside = {0: self.planes[number]}, {0: self._beside(number)}
-                    with quiet():
-                        ds = derived_file(frame.path, self.job, planes, stored, beside, pixels)
-                        self._save(ds, f"{number + 1:04d}.dcm")
-            (self._folder / f"{box.key}.done").touch()
+        for number, stored in zip(range(box.start[0], box.stop[0]), values[:, 0], strict=True):
+            if stored.shape != self.size:
+                raise ValueError(f"a region of {stored.shape} pixels, not a slice of {self.size}")
+            frame = self.frames[number]
+            if self.multiframe:
+                self._put_frame(frame, stored)
+            else:
+                stored = np.ascontiguousarray(stored)
+                pixels = stored.tobytes() + b"\0" * (stored.nbytes % 2)
+                planes, beside = {0: self.planes[number]}, {0: self._beside(number)}
+                with quiet():
+                    ds = derived_file(frame.path, self.job, planes, stored, beside, pixels)
+                    self._save(ds, f"{number + 1:04d}.dcm")
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored: not those of slices that a job had moved when it was stopped."""
-        made, raw = any((self._folder / "series").glob("*.dcm")), any(self._folder.glob("*.raw"))
-        marks = self._folder.glob("*.done") if made or raw else ()
-        return {p.name.removesuffix(".done") for p in marks}
+        made, raw = any((self.folder / "series").glob("*.dcm")), any(self.folder.glob("*.raw"))
+        return super().done() if made or raw else set()
 
-    def finish(self) -> None:
-        """Write the multi-frame files, check that all is there, and move it to its final name."""
+    def assemble(self) -> list[Move]:
+        """The folder of files, the multi-frame ones written now; or the one file."""
+        if self.multiframe:
+            for number, path in enumerate(self._files):
+                self._assemble(number, path)
+        folder = self.folder / "series"
+        made = sorted(folder.glob("*.dcm"))
+        if len(made) != (len(self._files) if self.multiframe else len(self.frames)):
+            raise OSError("not every slice was stored")
+        return [self.move(made[0] if self.single else folder)]
+
+    def check(self) -> None:
+        """Raise an OutputError where something is in the way that geomedsr did not make, or that is to stay."""
+        if self.target.is_dir():
+            _check_folder(self.target, self.overwrite)
+        else:
+            super().check()
+
+    @contextmanager
+    def io(self) -> Iterator[None]:
+        """Tell what goes wrong with headers and files in a line."""
         with _headers_and_files(self.target):
-            if self.multiframe:
-                for number, path in enumerate(self._files):
-                    self._assemble(number, path)
-            folder = self._folder / "series"
-            made = sorted(folder.glob("*.dcm"))
-            if len(made) != (len(self._files) if self.multiframe else len(self.frames)):
-                raise OSError("not every slice was stored")
-            self._move(made[0] if self.single else folder)
-        self.discard()
+            yield
 
     def discard(self) -> None:
         """Remove the hidden folder, and the folders above it that were made for it, if nothing came into them."""
-        self.scratch.discard()
+        super().discard()
         for folder in self.made:
             with suppress(OSError):
                 folder.rmdir()
-
-    def release(self) -> None:
-        """Leave it for the same job to go on with."""
-        self.scratch.release()
-
-    @property
-    def _folder(self) -> Path:
-        return self.scratch.folder
 
     def _beside(self, number: int) -> tuple[Frame, ...]:
         """The neighbours that the model saw beside a slice."""
@@ -128,7 +130,7 @@ class SeriesSink:
 
     def _put_frame(self, frame: Frame, stored: Array) -> None:
         """A frame of a multi-frame file, at its place among the raw pixels."""
-        raw = self._folder / f"{self._files.index(frame.path)}.raw"
+        raw = self.folder / f"{self._files.index(frame.path)}.raw"
         handle = os.open(raw, os.O_CREAT | os.O_WRONLY)
         try:
             data = np.ascontiguousarray(stored).tobytes()
@@ -141,11 +143,11 @@ class SeriesSink:
 
     def _assemble(self, number: int, path: str) -> None:
         name = f"{number + 1:04d}.dcm"
-        if (self._folder / "series" / name).exists():  # by a job that was stopped just then
+        if (self.folder / "series" / name).exists():  # by a job that was stopped just then
             return
         planes = {f.index: p for f, p in zip(self.frames, self.planes, strict=True) if f.path == path}
         beside = {f.index: self._beside(i) for i, f in enumerate(self.frames) if f.path == path}
-        raw = self._folder / f"{number}.raw"
+        raw = self.folder / f"{number}.raw"
         stored = np.memmap(raw, self.dtype, "r", shape=(len(planes), *self.size))
         if os.path.getsize(raw) % 2:
             with open(raw, "ab") as file:
@@ -156,25 +158,8 @@ class SeriesSink:
         os.remove(raw)
 
     def _save(self, ds: Dataset, name: str) -> None:
-        partial = self._folder / f".{name}.{uuid.uuid4().hex}.part"  # another may store the same meanwhile
-        try:
+        with replacing(self.folder / "series" / name, folder=self.folder) as partial:
             ds.save_as(partial, enforce_file_format=True)
-            os.replace(partial, self._folder / "series" / name)
-        except Exception:  # such as a full disk: leave room
-            with suppress(OSError):
-                partial.unlink()
-            raise
-
-    def _move(self, made: Path) -> None:
-        if self.target.is_dir():
-            if any(self.target.iterdir()):
-                _check_folder(self.target, self.overwrite)  # again: the work took its time
-                os.replace(self.target, self._folder / "old")
-            else:
-                self.target.rmdir()
-        elif self.target.exists() and not self.overwrite:
-            raise exists(self.target)
-        os.replace(made, self.target)
 
 
 @contextmanager

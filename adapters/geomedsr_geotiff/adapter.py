@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.errors import GeomedsrError, InputError
+from geomedsr.io import Adapter
 from geomedsr.scene import Scene
 from geomedsr_geotiff.drivers import FORMATS
 from geomedsr_geotiff.handles import can_open, gdal_error
@@ -14,17 +15,20 @@ from geomedsr_geotiff.reader import open_raster
 from geomedsr_geotiff.sink import RasterSink, create_sink
 
 
-class GeoTiffAdapter:
+class GeoTiffAdapter(Adapter):
     """Reads whatever GDAL reads (``/vsi…`` paths and URLs too); writes GeoTIFF, PNG and JPEG."""
 
     #: GDAL tries to read nearly anything: it is asked last.
     priority = 100
 
+    sink_options = ("format",)
+    title = "a raster"
+
     def can_open(self, path: str) -> bool:
         """Whether GDAL opens it."""
         return can_open(path)
 
-    def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
+    def open(self, path: str, series: str | None = None, force: bool = False, **options: Any) -> Scene:
         """The scene of a raster."""
         if series is not None:
             raise InputError(f"--series {series} for the raster {path}", "a DICOM series", "leave it out")
@@ -58,7 +62,4 @@ class GeoTiffAdapter:
 
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> RasterSink:
         """A sink that ends as the file ``path``; ``format`` is ``cog``, ``gtiff``, ``png`` or ``jpeg``."""
-        format = options.pop("format", None)
-        if options:
-            raise OutputError(f"the option {min(options)} for a raster", "none", "leave it out")
-        return create_sink(scene, path, overwrite, format)
+        return create_sink(scene, path, overwrite, **options)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,8 @@ from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 
 from geomedsr.grid import Window
-from geomedsr.outputs import BLOCK, region_side
+from geomedsr.io.files import atomic_write
+from geomedsr.io.jobs import BLOCK, region_side
 from geomedsr.sources import Array
 from geomedsr_geotiff.handles import gdal
 from geomedsr_geotiff.tiff import OFFSETS, SIZES, Directory, Tiff
@@ -131,7 +129,7 @@ class Encoding:
             if levels and halved is None:
                 with rasterio.open(memory.name, "r+") as dataset:
                     self.reduce(dataset, [2**level for level in range(1, levels + 1)])
-            write_whole(path, memory.getbuffer())
+            atomic_write(path, memory.getbuffer(), durable=True)
         return first is values
 
     def _halved(self, values: Array, levels: int) -> list[Array] | None:
@@ -315,18 +313,3 @@ def pyramid(ground: Stage, encoding: Encoding, folder: Path, masked: bool) -> li
     while stages[-1].top < ground.tiling.overviews:
         stages.append(stages[-1].above(encoding, folder, masked))
     return stages
-
-
-def write_whole(path: Path, data: bytes | memoryview) -> None:
-    """Write a file so that it is there whole, on the disk, or not at all."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with open(partial, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError:  # a full disk: leave room
-        with suppress(OSError):
-            partial.unlink()
-        raise

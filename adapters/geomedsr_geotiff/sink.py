@@ -13,7 +13,6 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -31,14 +30,16 @@ from rasterio.windows import Window as RasterWindow
 from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid
-from geomedsr.outputs import BLOCK, Scratch, exists, file_target, publish, unwritable
+from geomedsr.io import Move, Scratch, Sink
+from geomedsr.io.files import atomic_write, file_target
+from geomedsr.io.jobs import BLOCK
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
 from geomedsr_geotiff import namespaces, placing, tiff
 from geomedsr_geotiff.drivers import IMAGES, check_format, driver_for, needs_mask
 from geomedsr_geotiff.handles import gdal, one_line, unplaced
-from geomedsr_geotiff.regions import BlockReader, Encoding, Stage, Tiling, block_side, pyramid, write_whole
+from geomedsr_geotiff.regions import BlockReader, Encoding, Stage, Tiling, block_side, pyramid
 
 _OPTIONS: dict[str, dict[str, Any]] = {"PNG": {"WRITE_METADATA_AS_TEXT": "YES"}, "JPEG": {"QUALITY": 95}}
 
@@ -47,16 +48,10 @@ _SIDECARS = (".aux.xml", ".ovr", ".msk")
 
 
 @dataclass(frozen=True)
-class RasterSink:
-    """See :class:`geomedsr.adapters.Sink`. ``scratch`` is the hidden folder, ``target`` the final path.
+class RasterSink(Sink):
+    """See :class:`geomedsr.io.Sink`. ``beside`` tells that part of the grid goes into a file beside the result."""
 
-    ``beside`` tells that part of the grid goes into a file beside it.
-    """
-
-    target: Path
-    scratch: Scratch
     driver: str
-    overwrite: bool
     shape: tuple[int, int, int]
     dtype: str
     grid: Grid
@@ -67,61 +62,60 @@ class RasterSink:
     tiling: Tiling
     bits: int | None = None
 
+    faults = (OSError, RasterioError, CPLE_BaseError)
+
     @property
     def block(self) -> tuple[int, int]:
         """The ``(height, width)`` that regions must have, all but the last of a row or column."""
         return self.tiling.side, self.tiling.side
 
-    def put(self, box: Box, values: Array, valid: Array) -> None:
+    def store(self, box: Box, values: Array, valid: Array) -> None:
         """Store a region (one frame)."""
-        with self._io():
-            plane = None
-            if self.mask:
-                plane = valid[0].any(0)
-                if (plane & ~valid[0] & np.isfinite(values[0])).any():  # NaN tells by itself
-                    raise InputError(
-                        f"bands whose masks differ near column {box.start[2]}, row {box.start[1]}",
-                        "one mask for all bands, as GeoTIFF has it",
-                        "upscale them one by one with --bands, or give the file a nodata value",
-                    )
-            levels = self.tiling.levels if self.driver == "COG" else 0
-            self._encoding.store(self.scratch.folder / f"{box.key}.tif", values[0], plane, levels)
+        plane = None
+        if self.mask:
+            plane = valid[0].any(0)
+            if (plane & ~valid[0] & np.isfinite(values[0])).any():  # NaN tells by itself
+                raise InputError(
+                    f"bands whose masks differ near column {box.start[2]}, row {box.start[1]}",
+                    "one mask for all bands, as GeoTIFF has it",
+                    "upscale them one by one with --bands, or give the file a nodata value",
+                )
+        levels = self.tiling.levels if self.driver == "COG" else 0
+        self._encoding.store(self.folder / f"{box.key}.tif", values[0], plane, levels)
+
+    def mark(self, box: Box) -> None:
+        """A region's own file tells that it is stored."""
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored."""
-        with self._io():
-            names = [p.name for p in self.scratch.folder.iterdir()]
+        with self.io():
+            names = [p.name for p in self.folder.iterdir()]
         return {name.removesuffix(".tif") for name in names if name[0] == "f" and name.endswith(".tif")}
 
-    def finish(self) -> None:
-        """Assemble, check, rename; remove the scratch folder."""
-        with self._io(), unplaced(), gdal(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"):
-            result = self.scratch.folder / f"result{self.target.suffix}"
+    def assemble(self) -> list[Move]:
+        """One file of the regions, and what lies beside it; files beside an old one, which describe that, go."""
+        result = self.folder / f"result{self.target.suffix}"
+        for suffix in _SIDECARS:  # of an attempt before
+            Path(f"{result}{suffix}").unlink(missing_ok=True)
+        with unplaced(), gdal(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"):
             if self.driver in IMAGES:
                 self._write_image(result)
             else:
                 self._write_tiff(result)
                 if self.beside and (text := placing.beside(self.grid, self._point)):
-                    write_whole(Path(f"{result}{placing.BESIDE}"), text)
-            if self.target.exists() and not self.overwrite:
-                raise exists(self.target)
-            publish(result, self.target, self.overwrite)
-            for suffix in _SIDECARS:  # only now: a job that is stopped before leaves the old file with its own
-                beside = Path(f"{self.target}{suffix}")
-                made = Path(f"{result}{suffix}")
-                if made.exists():
-                    os.replace(made, beside)
-                elif self.overwrite:
-                    beside.unlink(missing_ok=True)
-        self.discard()
+                    atomic_write(Path(f"{result}{placing.BESIDE}"), text)
+        moves = [self.move(result)]
+        for suffix in _SIDECARS:
+            made, beside = (Path(f"{path}{suffix}") for path in (result, self.target))
+            if made.exists():
+                moves.append(self.move(made, beside, overwrite=True))
+            elif self.overwrite:
+                moves.append(self.move(None, beside))
+        return moves
 
-    def discard(self) -> None:
-        """Remove the scratch folder."""
-        self.scratch.discard()
-
-    def release(self) -> None:
-        """Leave it for the same job to go on with."""
-        self.scratch.release()
+    def why(self, error: Exception) -> str:
+        """A fault in a few words, as GDAL tells it."""
+        return one_line(error)
 
     @property
     def _encoding(self) -> Encoding:
@@ -138,18 +132,18 @@ class RasterSink:
         for key in sorted(self.done()):
             row, col, size = key.split("_")[1:]
             width, height = (int(n) for n in size.split("x"))
-            yield self.scratch.folder / f"{key}.tif", RasterWindow(int(col[1:]), int(row[1:]), width, height)
+            yield self.folder / f"{key}.tif", RasterWindow(int(col[1:]), int(row[1:]), width, height)
 
     def _write_tiff(self, result: Path) -> None:
         """Lay out a file, and move the regions' blocks into it."""
-        folder, encoding = self.scratch.folder, self._encoding
+        folder, encoding = self.folder, self._encoding
         paths = {(place.row_off, place.col_off): path for path, place in self._places()}
         stages = [Stage(0, self.tiling, paths)]
         with ThreadPoolExecutor(1) as beside:
             layout = beside.submit(self._lay_out, encoding)
             if self.driver == "COG":
                 stages = pyramid(stages[0], encoding, folder, self.mask)
-            write_whole(result, layout.result())
+            atomic_write(result, layout.result())
         reader = BlockReader()
         try:
             wanted = reader.encoding(next(iter(paths.values())))
@@ -157,7 +151,6 @@ class RasterSink:
         finally:
             reader.close()
         with open(result, "rb") as file:
-            os.fsync(file.fileno())
             same = {d.encoding for d in tiff.Tiff(file).images} == {wanted}
         with rasterio.open(result) as dataset:
             whole = same and (dataset.count, *dataset.shape) == self.shape and os.path.getsize(result) == size
@@ -198,7 +191,7 @@ class RasterSink:
 
     def _write_image(self, result: Path) -> None:
         """PNG or JPEG, through one raster; its pixels are read back, since GDAL does not tell of every full disk."""
-        whole = self.scratch.folder / "whole.tif"
+        whole = self.folder / "whole.tif"
         count, height, width = self.shape
         tiles = math.prod(-(-side // BLOCK) * BLOCK for side in (height, width))
         _check_room(whole, count * tiles * np.dtype(self.dtype).itemsize)
@@ -220,7 +213,7 @@ class RasterSink:
                 with rasterio.open(region) as part:
                     dataset.write(part.read(), window=place)
         if text := placing.beside(self.grid, self._point):
-            write_whole(Path(f"{whole}{placing.BESIDE}"), text)
+            atomic_write(Path(f"{whole}{placing.BESIDE}"), text)
         rasterio.shutil.copy(whole, result, driver=self.driver, **_OPTIONS[self.driver])
         namespaces.put_beside(Path(f"{result}{_SIDECARS[0]}"), self.tags, self.bands)
         with rasterio.open(result) as dataset:
@@ -252,16 +245,6 @@ class RasterSink:
         dataset.update_tags(**tags)
         if self.driver not in IMAGES and (xml := namespaces.items(self.tags, self.bands)):
             dataset.update_tags(**{namespaces.RESERVED: namespaces.placeholder(xml)})
-
-    @contextmanager
-    def _io(self) -> Iterator[None]:
-        """Turn failures of the disk into one clear error."""
-        try:
-            yield
-        except (InputError, OutputError):
-            raise
-        except (OSError, RasterioError, CPLE_BaseError) as error:
-            raise unwritable(self.target, one_line(error)) from error
 
 
 def _check_room(path: Path, size: int) -> None:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.io import Adapter
 from geomedsr.provenance import PREFIX
 from geomedsr.scene import Scene
 from geomedsr_volume.files import is_pair
@@ -15,13 +16,15 @@ if TYPE_CHECKING:  # slow to import, and of no use for other formats
     from geomedsr_volume.sink import VolumeSink
 
 
-class VolumeAdapter:
+class VolumeAdapter(Adapter):
     """Reads and writes 2-D and 3-D images of one component per voxel."""
 
     tells_nodata = False
 
     #: What ``open`` takes besides.
     options = ("slice_axis",)
+
+    title = f"a volume ({', '.join(WRITTEN)})"
 
     def can_open(self, path: str) -> bool:
         """Whether it is a file with a volume's suffix; with that of a pair, which others have too, and its header."""
@@ -30,7 +33,7 @@ class VolumeAdapter:
             return False
         return suffix not in PAIRS or is_pair(path)
 
-    def open(self, path: str, series: str | None = None, force: bool = False, slice_axis: int | None = None) -> Scene:
+    def open(self, path: str, series: str | None = None, force: bool = False, **options: Any) -> Scene:
         """The scene of a volume: a frame per slice, along the axis that its header or its voxels' sizes tell, or along
         ``slice_axis``, from 1. Of several volumes in one file ``series`` takes one, by number.
 
@@ -42,11 +45,11 @@ class VolumeAdapter:
                 raise InputError(f"--series {series} for the volume {path}", "one volume in it", "leave it out")
             from geomedsr_volume.itk import open_image
 
-            scene = open_image(path, slice_axis)
+            scene = open_image(path, options.get("slice_axis"))
         else:
             from geomedsr_volume.nifti import open_nifti
 
-            scene = open_nifti(path, series, slice_axis)
+            scene = open_nifti(path, series, options.get("slice_axis"))
         if not force and f"{PREFIX}MODEL" in scene.provenance:
             raise InputError(
                 f"{path}, which geomedsr made", "a volume from a scanner", "add --force to go on all the same"
@@ -65,8 +68,6 @@ class VolumeAdapter:
 
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> VolumeSink:
         """A sink that ends as the file ``path``."""
-        if options:
-            raise OutputError(f"the option {min(options)} for a volume ({', '.join(WRITTEN)})", "none", "leave it out")
         if (suffix := suffix_of(path)) not in WRITTEN:
             raise OutputError(f"the output {path}: {suffix} is read, not written", f"{', '.join(WRITTEN)}", "rename it")
         from geomedsr_volume.sink import create_sink

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import uuid
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,8 @@ import SimpleITK as sitk  # noqa: N813
 from geomedsr.errors import OutputError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.grid import Plane
-from geomedsr.outputs import Scratch, exists, file_target, publish, unwritable
+from geomedsr.io import Move, Scratch, Sink
+from geomedsr.io.files import atomic_write, exists, file_target
 from geomedsr.provenance import SLICE_AXIS, foreign
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
@@ -33,17 +32,14 @@ _HELD = 1 << 25
 
 
 @dataclass(frozen=True)
-class VolumeSink:
-    """See :class:`geomedsr.adapters.Sink`; a region is a whole slice.
+class VolumeSink(Sink):
+    """See :class:`geomedsr.io.Sink`; a region is a whole slice.
 
     ``lines`` turn stored values into physical ones, slice by slice, where the source had such and a volume has not;
     ``kind`` is the type they are written in. Slices are stacked along the ``lattice``'s axis, ``volumes`` times one
     after the other. ``head`` is what stands before the voxels of NIfTI, ``metadata`` what other formats tell.
     """
 
-    target: Path
-    scratch: Scratch
-    overwrite: bool
     suffix: str
     shape: tuple[int, int, int]
     volumes: int
@@ -54,62 +50,43 @@ class VolumeSink:
     metadata: Mapping[str, str]
     head: NiftiHead | None
 
+    faults = (OSError, RuntimeError)
+
     @property
     def block(self) -> tuple[int, int]:
         """Regions are whole slices."""
         return self.shape[1:]
 
-    def put(self, box: Box, values: Array, valid: Array) -> None:
+    def store(self, box: Box, values: Array, valid: Array) -> None:
         """Store slices, ``(frame, 1, y, x)``."""
-        with self._io():
-            for number, stored in zip(range(box.start[0], box.stop[0]), values[:, 0], strict=True):
-                if self.lines is not None:
-                    slope, intercept = self.lines[number]
-                    stored = stored.astype(np.float64) * slope + intercept
-                self._store(f"{number}.raw", stored.astype(self.kind).tobytes())
-            (self._folder / f"{box.key}.done").touch()
+        for number, stored in zip(range(box.start[0], box.stop[0]), values[:, 0], strict=True):
+            if self.lines is not None:
+                slope, intercept = self.lines[number]
+                stored = stored.astype(np.float64) * slope + intercept
+            atomic_write(self.folder / f"{number}.raw", stored.astype(self.kind).tobytes())
 
-    def done(self) -> set[str]:
-        """Keys of the regions that are stored."""
-        return {p.name.removesuffix(".done") for p in self._folder.glob("*.done")}
+    def assemble(self) -> list[Move]:
+        """One file of the slices, read back; MetaImage's header has its pixels beside it, and names them."""
+        result = self.folder / f"result{self.suffix}"
+        whole = self._write(result) if self.head is None else self._write_nifti(self.head, result)
+        if not whole:
+            raise OSError("what was written does not read back the same: is the disk full?")
+        moves = [self.move(result)]
+        if self.suffix == ".mhd":
+            data = next(p for p in self.folder.iterdir() if p.stem == "result" and p.suffix in (".raw", ".zraw"))
+            final = self.target.with_suffix(data.suffix)
+            result.write_text(result.read_text().replace(data.name, final.name))
+            moves.insert(0, self.move(data, final))
+        return moves
 
-    def finish(self) -> None:
-        """Assemble, read back, rename."""
-        with self._io():
-            result = self._folder / f"result{self.suffix}"
-            whole = self._write(result) if self.head is None else self._write_nifti(self.head, result)
-            if not whole:
-                raise OSError("what was written does not read back the same: is the disk full?")
-            self._move(result)
-        self.discard()
-
-    def discard(self) -> None:
-        """Remove the hidden folder."""
-        self.scratch.discard()
-
-    def release(self) -> None:
-        """Leave it for the same job to go on with."""
-        self.scratch.release()
-
-    @property
-    def _folder(self) -> Path:
-        return self.scratch.folder
-
-    def _store(self, name: str, data: bytes) -> None:
-        """A file, whole or not at all; whoever else stores the same meanwhile has a name of his own for what is not."""
-        partial = self._folder / f".{name}.{uuid.uuid4().hex}.part"
-        try:
-            partial.write_bytes(data)
-            os.replace(partial, self._folder / name)
-        except OSError:  # a full disk: leave room
-            with suppress(OSError):
-                partial.unlink()
-            raise
+    def why(self, error: Exception) -> str:
+        """A fault in a few words: the last of ITK's, which are many."""
+        return " ".join(str(error).split())[-200:]
 
     def _slice(self, number: int, row: int = 0, rows: int | None = None) -> Array:
         """A stored slice, or some of its rows."""
         height, width = self.shape[1:]
-        path, size = self._folder / f"{number}.raw", np.dtype(self.kind).itemsize
+        path, size = self.folder / f"{number}.raw", np.dtype(self.kind).itemsize
         if path.stat().st_size != height * width * size:
             raise OSError(f"slice {number + 1} was not stored whole")
         count = height if rows is None else rows
@@ -163,26 +140,6 @@ class VolumeSink:
         for key, text in self.metadata.items():
             image.SetMetaData(key, text)
         return image
-
-    def _move(self, result: Path) -> None:
-        if self.target.exists() and not self.overwrite:
-            raise exists(self.target)
-        if self.suffix == ".mhd":  # its pixels lie beside it, and it names them
-            data = next(p for p in self._folder.iterdir() if p.stem == "result" and p.suffix in (".raw", ".zraw"))
-            final = self.target.with_suffix(data.suffix)
-            text = result.read_text().replace(data.name, final.name)
-            result.write_text(text)
-            publish(data, final, self.overwrite)
-        publish(result, self.target, self.overwrite)
-
-    @contextmanager
-    def _io(self) -> Iterator[None]:
-        try:
-            yield
-        except OutputError:
-            raise
-        except (OSError, RuntimeError) as error:
-            raise unwritable(self.target, " ".join(str(error).split())[-200:]) from error
 
 
 def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:

@@ -6,6 +6,7 @@ import importlib.util
 from typing import Any
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.io import Adapter, Sink
 from geomedsr.scene import Scene
 from geomedsr_zarr.groups import marker
 
@@ -15,14 +16,17 @@ SUFFIX = ".zarr"
 _VERSIONS = {"zarr": 3, "zarr2": 2}
 
 
-class ZarrAdapter:
+class ZarrAdapter(Adapter):
     """Reads and writes rasters as Zarr stores on a local disk."""
+
+    sink_options = ("format",)
+    title = "a Zarr store"
 
     def can_open(self, path: str) -> bool:
         """Whether it is a Zarr store, a group of one or an array in one, version 2 or 3, and zarr is installed."""
         return marker(path) is not None and _installed()
 
-    def open(self, path: str, series: str | None = None, force: bool = False) -> Scene:
+    def open(self, path: str, series: str | None = None, force: bool = False, **options: Any) -> Scene:
         """The scene of a store."""
         from geomedsr_zarr.reader import open_store
 
@@ -40,11 +44,9 @@ class ZarrAdapter:
         """Whether the suffix is a store's."""
         return path.rstrip("/").lower().endswith(SUFFIX)
 
-    def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> Any:
+    def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> Sink:
         """A sink that ends as the folder ``path``."""
-        format = options.pop("format", None)
-        if options:
-            raise OutputError(f"the option {min(options)} for a Zarr store", "none", "leave it out")
+        format = options.get("format")
         if format not in (None, *_VERSIONS):
             raise OutputError(
                 f"the format {format} for the name {path}", " or ".join(_VERSIONS), "choose another name, or format"

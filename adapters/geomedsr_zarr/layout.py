@@ -14,7 +14,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from geomedsr.outputs import CHUNK
+from geomedsr.io.jobs import CHUNK
 from geomedsr.scene import Band, Scene
 
 #: The names of the array, of the mask that some have beside it, and of the variable that holds the reference system.

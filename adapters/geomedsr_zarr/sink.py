@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,9 +11,11 @@ from typing import Any
 import numpy as np
 import zarr
 
-from geomedsr.errors import InputError, OutputError
+from geomedsr.errors import OutputError
 from geomedsr.geometry import Box
-from geomedsr.outputs import Scratch, exists, reason, region_side, unwritable
+from geomedsr.io import Move, Scratch, Sink
+from geomedsr.io.files import exists
+from geomedsr.io.jobs import region_side
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr_zarr.groups import marker
@@ -24,12 +23,9 @@ from geomedsr_zarr.layout import MASK, Layout
 
 
 @dataclass(frozen=True)
-class ZarrSink:
-    """See :class:`geomedsr.adapters.Sink`."""
+class ZarrSink(Sink):
+    """See :class:`geomedsr.io.Sink`."""
 
-    target: Path
-    scratch: Scratch
-    overwrite: bool
     layout: Layout
     side: int
 
@@ -38,61 +34,36 @@ class ZarrSink:
         """Regions are whole chunks."""
         return self.side, self.side
 
-    def put(self, box: Box, values: Array, valid: Array) -> None:
+    def store(self, box: Box, values: Array, valid: Array) -> None:
         """Store a region (one frame)."""
-        with self._io():
-            inside = box.index[2:]
-            place = (box.start[0], *inside) if self.layout.frames else inside
-            store = os.fspath(self._store)
-            version = os.stat(marker(store) or store)
-            stamp = version.st_ino, version.st_mtime_ns  # another job's store may have had this path
-            if self.layout.mask:
-                _array(store, MASK, stamp)[place] = valid[0].any(0).astype(np.uint8)
-            if self.layout.apart:
-                for name, band in zip(self.layout.names, values[0], strict=True):
-                    _array(store, name, stamp)[place] = band
-            else:
-                lead = place[:-2]
-                _array(store, self.layout.names[0], stamp)[(*lead, slice(None), *inside)] = values[0]
-            (self.scratch.folder / f"{box.key}.done").touch()
+        inside = box.index[2:]
+        place = (box.start[0], *inside) if self.layout.frames else inside
+        store = os.fspath(self.made)
+        version = os.stat(marker(store) or store)
+        stamp = version.st_ino, version.st_mtime_ns  # another job's store may have had this path
+        if self.layout.mask:
+            _array(store, MASK, stamp)[place] = valid[0].any(0).astype(np.uint8)
+        if self.layout.apart:
+            for name, band in zip(self.layout.names, values[0], strict=True):
+                _array(store, name, stamp)[place] = band
+        else:
+            lead = place[:-2]
+            _array(store, self.layout.names[0], stamp)[(*lead, slice(None), *inside)] = values[0]
 
-    def done(self) -> set[str]:
-        """Keys of the regions that are stored."""
-        return {p.name.removesuffix(".done") for p in self.scratch.folder.glob("*.done")}
+    def assemble(self) -> list[Move]:
+        """The store, as it is."""
+        return [self.move(self.made)]
 
-    def finish(self) -> None:
-        """Move the store to its name; remove the scratch folder."""
-        with self._io():
-            if self.target.exists():
-                if not self.overwrite:
-                    raise exists(self.target)
-                _check_replaceable(self.target)
-                old = self.scratch.folder / "old"
-                shutil.rmtree(old, ignore_errors=True)
-                os.replace(self.target, old)
-            os.replace(self._store, self.target)
-        self.discard()
-
-    def release(self) -> None:
-        """Leave it for the same job to go on with."""
-        self.scratch.release()
-
-    def discard(self) -> None:
-        """Remove the scratch folder."""
-        self.scratch.discard()
+    def check(self) -> None:
+        """Raise an OutputError where something is in the way that is no store, or not to be replaced."""
+        super().check()
+        if self.target.exists():
+            _check_replaceable(self.target)
 
     @property
-    def _store(self) -> Path:
-        return self.scratch.folder / "result.zarr"
-
-    @contextmanager
-    def _io(self) -> Iterator[None]:
-        try:
-            yield
-        except (InputError, OutputError):
-            raise
-        except OSError as error:
-            raise unwritable(self.target, reason(error)) from error
+    def made(self) -> Path:
+        """The store at work."""
+        return self.folder / "result.zarr"
 
 
 @lru_cache(maxsize=64)
@@ -130,13 +101,12 @@ def create_sink(scene: Scene, path: str, overwrite: bool, version: int = 3) -> Z
     scratch = Scratch.open(target, scene, {"format": "zarr" if version == 3 else "zarr2", "region": str(side)})
     sink = ZarrSink(target, scratch, overwrite, Layout.of(scene, scratch.folder / "result.zarr"), side)
     try:
-        with sink._io():
-            if not sink._store.exists():
-                for mark in scratch.folder.glob("*.done"):  # of a store that was published
-                    mark.unlink()
+        with sink.io():
+            if not sink.made.exists():
+                sink.forget()  # a store that was published
                 made = scratch.folder / "new.zarr"
                 sink.layout.make(scene, made, version)
-                os.replace(made, sink._store)
+                os.replace(made, sink.made)
     except BaseException:
         scratch.discard()
         raise

@@ -7,13 +7,13 @@ import os
 import re
 from pathlib import Path
 
-from geomedsr.adapters import open_scene
 from geomedsr.cli.output import print_json
 from geomedsr.errors import InputError, OutputError
+from geomedsr.io import open_scene
+from geomedsr.io.files import page_target, write_page
 from geomedsr.metrics.evaluate import evaluate
 from geomedsr.metrics.methods import USUAL
 from geomedsr.models import load_model
-from geomedsr.outputs import page_target, write_page
 from geomedsr.scene import Scene
 
 

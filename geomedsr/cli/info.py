@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from geomedsr.adapters import Contents, contents_of, open_scene
 from geomedsr.addresses import public
 from geomedsr.cli.output import print_json
 from geomedsr.crs import crs_name
 from geomedsr.errors import InputError
+from geomedsr.io import Contents, contents_of, open_scene
 from geomedsr.masking import Masking
 from geomedsr.provenance import SLICE_AXIS
 from geomedsr.scene import Scene

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from geomedsr.adapters import Item, contents_of, open_scene
 from geomedsr.cli.output import print_json
 from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.inference import upscale, write
+from geomedsr.io import Item, contents_of, open_scene
 from geomedsr.polygons import area_of
 
 

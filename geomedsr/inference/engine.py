@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from geomedsr.adapters import Sink, open_sink
 from geomedsr.devices import cores, keep_memory
 from geomedsr.errors import OutputError
 from geomedsr.geometry import Box
 from geomedsr.inference.prediction import Prediction, predicted
 from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
+from geomedsr.io import Sink, open_sink
 from geomedsr.lazy import Inputs, Lazy, grouped
 from geomedsr.models.ports import IMAGE
 from geomedsr.progress import bar
@@ -56,7 +56,7 @@ def write(
     """
     keep_memory()
     sink = open_sink(scene, path, overwrite, **options)
-    boxes = list(plan(scene.source, getattr(sink, "block", None)))
+    boxes = list(plan(scene.source, sink.block))
     deviations: list[float] = []
     try:
         done = sink.done()
@@ -168,10 +168,9 @@ def _threads(chosen: Scheduler) -> int:
 
 
 def _check_shared(chosen: Scheduler, scene: Scene, sink: Sink) -> None:
-    scratch = getattr(sink, "scratch", None)
-    if isinstance(chosen, Cluster) and scratch is not None:
+    if isinstance(chosen, Cluster):
         sources = [file for file in scene.files if os.path.exists(file)]
-        chosen.check_shared(os.fspath(scratch.folder), sources)
+        chosen.check_shared(os.fspath(sink.folder), sources)
 
 
 def _kept(sink: Sink) -> int | None:

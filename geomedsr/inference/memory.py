@@ -11,8 +11,8 @@ from geomedsr.devices import cores
 from geomedsr.errors import InputError
 from geomedsr.inference import gpu
 from geomedsr.inference.runtime import SMALL, Runtime
+from geomedsr.io.jobs import region_side
 from geomedsr.models import Model
-from geomedsr.outputs import region_side
 from geomedsr.sources import Source
 
 #: What a job may take where the user says nothing: it fits a machine of 4 GiB.

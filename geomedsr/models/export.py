@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import warnings
 from pathlib import Path
 
 import torch
 
 from geomedsr._version import __version__
-from geomedsr.errors import ModelError, OutputError
+from geomedsr.errors import GeomedsrError, ModelError
+from geomedsr.io.files import exists, reason, replacing, unwritable
 from geomedsr.models.store import Model
-from geomedsr.outputs import exists, reason, unwritable
 
 #: The operator set: the first with all that torch's exporter emits for these networks, read by onnxruntime ≥ 1.17.
 OPSET = 18
@@ -47,68 +46,61 @@ def export_onnx(model: Model, path: str | os.PathLike[str], *, overwrite: bool =
             f"{model.descriptor.name}, a network of others", "a geomedsr model", "export it with its authors' tools"
         )
     try:
-        import onnx
-        import onnxruntime
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401 - torch's exporter uses it
     except ImportError as error:
         raise ModelError(f"no package {error.name}", "it, for ONNX", "pip install 'geomedsr[onnx]'") from error
     target = Path(os.path.realpath(path))
     if target.exists() and not overwrite:
         raise exists(target)
+    try:
+        with replacing(target) as partial:
+            return _exported(model, partial)
+    except GeomedsrError:
+        raise
+    except OSError as error:
+        raise unwritable(target, reason(error)) from error
+
+
+def _exported(model: Model, partial: Path) -> float:
+    """Write it, and compare it with torch; returns the largest difference."""
+    import onnx
+    import onnxruntime
+
     card = model.descriptor
     example = torch.rand(2, card.inputs, 48, 64)
     free = {0: torch.export.Dim("batch"), 2: torch.export.Dim("height"), 3: torch.export.Dim("width")}
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
-        os.close(handle)
-        partial = Path(name)
-    except OSError as error:
-        raise unwritable(target, reason(error)) from error
-    try:
-        with warnings.catch_warnings(), torch.inference_mode(False):
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                model.module,
-                (example,),
-                str(partial),
-                input_names=["lr"],
-                output_names=["sr"],
-                opset_version=OPSET,
-                dynamic_shapes=(free,),
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-        proto = onnx.load(partial)
-        facts = {**card.model_dump(mode="json"), "sha256": model.sha256, "realism": model.realism}
-        onnx.helper.set_model_props(proto, {"geomedsr": json.dumps(facts)})
-        proto.producer_name, proto.producer_version = "geomedsr", __version__
-        onnx.checker.check_model(proto, full_check=True)
-        onnx.save(proto, partial)
-        session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
-        worst = 0.0
-        for batch, height, width in _CHECKED:
-            image = torch.rand(batch, card.inputs, height, width)
-            with torch.inference_mode():
-                wanted = model.module(image)
-            got = torch.from_numpy(session.run(["sr"], {"lr": image.numpy()})[0])
-            if got.shape != wanted.shape:
-                raise ModelError(f"an ONNX file that gives {tuple(got.shape)}", f"{tuple(wanted.shape)}", "report it")
-            worst = max(worst, float((got - wanted).abs().max()))
-        if worst > TOLERANCE:
-            raise ModelError(f"an ONNX file {worst:.2g} away from torch", f"at most {TOLERANCE:g}", "report it")
-        os.chmod(partial, 0o666 & ~_umask())
-        os.replace(partial, target)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise unwritable(target, reason(error)) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with warnings.catch_warnings(), torch.inference_mode(False):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model.module,
+            (example,),
+            str(partial),
+            input_names=["lr"],
+            output_names=["sr"],
+            opset_version=OPSET,
+            dynamic_shapes=(free,),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    proto = onnx.load(partial)
+    facts = {**card.model_dump(mode="json"), "sha256": model.sha256, "realism": model.realism}
+    onnx.helper.set_model_props(proto, {"geomedsr": json.dumps(facts)})
+    proto.producer_name, proto.producer_version = "geomedsr", __version__
+    onnx.checker.check_model(proto, full_check=True)
+    onnx.save(proto, partial)
+    session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for batch, height, width in _CHECKED:
+        image = torch.rand(batch, card.inputs, height, width)
+        with torch.inference_mode():
+            wanted = model.module(image)
+        got = torch.from_numpy(session.run(["sr"], {"lr": image.numpy()})[0])
+        if got.shape != wanted.shape:
+            raise ModelError(f"an ONNX file that gives {tuple(got.shape)}", f"{tuple(wanted.shape)}", "report it")
+        worst = max(worst, float((got - wanted).abs().max()))
+    if worst > TOLERANCE:
+        raise ModelError(f"an ONNX file {worst:.2g} away from torch", f"at most {TOLERANCE:g}", "report it")
     return worst
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

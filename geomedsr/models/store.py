@@ -22,6 +22,7 @@ from safetensors.torch import save
 from torch import nn
 
 from geomedsr.errors import ModelError, OutputError
+from geomedsr.io.files import atomic_write
 from geomedsr.models.community import SUFFIXES, load_community
 from geomedsr.models.compact import Compact
 from geomedsr.models.descriptor import Descriptor
@@ -256,12 +257,9 @@ def save_model(
     both = {**module.state_dict(), **{_ADVERSARIAL + key: value for key, value in (adversarial or {}).items()}}
     state = {key: value.detach().cpu().contiguous() for key, value in both.items()}
     blob = save(state, {_BLOB: json.dumps(descriptor.model_dump(mode="json"), sort_keys=True)})
-    partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        partial.write_bytes(blob)
-        os.replace(partial, target)
+        atomic_write(target, blob)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(
             f"{target}, which cannot be written ({error.strerror})", "space for a model", "make room and run it again"
         ) from error

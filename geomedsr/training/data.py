@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from geomedsr.adapters import open_scene
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.grid import Window
+from geomedsr.io import open_scene
 from geomedsr.scene import Scene
 from geomedsr.sources import ArraySource
 from geomedsr.training.distributed import ProcessGroup

@@ -20,7 +20,7 @@ from torch import nn
 
 from geomedsr.devices import choose_device
 from geomedsr.errors import DeviceError, SceneWarning
-from geomedsr.outputs import reason
+from geomedsr.io.files import reason
 
 #: What torchrun tells each process.
 _SET = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from geomedsr.errors import GeomedsrError, OutputError, RecipeError
-from geomedsr.outputs import hold, reason
+from geomedsr.io.files import reason
+from geomedsr.io.jobs import hold
 
 
 def made(folder: Path) -> Path:

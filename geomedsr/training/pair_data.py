@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
-from geomedsr.adapters import open_scene
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.grid import Window
+from geomedsr.io import open_scene
 from geomedsr.pairing import Placement, placement, tell_unplaced
 from geomedsr.scene import Scene
 from geomedsr.training.data import HELD, in_memory, kept_out, size_in_bytes, split, warn_of_both_sides

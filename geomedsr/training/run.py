@@ -15,10 +15,10 @@ from torch import nn
 
 from geomedsr.discriminators import build_discriminator
 from geomedsr.errors import OutputError, RecipeError, SceneWarning
+from geomedsr.io.files import reason, replacing, sync
 from geomedsr.losses import Perceptual
 from geomedsr.models.store import build, load_model
 from geomedsr.models.vgg19 import load_vgg19
-from geomedsr.outputs import reason
 from geomedsr.training.describe import describe
 from geomedsr.training.distributed import ProcessGroup
 from geomedsr.training.pair_data import trained_on
@@ -124,17 +124,13 @@ class Run:
         Raises:
             OutputError: it cannot be written, for want of space or otherwise. The old ones are as they were.
         """
-        partial = folder / "checkpoint.part"
         try:
-            with open(partial, "wb") as file:
-                file.write(sealed(self._state()))
-                file.flush()
-                os.fsync(file.fileno())
-            if (folder / CHECKPOINT).exists():
-                os.replace(folder / CHECKPOINT, folder / PREVIOUS)
-            os.replace(partial, folder / CHECKPOINT)
+            with replacing(folder / CHECKPOINT) as partial:
+                partial.write_bytes(sealed(self._state()))
+                sync(partial)
+                if (folder / CHECKPOINT).exists():
+                    os.replace(folder / CHECKPOINT, folder / PREVIOUS)
         except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
             raise OutputError(
                 f"{folder / CHECKPOINT}, which cannot be written ({reason(error)})",
                 "space for a checkpoint",

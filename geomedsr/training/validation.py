@@ -17,11 +17,11 @@ from geomedsr.degradations import Chain, chain
 from geomedsr.errors import ModelError, RecipeError
 from geomedsr.geometry import Box
 from geomedsr.grid import Window
+from geomedsr.io.files import write_page
 from geomedsr.losses import Perceptual
 from geomedsr.metrics.features import FeatureDistance
 from geomedsr.metrics.grid import ratio, steps, worst
 from geomedsr.neighbours import around, middle
-from geomedsr.outputs import write_page
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.training.pairs import ScenePair, spread

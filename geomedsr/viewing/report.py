@@ -7,12 +7,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from geomedsr.adapters import open_pair, open_scene
 from geomedsr.checks import Check
 from geomedsr.errors import InputError
 from geomedsr.grid import Window
+from geomedsr.io import open_pair, open_scene
+from geomedsr.io.files import page_target, write_page
 from geomedsr.metrics.evaluate import Evaluation, compare_with
-from geomedsr.outputs import page_target, write_page
 from geomedsr.promises import taken, verify
 from geomedsr.provenance import provenance_of
 from geomedsr.ranges import physical_sample

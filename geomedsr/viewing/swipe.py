@@ -22,7 +22,7 @@ import numpy as np
 
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Window
-from geomedsr.outputs import page_target, write_page
+from geomedsr.io.files import page_target, write_page
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.viewing import facts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import sys
 import traceback
@@ -20,6 +19,7 @@ from geomedsr import Scene
 from geomedsr.devices import choose_device, cores
 from geomedsr.errors import GeomedsrError
 from geomedsr.geometry.box import Box
+from geomedsr.io.files import atomic_write
 from geomedsr.sources import Array
 
 HOME = Path(__file__).resolve().parents[2]
@@ -68,9 +68,7 @@ class Step:
         folder = self.results / "steps"
         folder.mkdir(exist_ok=True)
         told = {"machine": machine(self.place), "figures": self.figures, "failures": self.failures}
-        partial = folder / f".{self.name}.part"
-        partial.write_text(json.dumps({**told, "skipped": self.skipped}))
-        os.replace(partial, folder / f"{self.name}.json")
+        atomic_write(folder / f"{self.name}.json", json.dumps({**told, "skipped": self.skipped}))
 
 
 def machine(place: torch.device) -> dict[str, str]:

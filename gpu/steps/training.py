@@ -6,7 +6,6 @@ import csv
 import hashlib
 import json
 import math
-import os
 import shutil
 import time
 from itertools import islice
@@ -19,6 +18,7 @@ from step import HOME, Step, everything, main
 
 import geomedsr
 from geomedsr import Scene
+from geomedsr.io.files import atomic_write
 from geomedsr.training import Recipe, load_recipe, train
 from geomedsr.training.data import batches, stage_patches, training_scenes
 from geomedsr.training.run import Run
@@ -35,9 +35,7 @@ def work(step: Step, name: str, seconds: str) -> None:
     kept = folder / "plan.json"
     if not kept.exists():
         words, rates = planned(step, name, float(seconds))
-        partial = folder / "plan.part"
-        partial.write_text(json.dumps({"words": words, "rates": rates}))
-        os.replace(partial, kept)
+        atomic_write(kept, json.dumps({"words": words, "rates": rates}))
     plan: dict[str, Any] = json.loads(kept.read_text())
     for title, value, unit in plan["rates"]:
         step.figure(title, value, unit)

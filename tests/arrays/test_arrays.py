@@ -14,12 +14,12 @@ from conftest import pixels, recipe_file, texture
 
 import geomedsr
 from geomedsr import Band, Model, Scene, Window
-from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Plane
 from geomedsr.inference.engine import plan
+from geomedsr.io import open_sink
 from geomedsr.sources import Array
 from geomedsr.training import load_recipe, train
 from geomedsr.training.data import training_scenes

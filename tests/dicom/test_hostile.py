@@ -31,7 +31,7 @@ def upscaled(source: Path, model: Model, out: Path, **more: object) -> Path:
 
 def test_what_appears_in_the_output_meanwhile_is_not_lost(series: Series, tmp_path: Path, ct_model: Model) -> None:
     sr, out = geomedsr.upscale(geomedsr.open(series(2)), ct_model), tmp_path / "out"
-    sink = geomedsr.adapters.open_sink(sr, out)
+    sink = geomedsr.io.open_sink(sr, out)
     from geomedsr.inference.engine import plan
 
     for region in plan(sr.source):
@@ -83,7 +83,7 @@ def _made(path: Path) -> Path:
 def test_results_of_a_tree_lie_beside_each_other(series: Series, tmp_path: Path) -> None:
     series(1, name="tree")
     series(1, name="tree/sub", SeriesInstanceUID="2.25.77", SeriesNumber=4)
-    items = geomedsr.adapters.contents_of(tmp_path / "tree").items
+    items = geomedsr.io.contents_of(tmp_path / "tree").items
     assert places(items, "out") == ["out/series-3", "out/sub"]
 
 

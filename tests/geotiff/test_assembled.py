@@ -15,11 +15,11 @@ from rasterio.enums import Resampling
 from rio_cogeo.cogeo import cog_validate
 
 import geomedsr
-from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import OutputError
 from geomedsr.grid import Window
-from geomedsr.outputs import publish
+from geomedsr.io import open_sink
+from geomedsr.io.publishing import place
 from geomedsr.scene import Band, Scene
 from geomedsr_geotiff import tiff
 from geomedsr_geotiff.regions import BLOCK, BlockReader, Encoding, Tiling, open_level
@@ -322,7 +322,7 @@ def test_a_job_that_is_stopped_before_its_result_is_there_leaves_the_old_file_wh
             (tmp_path / part).write_bytes(content)
         scene = Scene.from_array(array)
         with monkeypatch.context() as patch:
-            patch.setattr("geomedsr_geotiff.sink.publish", stopped)
+            patch.setattr("geomedsr.io.publishing.place", stopped)
             with pytest.raises(KeyboardInterrupt):
                 geomedsr.write(scene, tmp_path / name, overwrite=True)
         assert {part: (tmp_path / part).read_bytes() for part in old} == old
@@ -339,9 +339,9 @@ def test_a_file_that_appeared_meanwhile_gets_no_sidecar_of_ours(
 
     def late(result: Path, target: Path, overwrite: bool) -> None:
         target.write_bytes(b"precious")
-        publish(result, target, overwrite)
+        place(result, target, overwrite)
 
-    monkeypatch.setattr("geomedsr_geotiff.sink.publish", late)
+    monkeypatch.setattr("geomedsr.io.publishing.place", late)
     scene = Scene.from_array(texture(3, 40, 30, "uint8"), tags={"": {"PLACE": "coast"}, "MAKER": {"LEVEL": "2A"}})
     with pytest.raises(OutputError, match="which exists"):
         geomedsr.write(scene, out)

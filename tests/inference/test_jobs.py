@@ -21,12 +21,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import geomedsr
-from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.inference import memory
 from geomedsr.inference.engine import plan
 from geomedsr.inference.stopping import Flight, Stopped, check
+from geomedsr.io import open_sink
 
 Raster = Callable[..., Path]
 
@@ -212,7 +212,7 @@ def test_another_window_is_another_job(raster: Raster, tiny: geomedsr.Model, tmp
         [whole.crop(window.scaled(4)) for window in windows],
     ):
         sink = open_sink(first, out)
-        region = next(plan(first.source, sink.block))  # type: ignore[attr-defined]
+        region = next(plan(first.source, sink.block))
         sink.put(region, first.source.read(region), np.ones((1, 1, 512, 512), bool))
         sink.release()
         with pytest.warns(SceneWarning, match="sr.tif was begun with other options: starting afresh"):
@@ -240,7 +240,7 @@ def test_arrays_in_memory_go_on_too(tiny: geomedsr.Model, tmp_path: Path) -> Non
     array = texture(1, 300, 300)
     sr = geomedsr.upscale(geomedsr.Scene.from_array(array), tiny, tile=128)
     sink = open_sink(sr, tmp_path / "sr.tif")
-    region = next(plan(sr.source, sink.block))  # type: ignore[attr-defined]
+    region = next(plan(sr.source, sink.block))
     sink.put(region, sr.source.read(region), np.ones((1, 1, 512, 512), bool))
     sink.release()
     again = geomedsr.upscale(geomedsr.Scene.from_array(array.copy()), tiny, tile=128)

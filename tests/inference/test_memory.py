@@ -10,10 +10,10 @@ from conftest import FLOAT32, save_tiny, texture
 
 import geomedsr
 from geomedsr import Grid, Model, Scene, Window, load_model
-from geomedsr.adapters import open_sink
 from geomedsr.errors import SceneWarning
 from geomedsr.grid import Plane
 from geomedsr.inference.memory import BASE, DEFAULT, Need
+from geomedsr.io import open_sink
 
 CODE = """
 import sys, geomedsr

@@ -14,7 +14,6 @@ from conftest import pixels, recipe_file, texture
 
 import geomedsr
 from geomedsr import Scene
-from geomedsr.adapters import open_sink
 from geomedsr.devices import choose_device
 from geomedsr.errors import DeviceError
 from geomedsr.grid import Grid, Plane
@@ -22,6 +21,7 @@ from geomedsr.inference import gpu
 from geomedsr.inference.engine import plan
 from geomedsr.inference.memory import Need
 from geomedsr.inference.runtime import Runtime
+from geomedsr.io import open_sink
 from geomedsr.sources import Array
 from geomedsr.training import load_recipe, loop, train
 

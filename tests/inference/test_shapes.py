@@ -10,11 +10,11 @@ from torch import nn
 
 import geomedsr
 from geomedsr import Band, Grid, Model, Scene
-from geomedsr.adapters import open_scene
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
 from geomedsr.grid import Plane
 from geomedsr.inference import process
+from geomedsr.io import open_scene
 from geomedsr.models import Descriptor
 from geomedsr.models.network import Network
 from geomedsr.models.ports import Port, Ports

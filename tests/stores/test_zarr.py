@@ -14,11 +14,11 @@ from affine import Affine
 from conftest import texture
 
 import geomedsr
-from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
 from geomedsr.inference.engine import plan
+from geomedsr.io import open_sink
 from geomedsr.scene import Band
 
 pytest.importorskip("zarr")
@@ -92,7 +92,7 @@ def test_a_stopped_job_goes_on(tiny: geomedsr.Model, tmp_path: Path) -> None:
     sr = geomedsr.upscale(geomedsr.Scene.from_array(texture(1, 600, 300)), tiny, tile=256)
     out = tmp_path / "sr.zarr"
     sink = open_sink(sr, out)
-    regions = list(plan(sr.source, sink.block))  # type: ignore[attr-defined]
+    regions = list(plan(sr.source, sink.block))
     assert len(regions) == 6
     for region in regions[:4]:
         values = sr.source.read(region)

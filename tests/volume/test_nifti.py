@@ -17,12 +17,11 @@ import SimpleITK as sitk  # noqa: N813
 from dicom.conftest import pixels
 
 import geomedsr
-from geomedsr import outputs
-from geomedsr.adapters import open_sink
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.inference.engine import plan
+from geomedsr.io import jobs, open_sink
 from geomedsr.models import Model
 from geomedsr_volume.files import created
 from geomedsr_volume.nifti_header import read_header
@@ -488,7 +487,7 @@ def test_a_stopped_job_goes_on_whatever_the_slice_axis(
         for box in list(plan(scene.source, sink.block))[:count]:
             sink.put(box, scene.source.read(box), np.ones(1, bool))
         sink.release()
-        outputs._held.clear()  # the pickled copy holds nothing
+        jobs._held.clear()  # the pickled copy holds nothing
     assert not (tmp_path / "out.nii.gz").exists()
     geomedsr.write(scene, tmp_path / "out.nii.gz")
     np.testing.assert_array_equal(

@@ -1,4 +1,4 @@
-"""What every sink does with its destination: check it, work beside it, and give the result its name in one step."""
+"""Jobs that can go on: a hidden folder beside the destination, held by one process, that knows what the job is."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,66 +16,9 @@ from dask.base import tokenize
 
 from geomedsr._version import __version__
 from geomedsr.errors import OutputError, SceneWarning
+from geomedsr.io.files import atomic_write, reason, unwritable
 from geomedsr.scene import Scene
 from geomedsr.sources import ArraySource
-
-
-def file_target(scene: Scene, path: str, overwrite: bool) -> Path:
-    """The real path of an output that is one file.
-
-    Raises:
-        OutputError: it is the source itself, a directory, or taken; or its folder is not there.
-    """
-    target = Path(os.path.realpath(path))
-    if target.exists() and any(os.path.exists(f) and os.path.samefile(f, target) for f in scene.files):
-        raise OutputError(f"the output {path}, which is the input itself", "another file", "choose another name")
-    if target.is_dir():
-        raise OutputError(f"the output {path}, a directory", "a file name", "add one to it")
-    if target.exists() and not overwrite:
-        raise exists(target)
-    if not target.parent.is_dir():
-        raise OutputError(f"the output {path}", "a folder that exists", f"make {target.parent} first")
-    return target
-
-
-def page_target(path: str | os.PathLike[str], suffixes: Sequence[str], overwrite: bool) -> Path:
-    """The real path of a small output, such as a page.
-
-    Raises:
-        OutputError: another suffix, a directory, taken, or in no folder that can be written.
-    """
-    try:
-        target = Path(os.path.realpath(path))
-        folder = target.is_dir()
-    except (OSError, ValueError) as error:  # a name that the system does not take
-        raise unwritable(os.fspath(path), reason(error)) from error
-    if target.suffix.lower() not in suffixes:
-        raise OutputError(f"the name {target.name}", f"one in {' or '.join(suffixes)}", "rename it")
-    if folder:
-        raise OutputError(f"the output {path}, a directory", "a file name", "add one to it")
-    if target.exists() and not overwrite:
-        raise exists(target)
-    if not os.access(target.parent, os.W_OK):
-        raise OutputError(f"the output {path}", "in a folder that exists and can be written", "choose another")
-    return target
-
-
-def write_page(target: Path, content: bytes) -> None:
-    """Write a small file, whole or not at all.
-
-    Raises:
-        OutputError: the disk is full, or such.
-    """
-    partial = target.with_name(f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, target)
-    except BaseException as error:
-        with suppress(OSError):
-            partial.unlink()
-        if isinstance(error, OSError):
-            raise unwritable(target, error.strerror or str(error)) from error
-        raise
 
 
 def hold(folder: Path) -> int | None:
@@ -149,7 +90,7 @@ class Scratch:
             if before != job:
                 for entry in folder.iterdir():
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-                _write_json(folder / _JOB, job)
+                atomic_write(folder / _JOB, json.dumps(job))
             inner.mkdir(exist_ok=True)
             for partial in inner.glob(".*.part"):  # begun when the job was stopped
                 partial.unlink()
@@ -157,7 +98,7 @@ class Scratch:
             raise
         except OSError as error:
             cls(inner).release()
-            raise unwritable(target, error.strerror or str(error)) from error
+            raise unwritable(target, reason(error)) from error
         except BaseException:
             cls(inner).release()
             raise
@@ -173,7 +114,7 @@ class Scratch:
         value = _read_json(path)
         if value is None:
             value = make()
-            _write_json(path, value)
+            atomic_write(path, json.dumps(value))
         return value
 
     def release(self) -> None:
@@ -219,8 +160,8 @@ def _job(scene: Scene, options: Mapping[str, str]) -> dict[str, str]:
     stats = [(path, os.stat(path)) for path in sorted(scene.files) if os.path.isfile(path)]
     stats += [(path, _newest(path)) for path in sorted(scene.files) if os.path.isdir(path)]
     held = scene.source
-    while (inner := getattr(held, "scene", None) or getattr(held, "whole", None)) is not None:
-        held = inner.source if isinstance(inner, Scene) else inner
+    while (inner := getattr(held, "inner", None)) is not None:
+        held = inner
     in_memory = held if isinstance(held, ArraySource) else None
     parts = {
         "geomedsr": (__version__,),
@@ -255,44 +196,3 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
-
-
-def _write_json(path: Path, value: Any) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(json.dumps(value))
-    os.replace(partial, path)
-
-
-def publish(result: Path, target: Path, overwrite: bool) -> None:
-    """Give a finished file its name; without ``overwrite`` not even in place of one that appeared meanwhile."""
-    if overwrite:
-        os.replace(result, target)
-        return
-    try:
-        os.link(result, target)
-    except FileExistsError as error:
-        raise exists(target) from error
-    except OSError:  # a file system without links
-        os.replace(result, target)
-
-
-def reason(error: Exception) -> str:
-    """Why a system or a library failed, in a few words; some put a whole traceback into their text."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if isinstance(error.__cause__, OSError) and error.__cause__.strerror:
-        return error.__cause__.strerror
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:200] if lines else type(error).__name__
-
-
-def exists(target: Path) -> OutputError:
-    """The error for a destination that is taken."""
-    return OutputError(f"the output {target}, which exists", "a new name", "add --overwrite to replace it")
-
-
-def unwritable(target: Path | str, why: str) -> OutputError:
-    """The error for a destination that cannot be written."""
-    return OutputError(
-        f"the output {target} ({why})", "room and permission to write there", "free space, or choose another place"
-    )

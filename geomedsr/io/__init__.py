@@ -1,0 +1,22 @@
+"""What formats and the core have to do with one another: adapters, sinks, files that are whole, jobs that go on."""
+
+from geomedsr.io.adapter import Adapter, Contents, Item
+from geomedsr.io.jobs import Scratch
+from geomedsr.io.publishing import Move
+from geomedsr.io.registry import adapter_for, contents_of, installed, open_pair, open_scene, open_sink
+from geomedsr.io.sink import Sink
+
+__all__ = [
+    "Adapter",
+    "Contents",
+    "Item",
+    "Move",
+    "Scratch",
+    "Sink",
+    "adapter_for",
+    "contents_of",
+    "installed",
+    "open_pair",
+    "open_scene",
+    "open_sink",
+]

@@ -1,0 +1,93 @@
+"""Adapters: how files become scenes, and scenes files."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from geomedsr.checks import Check
+from geomedsr.errors import GeomedsrError
+from geomedsr.io.sink import Sink
+from geomedsr.scene import Scene
+
+
+@dataclass(frozen=True)
+class Item:
+    """One of the scenes that a path holds. ``key`` chooses it; ``folder`` is where it lies, relative to the path.
+
+    ``refusal`` says why it cannot be processed, in one line.
+    """
+
+    key: str
+    number: int | None
+    title: str
+    folder: str
+    facts: Mapping[str, Any]
+    refusal: str | None = None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a path holds, where an adapter finds several scenes in one; ``notes`` tell of what was skipped."""
+
+    items: tuple[Item, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Adapter(ABC):
+    """A file format, or a family of them.
+
+    Five methods are a format's own; what only some formats can has a default here. ``open`` is called only after
+    ``can_open`` said yes, ``sink`` only after ``can_write`` did; both raise a
+    :class:`~geomedsr.errors.GeomedsrError` for what they cannot use.
+    """
+
+    #: Who is asked first whether a path is his: those of the lowest.
+    priority: ClassVar[int] = 0
+
+    #: What ``open`` takes by name beside its three arguments; it is given nothing else. ``slice_axis`` is known.
+    options: ClassVar[tuple[str, ...]] = ()
+
+    #: What ``sink`` takes by name, and how its files are called where a user names another option.
+    sink_options: ClassVar[tuple[str, ...]] = ()
+    title: ClassVar[str] = "this format"
+
+    #: Whether the files can say which numbers are no data.
+    tells_nodata: ClassVar[bool] = True
+
+    @abstractmethod
+    def can_open(self, path: str) -> bool:
+        """Whether this adapter can read the path."""
+
+    @abstractmethod
+    def open(self, path: str, series: str | None = None, force: bool = False, **options: Any) -> Scene:
+        """The scene of a path, or of one series under it; nothing but headers is read.
+
+        ``force`` opens what was made by geomedsr itself.
+        """
+
+    @abstractmethod
+    def explain(self, path: str) -> GeomedsrError | None:
+        """Why ``can_open`` said no, where this adapter is the one to know, best as it can."""
+
+    @abstractmethod
+    def can_write(self, scene: Scene, path: str) -> bool:
+        """Whether this adapter writes such a scene to a path of such a name."""
+
+    @abstractmethod
+    def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> Sink:
+        """A sink for the scene at a path; everything that can be checked before the work is checked here."""
+
+    def contents(self, path: str) -> Contents | None:
+        """What a path holds, where there may be several scenes under one; None where it is one by its nature."""
+        return None
+
+    def checks(self, source: Scene, result: Scene) -> list[Check]:
+        """What the files promise beyond a raster's, checked: for :func:`geomedsr.verify`."""
+        return []
+
+    def same_crs(self, one: str, other: str) -> bool | None:
+        """Whether two texts such as WKT stand for one coordinate system; None: it knows nothing of them."""
+        return None
