@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
-
-from geomedsr.io.files import atomic_write
 
 #: A step that is not to be run again.
 OVER = ("done", "failed", "done in part")
@@ -81,7 +80,9 @@ class Report:
     def write(self) -> None:
         """Both files, each whole or as it was."""
         for name, text in (("report.json", json.dumps(self.content, indent=1)), ("report.md", self.markdown())):
-            atomic_write(self.folder / name, text)
+            partial = self.folder / f".{name}.part"
+            partial.write_text(text, encoding="utf-8")
+            os.replace(partial, self.folder / name)
 
     def markdown(self) -> str:
         """The report for people."""
