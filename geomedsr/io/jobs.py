@@ -160,7 +160,7 @@ def _job(scene: Scene, options: Mapping[str, str]) -> dict[str, str]:
     stats = [(path, os.stat(path)) for path in sorted(scene.files) if os.path.isfile(path)]
     stats += [(path, _newest(path)) for path in sorted(scene.files) if os.path.isdir(path)]
     held = scene.source
-    while (inner := getattr(held, "inner", None)) is not None:
+    while (inner := held.inner) is not None:
         held = inner
     in_memory = held if isinstance(held, ArraySource) else None
     parts = {
