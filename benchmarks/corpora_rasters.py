@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,14 @@ def raster_check(source: Path, result: Path, window: Any) -> list[str]:
         wrong += [] if new.descriptions == old.descriptions else ["names"]
         wrong += [] if new.scales == old.scales and new.offsets == old.offsets else ["scales"]
         wrong += [] if all(a is None or a == b for a, b in zip(old.units, new.units, strict=True)) else ["units"]
-        declared = [v for v in old.nodatavals if v is not None and _fits(v, old.dtypes[0])]
+        together = "NODATA_VALUES" in old.tags()  # no data is what has its value in all bands, which a mask says
+        values = () if together else old.nodatavals
+        declared = [v for v in values if v is not None and _fits(v, old.dtypes[0])]
         if declared and not _same_value(declared[0], new.nodatavals[0], old.dtypes[0]):
             wrong.append(f"no-data value {new.nodatavals[0]} of {declared[0]}")
         before, after = old.read(window=place), new.read()
         seen, shown = old.read_masks(window=place) != 0, new.read_masks() != 0
-        for i, value in enumerate(old.nodatavals):  # counts beside a mask, which GDAL would ask alone
+        for i, value in enumerate(values):  # counts beside a mask, which GDAL would ask alone
             seen[i] &= True if value is None else before[i] != np.array(value).astype(before.dtype)
         for i, interpretation in enumerate(old.colorinterp):
             if interpretation == ColorInterp.alpha:
@@ -63,6 +66,8 @@ def raster_check(source: Path, result: Path, window: Any) -> list[str]:
 def _opened(path: Path) -> Any:
     import rasterio
 
+    # Without GDAL's shortcut for whole pictures of PNG, which gives anything where a file's end is missing.
+    os.environ["GDAL_PNG_WHOLE_IMAGE_OPTIM"] = "NO"
     return rasterio.open(path)
 
 

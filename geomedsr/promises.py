@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -24,6 +25,9 @@ from geomedsr.placed import CORNER, differences
 from geomedsr.provenance import AOI, BANDS, NODATA, OF_FRAMES, PREFIX, WINDOW, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, CroppedSource, cropping
+
+#: Tags that are numbers in fields of a TIFF.
+_RATIOS = ("TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION")
 
 
 def verify(
@@ -193,11 +197,22 @@ def _bands(source: Scene, result: Scene) -> list[Check]:
         for whose, before, after in pairs
         for ns, tags in before.items()
         for key, text in foreign(tags).items()
-        if after.get(ns, {}).get(key, "").strip() != text.strip()  # files do not tell an empty text from none
+        if not _same_tag(key, text, after.get(ns, {}).get(key, ""))
     ]
     if any(before for _, before, _ in pairs):
         checks.append(Check("tags kept", not lost, ", ".join(lost[:5])))
     return checks
+
+
+def _same_tag(key: str, one: str, other: str) -> bool:
+    """Whether two texts of a tag say the same. Files do not tell an empty one from none; TIFF has resolutions as ratios
+    of its own.
+    """
+    if one.strip() == other.strip():
+        return True
+    with suppress(ValueError):
+        return key in _RATIOS and math.isclose(float(one), float(other), rel_tol=1e-6)
+    return False
 
 
 def _nodata(source: Scene, result: Scene) -> Check:

@@ -8,12 +8,13 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.enums import Interleaving
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
@@ -113,6 +114,9 @@ def handle(path: str, version: tuple[int, int]) -> Any:
     if key not in pool:
         pool[key] = connect(path)
         _note_block(pool[key])
+        if pool[key].driver == "JPEG":  # else it looks for tags at the first read, and complains of them
+            with suppress(RasterioError, CPLE_BaseError):
+                pool[key].overviews(1), pool[key].tags()
         while len(pool) > _MOST:
             pool.popitem(last=False)[1].close()
     pool.move_to_end(key)

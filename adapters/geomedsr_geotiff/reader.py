@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,12 +35,20 @@ _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint
 _STRUCTURAL = {"IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "COLOR_PROFILE", "RPC", "GEOLOCATION", "TIFF"}
 
 
+#: Numbers in TIFF's own fields, which hold no others.
+_RESOLUTIONS = {"TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION"}
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
 @dataclass(frozen=True)
 class RasterSource(Source):
     """Windows of a GDAL raster.
 
     ``picks`` are GDAL band numbers, ``nodata`` those bands' values or None. ``masks`` tells that GDAL has masks
-    of its own for them; ``alpha`` is the number of the band that masks the others, picked or not.
+    of its own for them; ``alpha`` is the number of the band that masks the others, picked or not. All of these count,
+    where GDAL asks the first that there is (``GDALRasterBand::GetMaskFlags``): what one of them calls no data, such as
+    a black collar under alpha, must not get into the pixels beside it.
     """
 
     path: str = field(repr=False)  # it may hold a signature
@@ -98,8 +107,11 @@ class RasterSource(Source):
         if not factors or height * width / min(factors) ** 2 < pixels / 64:
             return None
         size: dict[str, Any] = {"size": (-(-height // min(factors)), -(-width // min(factors)))}
-        values = self._read("read", self.picks, **size)
-        return values[None], self._valid(values, **size)[None]
+        try:
+            values = self._read("read", self.picks, **size)
+            return values[None], self._valid(values, **size)[None]
+        except InputError:  # such as a camera's thumbnail that was cut off; the pixels may be whole
+            return None
 
     def cache(self, workers: int) -> int:
         """Bytes that GDAL's cache takes beyond the usual while so many threads read."""
@@ -136,7 +148,9 @@ class RasterSource(Source):
             place = {"out_shape": (len(picks), *place["size"])}
         with gdal(), listening() as heard:
             try:
-                array: Array = getattr(handle(self.path, self.version), method)(list(picks), **place)
+                dataset = handle(self.path, self.version)
+                heard.clear()  # of what describes the file; the pixels are to come
+                array: Array = getattr(dataset, method)(list(picks), **place)
             except RasterioIOError as error:
                 raise read_error(self.path, where, one_line(error)) from cause(error)
         if heard:
@@ -164,29 +178,34 @@ def open_raster(path: str) -> Scene:
         except RasterioIOError as error:  # such as a pipe, which can be opened only once
             raise read_error(path, "a second look", one_line(error)) from cause(error)
         _check(path, dataset)
-        flags = dataset.mask_flag_enums
+        flags, dtype, values = dataset.mask_flag_enums, dataset.dtypes[0], dataset.nodatavals
         own_masks = any(not f for f in flags)  # a mask per band, which GeoTIFF can only say by value
-        for value, flag in zip(dataset.nodatavals, flags, strict=True):
-            _check_nodata(path, value, flag, dataset.dtypes[0])
-        nodata = tuple(_nodata(value, dataset.dtypes[0]) for value in dataset.nodatavals)
-        if own_masks and nodata[0] is None and np.dtype(dataset.dtypes[0]).kind == "f":
+        together = all({MaskFlags.per_dataset, MaskFlags.nodata} <= set(f) for f in flags)
+        if together:  # no data are pixels of which all bands have their value, as PNG says of a colour
+            values = (None,) * dataset.count
+        for value, flag in () if together else zip(values, flags, strict=True):
+            _check_nodata(path, value, flag, dtype)
+        nodata = tuple(_nodata(value, dtype) for value in values)
+        if own_masks and nodata[0] is None and np.dtype(dtype).kind == "f":
             nodata = (math.nan,) * dataset.count
         colours = _interpretations(dataset)
         source = RasterSource(
             path=path,
             version=version,
             shape=(1, dataset.count, dataset.height, dataset.width),
-            dtype=np.dtype(dataset.dtypes[0]),
+            dtype=np.dtype(dtype),
             block=_block(dataset),
             picks=tuple(dataset.indexes),
             nodata=nodata,
-            masks=own_masks or any(f == [MaskFlags.per_dataset] for f in flags),
+            masks=own_masks or together or any(f == [MaskFlags.per_dataset] for f in flags),
             alpha=colours.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in colours else None,
         )
         with opened(path, dataset) as native:
             grid = grid_of(dataset, native, path)
             bands = _bands(dataset, native, name, nodata)
             tags = _namespaces(native)
+        if together:
+            tags[""] = {key: text for key, text in tags.get("", {}).items() if key != "NODATA_VALUES"}
         return Scene(
             source=source,
             grid=grid,
@@ -269,12 +288,14 @@ def _block(dataset: Any) -> tuple[int, int]:
 def _bands(dataset: Any, native: Native | Limited, file: str, nodata: Sequence[float | int | None]) -> tuple[Band, ...]:
     """All bands. Each list is asked for once: rasterio looks through all bands for it."""
     lists = zip(dataset.indexes, _interpretations(dataset), dataset.scales, dataset.offsets, nodata, strict=True)
-    return tuple(_band(dataset, native, file, *facts) for facts in lists)
+    dtype, alone = np.dtype(dataset.dtypes[0]), dataset.count == 1
+    return tuple(_band(dataset, native, dtype, file if alone else "", *facts) for facts in lists)
 
 
 def _band(
     dataset: Any,
     native: Native | Limited,
+    dtype: np.dtype[Any],
     file: str,
     index: int,
     interpretation: ColorInterp,
@@ -289,8 +310,8 @@ def _band(
     structure = native.tags(index, "IMAGE_STRUCTURE")
     kind = _kind(interpretation, description, tags[""], structure)
     palette = _palette(dataset, index) if interpretation == ColorInterp.palette else None
-    whole = np.dtype(dataset.dtypes[index - 1]).kind != "f"
-    named = dataset.count == 1 and not description and classes.by_file(file)
+    whole = dtype.kind != "f"
+    named = file != "" and not description and classes.by_file(file)
     if whole and interpretation != ColorInterp.palette and (named or native.classes(index)):
         kind = "nearest"
     return Band(
@@ -303,7 +324,7 @@ def _band(
         description=description,
         interpretation=interpretation.name,
         palette=palette,
-        limits=_limits(structure, np.dtype(dataset.dtypes[index - 1])),
+        limits=_limits(structure, dtype),
         tags={ns: values for ns, values in tags.items() if values},
         role=role,
     )
@@ -341,5 +362,20 @@ def _kind(
 def _namespaces(native: Native | Limited, band: int = 0) -> dict[str, dict[str, str]]:
     """Tags by namespace (""  for none); domains that hold one document, not tags, are left out."""
     names = [n for n in native.domains(band) if n not in _STRUCTURAL and not n.startswith(("xml:", "json:"))]
-    tags = {ns: native.tags(band, ns) for ns in ["", *names]}
+    tags = {ns: {key: _text(text) for key, text in native.tags(band, ns).items()} for ns in ["", *names]}
+    for key in _RESOLUTIONS & tags[""].keys():
+        if not math.isfinite(_float(tags[""][key])):
+            del tags[""][key]
     return {ns: values for ns, values in tags.items() if values}
+
+
+def _text(text: str) -> str:
+    """A tag's text without characters that no XML holds, in which GDAL keeps it."""
+    return _CONTROLS.sub("", text)
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -74,7 +74,12 @@ class RasterSink(Sink):
         plane = None
         if self.mask:
             plane = valid[0].any(0)
-            if (plane & ~valid[0] & np.isfinite(values[0])).any():  # NaN tells by itself
+            differ = plane & ~valid[0] & np.isfinite(values[0])  # NaN tells by itself, and so does alpha
+            alpha = next((i for i, band in enumerate(self.bands) if band.interpretation == "alpha"), None)
+            if alpha is not None:
+                plane = valid[0, alpha]
+                differ = (plane != valid[0]) & (values[0, alpha] != 0) & np.isfinite(values[0])
+            if differ.any():
                 raise InputError(
                     f"bands whose masks differ near column {box.start[2]}, row {box.start[1]}",
                     "one mask for all bands, as GeoTIFF has it",

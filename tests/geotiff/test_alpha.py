@@ -12,7 +12,7 @@ from rasterio.enums import ColorInterp
 
 import geomedsr
 from geomedsr import Model
-from geomedsr.errors import SceneWarning
+from geomedsr.errors import OutputError, SceneWarning
 
 Raster = Callable[..., Path]
 
@@ -111,3 +111,85 @@ def test_true_alpha_is_no_matter_for_a_word(tiny: Model, raster: Raster) -> None
         _, lines = told(path, tiny)
         assert len(lines) == hidden
         assert not hidden or "makes 0.17 of the pixels transparent that hold data" in lines[0]
+
+
+def rgba_with_mask(raster: Raster, differ: bool = True) -> tuple[Path, np.ndarray, np.ndarray]:
+    """Four bands, the last alpha, and an internal mask, of which each hides pixels that the other shows."""
+    array, mask = texture(4, 40, 44, "uint8", low=20, high=220), np.ones((40, 44), bool)
+    array[3] = 255
+    array[3, :8] = 0
+    array[:3, :8] = 0
+    if differ:
+        mask[:, :6] = False
+    path = raster(array, photometric="RGB", alpha="yes")
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(mask)
+    return path, array, mask
+
+
+@pytest.mark.parametrize("kind", ["cog", "gtiff"])
+def test_a_mask_and_alpha_both_count_and_are_kept(tiny: Model, raster: Raster, kind: str) -> None:
+    path, array, mask = rgba_with_mask(raster)
+    scene = geomedsr.open(path)
+    data = mask & (array[3] != 0)
+    assert np.array_equal(scene.valid.values[0, :3], np.broadcast_to(data, (3, 40, 44)))
+    assert np.array_equal(scene.valid.values[0, 3], mask)
+    out = path.with_name("out.tif")
+    geomedsr.write(geomedsr.upscale(scene, tiny), out, format=kind)
+    fine = data.repeat(4, 0).repeat(4, 1)
+    with rasterio.open(out) as result:
+        assert result.colorinterp[3] == ColorInterp.alpha
+        assert np.array_equal(result.read(4), array[3].repeat(4, 0).repeat(4, 1))
+        assert np.array_equal(result.read_masks(1) != 0, mask.repeat(4, 0).repeat(4, 1))
+        sums = block_sums(result.read(), 4)
+    assert (sums[:, data] == array[:, data].astype(object) * 16).all()
+    assert np.array_equal(geomedsr.open(out).valid.values[0, 0], fine)
+    assert [check for check in geomedsr.verify(path, out) if check.kept is False] == []
+
+
+def test_without_alpha_a_mask_says_what_both_said(tiny: Model, raster: Raster) -> None:
+    path, array, mask = rgba_with_mask(raster)
+    out = path.with_name("out.tif")
+    geomedsr.write(geomedsr.upscale(geomedsr.open(path).select([1, 2, 3]), tiny), out)
+    data = mask & (array[3] != 0)
+    with rasterio.open(out) as result:
+        assert np.array_equal(result.dataset_mask() != 0, data.repeat(4, 0).repeat(4, 1))
+    assert [check for check in geomedsr.verify(path, out) if check.kept is False] == []
+
+
+def test_a_mask_beside_alpha_is_refused_for_a_picture(tiny: Model, raster: Raster, tmp_path: Path) -> None:
+    path, _, _ = rgba_with_mask(raster)
+    with pytest.raises(OutputError, match="masked scene for PNG"):
+        geomedsr.write(geomedsr.upscale(geomedsr.open(path), tiny), tmp_path / "out.png")
+    assert [p.name for p in tmp_path.iterdir()] == ["in.tif"]
+
+
+@pytest.mark.parametrize("nodata", [0, 255])
+def test_alpha_beside_a_nodata_value_that_it_may_have(tiny: Model, raster: Raster, nodata: int) -> None:
+    """GDAL would ask the nodata value alone: a collar under alpha would get into the pixels beside it."""
+    array = texture(4, 40, 44, "uint8", low=20, high=220)
+    array[:3, 10:14] = nodata
+    array[3] = 255
+    array[:3, :8], array[3, :8] = 7, 0
+    path = raster(array, nodata=nodata, photometric="RGB", alpha="yes")
+    scene = geomedsr.open(path)
+    data = np.ones((40, 44), bool)
+    data[:8] = data[10:14] = False
+    assert np.array_equal(scene.valid.values[0, :3], np.broadcast_to(data, (3, 40, 44)))
+    declared = geomedsr.open(path, nodata="none").valid.values[0, 0]
+    assert np.array_equal(declared, array[3] != 0)
+    out = path.with_name("out.tif")
+    geomedsr.write(geomedsr.upscale(scene, tiny), out)
+    with rasterio.open(out) as result:
+        assert result.nodata == nodata
+        assert np.array_equal(result.read(4), array[3].repeat(4, 0).repeat(4, 1))
+        assert (result.read([1, 2, 3])[:, ~data.repeat(4, 0).repeat(4, 1)] == nodata).all()
+        sums = block_sums(result.read([1, 2, 3]), 4)
+    assert (sums[:, data] == array[:3, data].astype(object) * 16).all()
+    assert [check for check in geomedsr.verify(path, out) if check.kept is False] == []
+    clean = array.copy()
+    clean[:3, :8] = nodata
+    other = raster(clean, name="clean.tif", nodata=nodata, photometric="RGB", alpha="yes")
+    geomedsr.write(geomedsr.upscale(geomedsr.open(other), tiny), path.with_name("clean_out.tif"))
+    with rasterio.open(path.with_name("clean_out.tif")) as result, rasterio.open(out) as first:
+        assert np.array_equal(result.read(), first.read())  # whatever lies under alpha

@@ -17,7 +17,7 @@ import geomedsr
 from geomedsr import Model
 from geomedsr.errors import SceneWarning
 from geomedsr_geotiff import native
-from geomedsr_geotiff.reader import _interpretations
+from geomedsr_geotiff.reader import _interpretations, _text
 
 Raster = Callable[..., Path]
 UNPLACED = "ignore::rasterio.errors.NotGeoreferencedWarning"  # of the tests' own rasterio.open
@@ -184,3 +184,57 @@ def test_a_complaint_of_before_is_not_taken_for_one_about_colours() -> None:
             return (ColorInterp.gray,)
 
     assert _interpretations(Complaining()) == (ColorInterp.gray,)
+
+
+def test_a_colour_that_all_bands_together_say_is_no_data(tiny: Model, raster: Raster) -> None:
+    """As PNG has it (tRNS): a pixel that has the value in one band alone is data."""
+    array = texture(3, 20, 24, "uint8", low=20, high=220)
+    array[:, 2:6, 3:9] = np.array([0, 255, 52], np.uint8)[:, None, None]
+    array[1, 10:14] = 255
+    array[0, 11:15] = 0
+    path = raster(array, edit=lambda dataset: dataset.update_tags(NODATA_VALUES="0 255 52"))
+    scene = geomedsr.open(path)
+    wanted = np.ones((20, 24), bool)
+    wanted[2:6, 3:9] = False
+    assert np.array_equal(scene.valid.values[0], np.broadcast_to(wanted, (3, 20, 24)))
+    assert [band.nodata for band in scene.bands] == [None] * 3
+    out = through(path, tiny)
+    with rasterio.open(out) as result:
+        assert "NODATA_VALUES" not in result.tags()
+        assert np.array_equal(result.dataset_mask() != 0, wanted.repeat(4, 0).repeat(4, 1))
+        sums = block_sums(result.read(), 4)
+    assert (sums[:, wanted] == array[:, wanted].astype(object) * 16).all()
+    assert [check for check in geomedsr.verify(path, out) if check.kept is False] == []
+
+
+@pytest.mark.parametrize(("told", "kept"), [("28.3478", "28.3478"), ("300", "300"), ("inf", None), ("none", None)])
+def test_a_resolution_as_far_as_tiff_holds_it(told: str, kept: str | None, tiny: Model, raster: Raster) -> None:
+    """TIFF has a ratio of its own for it, and none that is infinite, as some JPEG 2000 files have it."""
+    path = raster(texture(1, 9, 9), name="plain.tif").with_name("in.vrt")
+    rasterio.shutil.copy(path.with_name("plain.tif"), path, driver="VRT")
+    both = {"TIFFTAG_XRESOLUTION": told, "TIFFTAG_YRESOLUTION": told, "TIFFTAG_RESOLUTIONUNIT": "3 (pixels/cm)"}
+    items = "<Metadata>" + "".join(f'<MDI key="{key}">{text}</MDI>' for key, text in both.items())
+    path.write_text(path.read_text().replace("<Metadata>", items, 1))
+    assert geomedsr.open(path).tags[""].get("TIFFTAG_XRESOLUTION") == kept
+    out = through(path, tiny)
+    assert [check for check in geomedsr.verify(path, out) if check.kept is False] == []
+    with rasterio.open(out, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as result:
+        result.update_tags(TIFFTAG_XRESOLUTION="28.4")
+    assert [c.promise for c in geomedsr.verify(path, out) if c.kept is False] == ["tags kept"] * (kept is not None)
+
+
+def test_texts_lose_what_no_xml_holds() -> None:
+    assert _text("300300\x02 é\n\tx\x7f\x00") == "300300 é\n\tx\x7f"
+
+
+def test_a_jpeg_whose_description_is_damaged_is_read(raster: Raster, tiny: Model) -> None:
+    path = raster(texture(3, 32, 32, "uint8"), name="plain.jpg", driver="JPEG", crs=None, transform=None)
+    whole = path.read_bytes()
+    segment = b"Exif\0\0" + b"\xff" * 40
+    damaged = path.with_name("in.jpg")
+    damaged.write_bytes(whole[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + whole[2:])
+    with rasterio.open(path) as plain:
+        wanted = plain.read()
+    assert np.array_equal(geomedsr.open(damaged).data.values[0], wanted)
+    out = through(damaged, tiny)
+    assert [check for check in geomedsr.verify(damaged, out) if check.kept is False] == []
