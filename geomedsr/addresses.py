@@ -20,6 +20,16 @@ _SECRET = re.compile(
 )
 
 
+#: How names of local files end.
+_NAMED = re.compile(
+    r"\.(?:tiff?|png|jpe?g|jp2|vrt|nc4?|h5|hdf|img|grib2?|grb2?|zarr|npy|npz|dcm|nii|nrrd|mh[ad]|mg[hz]|(?:geo)?json|zip|gz"
+    r"|html|csv|onnx|safetensors|ya?ml)$",
+    re.I,
+)
+
+#: How GDAL's connections to servers begin.
+_SERVER = re.compile(r"\b(?:PG|MySQL|MSSQL|OCI|HANA|ODBC|MongoDB\w*|EEDAI?):", re.I)
+
 #: Pieces of addresses in use that libraries take for the name of a file, and how they may be shown; the oldest go.
 _concealed: dict[str, str] = {}
 _MOST = 10_000
@@ -39,10 +49,20 @@ def conceal(path: str) -> None:
 def public(text: str) -> str:
     """A text with every address in it as it may be shown; a query that was there is shown as ``?…``."""
     if "://" in text or "/vsi" in text or "=" in text or ":/" in text:
-        text = _SECRET.sub(r"\1…", _QUERY.sub(r"\1?…", _USER.sub("", text)))
+        text = _SECRET.sub(_hidden, _QUERY.sub(r"\1?…", _USER.sub("", text)))
     for piece, shown in list(_concealed.items()):
         text = text.replace(piece, shown)
     return text
+
+
+def _hidden(found: re.Match[str]) -> str:
+    """The word of a secret without its value; as it is, where it is part of a local path, such as ``token=5.tif``."""
+    before, after = found.string[: found.start()], found.string[found.end() :]
+    lead, rest = re.split(r"[\s\"']", before)[-1], re.split(r"[\s\"',;)]", after)[0]
+    whole = f"{lead}{found[0]}{rest}"
+    address = "=" not in found[0] or " " in found[0] or re.search(r"[a-z][a-z0-9+.-]+:|/vsi|[?&]", lead, re.I)
+    local = re.search(r"[/\\]", lead) or _NAMED.search(whole.rstrip(".:"))
+    return found[0] if local and not (address or _SERVER.search(before)) else f"{found[1]}…"
 
 
 def file_name(path: str) -> str:

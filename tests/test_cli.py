@@ -66,6 +66,19 @@ def test_quiet_is_quiet(tiny_path: Path, out: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr() == ("", "")
 
 
+def test_quiet_leaves_errors_alone(
+    tiny_path: Path, out: Path, raster: Raster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    array = np.random.default_rng(0).integers(20, 220, (4, 40, 40)).astype(np.uint8)  # its fourth band is no alpha
+    words = ["upscale", str(raster(array)), str(out), "--model", str(tiny_path), "--overwrite"]
+    assert main(words) == 0
+    assert "marked as alpha" in capsys.readouterr().err
+    assert main([*words, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main([*words[:-1], "--quiet"]) == 2
+    assert capsys.readouterr().err.startswith("error: got the output ")
+
+
 def test_bands_window_and_json(tiny_path: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--model", str(tiny_path), "--bands", "b08,2", "--window", "10,20,30,15", "--json", "--tile", "16"]
     assert main(["upscale", INPUT, str(out), *words]) == 0

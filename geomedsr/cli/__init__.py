@@ -53,7 +53,7 @@ def _main(words: list[str], paused: bool = False) -> int:
         options = parse(words)
         with warnings.catch_warnings():
             warnings.filterwarnings("always", category=SceneWarning)
-            warnings.showwarning = _warn
+            warnings.showwarning = _unheard if getattr(options, "quiet", False) else _warn
             return int(_command(options.command, paused)(options) or 0)
     except (GeomedsrError, UsageError) as error:
         print("error:", " ".join(public("; ".join([str(error), *_notes(error)])).split()), file=sys.stderr)
@@ -82,6 +82,10 @@ def _warn(message: Any, category: type[Warning], *where: Any, **more: Any) -> No
     """Our own warnings in one line; those of libraries, which may quote a file's contents, not at all."""
     if issubclass(category, SceneWarning):
         print(f"warning: {message}", file=sys.stderr)
+
+
+def _unheard(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+    """With ``--quiet``, which leaves errors."""
 
 
 def _notes(error: BaseException) -> list[str]:

@@ -200,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("config", metavar="CONFIG", help="a YAML recipe, or a shipped one's name, such as satellite-x4")
     sub.add_argument("overrides", nargs="*", metavar="key=value", help="dotted overrides, such as data=FOLDER")
     sub.add_argument("--out", metavar="DIR", help="default: runs/NAME")
-    sub.add_argument("--quiet", action="store_true", help="no progress bar")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
 
 
