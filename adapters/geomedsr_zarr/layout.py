@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from geomedsr.io.jobs import CHUNK
+from geomedsr.masking import alike
 from geomedsr.scene import Band, Scene
 
 #: The names of the array, of the mask that some have beside it, and of the variable that holds the reference system.
@@ -34,12 +35,14 @@ _LISTED = ("units", "description", "interpretation", "kind", "role")
 class Layout:
     """The arrays of a store: ``names`` are one for each band, or the one that has an axis of bands.
 
-    ``frames`` tells whether they have an axis of frames, ``mask`` whether a mask is beside them.
+    ``frames`` tells whether they have an axis of frames, ``mask`` whether a mask is beside them, ``each`` whether that
+    has an axis of bands, since they are masked in different places, as under alpha, which itself is data everywhere.
     """
 
     names: tuple[str, ...]
     frames: bool
     mask: bool
+    each: bool = False
 
     @classmethod
     def of(cls, scene: Scene, store: Path | None = None) -> Layout:
@@ -49,10 +52,11 @@ class Layout:
         """
         stacked = scene.shape[0] > 1 or scene.frames is not None
         mask = scene.masked and all(band.nodata is None for band in scene.bands)
-        alike = len({(band.scale, band.offset, str(band.nodata)) for band in scene.bands}) == 1
-        if alike or (store is not None and (store / IMAGE).exists()):
-            return cls((IMAGE,), stacked, mask)
-        return cls(tuple(_unique([band.name for band in scene.bands], _axis(scene))), stacked, mask)
+        each = mask and not alike(scene.source.masking)
+        same = len({(band.scale, band.offset, str(band.nodata)) for band in scene.bands}) == 1
+        if same or (store is not None and (store / IMAGE).exists()):
+            return cls((IMAGE,), stacked, mask, each)
+        return cls(tuple(_unique([band.name for band in scene.bands], _axis(scene))), stacked, mask, each)
 
     @property
     def apart(self) -> bool:
@@ -77,8 +81,13 @@ class Layout:
             attrs |= {"grid_mapping": PLACE, **_fill(scene, scene.bands[0])}
             variables[IMAGE] = ((*axis, "band", "y", "x"), empty, attrs)
         if self.mask:
-            seen = da.zeros((*lead, height, width), dtype=np.uint8, chunks=((1,) * len(lead)) + chunks)
-            variables[MASK] = ((*axis, "y", "x"), seen, {"grid_mapping": PLACE, "long_name": SEEN})
+            shape = *lead, *[count] * self.each
+            seen = da.zeros((*shape, height, width), dtype=np.uint8, chunks=(*[1] * len(shape), *chunks))
+            variables[MASK] = (
+                (*axis, *["band"] * self.each, "y", "x"),
+                seen,
+                {"grid_mapping": PLACE, "long_name": SEEN},
+            )
         tags = {"tags": _tags(scene.tags), **({ORDER: list(self.names)} if self.apart else {}), **scene.provenance}
         dataset = xr.Dataset(variables, self._coordinates(scene), {"Conventions": "CF-1.10", **tags})
         encoding: dict[str, Any] = {name: {"chunks": array[1].chunksize} for name, array in variables.items()}
@@ -138,6 +147,10 @@ def _lists(bands: Sequence[Band]) -> dict[str, Any]:
     units = {b.units for b in bands}
     if len(units) == 1 and None not in units:
         attrs["units"] = units.pop()
+    if any(
+        b.nodata is not None and b.nodata != b.nodata for b in bands
+    ):  # xarray writes it where nothing was said, too
+        attrs["band_nodata"] = ["nan" if b.nodata is not None and b.nodata != b.nodata else None for b in bands]
     if any(b.tags for b in bands):
         attrs["band_tags"] = [_tags(b.tags) for b in bands]
     if any(b.palette for b in bands):

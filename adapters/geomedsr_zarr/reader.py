@@ -232,6 +232,7 @@ def _band(band: Band, told: Mapping[str, Any]) -> Band:
     return replace(
         band,
         name=str(told.get("band_name", band.name)),
+        nodata=float("nan") if told.get("band_nodata") == "nan" else band.nodata,
         scale=float(told.get("band_scale", band.scale)),
         offset=float(told.get("band_offset", band.offset)),
         units=told.get("band_units", band.units),

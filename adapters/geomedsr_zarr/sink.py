@@ -42,7 +42,9 @@ class ZarrSink(Sink):
         version = os.stat(marker(store) or store)
         stamp = version.st_ino, version.st_mtime_ns  # another job's store may have had this path
         if self.layout.mask:
-            _array(store, MASK, stamp)[place] = valid[0].any(0).astype(np.uint8)
+            mask = valid[0] if self.layout.each else valid[0].any(0)
+            seen = (*place[:-2], *[slice(None)] * self.layout.each, *inside)
+            _array(store, MASK, stamp)[seen] = mask.astype(np.uint8)
         if self.layout.apart:
             for name, band in zip(self.layout.names, values[0], strict=True):
                 _array(store, name, stamp)[place] = band
@@ -98,7 +100,10 @@ def create_sink(scene: Scene, path: str, overwrite: bool, version: int = 3) -> Z
     if not target.parent.is_dir():
         raise OutputError(f"the output {path}", "a folder that exists", f"make {target.parent} first")
     side = region_side(max(scene.source.block))
-    scratch = Scratch.open(target, scene, {"format": "zarr" if version == 3 else "zarr2", "region": str(side)})
+    job = {"format": "zarr" if version == 3 else "zarr2", "region": str(side)}
+    if Layout.of(scene).each:
+        job["mask"] = "bands"
+    scratch = Scratch.open(target, scene, job)
     sink = ZarrSink(target, scratch, overwrite, Layout.of(scene, scratch.folder / "result.zarr"), side)
     try:
         with sink.io():

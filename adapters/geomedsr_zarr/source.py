@@ -27,7 +27,7 @@ class ZarrSource(Source):
 
     ``axes`` are the positions of frames (None where there are none), bands, rows and columns in each array. ``picks``
     are the bands: which array, and which of its own bands. ``mask`` is the name of another array of rows and columns,
-    and perhaps frames, that is not 0 where there is data.
+    and perhaps frames and bands, that is not 0 where there is data.
     """
 
     path: str
@@ -74,14 +74,17 @@ class ZarrSource(Source):
         if self.mask is not None:
             array = _opened(self.path, self.version, self.mask)
             frames, _, *place = box.index
-            mask = np.asarray(array[(frames, *place) if array.ndim == 3 else tuple(place)]) != 0
-            valid &= mask[:, None] if array.ndim == 3 else mask
+            each = [slice(None)] * self._masked_each
+            mask = np.asarray(array[(*[frames] * (self.axes[0] is not None), *each, *place)]) != 0
+            if each:
+                mask = mask[..., [array + band for array, band in self.picks], :, :]
+            valid &= mask if each or mask.ndim == 2 else mask[:, None]
         return valid
 
     @property
     def masking(self) -> tuple[Masking, ...]:
         """By values, and by the mask beside them."""
-        beside = Masking.NONE if self.mask is None else Masking.MASK
+        beside = Masking.NONE if self.mask is None else Masking.OWN if self._masked_each else Masking.MASK
         return tuple(way | beside for way in by_value(self.dtype, self.nodata))
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> ZarrSource:
@@ -96,6 +99,12 @@ class ZarrSource(Source):
             picks=tuple(self.picks[b] for b in bands),
             nodata=tuple(self.nodata[b] for b in bands),
         )
+
+    @property
+    def _masked_each(self) -> bool:
+        """Whether the mask has an axis of bands."""
+        axes = 2 if self.axes[0] is None else 3
+        return self.mask is not None and _opened(self.path, self.version, self.mask).ndim > axes
 
     def _band(self, name: int, own: int, box: Box) -> Array:
         """``(frame, height, width)`` of a band."""

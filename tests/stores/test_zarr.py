@@ -289,3 +289,68 @@ def test_what_others_mean_by_these_names_is_left_alone(tmp_path: Path, text: str
     assert scene.bands[0].palette is None
     assert not any(scene.bands[0].tags.values())
     assert not any(scene.tags.values())
+
+
+def checked(source: Path | geomedsr.Scene, model: geomedsr.Model, out: Path, **options: object) -> geomedsr.Scene:
+    """A result as a store, of which ``verify`` has nothing to say where there are two files."""
+    scene = source if isinstance(source, geomedsr.Scene) else geomedsr.open(source)
+    geomedsr.write(geomedsr.upscale(scene, model), out, **options)
+    if isinstance(source, Path):
+        assert [check for check in geomedsr.verify(source, out) if check.kept is False] == []
+    return geomedsr.open(out)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_bands_under_alpha_are_masked_and_alpha_is_not(
+    apart: bool, tiny: geomedsr.Model, raster: Raster, tmp_path: Path
+) -> None:
+    array = texture(4, 40, 44, "uint8", low=20, high=220)
+    array[3] = 255
+    array[:, 5:12] = 0
+
+    def edit(dataset: object) -> None:
+        if apart:
+            dataset.scales = (1, 1, 2, 1)  # type: ignore[attr-defined]
+
+    path = raster(array, edit=edit, photometric="RGB", alpha="yes")
+    result = checked(path, tiny, tmp_path / "out.zarr")
+    data = (array[3] != 0).repeat(4, 0).repeat(4, 1)
+    assert np.array_equal(result.valid.values[0], np.stack([data, data, data, np.ones_like(data)]))
+    assert np.array_equal(result.data.values[0, 3], array[3].repeat(4, 0).repeat(4, 1))
+    assert np.array_equal(result.select([4, 2]).valid.values[0], np.stack([np.ones_like(data), data]))
+    blocks = result.data.values[0, :3].reshape(3, 40, 4, 44, 4).astype(int).sum((2, 4))
+    assert np.array_equal(blocks[:, array[3] != 0], array[:3, array[3] != 0].astype(int) * 16)
+    again = checked(tmp_path / "out.zarr", tiny, tmp_path / "again.zarr")
+    assert np.array_equal(again.valid.values[0, :, ::4, ::4], result.valid.values[0])
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("version", ["zarr", "zarr2"])
+def test_a_mask_for_each_band_stays_one_for_each(
+    frames: int, version: str, tiny: geomedsr.Model, tmp_path: Path
+) -> None:
+    array = np.stack([texture(2, 20, 24, seed=i) for i in range(frames)])
+    valid = np.ones(array.shape, bool)
+    valid[:, 0, :5] = valid[:, 1, :, 7:9] = False
+    valid[-1, 1, 15:] = False
+    scene = geomedsr.Scene.from_array(array, valid=valid).with_range(0, 5000)
+    result = checked(scene, tiny, tmp_path / "out.zarr", format=version)
+    assert np.array_equal(result.valid.values, valid.repeat(4, 2).repeat(4, 3))
+    one = geomedsr.Scene.from_array(array, valid=valid[0, 0]).with_range(0, 5000)
+    result = checked(one, tiny, tmp_path / "one.zarr")
+    with xr.open_zarr(tmp_path / "one.zarr") as store:
+        assert "band" not in store["mask"].dims
+    fine = valid[0, 0].repeat(4, 0).repeat(4, 1)
+    assert np.array_equal(result.valid.values, np.broadcast_to(fine, result.shape))
+
+
+def test_a_nodata_value_of_nan_is_told_from_none(tiny: geomedsr.Model, raster: Raster, tmp_path: Path) -> None:
+    array = texture(2, 20, 24, "float32")
+    array[0, :5] = np.nan
+    for name, nodata in (("said", np.nan), ("none", None)):
+        path = raster(array, name=f"{name}.tif", nodata=nodata)
+        result = checked(path, tiny, tmp_path / f"{name}.zarr")
+        assert repr([band.nodata for band in result.bands]) == repr([nodata] * 2)
+        assert np.array_equal(result.valid.values[0], np.isfinite(array).repeat(4, 1).repeat(4, 2))
+        again = checked(tmp_path / f"{name}.zarr", tiny, tmp_path / f"{name}_again.zarr")
+        assert repr([band.nodata for band in again.bands]) == repr([nodata] * 2)
