@@ -8,6 +8,7 @@ and its layout stays valid. Its drivers of images copy none in namespaces, but r
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,6 +19,15 @@ from geomedsr_geotiff.tiff import Tiff
 
 #: The tag whose text is replaced, in the default domain.
 RESERVED = "GEOMEDSR_RESERVED"
+
+#: How domains are called that hold one document of XML, and what GDAL calls that in a TIFF.
+DOCUMENTS, DOCUMENT = "xml:", "doc"
+
+#: How those are called that GDAL keeps in no file of ours: JSON, as of planets.
+UNKEPT = "json:"
+
+#: How such a document may begin, where it is alone.
+_DECLARED = re.compile(r"^\s*<\?xml[^>]*\?>\s*")
 
 _GDAL_METADATA = 42112  # the TIFF tag of GDAL's metadata, an XML text
 
@@ -89,15 +99,35 @@ def put_beside(sidecar: Path, tags: Mapping[str, Mapping[str, str]], bands: Sequ
         if any(band.tags.values()):
             found = root.find(f"PAMRasterBand[@band='{number}']")
             _add(ElementTree.SubElement(root, "PAMRasterBand", band=str(number)) if found is None else found, band.tags)
-    if len(root):
-        ElementTree.ElementTree(root).write(sidecar, encoding="UTF-8")
+    known = {place.get("domain") for place in root.findall("Metadata")}
+    documents = _documents({domain: values for domain, values in tags.items() if domain not in known})
+    if len(root) or documents:
+        root.append(ElementTree.Element("Metadata"))  # so that there is an end to put them before
+        text = ElementTree.tostring(root, "unicode").replace("</PAMDataset>", f"{documents}</PAMDataset>")
+        sidecar.write_text(text.replace("<Metadata />", ""), encoding="utf-8")
 
 
 def _add(place: ElementTree.Element, tags: Mapping[str, Mapping[str, str]]) -> None:
     for namespace, values in tags.items():
+        if namespace.startswith(DOCUMENTS):
+            continue
         found = [domain for domain in place.findall("Metadata") if domain.get("domain", "") == namespace]
         known = {item.get("key") for domain in found for item in domain}
         for key, text in values.items():
             if key not in known:
                 found = found or [ElementTree.SubElement(place, "Metadata", {"domain": namespace})]
                 ElementTree.SubElement(found[0], "MDI", key=key).text = text
+
+
+def _documents(tags: Mapping[str, Mapping[str, str]]) -> str:
+    """Documents as an ``.aux.xml`` holds them, letter by letter; none that is not well-formed."""
+    made = ""
+    for domain, values in tags.items():
+        text = _DECLARED.sub("", values.get(DOCUMENT, ""))
+        if domain.startswith(DOCUMENTS) and text:
+            try:
+                ElementTree.fromstring(text)
+            except ElementTree.ParseError:
+                continue
+            made += f'  <Metadata domain={quoteattr(domain)} format="xml">{text}</Metadata>\n'
+    return made

@@ -111,6 +111,10 @@ class Native:
         """A domain's items. One that has neither "=" nor ":" is no tag, and left out."""
         return dict(filter(None, map(_item, _texts(self.gdal.GDALGetMetadata(self._object(band), domain.encode())))))
 
+    def document(self, band: int, domain: str) -> str | None:
+        """The one text that a domain such as ``xml:XMP`` holds."""
+        return next(iter(_texts(self.gdal.GDALGetMetadata(self._object(band), domain.encode()))), None)
+
     def classes(self, band: int) -> bool:
         """Whether a band has names of categories, or a table of classes."""
         place = self._object(band)
@@ -161,6 +165,10 @@ class Limited:
     def tags(self, band: int = 0, domain: str = "") -> dict[str, str]:
         """A domain's items."""
         return dict(self.dataset.tags(band, ns=domain or None))
+
+    def document(self, band: int, domain: str) -> str | None:
+        """None is known: rasterio takes it for items."""
+        return None
 
     def classes(self, band: int) -> bool:
         """None are known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +17,7 @@ from rasterio.errors import RasterioIOError
 
 from geomedsr import classes
 from geomedsr.addresses import file_name
-from geomedsr.errors import InputError
+from geomedsr.errors import InputError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.grid import Window
 from geomedsr.masking import Masking
@@ -25,6 +26,7 @@ from geomedsr.scene import Band, Kind, Scene
 from geomedsr.sources import Array, Source, by_value, data_by_value
 from geomedsr_geotiff.complaints import listening
 from geomedsr_geotiff.handles import EXACT, cache_beyond, cause, gdal, handle, one_line, read_error, stamp
+from geomedsr_geotiff.namespaces import DOCUMENT, DOCUMENTS, UNKEPT
 from geomedsr_geotiff.native import Limited, Native, opened
 from geomedsr_geotiff.placing import grid_of
 
@@ -32,8 +34,20 @@ from geomedsr_geotiff.placing import grid_of
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
 
 #: Metadata domains that describe the old file's layout, or that GDAL makes itself.
-_STRUCTURAL = {"IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "COLOR_PROFILE", "RPC", "GEOLOCATION", "TIFF"}
+_STRUCTURAL = {
+    "IMAGE_STRUCTURE",
+    "DERIVED_SUBDATASETS",
+    "SUBDATASETS",
+    "COLOR_PROFILE",
+    "RPC",
+    "GEOLOCATION",
+    "TIFF",
+    "xml:VRT",
+}
 
+
+#: Documents that place a JPEG 2000's pixels (GMLJP2).
+_PLACES = "xml:gml."
 
 #: Numbers in TIFF's own fields, which hold no others.
 _RESOLUTIONS = {"TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION"}
@@ -204,6 +218,9 @@ def open_raster(path: str) -> Scene:
             grid = grid_of(dataset, native, path)
             bands = _bands(dataset, native, name, nodata)
             tags = _namespaces(native)
+            lost = [domain for domain in native.domains() if domain.startswith(UNKEPT)]
+        if lost:
+            warnings.warn(f"{name}: {', '.join(lost)} will not be in results", SceneWarning, stacklevel=4)
         if together:
             tags[""] = {key: text for key, text in tags.get("", {}).items() if key != "NODATA_VALUES"}
         return Scene(
@@ -360,13 +377,20 @@ def _kind(
 
 
 def _namespaces(native: Native | Limited, band: int = 0) -> dict[str, dict[str, str]]:
-    """Tags by namespace (""  for none); domains that hold one document, not tags, are left out."""
-    names = [n for n in native.domains(band) if n not in _STRUCTURAL and not n.startswith(("xml:", "json:"))]
+    """Tags by namespace (""  for none). Of domains that hold a document, not tags, that is the only one."""
+    names = [n for n in native.domains(band) if n not in _STRUCTURAL and not n.startswith((UNKEPT, _PLACES))]
+    documents = {n: _document(native, band, n) for n in names if n.startswith(DOCUMENTS)}
+    names = [n for n in names if n not in documents]
     tags = {ns: {key: _text(text) for key, text in native.tags(band, ns).items()} for ns in ["", *names]}
     for key in _RESOLUTIONS & tags[""].keys():
         if not math.isfinite(_float(tags[""][key])):
             del tags[""][key]
-    return {ns: values for ns, values in tags.items() if values}
+    return {ns: values for ns, values in (tags | documents).items() if values}
+
+
+def _document(native: Native | Limited, band: int, domain: str) -> dict[str, str]:
+    text = native.document(band, domain)
+    return {DOCUMENT: _text(text).replace("\r\n", "\n").strip()} if text else {}
 
 
 def _text(text: str) -> str:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 import pytest
@@ -238,3 +239,38 @@ def test_a_jpeg_whose_description_is_damaged_is_read(raster: Raster, tiny: Model
     assert np.array_equal(geomedsr.open(damaged).data.values[0], wanted)
     out = through(damaged, tiny)
     assert [check for check in geomedsr.verify(damaged, out) if check.kept is False] == []
+
+
+DOCUMENTS = {
+    "xml:XMP": '<x:xmpmeta xmlns:x="adobe:ns:meta/">\n  <a b="1 = one">hé &amp; &lt;</a>\n</x:xmpmeta>',
+    "xml:FOO": "<Foo>\n  <b>1</b>\n</Foo>",
+}
+
+
+@pytest.mark.parametrize("name", ["out.tif", "plain.tif", "out.png", "out.zarr", "out.npz"])
+def test_documents_among_metadata_are_kept(name: str, tiny: Model, raster: Raster) -> None:
+    """GDAL has XMP, products' own XML and JSON in domains that hold one text each; JSON is told."""
+    path = raster(texture(1, 9, 9, "uint8"), name="first.tif").with_name("in.vrt")
+    rasterio.shutil.copy(path.with_name("first.tif"), path, driver="VRT")
+    texts = ""
+    for domain, text in DOCUMENTS.items():
+        texts += f'<Metadata domain="{domain}" format="xml">{text}</Metadata>'
+    path.write_text(path.read_text().replace("<Metadata>", f"{texts}<Metadata>", 1))
+    source = geomedsr.open(path)
+    assert {domain: source.tags[domain]["doc"] for domain in DOCUMENTS} == DOCUMENTS
+    assert "xml:VRT" not in source.tags
+    out = path.with_name(name)
+    more = {"format": "gtiff"} if name == "plain.tif" else {}
+    geomedsr.write(geomedsr.upscale(source, tiny), out, **more)
+    found = geomedsr.open(out, force=True).tags
+    assert {domain: found[domain]["doc"] for domain in DOCUMENTS} == DOCUMENTS
+    assert [check for check in geomedsr.verify(path, out) if check.kept is False] == []
+    if name == "out.tif":
+        if which("gdalinfo"):
+            line = subprocess.run(["gdalinfo", "-mdd", "all", out], capture_output=True, text=True).stdout
+            assert DOCUMENTS["xml:XMP"] in line
+        texts = '<Metadata domain="json:BAR" format="json">{"a": 1}</Metadata>'
+        path.write_text(path.read_text().replace("<Metadata>", f"{texts}<Metadata>", 1))
+        with pytest.warns(SceneWarning, match=r"^in\.vrt: json:BAR will not be in results$"):
+            geomedsr.open(path)
+        assert geomedsr.open(through(out, tiny, "again.tif")).tags["xml:XMP"] == {"doc": DOCUMENTS["xml:XMP"]}
