@@ -38,6 +38,9 @@ EXACT = 2**53
 #: Handles kept open per thread.
 _MOST = 8
 
+#: Bytes of a block that GDAL does not hold.
+TOO_LARGE = 2**31
+
 #: The most that the cache is made larger for large blocks.
 _LARGEST = 512 << 20
 
@@ -69,7 +72,7 @@ def cache_beyond(dataset: Any, workers: int) -> int:
     """Bytes by which the cache is larger than usual while so many threads, and this one, read a data set."""
     if "GDAL_CACHEMAX" in os.environ:
         return 0
-    return _cache_for([_block_bytes(dataset)] * (workers + 1)) - CACHE_BYTES
+    return _cache_for([block_bytes(dataset)] * (workers + 1)) - CACHE_BYTES
 
 
 def connect(path: str) -> Any:
@@ -125,11 +128,11 @@ def handle(path: str, version: tuple[int, int]) -> Any:
 
 def _note_block(dataset: Any) -> None:
     """Let the cache hold a data set's blocks."""
-    if size := _block_bytes(dataset):
+    if size := block_bytes(dataset):
         _blocks[threading.get_ident()] = max(_blocks.get(threading.get_ident(), 0), size)
 
 
-def _block_bytes(dataset: Any) -> int:
+def block_bytes(dataset: Any) -> int:
     """Bytes of a block of all bands, where their pixels lie together; else 0."""
     if dataset.count < 2 or dataset.interleaving != Interleaving.pixel:
         return 0

@@ -25,7 +25,18 @@ from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Kind, Scene
 from geomedsr.sources import Array, Source, by_value, data_by_value
 from geomedsr_geotiff.complaints import listening
-from geomedsr_geotiff.handles import EXACT, cache_beyond, cause, gdal, handle, one_line, read_error, stamp
+from geomedsr_geotiff.handles import (
+    EXACT,
+    TOO_LARGE,
+    block_bytes,
+    cache_beyond,
+    cause,
+    gdal,
+    handle,
+    one_line,
+    read_error,
+    stamp,
+)
 from geomedsr_geotiff.namespaces import DOCUMENT, DOCUMENTS, UNKEPT
 from geomedsr_geotiff.native import Limited, Native, opened
 from geomedsr_geotiff.placing import grid_of
@@ -250,6 +261,12 @@ def _check(path: str, dataset: Any) -> None:
     if 0 in dataset.shape:
         height, width = dataset.shape
         raise InputError(f"{path} of {width} × {height} pixels", "at least one", "check how it was made")
+    if (size := block_bytes(dataset)) >= TOO_LARGE:  # its header is damaged; each band would fail by itself
+        raise InputError(
+            f"{path}, whose blocks of {dataset.count} bands take {size / 2**30:.0f} GiB",
+            "less than 2 GiB, which GDAL reads at once",
+            "check how it was made, or write it in tiles",
+        )
     types = sorted(set(dataset.dtypes))
     if any(t not in _TYPES for t in types):
         raise InputError(

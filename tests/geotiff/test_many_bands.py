@@ -1,5 +1,6 @@
 """Scenes of very many bands: headers and blocks in proportion to them."""
 
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import rasterio
 from conftest import FLOAT32, block_sums
 
 import geomedsr
-from geomedsr.errors import SceneWarning
+from geomedsr.errors import InputError, SceneWarning
 from geomedsr.geometry.box import Box
 from geomedsr.inference.memory import BASE, Need, kept
 from geomedsr.models import Model
@@ -105,3 +106,13 @@ def test_memory_is_planned_with_the_blocks_that_the_cache_holds(
     geomedsr.upscale(apart, tiny, tile=64, memory=f"{needed}MiB", precision="float32")
     monkeypatch.setenv("GDAL_CACHEMAX", "100")
     assert kept(scene.source, 4) == 0
+
+
+def test_a_header_of_blocks_that_nothing_holds_is_refused_at_once(tmp_path: Path) -> None:
+    """A few hundred bytes that claim 65 535 bands, interleaved by pixel."""
+    path = tmp_path / "in.tif"
+    entries = [(256, 65535), (257, 40), (258, 8), (259, 8), (262, 1), (273, 8), (277, 65535), (278, 40), (279, 8)]
+    fields = b"".join(struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value) for tag, value in entries)
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(entries)) + fields + bytes(4))
+    with pytest.raises(InputError, match=r"65535 bands take 160 GiB, expected less than 2 GiB"):
+        geomedsr.open(path)
