@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import torch
 
 from geomedsr.devices import cores, keep_memory
 from geomedsr.errors import OutputError
 from geomedsr.geometry import Box
-from geomedsr.inference.prediction import Prediction, predicted
+from geomedsr.inference.passes import Job, Pass, passes, shows_image
 from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
-from geomedsr.io import Sink, open_sink
-from geomedsr.lazy import Inputs, Lazy, grouped
-from geomedsr.models.ports import IMAGE
+from geomedsr.io import open_sink
+from geomedsr.io.sink import finish
+from geomedsr.lazy import grouped
 from geomedsr.progress import bar
 from geomedsr.scene import Scene
 from geomedsr.sources import Source
 
+#: How a user names where a scene goes.
+Path = TypeVar("Path", bound=str | os.PathLike[str])
 
+
+@overload
 def write(
     scene: Scene,
     path: str | os.PathLike[str],
@@ -32,14 +36,41 @@ def write(
     cluster: Any = None,
     progress: bool = True,
     **options: Any,
-) -> Written:
+) -> Written: ...
+
+
+@overload
+def write(
+    scene: Mapping[Path, Scene],
+    path: None = None,
+    *,
+    overwrite: bool = False,
+    workers: int | None = None,
+    cluster: Any = None,
+    progress: bool = True,
+    **options: Any,
+) -> dict[Path, Written]: ...
+
+
+def write(
+    scene: Scene | Mapping[Any, Scene],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    overwrite: bool = False,
+    workers: int | None = None,
+    cluster: Any = None,
+    progress: bool = True,
+    **options: Any,
+) -> Written | dict[Any, Written]:
     """Write a scene to a file, or a series to a folder; the suffix chooses the format. Whole or not at all.
 
     What is computed is kept beside the destination until the end: after a stop, an error or a crash the same call goes
     on from there, and ends with the same pixels. Where input, model or options changed, it starts afresh, and warns.
 
     Args:
-        scene: any scene, such as :func:`geomedsr.upscale` gives.
+        scene: any scene, such as :func:`geomedsr.upscale` gives; or several by their paths, such as what
+            :func:`geomedsr.process` gives. Outputs of one model are then computed once, box by box, and all appear, or
+            none does, what was there before being back.
         path: where to; ``.tif`` becomes a Cloud-Optimized GeoTIFF.
         overwrite: replace a file that is there.
         workers: how many regions are computed at once by threads; by default the machine's cores, or fewer where the
@@ -50,52 +81,104 @@ def write(
             :func:`geomedsr.show_progress`.
         options: what the format's adapter takes besides, such as ``format`` for rasters or ``uid_seed`` for DICOM.
 
+    Returns:
+        What was written; of several, by their paths.
+
     Raises:
-        OutputError: the path cannot be written, exists, is the scene's own file, or is being written by another job.
+        OutputError: the path cannot be written, exists, is the scene's own file, or is being written by another job; or
+            several scenes go to one path, or into regions that do not fit together.
         InputError: the source fails in some window; or no such cluster.
     """
+    if isinstance(scene, Scene):
+        if path is None:
+            raise OutputError(f"no path for {scene.name}", "a file or a folder", "say where to write it")
+        return _written({path: scene}, overwrite, workers, cluster, progress, options)[path]
+    if path is not None:
+        raise OutputError(f"the path {path} beside several scenes", "one for each", "give {path: scene, …}")
+    return _written(scene, overwrite, workers, cluster, progress, options)
+
+
+def _written(
+    scenes: Mapping[Any, Scene],
+    overwrite: bool,
+    workers: int | None,
+    cluster: Any,
+    progress: bool,
+    options: Mapping[str, Any],
+) -> dict[Any, Written]:
     keep_memory()
-    sink = open_sink(scene, path, overwrite, **options)
-    boxes = list(plan(scene.source, sink.block))
-    deviations: list[float] = []
+    _check_apart(scenes)
+    jobs: list[Job] = []
+    planned: list[Pass] = []
     try:
-        done = sink.done()
-        left = [box for box in boxes if box.key not in done]
-        pixels = {box.key: box.pixels for box in boxes}
-        with (
-            scheduler(cluster, _workers(scene.source, workers, len(left))) as chosen,
-            bar(
-                sum(pixels.values()),
-                unit="px",
-                done=sum(pixels[key] for key in done & pixels.keys()),
-                title=scene.name,
-                large=True,
-                wanted=progress,
-            ) as shown,
-            _threads_kept(),
-        ):
-
-            def report(box: Box, deviation: float | None) -> None:
-                shown.update(box.pixels)
-                if deviation is not None:
-                    deviations.append(deviation)
-
-            if left:
-                _check_shared(chosen, scene, sink)
-            work = _Work(scene.source, sink, _threads(chosen), Inputs.of(scene.source))
-            for group in grouped(scene.source, left):
-                chosen.run(work, [left[i] for i in group], report)
-        sink.finish()
+        for path, scene in scenes.items():
+            jobs.append(Job(scene, open_sink(scene, path, overwrite, **options)))
+        planned = passes(jobs, workers)
+        told = _computed(planned, cluster, progress)
+        finish([job.sink for job in jobs])
     except BaseException as error:
-        kept = _kept(sink)
-        if kept == 0:
-            sink.discard()
-        else:
-            sink.release()
-            count = "the" if kept is None else f"{kept} of {len(boxes)}"
+        kept, boxes = _kept(jobs, planned), sum(len(each.boxes) for each in planned)
+        for job in jobs:
+            if kept == 0:
+                job.sink.discard()
+            else:
+                job.sink.release()
+        if kept != 0 and planned:
+            count = "the" if kept is None else f"{kept} of {boxes}"
             error.add_note(f"{count} regions are kept: the same command goes on from there")
         raise
-    return Written(os.fspath(path), max(deviations, default=None), len(boxes) - len(left), len(boxes))
+    return {path: replace(told[id(job)], path=os.fspath(path)) for path, job in zip(scenes, jobs, strict=True)}
+
+
+def _computed(planned: Sequence[Pass], cluster: Any, progress: bool) -> dict[int, Written]:
+    """Compute and store what is missing; what came of each job."""
+    done = [each.done() for each in planned]
+    left = [[box for box in each.boxes if box.key not in keys] for each, keys in zip(planned, done, strict=True)]
+    jobs = [job for each in planned for job in each.jobs]
+    more = f" and {len(jobs) - 1} more" if len(jobs) > 1 else ""
+    found: dict[int, Written] = {}
+    with (
+        scheduler(cluster, max((each.workers for each in planned), default=1)) as chosen,
+        bar(
+            sum(box.pixels for each in planned for box in each.boxes),
+            unit="px",
+            done=sum(box.pixels for each in planned for box in each.boxes) - sum(b.pixels for of in left for b in of),
+            title=f"{jobs[0].scene.name}{more}" if jobs else "",
+            large=True,
+            wanted=progress,
+        ) as shown,
+        _threads_kept(),
+    ):
+        for each, boxes in zip(planned, left, strict=True):
+            deviations: list[float] = []
+
+            def report(box: Box, deviation: float | None, told: list[float] = deviations) -> None:
+                shown.update(box.pixels)
+                if deviation is not None:
+                    told.append(deviation)
+
+            own = chosen.at_most(min(each.workers, max(1, len(boxes))))
+            if boxes:
+                for job in each.jobs:
+                    _check_shared(own, job)
+            work, source = each.work(_threads(own)), each.jobs[0].scene.source
+            for group in grouped(source, boxes):
+                own.run(work, [boxes[i] for i in group], report)
+            resumed, worst = len(each.boxes) - len(boxes), max(deviations, default=None)
+            for job in each.jobs:
+                deviation = worst if shows_image(job.scene.source) else None
+                found[id(job)] = Written("", deviation, resumed, len(each.boxes))
+    return found
+
+
+def _check_apart(scenes: Mapping[Any, Scene]) -> None:
+    """Raise an OutputError where two scenes go to one path."""
+    seen: dict[str, Any] = {}
+    for path in scenes:
+        real = os.path.realpath(path)
+        if real in seen:
+            raise OutputError(f"one path for two scenes, {path}", "one for each", "choose another name")
+        seen[real] = path
 
 
 @dataclass(frozen=True)
@@ -118,65 +201,23 @@ def plan(source: Source, block: tuple[int, int] | None = None) -> Iterator[Box]:
     return Box.whole(source.shape).tiles((1, *(block or source.block)))
 
 
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """Reads, computes and stores a region; see :class:`geomedsr.inference.schedulers.Work`."""
-
-    source: Source
-    sink: Sink
-    threads: int
-    array: Inputs | None = None
-    lazy: Lazy | None = None
-
-    def inputs(self, box: Box) -> tuple[Any, ...]:
-        """What of a dask array a region is computed from."""
-        return () if self.array is None else self.array.parts(box)
-
-    def alone(self) -> _Work:
-        """Without that array."""
-        lazy = Lazy.of(self.source)
-        return self if lazy is None else replace(self, source=lazy.hollow, array=None, lazy=lazy)
-
-    def __call__(self, box: Box, *inputs: Any) -> float | None:
-        keep_memory()
-        if torch.get_num_threads() != self.threads:
-            torch.set_num_threads(self.threads)  # this worker's share of the cores
-        source, deviation = self.source, None
-        if self.lazy is not None:
-            source = self.lazy.filled(box, *inputs)
-        if isinstance(source, Prediction):
-            made, deviation = source.compute(box)
-            values = made[IMAGE]
-        else:
-            values = source.read(box)
-        self.sink.put(box, values, source.valid(box))
-        return deviation
-
-
-def _workers(source: Source, asked: int | None, regions: int) -> int:
-    """How many threads compute regions: as many as there are cores, and memory for."""
-    most = asked or cores()
-    inner = predicted(source)
-    if asked is None and inner is not None:
-        most = min(most, inner.workers)
-    return max(1, min(most, regions))
-
-
 def _threads(chosen: Scheduler) -> int:
     """torch's threads for each worker: its share of this machine's cores; on a cluster one, as workers are many."""
     return 1 if isinstance(chosen, Cluster) else max(1, cores() // chosen.count)
 
 
-def _check_shared(chosen: Scheduler, scene: Scene, sink: Sink) -> None:
+def _check_shared(chosen: Scheduler, job: Job) -> None:
     if isinstance(chosen, Cluster):
-        sources = [file for file in scene.files if os.path.exists(file)]
-        chosen.check_shared(os.fspath(sink.folder), sources)
+        sources = [file for file in job.scene.files if os.path.exists(file)]
+        chosen.check_shared(os.fspath(job.sink.folder), sources)
 
 
-def _kept(sink: Sink) -> int | None:
+def _kept(jobs: Sequence[Job], planned: Sequence[Pass]) -> int | None:
     """How many regions are stored; None if that cannot be told now, the disk having gone away."""
     try:
-        return len(sink.done())
+        if not any(job.sink.done() for job in jobs):
+            return 0
+        return sum(len(each.done()) for each in planned) or None
     except (OSError, OutputError):
         return None
 

@@ -317,6 +317,16 @@ class Output(Source):
         return stored_type(self.port, self.prediction.dtype)
 
     @property
+    def inner(self) -> Source:
+        """What it is an output of."""
+        return self.prediction
+
+    def on(self, inner: Source) -> Output:
+        """The same of another prediction."""
+        assert isinstance(inner, Prediction)
+        return replace(self, prediction=inner)
+
+    @property
     def block(self) -> tuple[int, int]:
         """The prediction's."""
         return self.prediction.block

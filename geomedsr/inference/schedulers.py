@@ -55,12 +55,19 @@ class Scheduler(Protocol):
     def run(self, work: Work, boxes: Sequence[Box], report: Report) -> None:
         """Compute them all; raises the first error, with none being computed any more."""
 
+    def at_most(self, count: int) -> Scheduler:
+        """The same with no more than so many threads; a cluster has its own number."""
+
 
 class Threads:
     """Dask's threads on this machine."""
 
     def __init__(self, count: int) -> None:
         self.count = count
+
+    def at_most(self, count: int) -> Threads:
+        """See :class:`Scheduler`."""
+        return Threads(min(count, self.count))
 
     def run(self, work: Work, boxes: Sequence[Box], report: Report) -> None:
         """See :class:`Scheduler`."""
@@ -88,6 +95,10 @@ class Cluster:
     def __init__(self, client: Any) -> None:
         self.client = client
         self.count = max(1, sum(client.nthreads().values()))
+
+    def at_most(self, count: int) -> Cluster:
+        """See :class:`Scheduler`."""
+        return self
 
     def run(self, work: Work, boxes: Sequence[Box], report: Report) -> None:
         """See :class:`Scheduler`."""

@@ -348,10 +348,10 @@ def test_only_small_messages_go_through_the_scheduler(scene_path: Path) -> None:
     """The work as it travels: paths, options and the model's name, not its weights."""
     from distributed.protocol import dumps
 
-    from geomedsr.inference.engine import _Work
+    from geomedsr.inference.passes import Work
 
     sr = geomedsr.upscale(geomedsr.open(scene_path), "satellite-x4")
-    assert sum(len(frame) for frame in dumps(_Work(sr.source, None, 1))) < 20_000  # type: ignore[arg-type]
+    assert sum(len(frame) for frame in dumps(Work((sr.source,), (), 1))) < 20_000
 
 
 def test_a_worker_that_dies_is_replaced(scene_path: Path, expected: np.ndarray, tmp_path: Path) -> None:

@@ -1,0 +1,194 @@
+"""Passes: outputs of one prediction are computed together, box by box, and each is stored in its own sink."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+
+from geomedsr.devices import cores, keep_memory
+from geomedsr.errors import OutputError
+from geomedsr.geometry import Box
+from geomedsr.inference.prediction import Output, Prediction, predicted
+from geomedsr.io.sink import Sink
+from geomedsr.lazy import Inputs, Lazy
+from geomedsr.scene import Scene
+from geomedsr.sources import Array, Source
+
+#: How many times as many pixels as the largest region of any sink the boxes of several may have.
+_LARGER = 4
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scene, and the sink that it is written to."""
+
+    scene: Scene
+    sink: Sink
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Jobs whose boxes are computed at once: of ``boxes``, by so many ``workers`` of this machine."""
+
+    jobs: tuple[Job, ...]
+    boxes: tuple[Box, ...]
+    workers: int
+
+    def done(self) -> set[str]:
+        """Keys of the boxes that all sinks have."""
+        stored = [(job.sink, job.sink.done()) for job in self.jobs]
+        return {
+            box.key for box in self.boxes if all(part.key in keys for sink, keys in stored for part in parts(sink, box))
+        }
+
+    def work(self, threads: int) -> Work:
+        """What computes and stores a box, with so many threads of torch."""
+        sources = tuple(job.scene.source for job in self.jobs)
+        return Work(sources, tuple(job.sink for job in self.jobs), threads, Inputs.of(sources[0]))
+
+
+def parts(sink: Sink, box: Box) -> Iterator[Box]:
+    """The regions that a sink stores of a box."""
+    return iter((box,)) if sink.block is None else box.tiles((1, *sink.block))
+
+
+def passes(jobs: Sequence[Job], asked: int | None) -> list[Pass]:
+    """Which jobs are computed together, in which boxes, by how many workers; all sinks are open.
+
+    Args:
+        jobs: what is to be written.
+        asked: how many workers the user wants; by default as many as there are cores, and memory for.
+
+    Raises:
+        OutputError: sinks whose regions do not fit together.
+    """
+    groups: dict[object, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(_together(job.scene.source), []).append(job)
+    return [_planned(tuple(group), asked) for group in groups.values()]
+
+
+def _together(source: Source) -> object:
+    """What is the same for sources that show the same part of one prediction; for others, nothing is."""
+    box, inner = Box.whole(source.shape), source
+    while not isinstance(inner, Prediction):
+        if inner.inner is None:
+            return object()
+        box, inner = inner.touches(box), inner.inner
+    return id(inner), box, source.shape[0], source.shape[2:]
+
+
+def _planned(jobs: tuple[Job, ...], asked: int | None) -> Pass:
+    source = jobs[0].scene.source
+    most, block = asked or cores(), joint(jobs)
+    if asked is None and (prediction := predicted(source)) is not None:
+        most = min(most, prediction.workers)
+    boxes = tuple(Box.whole(source.shape).tiles((1, *block)))
+    return Pass(jobs, boxes, max(1, min(most, len(boxes))))
+
+
+def joint(jobs: Sequence[Job]) -> tuple[int, int]:
+    """The smallest ``(height, width)`` of boxes that are whole regions of all sinks; the last may be smaller.
+
+    Raises:
+        OutputError: only much larger ones than theirs are: memory is planned for theirs.
+    """
+    whole = jobs[0].scene.source.shape[2:]
+    told = [job.sink.block for job in jobs if job.sink.block is not None] or [jobs[0].scene.source.block]
+    blocks = {(min(rows, whole[0]), min(columns, whole[1])) for rows, columns in told}
+    rows, columns = (min(math.lcm(*(block[axis] for block in blocks)), whole[axis]) for axis in (0, 1))
+    if rows * columns > _LARGER * max(math.prod(block) for block in blocks):
+        sides = " and ".join(sorted(f"{height} × {width}" for height, width in blocks))
+        raise OutputError(
+            f"outputs in regions of {sides} pixels, which fit together in {rows} × {columns} alone",
+            "formats of like regions",
+            "write them one by one",
+        )
+    return rows, columns
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """Reads, computes and stores a box of all jobs of a pass; see :class:`geomedsr.inference.schedulers.Work`."""
+
+    sources: tuple[Source, ...]
+    sinks: tuple[Sink, ...]
+    threads: int
+    array: Inputs | None = None
+    lazy: tuple[Lazy, ...] = ()
+
+    def inputs(self, box: Box) -> tuple[Any, ...]:
+        """What of a dask array a box is computed from."""
+        return () if self.array is None else self.array.parts(box)
+
+    def alone(self) -> Work:
+        """Without that array."""
+        lazy = tuple(found for source in self.sources if (found := Lazy.of(source)) is not None)
+        if not lazy:
+            return self
+        return replace(self, sources=tuple(found.hollow for found in lazy), array=None, lazy=lazy)
+
+    def __call__(self, box: Box, *inputs: Any) -> float | None:
+        """Do it; returns the largest deviation of the image in it."""
+        keep_memory()
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)  # this worker's share of the cores
+        sources = [found.filled(box, *inputs) for found in self.lazy] or list(self.sources)
+        deviation = None
+        if predicted(sources[0]) is not None:
+            made = Made.of(sources[0], box)
+            sources, deviation = [_on(source, made) for source in sources], made.deviation
+        for sink, source in zip(self.sinks, sources, strict=True):
+            values, valid = source.read(box), source.valid(box)
+            for part in parts(sink, box):
+                inside = part.within(box).index
+                sink.put(part, values[inside], valid[inside])
+        return deviation
+
+
+@dataclass(frozen=True)
+class Made(Prediction):
+    """A prediction of which a box is computed already: what shows a part of it is read from there."""
+
+    box: Box
+    outputs: Mapping[str, Array]
+    deviation: float | None
+
+    @classmethod
+    def of(cls, source: Source, box: Box) -> Made:
+        """What a box of a source needs of the prediction that it shows."""
+        while not isinstance(source, Prediction):
+            assert source.inner is not None
+            box, source = source.touches(box), source.inner
+        outputs, deviation = source.compute(box)
+        own = {part.name: getattr(source, part.name) for part in fields(Prediction)}
+        return cls(**own, box=box, outputs=outputs, deviation=deviation)
+
+    def compute(self, box: Box) -> tuple[dict[str, Array], float | None]:
+        """What was computed."""
+        if box & self.box != box:
+            return super().compute(box)
+        inside = box.within(self.box).index
+        return {name: values[inside] for name, values in self.outputs.items()}, self.deviation
+
+
+def _on(source: Source, base: Prediction) -> Source:
+    """A source that shows a part of a prediction, on another one."""
+    if isinstance(source, Prediction):
+        return base
+    assert source.inner is not None
+    return source.on(_on(source.inner, base))
+
+
+def shows_image(source: Source) -> bool:
+    """Whether a source shows the image that a model makes, rather than another output."""
+    inner: Source | None = source
+    while inner is not None and not isinstance(inner, Prediction):
+        if isinstance(inner, Output):
+            return False
+        inner = inner.inner
+    return inner is not None

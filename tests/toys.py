@@ -1,0 +1,64 @@
+"""Toy models of other shapes than one image made finer, and what they are given."""
+
+import numpy as np
+import torch
+from conftest import texture
+from torch import nn
+
+from geomedsr import Band, Grid, Model, Scene
+from geomedsr.grid import Plane
+from geomedsr.models import Descriptor
+from geomedsr.models.network import Network
+from geomedsr.models.ports import Port, Ports
+
+
+class Toy(Network):
+    """Two convolutions with random weights over all inputs, those on finer grids brought down by PixelUnshuffle."""
+
+    receptive_radius = 2
+
+    def __init__(self, card: Descriptor) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.scale, self.frame_factor = card.scale, card.frame_factor
+        self.names = ["image", *(port.name for port in card.ports.outputs)]
+        self.down = {name: nn.PixelUnshuffle(y) for name, _, (y, _) in card.shapes}
+        seen = sum(count * y * x for _, count, (y, x) in card.shapes)
+        made = card.channels * card.factors.volume * len(self.names)
+        self.layers = nn.Sequential(nn.Conv2d(seen, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, made, 3, padding=1))
+        self.up = nn.PixelShuffle(card.scale)
+        with torch.no_grad():
+            self.layers[2].weight.mul_(3)
+
+    def forward(self, image: torch.Tensor, **others: torch.Tensor) -> dict[str, torch.Tensor]:
+        seen = [self.down[name](batch) for name, batch in {"image": image, **others}.items()]
+        made = self.layers(torch.cat(seen, 1)).chunk(len(self.names), 1)
+        return {name: self.up(part) for name, part in zip(self.names, made, strict=True)}
+
+
+def toy(**card: object) -> Model:
+    facts = {"name": "toy", "version": "0", "architecture": "toy", "scale": 1, "value_range": (1, 99)}
+    descriptor = Descriptor(**(facts | card))  # type: ignore[arg-type]
+    return Model(descriptor, Toy(descriptor).eval().requires_grad_(False), f"{abs(hash(str(card))):x}", "toy")
+
+
+def scene(height: int = 40, width: int = 33, bands: int = 2, seed: int = 0, frames: int = 1, **more: object) -> Scene:
+    values = np.stack([texture(bands, height, width, seed=seed + i) for i in range(frames)])
+    return Scene.from_array(values, bands=[Band(f"b{i}") for i in range(bands)], **more)
+
+
+def stack(frames: int) -> Scene:
+    planes = tuple(Plane((0, 0, 3.0 * i), (1, 0, 0), (0, 1, 0), (1, 1)) for i in range(frames))
+    return scene(26, 30, 1, frames=frames, grid=Grid((26, 30), planes=planes), domain="MR")
+
+
+def holes(height: int = 40, width: int = 33) -> Scene:
+    mask = np.zeros((1, 1, height, width), np.uint8)
+    mask[..., 7:9, 5:30] = 1
+    return Scene.from_array(mask)
+
+
+MASKED = Ports(inputs=(Port(name="mask", meaning="mask", bands=("mask",)),))
+GUIDED = Ports(inputs=(Port(name="guide", bands=("red", "nir", "swir"), factors=(1, 2, 2)),))
+DATES = Ports(inputs=(Port(name="before"), Port(name="after")))
+WIDTHS = Ports(outputs=(Port(name="halfwidth", meaning="half-width"), Port(name="doubt", meaning="mask")))
