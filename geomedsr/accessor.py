@@ -104,8 +104,7 @@ def _like(array: xr.DataArray, made: Scene) -> xr.DataArray:
         if transform is not None and affine is not None:
             told = {"GeoTransform": " ".join(repr(float(v)) for v in affine.to_gdal())}
             coords[name] = xr.Variable(coord.dims, coord.data, coord.attrs | told)
-    provenance = {key: value for key, value in made.provenance.items() if key != "GEOMEDSR_SOURCE"}
-    attrs = _finer(foreign(array.attrs), affine, made.grid.shape, factor) | provenance
+    attrs = _finer(foreign(array.attrs), affine, made.grid.shape, factor) | dict(made.provenance.without_names)
     result = xr.DataArray(values, dims=axes.order, coords=coords, attrs=attrs).transpose(*array.dims)
     result.name = array.name  # afterwards: xarray takes dask's name for that of an array without one
     result.encoding = {k: v for k, v in array.encoding.items() if k in _ENCODED}

@@ -12,14 +12,13 @@ import numpy as np
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.masking import Masking
-from geomedsr.provenance import NODATA
+from geomedsr.provenance import NONE
 from geomedsr.sources import Array, Source, WrappingSource, by_value, data_by_value
 
 if TYPE_CHECKING:
     from geomedsr.scene import Band, Scene
 
 #: What takes a file's own value back.
-NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def declared(scene: Scene, value: float | str | None) -> Scene:
     if source is None:
         source = scene.source if stored is None else NodataSource(scene.source, values)
     bands = tuple(replace(band, nodata=stored) for band in scene.bands)
-    told = {**scene.provenance, NODATA: NONE if stored is None else repr(stored)}
+    told = scene.provenance.choosing(nodata=NONE if stored is None else stored)
     return replace(scene, source=source, bands=bands, provenance=told)
 
 

@@ -15,7 +15,7 @@ from geomedsr.areas import AreaSource, Polygons, inside, text_of
 from geomedsr.crs import crs_name, wkt_of
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Window
-from geomedsr.provenance import AOI, FACTOR, origin_of
+from geomedsr.provenance import origin_of
 from geomedsr.sources import Array
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def area_of(scene: Scene, polygons: Any, crs: str | int | None = None) -> Area:
     found = list(_polygons(told, name))
     if not found:
         raise InputError(f"{name} without a polygon", "at least one", _REMEDY)
-    by, origin = int(scene.provenance.get(FACTOR, 1)), origin_of(scene)
+    by, origin = scene.provenance.model.factor or 1, origin_of(scene)
     back = ~(scene.grid.affine @ Affine.translation(-origin[1], -origin[0]) @ Affine.scale(by))
     text = text_of(_placed(found, crs if crs is not None else _crs(told, name), scene.grid.crs, back, name))
     window = _window(text, scene.grid.shape, by, origin)
@@ -84,7 +84,7 @@ def within(scene: Scene, area: Area) -> Scene:
         scene,
         source=AreaSource(scene.source, area.text, fills, area.by, area.origin),
         scale=scene.values,
-        provenance={**scene.provenance, AOI: area.text},
+        provenance=scene.provenance.choosing(aoi=area.text),
     )
     return part.crop(area.window)
 

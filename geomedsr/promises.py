@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from geomedsr.io import adapter_for, open_pair
 from geomedsr.metrics.grid import shown
 from geomedsr.nodata import same_nodata, unified
 from geomedsr.placed import CORNER, differences
-from geomedsr.provenance import AOI, BANDS, NODATA, OF_FRAMES, PREFIX, WINDOW, foreign, provenance_of, window_of
+from geomedsr.provenance import OF_FRAMES, PREFIX, Provenance, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, CroppedSource, cropping
 
@@ -79,15 +78,16 @@ def taken(source: Scene, result: Scene) -> Scene:
     ``--window``, and what it says means "no data" in it.
     """
     told = provenance_of(result)
-    if NODATA in told and NODATA not in source.provenance:
+    made_of = told.chosen
+    if made_of.nodata is not None and source.provenance.chosen.nodata is None:
         with suppress(InputError):  # of another source
-            source = source.with_nodata(told[NODATA])
-    if BANDS in told:
-        with suppress(ValueError, TypeError, RecursionError):  # of other bands, or no list
-            source = source.select([b if isinstance(b, int) else str(b) for b in json.loads(told[BANDS])])
-    if AOI in told and not source.grid.planes:
+            source = source.with_nodata(made_of.nodata)
+    if made_of.bands is not None:
+        with suppress(InputError):  # of other bands
+            source = source.select(made_of.bands)
+    if made_of.aoi is not None and not source.grid.planes:
         with suppress(ValueError):  # no polygons
-            source = replace(source, source=_part(source, told[AOI]))
+            source = replace(source, source=_part(source, made_of.aoi))
     window = window_of(told)
     if window is None or not window.inside(source.grid.shape):
         return source
@@ -123,7 +123,7 @@ def _size(source: Scene, result: Scene) -> Check:
         detail += f", {frames} to {frames2} slices"
     if (window := cropping(source.source)) is not None:
         detail += f", of the window {window}"
-    elif not kept and WINDOW in provenance_of(result):
+    elif not kept and f"{PREFIX}WINDOW" in provenance_of(result):
         detail += ", of a window that is none of the source in whole pixels"
     return Check("every frame and band there, a whole factor finer", kept, detail)
 
@@ -268,21 +268,18 @@ def _repeated(array: Array, factor: int) -> Array:
     return array.repeat(factor, axis=-2).repeat(factor, axis=-1)
 
 
-def _conserved(source: Scene, result: Scene, factor: int, provenance: Mapping[str, str]) -> Check:
-    operator = operators.get(provenance.get("GEOMEDSR_OPERATOR", operators.BlockMean.name))
-    told = provenance.get("GEOMEDSR_CONSERVED", "yes")
+def _conserved(source: Scene, result: Scene, factor: int, provenance: Provenance) -> Check:
+    operator = operators.get(provenance.agreement.operator or operators.BlockMean.name)
+    told = provenance.agreement.conserved or "yes"
     if operator.whole_frames and _carried(provenance):
         return _classes(source, result, factor)
     check = operator.check(source, result, Factors.in_plane(factor), _pieces(source), asked=told == "yes")
     return replace(check, detail=f"a window {told}; {check.detail}") if told == OF_FRAMES else check
 
 
-def _carried(provenance: Mapping[str, str]) -> bool:
+def _carried(provenance: Provenance) -> bool:
     """Whether a result says that none of its bands was computed: it tells no range of any."""
-    with suppress(ValueError, RecursionError):
-        ranges = json.loads(provenance.get(f"{PREFIX}VALUE_RANGE", ""))
-        return isinstance(ranges, list) and bool(ranges) and all(part is None for part in ranges)
-    return False
+    return bool(provenance.ranges) and not any(provenance.ranges or ())
 
 
 def _classes(source: Scene, result: Scene, factor: int) -> Check:
@@ -309,18 +306,14 @@ def _limits(source: Scene, result: Scene) -> Check:
     return Check(promise, kept, f"{low:g} … {high:g} in {limits[0]} … {limits[1]}")
 
 
-def _stated(provenance: Mapping[str, str], factor: int) -> Check:
-    model = provenance.get("GEOMEDSR_MODEL")
-    kept = (
-        bool(model)
-        and bool(provenance.get("GEOMEDSR_MODEL_SHA256"))
-        and provenance.get("GEOMEDSR_FACTOR") == str(factor)
-    )
-    version = provenance.get("GEOMEDSR_MODEL_VERSION", "")
-    return Check("it says which model made it", kept, f"{model} {version}" if model else "")
+def _stated(provenance: Provenance, factor: int) -> Check:
+    model = provenance.model
+    kept = model.name is not None and model.sha256 is not None and model.factor == factor
+    told = f"{model.name} {model.version or ''}" if model.name else ""
+    return Check("it says which model made it", kept, told)
 
 
-def _tiling(provenance: Mapping[str, str]) -> list[Check]:
+def _tiling(provenance: Provenance) -> list[Check]:
     """Of a result whose tiles are not exactly those of the untiled one, that it says so; nothing to tell of others."""
-    told = provenance.get("GEOMEDSR_TILING", "exact")
-    return [] if told == "exact" else [Check("tiles equal the untiled result", None, told)]
+    told = provenance.run.approximate
+    return [Check("tiles equal the untiled result", None, told)] if told else []

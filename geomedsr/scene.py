@@ -19,7 +19,7 @@ from geomedsr.grid import Grid, Window
 from geomedsr.masking import BESIDE
 from geomedsr.nodata import declared
 from geomedsr.picking import as_data, asked, listing, position, with_role
-from geomedsr.provenance import chosen, cropped
+from geomedsr.provenance import Provenance, chosen, cropped
 from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample, sample_frames
 from geomedsr.values import PERCENTILES, ValueScale, few
 
@@ -66,10 +66,11 @@ class Scene:
 
     Nothing is read until asked for. ``data`` holds stored values in their storage type, ``valid`` says which are data,
     ``values`` is the scale on which the network sees them. ``files`` are those it reads from. ``tags`` are the file's
-    own, by namespace; ``provenance`` is what geomedsr adds. ``domain`` is ``"satellite"``, ``"CT"``, ``"MR"`` or, where
-    the file does not say, empty. ``rescale`` holds slope and intercept of each frame where they differ between frames;
-    they then replace the bands' scale and offset. ``frames`` tells what the frames of a stack are, such as times.
-    ``headers`` is the adapter's own record of where each frame came from, for its sink.
+    own, by namespace; ``provenance`` is what geomedsr adds: a record, or the tags that tell one. ``domain`` is
+    ``"satellite"``, ``"CT"``, ``"MR"`` or, where the file does not say, empty. ``rescale`` holds slope and intercept of
+    each frame where they differ between frames; they then replace the bands' scale and offset. ``frames`` tells what
+    the frames of a stack are, such as times. ``headers`` is the adapter's own record of where each frame came from,
+    for its sink.
     """
 
     source: Source
@@ -78,12 +79,16 @@ class Scene:
     name: str = "array"
     files: tuple[str, ...] = ()
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    provenance: Mapping[str, str] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
     scale: ValueScale | None = None
     domain: str = "satellite"
     rescale: tuple[tuple[float, float], ...] = ()
     headers: Any = None
     frames: Frames | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.provenance, Provenance):
+            object.__setattr__(self, "provenance", Provenance.of(self.provenance))
 
     @classmethod
     def from_array(

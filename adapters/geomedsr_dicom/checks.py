@@ -14,10 +14,11 @@ from geomedsr.checks import Check
 from geomedsr.geometry import Box
 from geomedsr.scene import Scene
 from geomedsr_dicom.attributes import load, quiet, values
-from geomedsr_dicom.derive import DROPPED, LOSSY, of_old_grid, stated
+from geomedsr_dicom.derive import DROPPED, LOSSY, of_old_grid
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import made_here
 from geomedsr_dicom.private import safe_values
+from geomedsr_dicom.prose import stated
 from geomedsr_dicom.validators import validated
 
 #: What a derived image has of its own (docs/medical.md); all else must be what it was.
@@ -180,8 +181,8 @@ def _one_maker(pairs: list[tuple[Dataset, Dataset]]) -> Check:
     for _, after in pairs:
         groups = after.get("PerFrameFunctionalGroupsSequence")
         items = [g.get("DerivationImageSequence", [Dataset()])[0] for g in groups] if groups else [after]
-        told |= {tuple(stated(str(item.get("DerivationDescription"))).items()) for item in items}
-    return Check("every image says the same of what made it", len(told) == 1 and () not in told)
+        told |= {stated(str(item.get("DerivationDescription"))) for item in items}
+    return Check("every image says the same of what made it", len(told) == 1 and all(told))
 
 
 def _extremes(result: Scene, pairs: list[tuple[Dataset, Dataset]]) -> list[Check]:

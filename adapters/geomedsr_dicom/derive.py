@@ -6,7 +6,6 @@ Sections are those of DICOM PS3.3. The pixels themselves are added by the sink.
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,15 +20,13 @@ from pydicom.valuerep import DS
 
 from geomedsr._version import __version__
 from geomedsr.grid import Plane
-from geomedsr.provenance import BEFORE, step
 from geomedsr.sources import Array
 from geomedsr_dicom.attributes import values
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import IMPLEMENTATION_UID
 from geomedsr_dicom.private import keep_safe
+from geomedsr_dicom.prose import NOT_DIAGNOSTIC
 from geomedsr_dicom.uids import Uids
-
-NOT_DIAGNOSTIC = "not for diagnostic use"
 
 #: How the software is called as equipment. Programs look for letters of scanner makers, in nested items too: dcm2niix
 #: takes "geomedsr" for GE.
@@ -75,53 +72,6 @@ class Job:
     factor: int
     neighbours: int
     when: datetime | None
-
-
-def describe(provenance: Mapping[str, str]) -> tuple[str, str]:
-    """DerivationDescription, and the model's name and version."""
-    p = {key.removeprefix("GEOMEDSR_"): value for key, value in provenance.items()}
-    conserved = {"block-mean": "block means", "k-space-crop": "central k-space"}.get(p["OPERATOR"], p["OPERATOR"])
-    kept = f"{conserved} conserved" if p["CONSERVED"] == "yes" else f"{conserved} not conserved"
-    realism = f", realism {p['REALISM']}" if "REALISM" in p else ""
-    tiling = f", {p['TILING']}" if p.get("TILING", "exact") != "exact" else ""
-    model = f"{p['MODEL']} {p['MODEL_VERSION']}"
-    count = p.get("NEIGHBOURS")
-    window = f", of its window {p['WINDOW']}" if "WINDOW" in p else ""
-    beside = f", seeing {count} slice{'s' * (count != '1')} before and after" if count else ""
-    text = (
-        f"Super-resolved x{p['FACTOR']} in plane by geomedsr {p['VERSION']}, model {model}, "
-        f"sha256 {p['MODEL_SHA256']}{realism}{beside}{tiling}{window}, operator {p['OPERATOR']}, {kept}. "
-        f"Detail finer than the source's pixels is a model's guess, not a measurement; {NOT_DIAGNOSTIC}."
-    )
-    return text, model
-
-
-def stated(description: str) -> dict[str, str]:
-    """The provenance that :func:`describe` put into a text; empty where there is none.
-
-    Derivations follow one another: it is that of the last, which names the models of those before.
-    """
-    passes = [_facts(found) for found in _STATED.finditer(description)]
-    if not passes:
-        return {}
-    earlier = {BEFORE: ", ".join(map(step, passes[:-1]))} if passes[:-1] else {}
-    return {**passes[-1], **earlier}
-
-
-def _facts(found: re.Match[str]) -> dict[str, str]:
-    facts = {f"GEOMEDSR_{key}": value for key, value in found.groupdict().items() if value and key != "NOT"}
-    return {**facts, "GEOMEDSR_CONSERVED": "no" if found["NOT"] else "yes"}
-
-
-#: What :func:`describe` writes.
-_STATED = re.compile(
-    r"Super-resolved x(?P<FACTOR>\d+) in plane by geomedsr (?P<VERSION>\S+), model (?P<MODEL>\S+) "
-    r"(?P<MODEL_VERSION>\S+), sha256 (?P<MODEL_SHA256>[0-9a-f]{64})(, realism (?P<REALISM>[\d.e-]+))?"
-    r"(, seeing (?P<NEIGHBOURS>\d+) slices? before and after)?"
-    r"(, (?P<TILING>approximate tiling, halo \d+))?(, of its window (?P<WINDOW>[\d,/]+))?, "
-    r"operator (?P<OPERATOR>\S+), "
-    r".*?(?P<NOT>not )?conserved\."
-)
 
 
 def derived(source: Dataset, job: Job) -> Dataset:

@@ -8,9 +8,9 @@ from geomedsr.errors import InputError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Window
 from geomedsr.scene import Band, Scene
-from geomedsr_dicom.derive import stated
 from geomedsr_dicom.frames import UNSPECIFIED, Frame
 from geomedsr_dicom.index import Series
+from geomedsr_dicom.prose import stated
 from geomedsr_dicom.source import SeriesSource
 
 #: No scanner reconstructs less: air is -1000, and 12 bits begin at -1024.

@@ -24,13 +24,15 @@ from geomedsr.geometry import Box
 from geomedsr.grid import Plane
 from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.files import exists, reason, replacing, unwritable
+from geomedsr.provenance import STEPS
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.stack import volume_length
 from geomedsr_dicom.attributes import load, quiet
-from geomedsr_dicom.derive import NOT_DIAGNOSTIC, Job, describe
+from geomedsr_dicom.derive import Job
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import CLASSIC, read_header
+from geomedsr_dicom.prose import NOT_DIAGNOSTIC, describe
 from geomedsr_dicom.rewriting import derived_file, rehearse
 from geomedsr_dicom.source import SeriesSource
 from geomedsr_dicom.uids import Uids
@@ -184,7 +186,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     Raises:
         OutputError: nothing was done to the scene; the path is taken, or the source's; or it cannot be written.
     """
-    if isinstance(scene.source, SeriesSource) or "GEOMEDSR_MODEL" not in scene.provenance:
+    if isinstance(scene.source, SeriesSource) or not scene.provenance.made:
         raise OutputError(
             "a series as it was read", "one that a model made finer", "upscale it first, or copy the files"
         )
@@ -198,15 +200,15 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     header = read_header(frames[0].path)
     if header is None:
         raise InputError("a series whose files are gone", "the files it was opened from", "put them back")
-    description, model = describe(scene.provenance)
+    told = scene.provenance
     job = Job(
         uids=Uids("", ""),
         number=_number(header.number),
-        series_description=_series_description(frames[0].path, scene.provenance),
-        description=description,
-        model=model,
-        factor=int(scene.provenance["GEOMEDSR_FACTOR"]),
-        neighbours=int(scene.provenance.get("GEOMEDSR_NEIGHBOURS", "0")),
+        series_description=_series_description(frames[0].path, told.model.name or ""),
+        description=describe(told),
+        model=f"{told.model.name} {told.model.version}",
+        factor=told.model.factor or 1,
+        neighbours=told.model.neighbours or 0,
         when=when,
     )
     multiframe = header.sop_class not in CLASSIC or any(f.index for f in frames)
@@ -290,7 +292,8 @@ def _ours(path: Path) -> bool:
 
 def _work(scene: Scene) -> str:
     first = scene.grid.planes[0]
-    return json.dumps([dict(sorted(scene.provenance.items())), scene.grid.shape, first.position, first.spacing])
+    told = {key: text for key, text in sorted(scene.provenance.items()) if key != STEPS}  # as jobs of before told it
+    return json.dumps([told, scene.grid.shape, first.position, first.spacing])
 
 
 def _when(seed: str | None) -> datetime | None:
@@ -310,10 +313,9 @@ def _number(source: int | None) -> int:
     return number if number < 2**31 else 1000
 
 
-def _series_description(path: str, provenance: dict[str, str] | object) -> str:
-    assert isinstance(provenance, dict)
+def _series_description(path: str, model: str) -> str:
     with quiet():
         ds, _ = load(path, specific_tags=["SeriesDescription", "SOPClassUID"])
         old = re.sub(r"\s+", " ", str(ds.get("SeriesDescription") or ""))
-    added = f"{provenance['GEOMEDSR_MODEL'][:20]} {NOT_DIAGNOSTIC}"
+    added = f"{model[:20]} {NOT_DIAGNOSTIC}"
     return f"{old[: 64 - len(added) - 1]} {added}".strip()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.io import Adapter
-from geomedsr.provenance import PREFIX
 from geomedsr.scene import Scene
 from geomedsr_volume.files import is_pair
 from geomedsr_volume.names import ITK, PAIRS, WRITTEN, suffix_of
@@ -50,7 +49,7 @@ class VolumeAdapter(Adapter):
             from geomedsr_volume.nifti import open_nifti
 
             scene = open_nifti(path, series, options.get("slice_axis"))
-        if not force and f"{PREFIX}MODEL" in scene.provenance:
+        if not force and scene.provenance.made:
             raise InputError(
                 f"{path}, which geomedsr made", "a volume from a scanner", "add --force to go on all the same"
             )

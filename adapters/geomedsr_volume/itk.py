@@ -17,12 +17,12 @@ import SimpleITK as sitk  # noqa: N813 (its own examples' name)
 
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.grid import Grid
-from geomedsr.provenance import PREFIX
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
 from geomedsr_volume.files import stamp_of
 from geomedsr_volume.headers import VolumeHeaders
 from geomedsr_volume.lattice import ORDINALS, Lattice, chosen_axis, triple
+from geomedsr_volume.texts import told_by
 from geomedsr_volume.voxels import VolumeSource
 
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
@@ -69,8 +69,7 @@ def open_image(path: str, slices: int | None = None) -> Scene:
         sizes=(i, j, k),
     )
     metadata = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-    provenance = {key: text for key, text in metadata.items() if key.startswith(PREFIX)}
-    axis, why, more = chosen_axis(slices, provenance, lattice.sizes, lattice.spacing, None)
+    axis, why, provenance = chosen_axis(slices, told_by(metadata), lattice.sizes, lattice.spacing, None)
     if why:
         warnings.warn(
             f"{path}: slices are taken along its {ORDINALS[axis]} axis, {why}; --slice-axis chooses another",
@@ -87,7 +86,7 @@ def open_image(path: str, slices: int | None = None) -> Scene:
         files=(path,),
         domain="",
         headers=VolumeHeaders(axes, lattice, metadata),
-        provenance={**provenance, **more},
+        provenance=provenance,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.grid import Plane
-from geomedsr.provenance import SLICE_AXIS
+from geomedsr.provenance import Provenance
 from geomedsr.sources import Array
 
 Triple = tuple[float, float, float]
@@ -143,9 +143,9 @@ def slice_axis(sizes: Sequence[int], spacing: Sequence[float], header: int | Non
 
 
 def chosen_axis(
-    asked: int | None, provenance: Mapping[str, str], sizes: Sequence[int], spacing: Sequence[float], header: int | None
-) -> tuple[int, str, dict[str, str]]:
-    """The slice axis from 0, what to tell of it, and what a result says of it: what the user asked for, or what
+    asked: int | None, told: Provenance, sizes: Sequence[int], spacing: Sequence[float], header: int | None
+) -> tuple[int, str, Provenance]:
+    """The slice axis from 0, what to say of it, and a provenance that tells it: what the user asked for, or what
     geomedsr wrote, goes before all.
 
     Raises:
@@ -153,7 +153,7 @@ def chosen_axis(
     """
     if asked is not None and asked not in (1, 2, 3):
         raise InputError(f"the slice axis {asked}", "1, 2 or 3", "count the file's axes from 1")
-    known = asked or {"1": 1, "2": 2, "3": 3}.get(provenance.get(SLICE_AXIS, ""))
+    known = asked or told.chosen.slice_axis
     axis, why = (known - 1, "") if known else slice_axis(sizes, spacing, header)
     if asked is not None and sum(size > 1 for a, size in enumerate(sizes) if a != axis) < 2:
         raise InputError(
@@ -161,7 +161,7 @@ def chosen_axis(
             "slices of more than a row",
             "take another",
         )
-    return axis, why, {SLICE_AXIS: str(axis + 1)} if known or axis != 2 else {}
+    return axis, why, told.choosing(slice_axis=axis + 1) if known or axis != 2 else told
 
 
 def _near(value: float, parts: int) -> float:

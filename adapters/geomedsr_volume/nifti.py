@@ -11,6 +11,7 @@ import numpy as np
 
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.grid import Grid
+from geomedsr.provenance import Provenance
 from geomedsr.scene import Band, Scene
 from geomedsr_volume.files import compressed, damaged, short, stamp_of
 from geomedsr_volume.headers import VolumeHeaders
@@ -49,9 +50,9 @@ def open_nifti(path: str, series: str | None = None, slices: int | None = None) 
     need, length = source.offset + volumes * i * j * k * kind.itemsize, stamp_of(file.data)[1]
     if length < need and not compressed(file.data):
         raise short(path, length, need) if length >= file.offset else damaged(path)
-    provenance = told(file.fields) if file.fields is not None else {}
+    provenance = Provenance() if file.fields is None else told(file.fields)
     lattice = Lattice.of(_LPS @ file.matrix, (i, j, k))
-    axis, why, more = chosen_axis(slices, provenance, lattice.sizes, lattice.spacing, file.slices)
+    axis, why, provenance = chosen_axis(slices, provenance, lattice.sizes, lattice.spacing, file.slices)
     if why:
         warnings.warn(
             f"{path}: slices are taken along its {ORDINALS[axis]} axis, {why}; --slice-axis chooses another",
@@ -76,7 +77,7 @@ def open_nifti(path: str, series: str | None = None, slices: int | None = None) 
         files=tuple(dict.fromkeys((path, file.data))),
         domain="",
         headers=VolumeHeaders(len(file.shape), lattice, {}, file.fields),
-        provenance={**provenance, **more},
+        provenance=provenance,
     )
 
 

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import os
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +19,9 @@ from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 from nibabel.spatialimages import HeaderDataError
 
 from geomedsr.errors import GeomedsrError, InputError, SceneWarning
-from geomedsr.provenance import PREFIX
+from geomedsr.provenance import PREFIX, Provenance
 from geomedsr.sources import Array
+from geomedsr_volume.description import described
 from geomedsr_volume.files import DAMAGED, damaged, opened
 from geomedsr_volume.names import FREESURFER, PAIRS, pair_of, suffix_of
 
@@ -241,12 +241,12 @@ def _extensions(header: Nifti1Header, block: bytes, path: str) -> tuple[tuple[in
     return tuple(found)
 
 
-def told(fields: NiftiFields) -> dict[str, str]:
+def told(fields: NiftiFields) -> Provenance:
     """The provenance that geomedsr wrote behind a header, or as much as its description holds."""
-    own: dict[str, str] = {}
+    own: dict[str, Any] = {}
     for code, content in fields.extensions:
-        own.update({k: v for k, v in _json(code, content).items() if k.startswith(PREFIX) and isinstance(v, str)})
-    return own or described(fields.header()["descrip"].item().decode("latin-1"))
+        own |= _json(code, content)
+    return Provenance.of(own) or described(fields.header()["descrip"].item().decode("latin-1"))
 
 
 def others(fields: NiftiFields) -> list[tuple[int, bytes]]:
@@ -270,20 +270,3 @@ def _json(code: int, content: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def described(text: str) -> dict[str, str]:
-    """The provenance in NIfTI's 80 characters, where another program left only those."""
-    found = re.match(
-        r"geomedsr (?P<VERSION>\S+) (?P<MODEL>\S+) (?P<MODEL_VERSION>\S+) x(?P<FACTOR>\d+) (?P<OPERATOR>\S+) "
-        r"(?P<AGREED>kept|free)(,r(?P<REALISM>[\d.e-]+))?(,n(?P<NEIGHBOURS>\d+))?(,h(?P<HALO>\d+))? "
-        r"(?P<MODEL_SHA256>[0-9a-f]{8,})",
-        text,
-    )
-    if not found:
-        return {}
-    facts = found.groupdict()
-    agreed, halo = facts.pop("AGREED"), facts.pop("HALO")
-    facts["CONSERVED"] = "yes" if agreed == "kept" else "no"
-    facts["TILING"] = f"approximate tiling, halo {halo}" if halo else None
-    return {f"{PREFIX}{name}": text for name, text in facts.items() if text is not None}

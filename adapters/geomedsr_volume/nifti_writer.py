@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +13,14 @@ from nibabel.nifti1 import Nifti1Extension, Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 
 from geomedsr.grid import Plane
+from geomedsr.provenance import Provenance
+from geomedsr_volume.description import describe, described
 from geomedsr_volume.files import DAMAGED, created, opened
 from geomedsr_volume.lattice import Lattice
-from geomedsr_volume.nifti_header import COMMENT, MM, NiftiFields, described, others
+from geomedsr_volume.nifti_header import COMMENT, MM, NiftiFields, others
 
 #: From positions towards left and posterior to those towards right and anterior, as NIfTI has them.
 _RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-
-#: Of what a description is made; there is none of a provenance without some of them.
-_DESCRIBED = ("VERSION", "MODEL", "MODEL_VERSION", "FACTOR", "OPERATOR", "CONSERVED", "MODEL_SHA256")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class NiftiHead:
 
 
 def finer_head(
-    fields: NiftiFields, lattice: Lattice, first: Plane, size: tuple[int, int], provenance: Mapping[str, str]
+    fields: NiftiFields, lattice: Lattice, first: Plane, size: tuple[int, int], told: Provenance
 ) -> NiftiHead:
     """The header of a result whose first slice lies at ``first``, ``(height, width)`` pixels large.
 
@@ -90,10 +89,10 @@ def finer_head(
     unplaced = not (header["qform_code"] or header["sform_code"])
     if unplaced and not _centred(indices, lattice, size):  # a window: it lies where it does beside its source
         header.set_sform(_in_units(header, _RAS @ lattice.moved(first, *size).matrix), 2)
-    return _described(header, others(fields), provenance)
+    return _described(header, others(fields), told)
 
 
-def new_head(lattice: Lattice, kind: str, axes: int, volumes: int, provenance: Mapping[str, str]) -> NiftiHead:
+def new_head(lattice: Lattice, kind: str, axes: int, volumes: int, told: Provenance) -> NiftiHead:
     """The header of a volume whose source has none of NIfTI's: in mm, in the scanner's coordinates."""
     header = Nifti1Header(endianness=np.dtype(kind).newbyteorder("<").str[0].replace("|", "<"))
     header.set_data_dtype(np.dtype(kind))
@@ -105,7 +104,7 @@ def new_head(lattice: Lattice, kind: str, axes: int, volumes: int, provenance: M
     if lattice.square:
         header.set_qform(matrix, 1)
     header.set_sform(matrix, 1)
-    return _described(header, [], provenance)
+    return _described(header, [], told)
 
 
 def _move_forms(header: Nifti1Header, indices: np.ndarray) -> None:
@@ -133,28 +132,12 @@ def _in_units(header: Nifti1Header, matrix: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def _described(header: Nifti1Header, kept: list[tuple[int, bytes]], provenance: Mapping[str, str]) -> NiftiHead:
+def _described(header: Nifti1Header, kept: list[tuple[int, bytes]], told: Provenance) -> NiftiHead:
     """The header with what made the result: in a comment behind it and, as much as fits, in its description."""
-    p = {key.removeprefix("GEOMEDSR_"): text for key, text in provenance.items()}
-    if all(name in p for name in _DESCRIBED):
-        start = (
-            f"geomedsr {p['VERSION']} {p['MODEL']} {p['MODEL_VERSION']} x{p['FACTOR']} {p['OPERATOR']} {_agreement(p)} "
-        )
-        header["descrip"] = (start + p["MODEL_SHA256"])[:79].encode()
+    if (text := describe(told)) is not None:
+        header["descrip"] = text.encode()
     elif described(header["descrip"].item().decode("latin-1")):
         header["descrip"] = b""
-    comment = [(COMMENT, json.dumps(dict(provenance)).encode())] if provenance else []
+    comment = [(COMMENT, json.dumps(dict(told)).encode())] if told else []
     version = 2 if isinstance(header, Nifti2Header) else 1
     return NiftiHead(NiftiFields(version, header.endianness, header.binaryblock, (*kept, *comment)))
-
-
-def _agreement(p: Mapping[str, str]) -> str:
-    """Whether the result agrees with its source; and realism, neighbours and the halo of approximate tiling, if any."""
-    words = ["kept" if p["CONSERVED"] == "yes" else "free"]
-    if p.get("REALISM", "0") != "0":
-        words.append(f"r{p['REALISM']}")
-    if "NEIGHBOURS" in p:
-        words.append(f"n{p['NEIGHBOURS']}")
-    if p.get("TILING", "exact") != "exact":
-        words.append(f"h{p['TILING'].rpartition(' ')[2]}")
-    return ",".join(words)

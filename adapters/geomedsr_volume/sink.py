@@ -17,7 +17,7 @@ from geomedsr.geometry import Box
 from geomedsr.grid import Plane
 from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.files import atomic_write, exists, file_target
-from geomedsr.provenance import SLICE_AXIS, foreign
+from geomedsr.provenance import Provenance, foreign
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.stack import Stack, volumes_of
@@ -26,6 +26,7 @@ from geomedsr_volume.lattice import Lattice, slice_axis, triple
 from geomedsr_volume.names import NIFTI, suffix_of
 from geomedsr_volume.nifti_header import LONGEST
 from geomedsr_volume.nifti_writer import NiftiHead, finer_head, new_head
+from geomedsr_volume.texts import texts_of
 
 #: Bytes of slices that are held at once while they are put in the order of the file.
 _HELD = 1 << 25
@@ -273,20 +274,20 @@ def _values(scene: Scene) -> tuple[str, tuple[tuple[float, float], ...] | None]:
     return ("int16" if fits else "int32"), lines
 
 
-def _metadata(headers: VolumeHeaders | None, told: Mapping[str, str]) -> dict[str, str]:
+def _metadata(headers: VolumeHeaders | None, told: Provenance) -> dict[str, str]:
     """What the source said of itself, and what made this."""
     before = foreign(headers.metadata) if headers is not None else {}
     kept = {
         key: text for key, text in before.items() if not key.startswith(("ITK_", "NRRD_", "qform", "sform", "dim["))
     }
-    return {**kept, **told}
+    return {**kept, **texts_of(told)}
 
 
-def _told(scene: Scene, lattice: Lattice, header: int | None) -> dict[str, str]:
-    """The provenance, without the source's name: a file may be called after a patient; and the slice axis, where
+def _told(scene: Scene, lattice: Lattice, header: int | None) -> Provenance:
+    """The provenance, without names of files, which may be called after a patient; and the slice axis, where
     another would be taken for it.
     """
-    told = {key: text for key, text in scene.provenance.items() if key != "GEOMEDSR_SOURCE"}
+    told = scene.provenance.without_names
     if slice_axis(lattice.sizes, lattice.spacing, header)[0] != lattice.axis:
-        told[SLICE_AXIS] = str(lattice.axis + 1)
+        told = told.choosing(slice_axis=lattice.axis + 1)
     return told

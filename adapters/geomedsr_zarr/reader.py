@@ -22,7 +22,7 @@ from geomedsr.labelled.axes import Axes, named, spatial
 from geomedsr.labelled.place import grid_of, mapping_of
 from geomedsr.labelled.scenes import frames_of
 from geomedsr.labelled.values import bands_of, numbers
-from geomedsr.provenance import PREFIX, picked
+from geomedsr.provenance import PREFIX, Provenance, picked
 from geomedsr.scene import Band, Scene
 from geomedsr_zarr.groups import located, marker
 from geomedsr_zarr.layout import MASK, ORDER, SEEN
@@ -224,7 +224,7 @@ def _provenance(told: Mapping[Any, Any], attrs: Mapping[str, Any], of: Sequence[
     entries = listed(of, len(names)) if isinstance(names, (list, tuple)) else None
     if not ours or not names or entries is None or list(entries) == list(range(len(names))):
         return ours
-    return ours | picked(ours, [str(name) for name in names], entries)
+    return dict(picked(Provenance.of(ours), [str(name) for name in names], entries))
 
 
 def _band(band: Band, told: Mapping[str, Any]) -> Band:

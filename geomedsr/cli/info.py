@@ -12,7 +12,6 @@ from geomedsr.crs import crs_name
 from geomedsr.errors import InputError
 from geomedsr.io import Contents, contents_of, open_scene
 from geomedsr.masking import Masking
-from geomedsr.provenance import SLICE_AXIS
 from geomedsr.scene import Scene
 from geomedsr.stack import Stack, volumes_of
 
@@ -90,7 +89,7 @@ def _volume(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _print_volume(f: Mapping[str, Any], axis: str | None) -> None:
+def _print_volume(f: Mapping[str, Any], axis: int | None) -> None:
     rows, columns = f["spacing_mm"]
     count = f"{f['slices']} slice{'s' * (f['slices'] != 1)}"
     count += f" × {f['volumes']} volumes" if f["volumes"] > 1 else ""
@@ -151,7 +150,7 @@ def _describe(options: argparse.Namespace) -> None:
         print(f"  CRS    {facts['crs'] or 'none'}{epoch}; pixel {size_x:.10g} × {size_y:.10g}")
         print(f"  bounds {west:.10g}, {south:.10g}, {east:.10g}, {north:.10g} (W, S, E, N)")
     elif grid.planes:
-        _print_volume(facts, scene.provenance.get(SLICE_AXIS))
+        _print_volume(facts, scene.provenance.chosen.slice_axis)
     else:
         place = [f"{len(grid.gcps)} GCPs"] * bool(grid.gcps) + ["RPCs"] * facts["rpcs"]
         place += ["geolocation arrays"] * (grid.geolocation is not None)

@@ -74,7 +74,8 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         precision=options.precision,
         conserve=not options.no_conserve,
     )
-    factor = int(sr.provenance["GEOMEDSR_FACTOR"])
+    told = sr.provenance
+    factor = told.model.factor or 1
     if window:  # a part of the whole result: the model sees what lies around it
         sr = sr.crop(window.scaled(factor))
     if options.aoi is not None:
@@ -83,11 +84,11 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     more = {name: value for name, value in named.items() if value is not None}
     written = write(sr, dst, overwrite=options.overwrite, cluster=options.cluster, progress=not options.quiet, **more)
     frames, bands, height, width = sr.shape
-    model = f"{sr.provenance['GEOMEDSR_MODEL']} {sr.provenance['GEOMEDSR_MODEL_VERSION']}"
-    if float(sr.provenance["GEOMEDSR_REALISM"]):
-        model += f", realism {sr.provenance['GEOMEDSR_REALISM']}"
-    if sr.provenance["GEOMEDSR_TILING"] != "exact":
-        model += f", {sr.provenance['GEOMEDSR_TILING']}"
+    model = f"{told.model.name} {told.model.version}"
+    if told.model.realism:
+        model += f", realism {told.model.realism:g}"
+    if told.run.approximate:
+        model += f", {told.run.approximate}"
     slices = f"{frames} slice{'s' * (frames != 1)} of " if sr.grid.planes else ""
     return {
         "output": dst,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -20,9 +19,11 @@ from geomedsr.inference import memory as budget
 from geomedsr.inference.prediction import Output, Prediction, whole_frames
 from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Model, load_model
+from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.ports import IMAGE, Port
 from geomedsr.nodata import same_nodata, unified
-from geomedsr.provenance import before, finer, foreign
+from geomedsr.provenance import Agreement, Generator, Provenance, Run, before, foreign
+from geomedsr.provenance.texts import Range
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import sample
 from geomedsr.values import few
@@ -263,40 +264,36 @@ def _tell_few(scene: Scene, computed: tuple[int, ...]) -> None:
         )
 
 
-def _provenance(scene: Scene, model: Model, source: Prediction) -> dict[str, str]:
-    card = model.descriptor
-    table = np.stack([scene.values.low, scene.values.high], -1).tolist()  # (frame or 1, band, 2)
-    lines = table[0] if len(table) == 1 else [list(of) for of in zip(*table, strict=True)]
-    ranges = [line if i in source.computed else None for i, line in enumerate(lines)]
+def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
+    card, earlier = model.descriptor, before(scene)
+    named = dict(zip(card.bands, (scene.bands[i].name for i in source.computed), strict=True)) if card.bands else None
+    guessed = card.scale * earlier.earlier
+    return replace(
+        earlier,
+        software=__version__,
+        source=scene.name,
+        model=Generator(
+            name=card.name,
+            version=card.version,
+            sha256=model.sha256,
+            realism=model.realism,
+            factor=card.scale,
+            bands=named,
+            neighbours=card.neighbours or None,
+            frame_factor=card.frame_factor if card.frame_factor > 1 else None,
+            inputs={name: other.name for name, other in source.beside} or None,
+        ),
+        agreement=Agreement(card.operator, "yes" if source.conserve else "no"),
+        run=Run(source.runtime.words, source.runtime.precision, source.tile, model.tiling),
+        ranges=_ranges(scene, card, source.computed),
+        note=f"Detail finer than {guessed} pixels of this image is a model's guess, not a measurement",
+    )
+
+
+def _ranges(scene: Scene, card: Descriptor, computed: tuple[int, ...]) -> tuple[Range, ...]:
+    """What met 0 and 1 of the network in each band; of several frames, in each; None in bands that are carried over."""
     if scene.values.origin == "physical":
-        ranges = [list(card.value_range) if i in source.computed else None for i in range(len(scene.bands))]
-    more, earlier = {}, before(scene)
-    guessed = card.scale * finer(earlier)
-    if card.bands:
-        named = zip(card.bands, (scene.bands[i].name for i in source.computed), strict=True)
-        more["GEOMEDSR_MODEL_BANDS"] = json.dumps(dict(named))
-    if card.neighbours:
-        more["GEOMEDSR_NEIGHBOURS"] = str(card.neighbours)
-    if card.frame_factor > 1:
-        more["GEOMEDSR_FRAME_FACTOR"] = str(card.frame_factor)
-    if source.beside:
-        more["GEOMEDSR_INPUTS"] = json.dumps({name: other.name for name, other in source.beside})
-    return {
-        **earlier,
-        "GEOMEDSR_VERSION": __version__,
-        "GEOMEDSR_SOURCE": scene.name,
-        "GEOMEDSR_MODEL": card.name,
-        "GEOMEDSR_MODEL_VERSION": card.version,
-        "GEOMEDSR_MODEL_SHA256": model.sha256,
-        "GEOMEDSR_REALISM": f"{model.realism:g}",
-        "GEOMEDSR_FACTOR": str(card.scale),
-        **more,
-        "GEOMEDSR_OPERATOR": card.operator,
-        "GEOMEDSR_CONSERVED": "yes" if source.conserve else "no",
-        "GEOMEDSR_RUNTIME": source.runtime.words,
-        "GEOMEDSR_PRECISION": source.runtime.precision,
-        "GEOMEDSR_TILE": str(source.tile),
-        "GEOMEDSR_TILING": model.tiling,
-        "GEOMEDSR_VALUE_RANGE": json.dumps(ranges),
-        "GEOMEDSR_NOTE": f"Detail finer than {guessed} pixels of this image is a model's guess, not a measurement",
-    }
+        return tuple(card.value_range if i in computed else None for i in range(len(scene.bands)))
+    ends = np.stack([scene.values.low, scene.values.high], -1).tolist()  # (frame or 1, band, 2)
+    bands = [tuple((low, high) for low, high in of) for of in zip(*ends, strict=True)]
+    return tuple((of if len(of) > 1 else of[0]) if i in computed else None for i, of in enumerate(bands))

@@ -8,7 +8,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from dask.base import tokenize
 from geomedsr._version import __version__
 from geomedsr.errors import OutputError, SceneWarning
 from geomedsr.io.files import atomic_write, reason, unwritable
+from geomedsr.provenance import STEPS
 from geomedsr.scene import Scene
 from geomedsr.sources import ArraySource
 
@@ -155,7 +156,8 @@ def _hold(folder: Path, target: Path) -> None:
 
 def _job(scene: Scene, options: Mapping[str, str]) -> dict[str, str]:
     """What must be the same for a job to go on, each as a digest."""
-    kept = {k: v for k, v in scene.provenance.items() if k not in ("GEOMEDSR_VERSION", "GEOMEDSR_SOURCE")}
+    told = replace(scene.provenance, software=None, source=None)
+    kept = {key: text for key, text in told.items() if key != STEPS}  # jobs of before told of steps in words alone
     model = {k: v for k, v in kept.items() if k.startswith(("GEOMEDSR_MODEL", "GEOMEDSR_REALISM"))}
     stats = [(path, os.stat(path)) for path in sorted(scene.files) if os.path.isfile(path)]
     stats += [(path, _newest(path)) for path in sorted(scene.files) if os.path.isdir(path)]

@@ -15,7 +15,7 @@ from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.io.adapter import Adapter, Contents
 from geomedsr.io.files import reason, unwritable
 from geomedsr.io.sink import Sink
-from geomedsr.provenance import SLICE_AXIS, provenance_of
+from geomedsr.provenance import provenance_of
 from geomedsr.scene import Scene
 
 GROUP = "geomedsr.adapters"
@@ -84,9 +84,8 @@ def open_pair(
         InputError: as above.
     """
     result = open_scene(dst, force=True)
-    axis = provenance_of(result).get(SLICE_AXIS, "")
-    known = axis in ("1", "2", "3") and "slice_axis" in adapter_for(os.fspath(src)).options
-    chosen = int(axis) if known else None
+    axis = provenance_of(result).chosen.slice_axis
+    chosen = axis if "slice_axis" in adapter_for(os.fspath(src)).options else None
     return open_scene(src, series=series, force=True, nodata=nodata, slice_axis=chosen), result
 
 

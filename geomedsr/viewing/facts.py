@@ -152,14 +152,13 @@ def value_range(scene: Scene) -> str | None:
 def made_by(scene: Scene) -> str | None:
     """Which model made it; None for what is no result."""
     told = provenance_of(scene)
-    if "GEOMEDSR_MODEL" not in told:
+    model = told.model
+    if model.name is None:
         return None
-    words = f"{told['GEOMEDSR_MODEL']} {told.get('GEOMEDSR_MODEL_VERSION', '')}, ×{told.get('GEOMEDSR_FACTOR', '?')}"
-    if told.get("GEOMEDSR_REALISM", "0") != "0":
-        words += f", realism {told['GEOMEDSR_REALISM']}"
-    if told.get("GEOMEDSR_TILING", "exact") != "exact":
-        words += f", {told['GEOMEDSR_TILING']}"
-    return words
+    words = f"{model.name} {model.version or ''}, ×{model.factor or '?'}"
+    if model.realism:
+        words += f", realism {model.realism:g}"
+    return f"{words}, {told.run.approximate}" if told.run.approximate else words
 
 
 def plain(scene: Scene) -> str:

@@ -14,7 +14,7 @@ from geomedsr.io import open_pair, open_scene
 from geomedsr.io.files import page_target, write_page
 from geomedsr.metrics.evaluate import Evaluation, compare_with
 from geomedsr.promises import taken, verify
-from geomedsr.provenance import provenance_of
+from geomedsr.provenance import PREFIX, provenance_of
 from geomedsr.ranges import physical_sample
 from geomedsr.scene import Scene
 from geomedsr.sources import cropping
@@ -117,7 +117,7 @@ def _shape(scene: Scene) -> str:
 
 def _page(source: Scene, result: Scene, truth: Scene | None, viewer: Comparison, made: Report) -> str:
     told = provenance_of(result)
-    model = f"{told.get('GEOMEDSR_MODEL', 'a model that it does not name')} {told.get('GEOMEDSR_MODEL_VERSION', '')}"
+    model = f"{told.model.name or 'a model that it does not name'} {told.model.version or ''}"
     broken = len(made.broken)
     verdict = "every promise kept" if not broken else f"{broken} promise{'s' * (broken != 1)} broken"
     cards = [scene_card(scene) for scene in (source, result, truth) if scene is not None]
@@ -135,7 +135,7 @@ def _page(source: Scene, result: Scene, truth: Scene | None, viewer: Comparison,
     if made.scores is not None:
         parts += ["<h2>How near to the reference</h2>", evaluation_table(made.scores)]
     parts += ["<h2>How values are spread</h2>", _histograms(source, result, truth)]
-    parts += ["<h2>Where it comes from</h2>", _table([(k.removeprefix("GEOMEDSR_"), v) for k, v in told.items()])]
+    parts += ["<h2>Where it comes from</h2>", _table([(k.removeprefix(PREFIX), v) for k, v in told.items()])]
     return page(result.name, parts)
 
 

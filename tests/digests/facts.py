@@ -56,7 +56,7 @@ def _plain(found: Any) -> str:
     text = json.dumps(found, default=str, sort_keys=True)
     text = text.replace(geomedsr.__version__, "VERSION")
     text = re.sub(r"torch [\d.]+ cpu", "torch", text)
-    text = re.sub(r'(MODEL_SHA256(\\?": \\?")?|sha256 )[0-9a-f]{64}', r"\1SHA256", text)  # a card may say more
+    text = re.sub(r'((?:MODEL_SHA|sha)256(?:\\*": \\*"| )?)[0-9a-f]{64}', r"\1SHA256", text)  # a card may say more
     text = re.sub(r"\([0-9a-f]{12}\) x", "(SHA256) x", text)
     text = re.sub(r"(block-mean|k-space-crop) kept [0-9a-f]+", r"\1 kept SHA256", text)
     return re.sub(r"2\.25\.\d{20,}", "UID", text)

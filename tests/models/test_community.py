@@ -31,7 +31,8 @@ from geomedsr.models.export import export_onnx
 from geomedsr.models.import_spandrel import import_spandrel
 from geomedsr.operators.conserve import conserve
 from geomedsr.operators.phases import split
-from geomedsr_dicom.derive import describe, stated
+from geomedsr.provenance import Provenance
+from geomedsr_dicom.prose import describe, stated
 
 if find_spec("spandrel") is None:
     pytest.skip("spandrel is not installed: pip install 'geomedsr[community]'", allow_module_level=True)
@@ -236,11 +237,12 @@ def test_dicom_text_tells_approximate_tiling() -> None:
     }
     facts |= {"OPERATOR": "block-mean", "CONSERVED": "yes", "TILING": "approximate tiling, halo 32"}
     told = {f"GEOMEDSR_{key}": value for key, value in facts.items()}
-    assert ", approximate tiling, halo 32, " in describe(told)[0]
-    assert stated(describe(told)[0]) == told
-    exact = told | {"GEOMEDSR_TILING": "exact"}
-    assert "exact" not in describe(exact)[0]
-    assert stated(describe(exact)[0]) == {k: v for k, v in told.items() if k != "GEOMEDSR_TILING"}
+    text = describe(Provenance.of(told))
+    assert ", approximate tiling, halo 32, " in text
+    assert stated(text) == told
+    exact = describe(Provenance.of(told | {"GEOMEDSR_TILING": "exact"}))
+    assert "exact" not in exact
+    assert stated(exact) == {k: v for k, v in told.items() if k != "GEOMEDSR_TILING"}
 
 
 def refusal(path: Path) -> str:

@@ -1,0 +1,83 @@
+"""DerivationDescription: what made an image, in words for people, and how such words are read.
+
+They are read where there is nothing else: in results of earlier versions, and where a program that removes private
+attributes left no more than them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from geomedsr.provenance import Agreement, Provenance, Run
+from geomedsr.provenance import Generator as Model
+from geomedsr.provenance.texts import part, part_text
+
+NOT_DIAGNOSTIC = "not for diagnostic use"
+
+_CONSERVED = {"block-mean": "block means", "k-space-crop": "central k-space"}
+
+
+def describe(told: Provenance) -> str:
+    """The words for a provenance."""
+    model, operator = told.model, told.agreement.operator or ""
+    what = _CONSERVED.get(operator, operator)
+    kept = f"{what} conserved" if told.agreement.conserved == "yes" else f"{what} not conserved"
+    realism = f", realism {model.realism:g}" if model.realism is not None else ""
+    tiling = f", {told.run.approximate}" if told.run.approximate else ""
+    window = f", of its window {part_text(told.chosen.window)}" if told.chosen.window else ""
+    count = model.neighbours
+    beside = f", seeing {count} slice{'s' * (count != 1)} before and after" if count else ""
+    return (
+        f"Super-resolved x{model.factor} in plane by geomedsr {told.software}, model {model.name} {model.version}, "
+        f"sha256 {model.sha256}{realism}{beside}{tiling}{window}, operator {operator}, {kept}. "
+        f"Detail finer than the source's pixels is a model's guess, not a measurement; {NOT_DIAGNOSTIC}."
+    )
+
+
+def stated(description: str) -> Provenance:
+    """The provenance that :func:`describe` put into a text; an empty one where there is none.
+
+    Derivations follow one another: it is that of the last, which names the models of those before.
+    """
+    *earlier, last = [Provenance(), *map(_facts, _STATED.finditer(description))]
+    return Provenance(
+        before=tuple(told.step for told in earlier[1:]),
+        software=last.software,
+        chosen=last.chosen,
+        model=last.model,
+        agreement=last.agreement,
+        run=last.run,
+    )
+
+
+def _facts(found: re.Match[str]) -> Provenance:
+    realism, neighbours, window = (found[name] for name in ("realism", "neighbours", "window"))
+    told = Provenance(
+        software=found["software"],
+        model=Model(
+            name=found["name"],
+            version=found["version"],
+            sha256=found["sha256"],
+            realism=None if realism is None else float(realism),
+            factor=int(found["factor"]),
+            neighbours=None if neighbours is None else int(neighbours),
+        ),
+        agreement=Agreement(found["operator"], "no" if found["not"] else "yes"),
+        run=Run(tiling=found["tiling"]),
+    )
+    return told if window is None else told.choosing(window=part(window))
+
+
+_NUMBER = r"\d{1,9}(?:/[1-9]\d{0,3})?"
+
+#: What :func:`describe` writes.
+_STATED = re.compile(
+    r"Super-resolved x(?P<factor>[1-9]\d{0,3}) in plane by geomedsr (?P<software>\S+), model (?P<name>\S+) "
+    r"(?P<version>\S+), sha256 (?P<sha256>[0-9a-f]{64})(, realism (?P<realism>(1|0(\.\d+)?|\d(\.\d+)?e-\d+)))?"
+    r"(, seeing (?P<neighbours>\d{1,2}) slices? before and after)?"
+    r"(, (?P<tiling>approximate tiling, halo \d+))?"
+    rf"(, of its window (?P<window>{_NUMBER}(?:,{_NUMBER}){{3}}))?, "
+    r"operator (?P<operator>\S+), "
+    r".*?(?P<not>not )?conserved\.",
+    re.ASCII,
+)

@@ -1,0 +1,59 @@
+"""The 80 characters in which a NIfTI header describes itself: what made a result, for people, and for us where another
+program kept no more of it than this.
+"""
+
+from __future__ import annotations
+
+import re
+
+from geomedsr.provenance import Agreement, Generator, Provenance, Run
+
+#: What the header holds, without the zero at its end.
+_LONGEST = 79
+
+_TOLD = re.compile(
+    r"geomedsr (?P<software>\S+) (?P<name>\S+) (?P<version>\S+) x(?P<factor>[1-9]\d{0,3}) (?P<operator>\S+) "
+    r"(?P<agreed>kept|free)(,r(?P<realism>[01](\.\d+)?(e-\d+)?))?(,n(?P<neighbours>\d{1,2}))?(,h(?P<halo>\d+))? "
+    r"(?P<sha256>[0-9a-f]{8,})",
+    re.ASCII,
+)
+
+
+def describe(told: Provenance) -> str | None:
+    """As much as fits; None of a provenance that does not tell it all."""
+    model, agreement = told.model, told.agreement
+    known = (told.software, model.name, model.version, model.factor, agreement.operator, model.sha256)
+    if None in known or agreement.conserved is None:
+        return None
+    words = ["kept" if agreement.conserved == "yes" else "free"]
+    if model.realism:
+        words.append(f"r{model.realism:g}")
+    if model.neighbours is not None:
+        words.append(f"n{model.neighbours}")
+    if told.run.approximate:
+        words.append(f"h{told.run.approximate.rpartition(' ')[2]}")
+    *facts, sha256 = known
+    start = "geomedsr {} {} {} x{} {} ".format(*facts)
+    return f"{start}{','.join(words)} {sha256}"[:_LONGEST]
+
+
+def described(text: str) -> Provenance:
+    """The provenance that a description tells."""
+    found = _TOLD.match(text)
+    if not found:
+        return Provenance()
+    facts = found.groupdict()
+    realism, neighbours, halo = (facts[name] for name in ("realism", "neighbours", "halo"))
+    return Provenance(
+        software=facts["software"],
+        model=Generator(
+            name=facts["name"],
+            version=facts["version"],
+            sha256=facts["sha256"],
+            realism=None if realism is None else min(float(realism), 1.0),
+            factor=int(facts["factor"]),
+            neighbours=None if neighbours is None else int(neighbours),
+        ),
+        agreement=Agreement(facts["operator"], "yes" if facts["agreed"] == "kept" else "no"),
+        run=Run(tiling=None if halo is None else f"approximate tiling, halo {halo}"),
+    )

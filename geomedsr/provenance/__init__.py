@@ -1,0 +1,38 @@
+"""What a result says of how it was made: one typed record, which files hold as tags (``GEOMEDSR_…``)."""
+
+from geomedsr.provenance.record import (
+    NONE,
+    OF_FRAMES,
+    PREFIX,
+    ROLE,
+    STEPS,
+    Agreement,
+    Chosen,
+    Generator,
+    Provenance,
+    Run,
+)
+from geomedsr.provenance.scenes import before, chosen, cropped, foreign, origin_of, picked, provenance_of, window_of
+from geomedsr.provenance.steps import Step
+
+__all__ = [
+    "NONE",
+    "OF_FRAMES",
+    "PREFIX",
+    "ROLE",
+    "STEPS",
+    "Agreement",
+    "Chosen",
+    "Generator",
+    "Provenance",
+    "Run",
+    "Step",
+    "before",
+    "chosen",
+    "cropped",
+    "foreign",
+    "origin_of",
+    "picked",
+    "provenance_of",
+    "window_of",
+]
