@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -37,33 +36,13 @@ from geomedsr_geotiff.handles import (
     read_error,
     stamp,
 )
-from geomedsr_geotiff.namespaces import DOCUMENT, DOCUMENTS, UNKEPT
+from geomedsr_geotiff.metadata import tags_of
+from geomedsr_geotiff.namespaces import UNKEPT
 from geomedsr_geotiff.native import Limited, Native, opened
 from geomedsr_geotiff.placing import grid_of
 
 #: Types a scene may have; GDAL's complex ones are not images.
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
-
-#: Metadata domains that describe the old file's layout, or that GDAL makes itself.
-_STRUCTURAL = {
-    "IMAGE_STRUCTURE",
-    "DERIVED_SUBDATASETS",
-    "SUBDATASETS",
-    "COLOR_PROFILE",
-    "RPC",
-    "GEOLOCATION",
-    "TIFF",
-    "xml:VRT",
-}
-
-
-#: Documents that place a JPEG 2000's pixels (GMLJP2).
-_PLACES = "xml:gml."
-
-#: Numbers in TIFF's own fields, which hold no others.
-_RESOLUTIONS = {"TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION"}
-
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 @dataclass(frozen=True)
@@ -228,7 +207,7 @@ def open_raster(path: str) -> Scene:
         with opened(path, dataset) as native:
             grid = grid_of(dataset, native, path)
             bands = _bands(dataset, native, name, nodata)
-            tags = _namespaces(native)
+            tags = tags_of(native)
             lost = [domain for domain in native.domains() if domain.startswith(UNKEPT)]
         if lost:
             warnings.warn(f"{name}: {', '.join(lost)} will not be in results", SceneWarning, stacklevel=4)
@@ -338,7 +317,7 @@ def _band(
     nodata: float | int | None,
 ) -> Band:
     description = native.description(index)
-    tags = _namespaces(native, index)
+    tags = tags_of(native, index)
     tags[""] = {k: v for k, v in tags.get("", {}).items() if not k.startswith("STATISTICS_")}
     role = tags[""].pop(ROLE, None)
     structure = native.tags(index, "IMAGE_STRUCTURE")
@@ -391,32 +370,3 @@ def _kind(
     if interpretation == ColorInterp.alpha or structure.get("NBITS") == "1":
         return "nearest"
     return "nearest" if classes.by_band(description, tags) else "continuous"
-
-
-def _namespaces(native: Native | Limited, band: int = 0) -> dict[str, dict[str, str]]:
-    """Tags by namespace (""  for none). Of domains that hold a document, not tags, that is the only one."""
-    names = [n for n in native.domains(band) if n not in _STRUCTURAL and not n.startswith((UNKEPT, _PLACES))]
-    documents = {n: _document(native, band, n) for n in names if n.startswith(DOCUMENTS)}
-    names = [n for n in names if n not in documents]
-    tags = {ns: {key: _text(text) for key, text in native.tags(band, ns).items()} for ns in ["", *names]}
-    for key in _RESOLUTIONS & tags[""].keys():
-        if not math.isfinite(_float(tags[""][key])):
-            del tags[""][key]
-    return {ns: values for ns, values in (tags | documents).items() if values}
-
-
-def _document(native: Native | Limited, band: int, domain: str) -> dict[str, str]:
-    text = native.document(band, domain)
-    return {DOCUMENT: _text(text).replace("\r\n", "\n").strip()} if text else {}
-
-
-def _text(text: str) -> str:
-    """A tag's text without characters that no XML holds, in which GDAL keeps it."""
-    return _CONTROLS.sub("", text)
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

@@ -18,7 +18,8 @@ import geomedsr
 from geomedsr import Model
 from geomedsr.errors import SceneWarning
 from geomedsr_geotiff import native
-from geomedsr_geotiff.reader import _interpretations, _text
+from geomedsr_geotiff.metadata import _text
+from geomedsr_geotiff.reader import _interpretations
 
 Raster = Callable[..., Path]
 UNPLACED = "ignore::rasterio.errors.NotGeoreferencedWarning"  # of the tests' own rasterio.open
