@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conftest import texture
 from toys import WIDTHS, scene, stack, toy
 
@@ -111,7 +112,7 @@ def test_a_region_that_only_one_sink_has_is_computed_again(made: dict[str, Scene
     scenes = {tmp_path / "a.tif": made["image"], tmp_path / "b.tif": made["halfwidth"]}
     jobs = [Job(each, open_sink(each, path)) for path, each in scenes.items()]
     (each,) = passes(jobs, 1)
-    each.work(1)(each.boxes[0])
+    each.work(torch.get_num_threads())(each.boxes[0])  # in this thread
     source, box = made["image"].source, each.boxes[1]
     jobs[0].sink.put(box, source.read(box), source.valid(box))
     for job in jobs:

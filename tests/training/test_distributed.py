@@ -151,7 +151,7 @@ def test_warnings_about_pairs_are_told_once(raster: Callable[..., Path], tmp_pat
         content={"steps": 1, "patch": 16, "batch": 2, "optimiser": OPTIMISER},
         device="cpu",
     )
-    done = launch("-m", "geomedsr.cli", "train", recipe, "--out", tmp_path / "run", "--quiet")
+    done = launch("-m", "geomedsr.cli", "train", recipe, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     told = [line for line in done.stderr.splitlines() if line.startswith("warning:")]
     assert told == [
