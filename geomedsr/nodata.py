@@ -18,8 +18,6 @@ from geomedsr.sources import Array, Source, WrappingSource, by_value, data_by_va
 if TYPE_CHECKING:
     from geomedsr.scene import Band, Scene
 
-#: What takes a file's own value back.
-
 
 @dataclass(frozen=True)
 class NodataSource(WrappingSource):

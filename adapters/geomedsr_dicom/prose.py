@@ -1,7 +1,6 @@
 """DerivationDescription: what made an image, in words for people, and how such words are read.
 
-They are read where there is nothing else: in results of earlier versions, and where a program that removes private
-attributes left no more than them.
+They are all that a series says of it, so they are read back as they were written.
 """
 
 from __future__ import annotations

@@ -119,7 +119,8 @@ def handle(path: str, version: tuple[int, int]) -> Any:
         _note_block(pool[key])
         if pool[key].driver == "JPEG":  # else it looks for tags at the first read, and complains of them
             with suppress(RasterioError, CPLE_BaseError):
-                pool[key].overviews(1), pool[key].tags()
+                pool[key].overviews(1)
+                pool[key].tags()
         while len(pool) > _MOST:
             pool.popitem(last=False)[1].close()
     pool.move_to_end(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -147,10 +148,9 @@ def _lists(bands: Sequence[Band]) -> dict[str, Any]:
     units = {b.units for b in bands}
     if len(units) == 1 and None not in units:
         attrs["units"] = units.pop()
-    if any(
-        b.nodata is not None and b.nodata != b.nodata for b in bands
-    ):  # xarray writes it where nothing was said, too
-        attrs["band_nodata"] = ["nan" if b.nodata is not None and b.nodata != b.nodata else None for b in bands]
+    undefined = [b.nodata is not None and math.isnan(b.nodata) for b in bands]
+    if any(undefined):  # xarray writes NaN where nothing was said, too
+        attrs["band_nodata"] = ["nan" if nan else None for nan in undefined]
     if any(b.tags for b in bands):
         attrs["band_tags"] = [_tags(b.tags) for b in bands]
     if any(b.palette for b in bands):

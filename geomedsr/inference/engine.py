@@ -20,7 +20,6 @@ from geomedsr.io.sink import finish
 from geomedsr.lazy import grouped
 from geomedsr.progress import bar
 from geomedsr.scene import Scene
-from geomedsr.sources import Source
 
 #: How a user names where a scene goes.
 Path = TypeVar("Path", bound=str | os.PathLike[str])
@@ -194,11 +193,6 @@ class Written:
     deviation: float | None
     resumed: int = 0
     regions: int = 1
-
-
-def plan(source: Source, block: tuple[int, int] | None = None) -> Iterator[Box]:
-    """The regions of an output: the sink's blocks, or else the source's own, frame by frame, rows first."""
-    return Box.whole(source.shape).tiles((1, *(block or source.block)))
 
 
 def _threads(chosen: Scheduler) -> int:

@@ -87,8 +87,13 @@ def _planned(jobs: tuple[Job, ...], asked: int | None) -> Pass:
     most, block = asked or cores(), joint(jobs)
     if asked is None and (prediction := predicted(source)) is not None:
         most = min(most, prediction.workers)
-    boxes = tuple(Box.whole(source.shape).tiles((1, *block)))
+    boxes = tuple(plan(source, block))
     return Pass(jobs, boxes, max(1, min(most, len(boxes))))
+
+
+def plan(source: Source, block: tuple[int, int] | None = None) -> Iterator[Box]:
+    """The boxes of an output: of the sink's block, or else of the source's own, frame by frame, rows first."""
+    return Box.whole(source.shape).tiles((1, *(block or source.block)))
 
 
 def joint(jobs: Sequence[Job]) -> tuple[int, int]:

@@ -24,7 +24,7 @@ def work(step: Step) -> None:
     with step.part("two jobs at once"):
         _jobs(step, part["side"])
     with step.part("a training by two processes"):
-        _team(step, part)
+        _pair(step, part)
 
 
 def _jobs(step: Step, side: int) -> None:
@@ -48,7 +48,7 @@ def _jobs(step: Step, side: int) -> None:
         (step.scratch / f"pair{name}.npy").unlink()
 
 
-def _team(step: Step, part: dict[str, Any]) -> None:
+def _pair(step: Step, part: dict[str, Any]) -> None:
     """The same steps by one process and by two, which on one card NCCL may refuse: then that is what is found."""
     data = step.scratch / "pair.npy"
     np.save(data, imagery("satellite", 1, 1, 4 * part["patch"])[0])

@@ -21,8 +21,8 @@ from geomedsr import Model
 from geomedsr.devices import cores, fast_bfloat16
 from geomedsr.geometry.box import Box
 from geomedsr.inference import gpu
-from geomedsr.inference.engine import plan
 from geomedsr.inference.memory import Need
+from geomedsr.inference.passes import plan
 from geomedsr.inference.prediction import Prediction, predicted
 from geomedsr.models.network import IMAGE
 

@@ -18,7 +18,7 @@ from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Plane
-from geomedsr.inference.engine import plan
+from geomedsr.inference.passes import plan
 from geomedsr.io import open_sink
 from geomedsr.sources import Array
 from geomedsr.training import load_recipe, train

@@ -22,7 +22,7 @@ from pydicom.sequence import Sequence
 import geomedsr
 from dicom.conftest import SECRETS, TILTED, enhanced, errors, files, pixels, save, slice_of, stored
 from geomedsr.errors import GeomedsrError, InputError, OutputError
-from geomedsr.inference.engine import plan
+from geomedsr.inference.passes import plan
 from geomedsr.io import open_sink
 from geomedsr.models import Model
 from geomedsr.promises import verify

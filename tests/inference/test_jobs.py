@@ -24,7 +24,7 @@ import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.inference import memory
-from geomedsr.inference.engine import plan
+from geomedsr.inference.passes import plan
 from geomedsr.inference.stopping import Flight, Stopped, check
 from geomedsr.io import open_sink
 

@@ -18,8 +18,8 @@ from geomedsr.devices import choose_device
 from geomedsr.errors import DeviceError
 from geomedsr.grid import Grid, Plane
 from geomedsr.inference import gpu
-from geomedsr.inference.engine import plan
 from geomedsr.inference.memory import Need
+from geomedsr.inference.passes import plan
 from geomedsr.inference.runtime import Runtime
 from geomedsr.io import open_sink
 from geomedsr.sources import Array

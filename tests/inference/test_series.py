@@ -12,7 +12,7 @@ from geomedsr import Band, Grid, Scene, Window, operators
 from geomedsr.errors import ModelError
 from geomedsr.geometry import Box
 from geomedsr.grid import Plane
-from geomedsr.inference.engine import plan
+from geomedsr.inference.passes import plan
 from geomedsr.models import Model, default_model, load_model
 from geomedsr.operators.k_space import central
 

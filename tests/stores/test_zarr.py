@@ -17,7 +17,7 @@ import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
-from geomedsr.inference.engine import plan
+from geomedsr.inference.passes import plan
 from geomedsr.io import open_sink
 from geomedsr.scene import Band
 

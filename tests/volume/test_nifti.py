@@ -20,7 +20,7 @@ import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.geometry import Box
-from geomedsr.inference.engine import plan
+from geomedsr.inference.passes import plan
 from geomedsr.io import jobs, open_sink
 from geomedsr.models import Model
 from geomedsr_volume.files import created

@@ -23,7 +23,7 @@ import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.grid import Grid, Plane
-from geomedsr.inference.engine import plan
+from geomedsr.inference.passes import plan
 from geomedsr.io import open_sink
 from geomedsr.models import Model, load_model
 from geomedsr.promises import verify
@@ -581,7 +581,7 @@ import numpy as np
 from geomedsr import Grid, Scene
 from geomedsr.io import open_sink
 from geomedsr.grid import Plane
-from geomedsr.inference.engine import plan
+from geomedsr.inference.passes import plan
 
 def held(what):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(what))
