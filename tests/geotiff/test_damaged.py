@@ -1,5 +1,6 @@
 """Pictures that are cut or damaged: refused, though GDAL goes on; one line on standard error, and nothing of GDAL's."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.shutil
+from conftest import texture
 
 import geomedsr
 from geomedsr.cli import main
@@ -77,3 +79,31 @@ def test_a_raster_of_no_rows_is_told() -> None:
     empty = {"count": 1, "dtypes": ("uint8",), "shape": (0, 50), "subdatasets": []}
     with pytest.raises(geomedsr.GeomedsrError, match="of 50 × 0 pixels, expected at least one"):
         _check("no.nc", SimpleNamespace(**empty))
+
+
+def with_thumbnail(picture: bytes, thumbnail: bytes) -> bytes:
+    """A JPEG with another in its EXIF, as cameras write it: in the second directory, the first being empty."""
+    place = 14
+    start = place + 2 + 5 * 12 + 4
+    fields = [(0x0103, 3, 6), (0x0100, 4, 48), (0x0101, 4, 48), (0x0201, 4, start), (0x0202, 4, len(thumbnail))]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in fields)
+    second = struct.pack("<H", len(fields)) + entries
+    exif = b"Exif\0\0II*\0" + struct.pack("<IHI", 8, 0, place) + second + bytes(4) + thumbnail
+    return picture[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + picture[2:]
+
+
+def test_a_thumbnail_that_was_cut_off_leaves_the_picture(raster: Raster, tmp_path: Path) -> None:
+    pixels = texture(1, 96, 96, "uint8").repeat(8, 1).repeat(8, 2)
+    whole = raster(pixels, "a.jpg", driver="JPEG").read_bytes()
+    small = raster(pixels[:, ::16, ::16], "b.jpg", driver="JPEG").read_bytes()
+    found = []
+    for name, thumbnail in (("whole.jpg", small), ("cut.jpg", small[:-40])):
+        path = tmp_path / name
+        path.write_bytes(with_thumbnail(whole, thumbnail))
+        scene = geomedsr.open(path)
+        found.append(scene.source.overview(48 * 48))
+        np.testing.assert_array_equal(scene.data.values, geomedsr.open(tmp_path / "a.jpg").data.values)
+        assert scene.values.bounds()[1].item() > 0  # the value scale is found without it
+    assert found[0] is not None
+    assert found[0][0].shape == (1, 1, 48, 48)
+    assert found[1] is None
