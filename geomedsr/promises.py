@@ -52,24 +52,23 @@ def verify(
         source = _rescaled(source, result)  # a series written as a volume, which has no slope and intercept
     source = taken(source, result)
     adapter = adapter_for(os.fspath(dst))
-    size = _size(source, result)
+    factors = Factors.between(source.shape, result.shape)
+    size = _size(source, result, factors)
     checks = [size]
-    if size.kept:
-        factor = result.shape[2] // source.shape[2]
+    if size.kept and factors is not None:
         provenance = provenance_of(result)
         checks += [
-            _field_of_view(source, result),
+            _field_of_view(source, result, factors),
             _type(source, result),
             *_bands(source, result),
-            _valid(source, result, factor, adapter.tells_nodata),
-            _conserved(source, result, factor, provenance),
-            _limits(source, result),
-            _stated(provenance, factor),
+            _valid(source, result, factors, adapter.tells_nodata),
+            _conserved(source, result, factors, provenance),
+            _limits(source, result, factors),
+            _stated(provenance, factors),
             *_tiling(provenance),
-            *(Check("the source's pixels do not show", None, told) for told in shown(result, _pieces(source), factor)),
+            *(Check("the source's pixels do not show", None, told) for told in shown(result, _pieces(source), factors)),
+            *adapter.checks(source, result),
         ]
-    if size.kept:
-        checks += adapter.checks(source, result)
     return checks
 
 
@@ -114,10 +113,9 @@ def _rescaled(source: Scene, result: Scene) -> Scene:
     return replace(source, source=values, bands=result.bands, rescale=())
 
 
-def _size(source: Scene, result: Scene) -> Check:
+def _size(source: Scene, result: Scene, factors: Factors | None) -> Check:
     (frames, bands, height, width), (frames2, bands2, height2, width2) = source.shape, result.shape
-    factor = height2 // height
-    kept = factor >= 2 and (frames2, bands2, height2, width2) == (frames, bands, height * factor, width * factor)
+    kept = bands == bands2 and factors is not None and factors.y == factors.x  # as all cards have it
     detail = f"{width} × {height} to {width2} × {height2}"
     if frames > 1 or frames2 > 1:
         detail += f", {frames} to {frames2} slices"
@@ -128,16 +126,20 @@ def _size(source: Scene, result: Scene) -> Check:
     return Check("every frame and band there, a whole factor finer", kept, detail)
 
 
-def _field_of_view(source: Scene, result: Scene) -> Check:
+def _field_of_view(source: Scene, result: Scene, factors: Factors) -> Check:
     promise = f"same field of view: outer corners within {CORNER} source pixel"
     if source.grid.planes:
         shifts = []
-        for old, new in zip(source.grid.planes, result.grid.planes, strict=True):
+        try:
+            planes = source.grid.refined(Factors(frame=factors.frame)).planes
+        except InputError as error:
+            return Check(promise, False, f"new slices of {error.got}")
+        for old, new in zip(planes, result.grid.planes, strict=True):
             pairs = zip(old.corners(source.grid.shape), new.corners(result.grid.shape), strict=True)
             apart = max(float(np.linalg.norm(np.subtract(a, b))) for a, b in pairs)
             shifts.append(apart / min(old.spacing))
         return Check(promise, max(shifts) <= CORNER, f"largest shift {max(shifts):.2g} pixel")
-    factor = result.grid.shape[0] // source.grid.shape[0]
+    factor = factors.y
     before, after = source.grid.scaled(factor), result.grid
     faults, told = differences(before, after, factor), "not georeferenced"
     if before.affine is not None and after.affine is not None:
@@ -242,16 +244,16 @@ def _pieces(source: Scene) -> Iterator[Box]:
     return Box.whole(source.shape).tiles((1, *sides))
 
 
-def _valid(source: Scene, result: Scene, factor: int, tells: bool) -> Check:
+def _valid(source: Scene, result: Scene, factors: Factors, tells: bool) -> Check:
     """Where there is data; of a result whose format cannot say so, that what is none holds what it held."""
     wrong, silent = 0, 0
     for box in _pieces(source):
-        before = _repeated(source.source.valid(box), factor)
-        after = result.source.valid(box.refined(Factors.in_plane(factor)))
+        before = _repeated(source.source.valid(box), factors)
+        after = result.source.valid(box.refined(factors))
         differ = before != after
         if differ.any() and not tells:
-            stored = _repeated(source.source.read(box), factor)
-            same = differ & after & (stored == result.source.read(box.refined(Factors.in_plane(factor))))
+            stored = _repeated(source.source.read(box), factors)
+            same = differ & after & (stored == result.source.read(box.refined(factors)))
             silent += int(same.sum())
             differ &= ~same
         wrong += int(differ.sum())
@@ -263,17 +265,17 @@ def _valid(source: Scene, result: Scene, factor: int, tells: bool) -> Check:
     )
 
 
-def _repeated(array: Array, factor: int) -> Array:
-    """Each pixel, factor × factor times."""
-    return array.repeat(factor, axis=-2).repeat(factor, axis=-1)
+def _repeated(array: Array, factors: Factors) -> Array:
+    """Each pixel of ``(frame, band, y, x)``, as often as it is made finer."""
+    return array.repeat(factors.y, axis=-2).repeat(factors.x, axis=-1).repeat(factors.frame, axis=0)
 
 
-def _conserved(source: Scene, result: Scene, factor: int, provenance: Provenance) -> Check:
+def _conserved(source: Scene, result: Scene, factors: Factors, provenance: Provenance) -> Check:
     operator = operators.get(provenance.agreement.operator or operators.BlockMean.name)
     told = provenance.agreement.conserved or "yes"
     if operator.whole_frames and _carried(provenance):
-        return _classes(source, result, factor)
-    check = operator.check(source, result, Factors.in_plane(factor), _pieces(source), asked=told == "yes")
+        return _classes(source, result, factors)
+    check = operator.check(source, result, factors, _pieces(source), asked=told == "yes")
     return replace(check, detail=f"a window {told}; {check.detail}") if told == OF_FRAMES else check
 
 
@@ -282,15 +284,15 @@ def _carried(provenance: Provenance) -> bool:
     return bool(provenance.ranges) and not any(provenance.ranges or ())
 
 
-def _classes(source: Scene, result: Scene, factor: int) -> Check:
+def _classes(source: Scene, result: Scene, factors: Factors) -> Check:
     wrong = 0
     for box in _pieces(source):
-        after = result.source.read(box.refined(Factors.in_plane(factor)))
-        wrong += int((_repeated(source.source.read(box), factor) != after).sum())
+        after = result.source.read(box.refined(factors))
+        wrong += int((_repeated(source.source.read(box), factors) != after).sum())
     return Check("classes and flags are the source's, repeated", not wrong, f"{wrong} pixels differ" if wrong else "")
 
 
-def _limits(source: Scene, result: Scene) -> Check:
+def _limits(source: Scene, result: Scene, factors: Factors) -> Check:
     """Stored values within the bits that the header declares."""
     promise = "values within the bits stored"
     limits = source.bands[0].limits
@@ -299,16 +301,16 @@ def _limits(source: Scene, result: Scene) -> Check:
     low, high, least = float("inf"), -float("inf"), float(limits[0])
     for box in _pieces(source):
         before = source.source.read(box)
-        values = result.source.read(box.refined(Factors.in_plane(result.shape[2] // source.shape[2])))
+        values = result.source.read(box.refined(factors))
         low, high = min(low, float(values.min())), max(high, float(values.max()))
         least = min(least, float(before.min()))
     kept = least <= low and high <= limits[1]
     return Check(promise, kept, f"{low:g} … {high:g} in {limits[0]} … {limits[1]}")
 
 
-def _stated(provenance: Provenance, factor: int) -> Check:
+def _stated(provenance: Provenance, factors: Factors) -> Check:
     model = provenance.model
-    kept = model.name is not None and model.sha256 is not None and model.factor == factor
+    kept = model.name is not None and model.sha256 is not None and model.factors == factors
     told = f"{model.name} {model.version or ''}" if model.name else ""
     return Check("it says which model made it", kept, told)
 

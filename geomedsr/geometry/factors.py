@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 
 
@@ -28,6 +28,16 @@ class Factors:
     def in_plane(cls, scale: int) -> Factors:
         """``scale`` times finer in rows and columns."""
         return cls(1, scale, scale)
+
+    @classmethod
+    def between(cls, coarse: Sequence[int], fine: Sequence[int]) -> Factors | None:
+        """How many times finer one scene of ``(frame, band, y, x)`` or ``(frame, y, x)`` is than another; None where
+        that is no whole number.
+        """
+        pairs = [(coarse[axis], fine[axis]) for axis in (0, -2, -1)]
+        if any(few < 1 or many < few or many % few for few, many in pairs):
+            return None
+        return cls(*(many // few for few, many in pairs))
 
     def __iter__(self) -> Iterator[int]:
         return iter(astuple(self))

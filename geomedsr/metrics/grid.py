@@ -56,7 +56,7 @@ def worst(values: Array) -> Array:
     return np.where(known.any(-1), largest, np.nan)
 
 
-def shown(result: Scene, pieces: Iterable[Box], factor: int) -> list[str]:
+def shown(result: Scene, pieces: Iterable[Box], factors: Factors) -> list[str]:
     """In words, how much the source's pixels show in the worst continuous band of a result; nothing if in none.
 
     ``pieces`` are boxes of the source, together all of it; they are read one at a time.
@@ -64,11 +64,11 @@ def shown(result: Scene, pieces: Iterable[Box], factor: int) -> list[str]:
     picks = [i for i, band in enumerate(result.bands) if band.kind == "continuous"]
     sums = np.zeros((len(picks), 2, 2, 2))
     for box in pieces:
-        fine = box.refined(Factors.in_plane(factor))
+        fine = box.refined(factors)
         last, bottom, right = fine.stop
         wider = Box(fine.start, (last, bottom + 1, right + 1)) & Box.whole(result.shape)
-        values, valid = result.source.read(wider)[0], result.source.valid(wider)[0]
-        sums += steps(values[picks], valid[picks], factor, fine.shape[1:])
+        values, valid = result.source.read(wider)[:, picks], result.source.valid(wider)[:, picks]
+        sums += steps(values, valid, factors.y, fine.shape[1:]).sum(0)
     found = ratio(sums)
     if np.isnan(found).all():
         return []

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
 
+from geomedsr.geometry import Factors
 from geomedsr.sources import Array
 
+#: The axes within a block, of ``(frame, f, band, y, r, x, c)``.
+_INSIDE = (1, 4, 6)
 
-def block_error(before: Array, after: Array, factor: int) -> Array:
-    """How far block means are from the input, in stored units; 0 within one ulp for floats."""
-    *lead, height, width = before.shape
-    blocks = after.reshape(*lead, height, factor, width, factor)
+
+def block_error(before: Array, after: Array, factors: Factors) -> Array:
+    """How far block means are from the input, in stored units; 0 within one ulp for floats.
+
+    ``before`` is ``(frame, band, y, x)``, ``after`` the same, so many times finer.
+    """
+    frames, bands, height, width = before.shape
+    blocks = after.reshape(frames, factors.frame, bands, height, factors.y, width, factors.x)
     if before.dtype.kind == "f":
         with np.errstate(invalid="ignore", over="ignore"):  # of pixels without data
-            largest = np.abs(blocks).max((-3, -1))
+            largest = np.abs(blocks).max(_INSIDE)
             ulp = np.minimum(np.spacing(largest), np.finfo(before.dtype).max * np.finfo(before.dtype).eps)
-            error = np.abs(_excess(before, blocks)) / factor**2
+            error = np.abs(_excess(before, blocks)) / factors.volume
         return np.where(error <= ulp, 0.0, np.where(np.isnan(error), np.inf, error))
     wide: Any = np.int64 if before.dtype.itemsize < 8 else object
-    total = blocks.astype(wide).sum((-3, -1)) - before.astype(wide) * factor**2
-    return np.asarray(np.abs(total) / factor**2, np.float64)
+    total = blocks.astype(wide).sum(_INSIDE) - before.astype(wide) * factors.volume
+    return np.asarray(np.abs(total) / factors.volume, np.float64)
 
 
 def _excess(before: Array, blocks: Array) -> Array:
-    """The sums of blocks ``(…, y, factor, x, factor)`` less as many times the input, with what each addition loses
+    """The sums of blocks ``(frame, f, band, y, r, x, c)`` less as many times the input, with what each addition loses
     added in the end (Neumaier 1974): float64 alone would lose more than is asked here.
     """
-    factor = blocks.shape[-1]
     total, lost = (np.zeros(before.shape, np.float64) for _ in range(2))
-    for row in range(factor):
-        for col in range(factor):
-            for term in (blocks[..., row, :, col].astype(np.float64), -before.astype(np.float64)):
-                following = total + term
-                larger = np.abs(total) >= np.abs(term)
-                lost += np.where(larger, (total - following) + term, (term - following) + total)
-                total = following
+    for frame, row, col in product(*(range(blocks.shape[axis]) for axis in _INSIDE)):
+        for term in (blocks[:, frame, :, :, row, :, col].astype(np.float64), -before.astype(np.float64)):
+            following = total + term
+            larger = np.abs(total) >= np.abs(term)
+            lost += np.where(larger, (total - following) + term, (term - following) + total)
+            total = following
     return np.asarray(total + lost)

@@ -46,8 +46,14 @@ class BlockMean(Operator):
             before, valid = source.source.read(box), source.source.valid(box)
             after = result.source.read(box.refined(factors))
             if valid.any():
-                worst = max(worst, float(block_error(before, after, factors.y)[valid].max()))
-        promise = f"the mean of each {factors.y} × {factors.x} block is the source's pixel"
+                worst = max(worst, float(block_error(before, after, factors)[valid].max()))
+        promise = f"the mean of each {_block(factors)} is the source's pixel"
         if not asked:
             return Check(promise, None, f"not asked for; largest difference {worst:.3g}")
         return Check(promise, worst == 0, "bit for bit" if worst == 0 else f"largest difference {worst:.3g}")
+
+
+def _block(factors: Factors) -> str:
+    """A block in words."""
+    area = f"{factors.y} × {factors.x} block"
+    return area if factors.frame == 1 else f"{area} of {factors.frame} slices"

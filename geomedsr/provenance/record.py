@@ -15,6 +15,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+from geomedsr.geometry import Factors
 from geomedsr.provenance import steps, texts
 from geomedsr.provenance.steps import Step
 
@@ -82,6 +83,11 @@ class Generator:
     neighbours: int | None = _fact("NEIGHBOURS", texts.whole(0, 99))
     frame_factor: int | None = _fact("FRAME_FACTOR", _factor)
     inputs: Mapping[str, str] | None = _fact("INPUTS", texts.words, json.dumps)
+
+    @property
+    def factors(self) -> Factors | None:
+        """How many times finer it made the image; None where that is not told."""
+        return None if self.factor is None else Factors(self.frame_factor or 1, self.factor, self.factor)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from rasterio.crs import CRS
 import geomedsr
 from geomedsr import Model
 from geomedsr.crs import vertical_unit
+from geomedsr.geometry import Factors
 from geomedsr.operators.block_error import block_error
 
 Raster = Callable[..., Path]
@@ -106,14 +107,17 @@ def test_sums_of_floats_are_exact(tiny: Model, raster: Raster, dtype: str) -> No
     rng = np.random.default_rng(3)
     array = (rng.normal(size=(1, 40, 40)) * 10.0 ** rng.integers(-6, 6, (1, 40, 40))).astype(dtype)
     assert broken(raster(array), through(raster(array), tiny)) == []
-    blocks = array.repeat(4, 1).repeat(4, 2)
-    assert block_error(array, blocks, 4).max() == 0
-    off = blocks.copy()
-    off[0, 0, 0] += 64 * np.spacing(np.abs(off[0, :4, :4]).max())
-    assert block_error(array, off, 4)[0, 0, 0] > 0
-    huge = np.full((1, 2, 2), np.finfo(dtype).max, dtype)
-    assert block_error(huge, huge.repeat(2, 1).repeat(2, 2), 2).max() == 0
-    assert block_error(huge, -huge.repeat(2, 1).repeat(2, 2), 2).min() > 1e38
+    array = array[None]
+    for factors in (Factors(1, 4, 4), Factors(2, 1, 1), Factors(3, 2, 2)):
+        blocks = array.repeat(factors.frame, 0).repeat(factors.y, 2).repeat(factors.x, 3)
+        assert block_error(array, blocks, factors).max() == 0
+        off = blocks.copy()
+        off[-1, 0, 0, 0] += 64 * np.spacing(np.abs(off[0, 0, :4, :4]).max())
+        assert block_error(array, off, factors)[0, 0, 0, 0] > 0
+        assert (block_error(array, off, factors) > 0).sum() == 1
+    huge = np.full((1, 1, 2, 2), np.finfo(dtype).max, dtype)
+    assert block_error(huge, huge.repeat(2, 2).repeat(2, 3), Factors(1, 2, 2)).max() == 0
+    assert block_error(huge, -huge.repeat(2, 2).repeat(2, 3), Factors(1, 2, 2)).min() > 1e38
 
 
 def test_a_unit_that_a_vertical_crs_implies_is_no_fault(tiny_x2: Model, raster: Raster) -> None:
