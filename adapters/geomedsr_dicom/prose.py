@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import re
 
+from geomedsr import operators
 from geomedsr.provenance import Agreement, Provenance, Run
 from geomedsr.provenance import Generator as Model
 from geomedsr.provenance.texts import part, part_text
 
 NOT_DIAGNOSTIC = "not for diagnostic use"
 
-_CONSERVED = {"block-mean": "block means", "k-space-crop": "central k-space"}
-
 
 def describe(told: Provenance) -> str:
     """The words for a provenance."""
     model, operator = told.model, told.agreement.operator or ""
-    what = _CONSERVED.get(operator, operator)
+    what = operators.keeps(operator)
     kept = f"{what} conserved" if told.agreement.conserved == "yes" else f"{what} not conserved"
     realism = f", realism {model.realism:g}" if model.realism is not None else ""
     tiling = f", {told.run.approximate}" if told.run.approximate else ""

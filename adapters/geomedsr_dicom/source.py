@@ -26,7 +26,10 @@ _KEPT = 4
 #: Where overlays of old files lie: in the bits above those stored (60xx,0102).
 _OVERLAY_BITS: list[int | BaseTag] = [(0x6000 + 2 * i) << 16 | 0x0102 for i in range(16)]
 
-_BEYOND = "values of more bits than its header says are stored"
+
+class _BeyondError(ValueError):
+    """There is something in the bits above those stored, and no overlay that it could be."""
+
 
 _decoded: OrderedDict[tuple[str, int, int], Array] = OrderedDict()
 _lock = threading.Lock()
@@ -103,12 +106,12 @@ class SeriesSource(Source):
             try:
                 with unheard():
                     values = _decode(frame)
+            except _BeyondError as error:
+                why = "values of more bits than its header says are stored"
+                raise _unreadable(number, why, "values of those bits", "correct BitsStored") from error
             except Exception as error:  # decoders raise whatever they like; some texts quote header values
-                short = any(hint in str(error) for hint in ("less than expected", "cannot reshape"))
-                why = "truncated pixel data" if short else f"pixel data that cannot be decoded: {type(error).__name__}"
-                if str(error) == _BEYOND:
-                    raise _unreadable(number, _BEYOND, "values of those bits", "correct BitsStored") from error
-                raise _unreadable(number, why) from error
+                why = f"pixel data that cannot be decoded: {type(error).__name__}"
+                raise _unreadable(number, "truncated pixel data" if _short(frame) else why) from error
             values = values.astype(values.dtype.newbyteorder("="), copy=False)
             if values.shape != self.size or values.dtype != self.dtype:
                 raise _unreadable(number, f"{values.shape} pixels of {values.dtype}, not as its header said")
@@ -131,11 +134,26 @@ def _decode(frame: Frame) -> Array:
     return _stored_bits(values, told)
 
 
+def _short(frame: Frame) -> bool:
+    """Whether a file that cannot be decoded ends early, or has fewer bytes of pixels than its header tells of."""
+    try:
+        told, _ = load(frame.path, pixels=True)
+        if told.file_meta.TransferSyntaxUID.is_compressed:
+            return False
+        numbers = int(told.Rows) * int(told.Columns) * int(told.get("SamplesPerPixel", 1))
+        bits = numbers * int(told.BitsAllocated) * int(told.get("NumberOfFrames") or 1)
+        return len(told.get("PixelData", b"")) * 8 < bits
+    except EOFError:
+        return True
+    except Exception:  # it is told of already
+        return False
+
+
 def _stored_bits(values: Array, told: Dataset) -> Array:
     """The bits that hold values: overlays of old files lie in those above, which decoders of compressed pixels leave.
 
     Raises:
-        ValueError: there is something in them, and no overlay that it could be.
+        _BeyondError: there is something in them, and no overlay that it could be.
     """
     bits, most = int(told.BitsStored), values.dtype.itemsize * 8
     signed = values.dtype.kind == "i"
@@ -144,7 +162,7 @@ def _stored_bits(values: Array, told: Dataset) -> Array:
         return values
     overlays = (told.get(tag) for tag in _OVERLAY_BITS)
     if not any(overlay is not None and int(overlay.value or 0) >= bits for overlay in overlays):
-        raise ValueError(_BEYOND)
+        raise _BeyondError
     shift = values.dtype.type(most - bits)
     cut: Array = (values << shift) >> shift
     return cut

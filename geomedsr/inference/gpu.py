@@ -6,6 +6,7 @@ there or back, and others are conserved and stored by the CPU.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import traceback
@@ -27,8 +28,9 @@ BANDS = 4
 #: The part of a device's memory that tiles may be planned with.
 SHARE = 0.6
 
-#: What is said where a device's memory is full; other than torch's own allocator, cuDNN and CUDA have no error for it.
-_FULL = ("out of memory", "unable to find an engine", "ALLOC_FAILED", "CUDNN_STATUS_NOT_INITIALIZED")
+#: Bytes that cuDNN and CUDA want beside torch's own; where a device has less left, a fault is taken for want of memory:
+#: other than torch's allocator, they have no error of their own for that.
+_BESIDE = 1 << 30
 
 
 def memory(place: torch.device) -> int:
@@ -150,6 +152,20 @@ def run(network: Network, inputs: Tensors, place: torch.device, layout: torch.me
         return lane.run(network, inputs, layout)
 
 
+def _started() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+def refusals(place: torch.device) -> int:
+    """How often torch's allocator has found no room on a device: cuDNN asks it, and then tells of something else."""
+    return int(torch.cuda.memory_stats(place).get("num_ooms", 0)) if _started() else 0
+
+
+def free(place: torch.device) -> float:
+    """Bytes that a device has left, for all processes."""
+    return torch.cuda.mem_get_info(place)[0] if _started() else math.inf
+
+
 @contextmanager
 def told(inputs: Tensors, place: torch.device) -> Iterator[None]:
     """In one line, that the device's memory does not hold some batches.
@@ -157,10 +173,12 @@ def told(inputs: Tensors, place: torch.device) -> Iterator[None]:
     Raises:
         DeviceError: that.
     """
+    before = refusals(place)
     try:
         yield
     except RuntimeError as error:
-        if not any(text in str(error) for text in _FULL):
+        full = isinstance(error, torch.OutOfMemoryError) or refusals(place) > before or free(place) < _BESIDE
+        if not full:
             raise
         traceback.clear_frames(error.__traceback__)  # which hold the tile, and in a notebook stay
         shape = next(iter(inputs.values())).shape

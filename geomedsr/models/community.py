@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from geomedsr.errors import ModelError
+from geomedsr.models.code import code_of
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.import_spandrel import import_spandrel
 from geomedsr.models.network import Network
@@ -140,10 +141,8 @@ def _weights(path: str) -> Mapping[str, Any]:
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of a file that is no checkpoint, anything
-        called = re.search(r"Unsupported global: GLOBAL ([\w.]+)", str(error))
-        why = f"it calls {called[1][:60]}, and no code of a file is run" if called else "damaged, or no checkpoint"
-        if "TorchScript" in str(error):
-            why = "it holds a TorchScript program, and no code of a file is run"
+        called = code_of(path)
+        why = f"it {called}, and no code of a file is run" if called else "damaged, or no checkpoint"
         raise ModelError(
             f"{path}, which cannot be read as weights ({why})",
             "a file of tensors",

@@ -10,13 +10,23 @@ from geomedsr.operators.k_space import KSpaceCrop
 from geomedsr.operators.operator import Observation, Operator
 from geomedsr.operators.unconstrained import Unconstrained
 
-__all__ = ["NAMES", "BlockMean", "KSpaceCrop", "Observation", "Operator", "Unconstrained", "get"]
+__all__ = ["NAMES", "BlockMean", "KSpaceCrop", "Observation", "Operator", "Unconstrained", "constrains", "get", "keeps"]
 
 
 _OPERATORS: dict[str, Operator] = {o.name: o for o in (BlockMean(), KSpaceCrop(), Unconstrained())}
 
 #: Their names.
 NAMES = tuple(_OPERATORS)
+
+
+def keeps(name: str) -> str:
+    """What the operator of a name keeps, in words; the name itself of one that is not known here."""
+    return _OPERATORS[name].keeps if name in _OPERATORS else name
+
+
+def constrains(name: str) -> bool:
+    """Whether the operator of a name makes results agree with their input, as far as is known here."""
+    return name not in _OPERATORS or _OPERATORS[name].constrains
 
 
 def get(name: str) -> Operator:

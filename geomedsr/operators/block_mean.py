@@ -20,6 +20,7 @@ class BlockMean(Operator):
     """``forward(x)[i, j]`` = mean of the block; kept exactly on stored values (:mod:`geomedsr.operators.conserve`)."""
 
     name = "block-mean"
+    keeps = "block means"
     reduction = "block-mean"
     held = 8
 

@@ -48,6 +48,7 @@ class KSpaceCrop(Operator):
     """
 
     name = "k-space-crop"
+    keeps = "central k-space"
     reduction = "k-space-crop"
     whole_frames = True
     #: In float64: 80 are in use, and the C library holds more between them (``devices.keep_memory``), from run to run

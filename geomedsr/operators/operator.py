@@ -46,6 +46,7 @@ class Operator(ABC):
         whole_frames: a coarse pixel depends on the whole frame rather than on its own block of ``s × s`` fine pixels:
             so regions are whole frames, and patches cannot be projected.
         constrains: results are made to agree with the input.
+        keeps: what then is the input's, in words.
         reduction: the ``kind`` of the degradation that reduces images by it.
         held: bytes that :meth:`agree` holds for each output value besides the prediction and its result; measured.
     """
@@ -53,6 +54,7 @@ class Operator(ABC):
     name: str
     whole_frames: bool = False
     constrains: bool = True
+    keeps: str
     reduction: str
     held: int
 

@@ -23,6 +23,7 @@ class Unconstrained(BlockMean):
     """
 
     name = "none"
+    keeps = "none"
     constrains = False
     held = 24
 

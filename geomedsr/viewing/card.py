@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from geomedsr import operators
 from geomedsr.errors import GeomedsrError
 from geomedsr.scene import Scene
 from geomedsr.viewing import facts
@@ -102,7 +103,7 @@ def model_card(model: Model) -> str:
         ("for", f"{d.domain}, ×{d.scale}, {d.sees}"),
         ("network", f"{d.architecture}, {count / 1e6:.3g} million weights, {sees}"),
         ("realism", f"{model.realism:g} of 0 … 1" if d.adversarial else "has no dial"),
-        ("agreement", f"with its input, by {d.operator}" if d.operator != "none" else "none is promised"),
+        ("agreement", f"with its input, by {d.operator}" if operators.constrains(d.operator) else "none is promised"),
         ("runs in", f"{d.precision} or finer"),
         ("licence", d.licence or None),
         ("sha256", f"{model.sha256[:16]}…"),

@@ -105,16 +105,20 @@ def test_settings_are_put_back_after_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "free", "refusals"),
     [
-        torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate …\n…"),
-        RuntimeError("GET was unable to find an engine to execute this computation"),
-        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be …"),
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate …\n…"), 1 << 40, [0, 0]),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), 1 << 40, [3, 4]),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), 1 << 20, [3, 3]),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be …"), 1 << 20, [0, 0]),
     ],
 )
-def test_a_batch_that_does_not_fit_is_told_in_one_line(error: RuntimeError) -> None:
-    batch = torch.zeros(4, 1, 548, 548)
+def test_a_batch_that_does_not_fit_is_told_in_one_line(
+    error: RuntimeError, free: int, refusals: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, told = torch.zeros(4, 1, 548, 548), iter(refusals)
+    monkeypatch.setattr(gpu, "free", lambda place: free)
+    monkeypatch.setattr(gpu, "refusals", lambda place: next(told))
     with pytest.raises(DeviceError) as caught, gpu.told({"image": batch}, torch.device("cuda:0")):
         raise error
     assert str(caught.value) == (
@@ -123,12 +127,15 @@ def test_a_batch_that_does_not_fit_is_told_in_one_line(error: RuntimeError) -> N
     )
 
 
-def test_other_faults_stay_what_they_are() -> None:
+@pytest.mark.parametrize("text", ["sizes do not match", "CUDNN_STATUS_NOT_INITIALIZED"])
+def test_other_faults_stay_what_they_are(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever they say, where the device has room."""
+    monkeypatch.setattr(gpu, "free", lambda place: 1 << 40)
     with (
-        pytest.raises(RuntimeError, match="sizes do not match"),
+        pytest.raises(RuntimeError, match=text),
         gpu.told({"image": torch.zeros(1)}, torch.device("cuda:0")),
     ):
-        raise RuntimeError("sizes do not match")
+        raise RuntimeError(text)
 
 
 def test_what_did_not_fit_is_let_go() -> None:
