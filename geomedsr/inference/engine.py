@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from typing import Any, TypeVar, overload
 import torch
 
 from geomedsr.devices import cores, keep_memory
-from geomedsr.errors import OutputError
+from geomedsr.errors import OutputError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.inference.passes import Job, Pass, passes, shows_image
 from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
@@ -113,6 +114,7 @@ def _written(
         for path, scene in scenes.items():
             jobs.append(Job(scene, open_sink(scene, path, overwrite, **options)))
         planned = passes(jobs, workers)
+        _tell_short(planned)
         told = _computed(planned, cluster, progress)
         finish([job.sink for job in jobs])
     except BaseException as error:
@@ -168,6 +170,13 @@ def _computed(planned: Sequence[Pass], cluster: Any, progress: bool) -> dict[int
                 deviation = worst if shows_image(job.scene.source) else None
                 found[id(job)] = Written("", deviation, resumed, len(each.boxes))
     return found
+
+
+def _tell_short(planned: Sequence[Pass]) -> None:
+    """Warn of passes that take more memory than they may."""
+    for each in planned:
+        if each.short is not None:
+            warnings.warn(each.short, SceneWarning, stacklevel=4)
 
 
 def _check_apart(scenes: Mapping[Any, Scene]) -> None:

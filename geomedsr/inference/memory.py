@@ -67,7 +67,7 @@ class Need:
     """What a worker of a model holds at once, at most: a tile's activations, and a region's values on their way out.
 
     ``size`` is the bytes of an activation; ``bands`` and ``itemsize`` are the result's. ``frame`` is the shape
-    ``(height, width)`` of a frame of the input where regions are whole frames; else they follow the tile. ``at_once``
+    ``(height, width)`` of regions in input pixels, once it is known; until then they follow the tile. ``at_once``
     is how many bands go through a band-agnostic network together, ``device`` how many bytes the memory has that
     activations are in, where that is not the CPU's; ``conserved`` says whether the result is made to agree with the
     input. ``cache`` tells what readers keep of the inputs, in bytes, for a number of workers.
@@ -163,11 +163,9 @@ class Need:
             most -= 1
         return max(least, most)
 
-    def least(self, tile: int, shape: tuple[int, int]) -> int:
-        """Bytes that a job of one worker takes, for an input ``(height, width)`` that may be smaller than a region."""
-        region = self._region(tile)
-        filled = 1.0 if self.frame else min(region, shape[0]) * min(region, shape[1]) / region**2
-        return BASE + self._pinned(tile) + self.cache(1) + int(self.worker(tile) * filled)
+    def least(self, tile: int) -> int:
+        """Bytes that a job of one worker takes."""
+        return BASE + self._pinned(tile) + self.cache(1) + self.worker(tile)
 
     def _pinned(self, tile: int) -> int:
         if self.device is None:

@@ -32,11 +32,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Pass:
-    """Jobs whose boxes are computed at once: of ``boxes``, by so many ``workers`` of this machine."""
+    """Jobs whose boxes are computed at once: of ``boxes``, by so many ``workers`` of this machine.
+
+    ``short`` tells that even one of them takes more memory than it may.
+    """
 
     jobs: tuple[Job, ...]
     boxes: tuple[Box, ...]
     workers: int
+    short: str | None = None
 
     def done(self) -> set[str]:
         """Keys of the boxes that all sinks have."""
@@ -74,21 +78,38 @@ def passes(jobs: Sequence[Job], asked: int | None) -> list[Pass]:
 
 def _together(source: Source) -> object:
     """What is the same for sources that show the same part of one prediction; for others, nothing is."""
-    box, inner = Box.whole(source.shape), source
-    while not isinstance(inner, Prediction):
-        if inner.inner is None:
-            return object()
-        box, inner = inner.touches(box), inner.inner
-    return id(inner), box, source.shape[0], source.shape[2:]
+    prediction, box = _beneath(source, Box.whole(source.shape))
+    return object() if prediction is None else (id(prediction), box, source.shape[0], source.shape[2:])
+
+
+def _beneath(source: Source, box: Box) -> tuple[Prediction | None, Box]:
+    """The prediction that a source shows a part of, and what of that a box needs; None where it shows none."""
+    while not isinstance(source, Prediction):
+        if source.inner is None:
+            return None, box
+        box, source = source.touches(box), source.inner
+    return source, box
 
 
 def _planned(jobs: tuple[Job, ...], asked: int | None) -> Pass:
     source = jobs[0].scene.source
-    most, block = asked or cores(), joint(jobs)
-    if asked is None and (prediction := predicted(source)) is not None:
-        most = min(most, prediction.workers)
-    boxes = tuple(plan(source, block))
-    return Pass(jobs, boxes, max(1, min(most, len(boxes))))
+    boxes = tuple(plan(source, joint(jobs)))
+    prediction, box = _beneath(source, boxes[0])
+    if prediction is None:
+        return Pass(jobs, boxes, max(1, min(asked or cores(), len(boxes))))
+    need, tile, memory = prediction.need(box), prediction.tile, prediction.memory
+    workers = asked or need.workers(tile, memory)
+    return Pass(jobs, boxes, max(1, min(workers, len(boxes))), _short(jobs[0].scene, tile, need.least(tile), memory))
+
+
+def _short(scene: Scene, tile: int, least: int, memory: int) -> str | None:
+    """That a job takes at least so many bytes, where it may take fewer."""
+    if least <= memory:
+        return None
+    return (
+        f"{scene.name} takes about {least / 2**20:.0f} MiB in tiles of {tile} pixels, one at a time: "
+        f"more than the {memory / 2**20:.0f} MiB of --memory"
+    )
 
 
 def plan(source: Source, block: tuple[int, int] | None = None) -> Iterator[Box]:
@@ -166,11 +187,10 @@ class Made(Prediction):
     @classmethod
     def of(cls, source: Source, box: Box) -> Made:
         """What a box of a source needs of the prediction that it shows."""
-        while not isinstance(source, Prediction):
-            assert source.inner is not None
-            box, source = source.touches(box), source.inner
-        outputs, deviation = source.compute(box)
-        own = {part.name: getattr(source, part.name) for part in fields(Prediction)}
+        prediction, box = _beneath(source, box)
+        assert prediction is not None
+        outputs, deviation = prediction.compute(box)
+        own = {part.name: getattr(prediction, part.name) for part in fields(Prediction)}
         return cls(**own, box=box, outputs=outputs, deviation=deviation)
 
     def compute(self, box: Box) -> tuple[dict[str, Array], float | None]:

@@ -18,6 +18,7 @@ from geomedsr import operators
 from geomedsr.areas import AreaSource
 from geomedsr.errors import InputError, ModelError
 from geomedsr.geometry import Box, Factors
+from geomedsr.inference.memory import Need, kept
 from geomedsr.inference.ports import as_seen, store, stored_type
 from geomedsr.inference.runtime import Runtime
 from geomedsr.inference.stopping import check
@@ -36,7 +37,8 @@ class Prediction(Source):
     """Boxes of all outputs of a model, computed at once; see the module's text. As a source it is that of the image.
 
     ``scene`` is the image that the model is given, ``beside`` are its other inputs by name. ``computed`` are the
-    positions of the bands that go through the model, in its order.
+    positions of the bands that go through the model, in its order. Pixels follow from ``tile`` to the last count, so it
+    is the prediction's; from ``memory``, the bytes that writing it may take, nothing does.
     """
 
     scene: Scene
@@ -45,7 +47,7 @@ class Prediction(Source):
     computed: tuple[int, ...]
     nodata: tuple[float | int | None, ...]
     tile: int
-    workers: int
+    memory: int
     runtime: Runtime
     conserve: bool
     values: ValueScale
@@ -72,7 +74,7 @@ class Prediction(Source):
 
         scene = self.scene.source, self.scene.bands, self.scene.grid.planes
         beside = [(name, other.source, other.bands, other.values) for name, other in self.beside]
-        others = ("scene", "beside", "workers")
+        others = ("scene", "beside", "memory")
         parts = (getattr(self, part.name) for part in fields(self) if part.name not in others)
         return tuple(normalize_token(part) for part in (*scene, *beside, *parts))
 
@@ -104,6 +106,11 @@ class Prediction(Source):
     def _operator(self) -> operators.Operator:
         """What results are made to agree by: the model's, unless that is not wanted."""
         return operators.get(self.model.descriptor.operator if self.conserve else operators.Unconstrained.name)
+
+    def need(self, box: Box) -> Need:
+        """What a worker holds that computes boxes as large as this one of output pixels."""
+        around = self._operator.support(box.coarsened(self.factors), self.scene.shape)
+        return need(self.scene, self.model, self.runtime, self.conserve, around.shape[1:])
 
     def read(self, box: Box) -> Array:
         """Stored values of the image in a box of output pixels."""
@@ -351,6 +358,12 @@ class Output(Source):
     def select(self, bands: Sequence[int]) -> Output:
         """Some of the bands."""
         return replace(self, picks=tuple(self.picks[band] for band in bands))
+
+
+def need(scene: Scene, model: Model, runtime: Runtime, conserve: bool, region: tuple[int, int] | None = None) -> Need:
+    """What a worker holds that makes regions of a scene finer, of such a height and width in its pixels, if known."""
+    cache = partial(kept, scene.source)
+    return Need.of(model, runtime, len(scene.bands), scene.dtype.itemsize, region, conserve, cache)
 
 
 def whole_frames(scene: Scene, model: Model) -> bool:

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from geomedsr.alpha import doubt
 from geomedsr.bands import joint
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.inference import memory as budget
-from geomedsr.inference.prediction import Output, Prediction, whole_frames
+from geomedsr.inference.prediction import Output, Prediction, need, whole_frames
 from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Model, load_model
 from geomedsr.models.descriptor import Descriptor
@@ -86,7 +85,9 @@ def process(
     _tell_unified(image)
     runtime = Runtime.choose(model, device, precision, image.dtype.itemsize)
     conserve = conserve and operators.get(card.operator).constrains
-    tile, workers = _plan(image, model, runtime, tile, memory, conserve)
+    most = budget.DEFAULT if memory is None else budget.size(memory)
+    if tile is None:
+        tile = _side(image, model, runtime, most, conserve)
     source = Prediction(
         scene=image,
         beside=beside,
@@ -94,7 +95,7 @@ def process(
         computed=computed,
         nodata=unified(image.bands),
         tile=tile,
-        workers=workers,
+        memory=most,
         runtime=runtime,
         conserve=conserve,
         values=image.values.select(computed),
@@ -183,30 +184,14 @@ def _tell_unified(scene: Scene) -> None:
         )
 
 
-def _plan(
-    scene: Scene, model: Model, runtime: Runtime, tile: int | None, asked: int | str | None, conserve: bool
-) -> tuple[int, int]:
-    """The side of a tile and the number of workers that memory allows."""
-    most = budget.DEFAULT if asked is None else budget.size(asked)
+def _side(scene: Scene, model: Model, runtime: Runtime, memory: int, conserve: bool) -> int:
+    """The side of a tile for a job that may take so much memory."""
     frame = scene.shape[2:] if whole_frames(scene, model) else None
-    cache = partial(budget.kept, scene.source)
-    need = budget.Need.of(model, runtime, len(scene.bands), scene.dtype.itemsize, frame, conserve, cache)
-    if tile is not None:
-        workers = need.workers(tile, most)
-    else:
-        tile, workers = need.choose(scene.shape[2:], most)
-        if scene.grid.planes:  # each slice in equal parts
-            side = max(scene.shape[2:])
-            tile = -(-side // -(-side // tile))
-    least = need.least(tile, scene.shape[2:])
-    if least > most:
-        warnings.warn(
-            f"{scene.name} takes about {least / 2**20:.0f} MiB in tiles of {tile} pixels, one at a time: "
-            f"more than the {most / 2**20:.0f} MiB of --memory",
-            SceneWarning,
-            stacklevel=4,
-        )
-    return tile, workers
+    tile, _ = need(scene, model, runtime, conserve, frame).choose(scene.shape[2:], memory)
+    if scene.grid.planes:  # each slice in equal parts
+        side = max(scene.shape[2:])
+        tile = -(-side // -(-side // tile))
+    return tile
 
 
 def _computed(scene: Scene, model: Model) -> tuple[int, ...]:

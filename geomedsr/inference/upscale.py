@@ -34,7 +34,7 @@ def upscale(
         tile: side of a tile in input pixels. It changes memory and speed, not the result, unless the model's tiling is
             approximate (networks of others).
         memory: what writing the result may take, in bytes or such as ``"2GiB"``; 1.5 GiB by default. The tile, where
-            none is given, and the number of workers follow from it. A warning tells where it is too little.
+            none is given, and the number of workers follow from it. Writing warns where it is too little.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``"float32"`` or ``"bfloat16"``; by default the latter where the model's card says it loses nothing
             and the device computes in it by itself.

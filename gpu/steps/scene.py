@@ -92,12 +92,13 @@ def stages(path: Path, model: Model, precision: str, device: str, memory: str) -
     source = predicted(scene.source)
     assert source is not None
     regions = list(plan(source))
-    halos = pooled(partial(_halo, source), regions, source.workers)
+    workers = source.need(regions[0]).workers(source.tile, source.memory)
+    halos = pooled(partial(_halo, source), regions, workers)
     found = {}
     for name, action in (
-        ("reading and normalising", partial(pooled, partial(_halo, source), regions, source.workers)),
-        ("the network and copies", partial(pooled, partial(_through, source), halos, source.workers)),
-        ("all but storing", partial(pooled, partial(_made, source), regions, source.workers)),
+        ("reading and normalising", partial(pooled, partial(_halo, source), regions, workers)),
+        ("the network and copies", partial(pooled, partial(_through, source), halos, workers)),
+        ("all but storing", partial(pooled, partial(_made, source), regions, workers)),
     ):
         action()
         found[name] = timed(action)

@@ -3,7 +3,9 @@
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +13,12 @@ import rasterio
 from conftest import FLOAT32, block_sums
 
 import geomedsr
-from geomedsr.errors import InputError, SceneWarning
+from geomedsr import Scene
+from geomedsr.errors import InputError
 from geomedsr.geometry.box import Box
 from geomedsr.inference.memory import BASE, Need, kept
+from geomedsr.inference.passes import Job, Pass, passes
+from geomedsr.io import open_sink
 from geomedsr.models import Model
 from geomedsr_geotiff import handles
 from geomedsr_geotiff.regions import BLOCK, Tiling, block_side
@@ -81,8 +86,15 @@ def test_the_cache_holds_the_blocks_of_what_is_read(raster: Raster, monkeypatch:
     assert np.array_equal(part[0], noise(72, 600)[:, 500:550, 500:550])
 
 
+def planned(scene: Scene, path: Path) -> Pass:
+    sink = open_sink(scene, path)
+    (each,) = passes([Job(scene, sink)], None)
+    sink.discard()
+    return each
+
+
 def test_memory_is_planned_with_the_blocks_that_the_cache_holds(
-    raster: Raster, tiny: Model, monkeypatch: pytest.MonkeyPatch
+    raster: Raster, tiny: Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("GDAL_CACHEMAX", raising=False)
     monkeypatch.setattr("geomedsr.inference.memory.cores", lambda: 8)
@@ -97,13 +109,13 @@ def test_memory_is_planned_with_the_blocks_that_the_cache_holds(
     enough = BASE + 4 * need.worker(128) + 6 * block - usual
     assert [need.workers(128, enough), need.workers(128, enough - 1)] == [4, 3]
     plain = Need.of(tiny, FLOAT32, 72, 2)
-    assert need.least(128, (600, 600)) == plain.least(128, (600, 600)) + 3 * block - usual
-    needed = plain.least(64, (600, 600)) // 2**20 + 8
-    with pytest.warns(SceneWarning, match="more than the"):
-        geomedsr.upscale(scene, tiny, tile=64, memory=f"{needed}MiB", precision="float32")
+    assert need.least(128) == plain.least(128) + 3 * block - usual
+    needed = replace(plain, frame=(128, 128)).least(64) // 2**20 + 8  # as GeoTIFF's regions are: 512 pixels of output
+    choices: dict[str, Any] = {"tile": 64, "memory": f"{needed}MiB", "precision": "float32"}
+    assert "more than the" in (planned(geomedsr.upscale(scene, tiny, **choices), tmp_path / "a.tif").short or "")
     apart = geomedsr.open(raster(array, "apart.tif", interleave="band", **profile))
     assert kept(apart.source, 4) == 0
-    geomedsr.upscale(apart, tiny, tile=64, memory=f"{needed}MiB", precision="float32")
+    assert planned(geomedsr.upscale(apart, tiny, **choices), tmp_path / "a.tif").short is None
     monkeypatch.setenv("GDAL_CACHEMAX", "100")
     assert kept(scene.source, 4) == 0
 

@@ -1,18 +1,26 @@
+import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 from conftest import FLOAT32, save_tiny, texture
+from toys import WIDTHS, scene, toy
 
 import geomedsr
 from geomedsr import Grid, Model, Scene, Window, load_model
 from geomedsr.errors import SceneWarning
+from geomedsr.geometry import Box
 from geomedsr.grid import Plane
+from geomedsr.inference import process
 from geomedsr.inference.memory import BASE, DEFAULT, Need
+from geomedsr.inference.passes import Job, Pass, passes
+from geomedsr.inference.prediction import Prediction
 from geomedsr.io import open_sink
 
 CODE = """
@@ -97,15 +105,69 @@ def test_what_is_not_conserved_is_planned_with_its_rounding(tiny: Model) -> None
     assert free.worker(512) > kept.worker(512)
 
 
+def planned(scene: Scene, path: Path) -> Pass:
+    """What writing a scene would be: nothing is computed."""
+    sink = open_sink(scene, path)
+    try:
+        (each,) = passes([Job(scene, sink)], None)
+    finally:
+        sink.discard()
+    return each
+
+
 def test_too_little_memory_is_told(tiny: Model, tmp_path: Path) -> None:
     scene = Scene.from_array(texture(4, 3000, 3000))
-    with pytest.warns(SceneWarning, match=r"takes about \d+ MiB in tiles of 2048 pixels, .* the 600 MiB of --memory"):
-        geomedsr.upscale(scene, tiny, tile=2048, memory="600MiB")
-    geomedsr.upscale(scene.crop(Window(0, 0, 100, 100)), tiny, tile=2048, memory="600MiB")  # it takes but a part
+    large = geomedsr.upscale(scene, tiny, tile=2048, memory="600MiB")
+    told = planned(large, tmp_path / "a.npy").short or ""
+    assert re.search(r"takes about \d+ MiB in tiles of 2048 pixels, .* the 600 MiB of --memory", told)
+    assert planned(large.crop(Window(0, 0, 400, 400)), tmp_path / "a.npy").short is None  # it takes but a part
+    assert planned(large, tmp_path / "a.tif").workers == 1
     model = load_model(save_tiny(tmp_path / "mr.safetensors", 2, domain="MR", operator="k-space-crop"))
     slices = Scene.from_array(np.zeros((1, 1, 2048, 2048), "int16"), grid=Grid((2048, 2048), planes=PLANES))
-    with pytest.warns(SceneWarning, match=r"about 3106 MiB in tiles of .* the 1536 MiB of --memory"):
-        geomedsr.upscale(slices, model)
+    whole = geomedsr.upscale(slices, model)
+    for part in (whole, whole.crop(Window(0, 0, 64, 64))):  # frames are projected whole
+        told = planned(part, tmp_path / "a.mha").short or ""
+        assert re.search(r"about 3106 MiB in tiles of .* the 1536 MiB of --memory", told)
+
+
+def test_memory_is_planned_when_a_result_is_written_and_not_before(
+    tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene.from_array(texture(1, 300, 300)).with_range(0, 9999)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        monkeypatch.setattr(Need, "workers", None)  # looking asks for none
+        sr = geomedsr.upscale(scene, tiny, tile=64, memory="600MiB")
+        corner = sr.data[0, 0, :8, :8].compute()
+        monkeypatch.undo()
+    monkeypatch.setattr("geomedsr.inference.memory.BASE", 600 << 20)
+    with pytest.warns(
+        SceneWarning, match=r"takes about \d+ MiB in tiles of 64 pixels, .* 600 MiB of --memory"
+    ) as found:
+        geomedsr.write(sr, tmp_path / "a.npy")
+    assert [Path(each.filename).name for each in found] == [Path(__file__).name]
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy")[..., :8, :8].squeeze(), corner)
+
+
+def test_workers_follow_from_the_regions_of_all_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GeoTIFF's regions of small tiles are a quarter of Zarr's; together they are Zarr's."""
+    pytest.importorskip("zarr")
+    monkeypatch.setattr("geomedsr.inference.memory.cores", lambda: 64)
+    made = process(toy(ports=WIDTHS, scale=2), image=scene(3000, 3000), tile=128, precision="float32", memory="1GiB")
+    sinks = {name: open_sink(made["image"], tmp_path / f"a.{name}") for name in ("tif", "zarr")}
+    beside = open_sink(made["halfwidth"], tmp_path / "b.zarr")
+    jobs = {name: Job(made["image"], sink) for name, sink in sinks.items()}
+    counts = {name: passes([job], None)[0].workers for name, job in jobs.items()}
+    together = passes([jobs["tif"], Job(made["halfwidth"], beside)], None)[0].workers
+    for sink in (*sinks.values(), beside):
+        sink.discard()
+    prediction = made["image"].source
+    assert isinstance(prediction, Prediction)
+    for name, count in counts.items():
+        rows, columns = sinks[name].block or (0, 0)
+        need = prediction.need(Box((0, 0, 0), (1, rows, columns)))
+        assert count == (prediction.memory - BASE) // need.worker(128)
+    assert counts["tif"] > counts["zarr"] == together
 
 
 def test_a_tile_is_planned_as_the_regions_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,14 +184,15 @@ def test_a_tile_is_planned_as_the_regions_are_cut(monkeypatch: pytest.MonkeyPatc
     assert [two.side(tile) for tile in (768, 512, 384, 256)] == [512, 512, 256, 256]
 
 
-def test_fewer_workers_take_larger_frames(tiny_x2: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_workers_take_larger_frames(tiny_x2: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("geomedsr.inference.memory.cores", lambda: 8)
     plans = {}
     for side in (256, 2048):
-        grid = Grid((side, side), planes=PLANES)
-        scene = Scene.from_array(np.zeros((1, 1, side, side), "int16"), grid=grid)
-        source = geomedsr.upscale(scene, tiny_x2, memory="1.5GiB", precision="float32").source
-        need = Need.of(tiny_x2, FLOAT32, 1, 2, (side, side))
-        assert BASE + source.workers * need.worker(source.tile) <= 1536 << 20
-        plans[side] = source.workers
+        grid = Grid((side, side), planes=tuple(replace(PLANES[0], position=(0, 0, z)) for z in range(8)))
+        scene = Scene.from_array(np.zeros((8, 1, side, side), "int16"), grid=grid).with_range(0, 1)
+        sr = geomedsr.upscale(scene, tiny_x2, memory="1.5GiB", precision="float32")
+        need, workers = Need.of(tiny_x2, FLOAT32, 1, 2, (side, side)), planned(sr, tmp_path / "a.mha").workers
+        assert isinstance(sr.source, Prediction)
+        assert BASE + workers * need.worker(sr.source.tile) <= 1536 << 20
+        plans[side] = workers
     assert plans == {256: 8, 2048: 4}  # frames of 4096 × 4096 pixels take 256 MiB each
