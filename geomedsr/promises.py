@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from geomedsr import operators
 from geomedsr.areas import AreaSource, polygons_of
+from geomedsr.bound import Bound, others_of
 from geomedsr.checks import Check
 from geomedsr.crs import vertical_unit
 from geomedsr.errors import InputError
@@ -35,6 +35,7 @@ def verify(
     *,
     series: str | None = None,
     nodata: float | str | None = None,
+    inputs: Mapping[str, str | os.PathLike[str] | Scene] | None = None,
 ) -> list[Check]:
     """Each promise about a result, as kept or broken.
 
@@ -43,26 +44,29 @@ def verify(
         dst: what came out.
         series: which DICOM series of ``src``.
         nodata: the value that means "no data" in ``src``, as for :func:`geomedsr.open`; by default, what ``dst`` says.
+        inputs: the model's other inputs by name, files or scenes, such as the mask of what was repaired: ``dst`` tells
+            what they are called. What depends on one that is not given is not checked.
 
     Raises:
-        InputError: one of them cannot be opened, or they are not of one kind.
+        InputError: one of them cannot be opened, or they are not of one kind, or do not fit.
     """
     source, result = open_pair(src, dst, series, nodata)
     if source.grid.planes and not _identity(source) and _identity(result):
         source = _rescaled(source, result)  # a series written as a volume, which has no slope and intercept
-    source = taken(source, result)
+    whole, source = source, taken(source, result)
     adapter = adapter_for(os.fspath(dst))
     factors = Factors.between(source.shape, result.shape)
     size = _size(source, result, factors)
     checks = [size]
     if size.kept and factors is not None:
         provenance = provenance_of(result)
+        bound = Bound.of(provenance, source, others_of(inputs or {}, whole, source, provenance))
         checks += [
             _field_of_view(source, result, factors),
             _type(source, result),
             *_bands(source, result),
-            _valid(source, result, factors, adapter.tells_nodata),
-            _conserved(source, result, factors, provenance),
+            _valid(source, result, factors, adapter.tells_nodata, bound),
+            *_conserved(source, result, factors, provenance, bound),
             _limits(source, result, factors),
             _stated(provenance, factors),
             *_tiling(provenance),
@@ -244,24 +248,32 @@ def _pieces(source: Scene) -> Iterator[Box]:
     return Box.whole(source.shape).tiles((1, *sides))
 
 
-def _valid(source: Scene, result: Scene, factors: Factors, tells: bool) -> Check:
+def _valid(source: Scene, result: Scene, factors: Factors, tells: bool, bound: Bound) -> Check:
     """Where there is data; of a result whose format cannot say so, that what is none holds what it held."""
-    wrong, silent = 0, 0
+    wrong, silent, more = 0, 0, 0
     for box in _pieces(source):
-        before = _repeated(source.source.valid(box), factors)
+        before = _repeated(bound.valid(box, source.source.valid(box)), factors)
         after = result.source.valid(box.refined(factors))
         differ = before != after
+        if bound.lacking:
+            more += int((differ & after).sum())
+            differ &= before
         if differ.any() and not tells:
             stored = _repeated(source.source.read(box), factors)
             same = differ & after & (stored == result.source.read(box.refined(factors)))
             silent += int(same.sum())
             differ &= ~same
         wrong += int(differ.sum())
-    detail = f"{silent} pixels without data hold what they held; the format cannot tell them" if silent else ""
+    needs = " or ".join(bound.operator.needs)
+    told = (
+        f"{wrong} pixels differ" if wrong else "",
+        f"{silent} pixels without data hold what they held; the format cannot tell them" if silent else "",
+        f"{more} pixels are data that are none in the source; to check them, give {bound.asked}" if more else "",
+    )
     return Check(
-        "data where the source has data, and nowhere else",
-        wrong == 0,
-        "; ".join(part for part in (f"{wrong} pixels differ" if wrong else "", detail) if part),
+        "data where the source has data" + (f", or the {needs} says so" if needs else "") + ", and nowhere else",
+        None if more and not wrong else wrong == 0,
+        "; ".join(part for part in told if part),
     )
 
 
@@ -270,13 +282,17 @@ def _repeated(array: Array, factors: Factors) -> Array:
     return array.repeat(factors.y, axis=-2).repeat(factors.x, axis=-1).repeat(factors.frame, axis=0)
 
 
-def _conserved(source: Scene, result: Scene, factors: Factors, provenance: Provenance) -> Check:
-    operator = operators.get(provenance.agreement.operator or operators.BlockMean.name)
+def _conserved(source: Scene, result: Scene, factors: Factors, provenance: Provenance, bound: Bound) -> Iterator[Check]:
     told = provenance.agreement.conserved or "yes"
-    if operator.whole_frames and _carried(provenance):
-        return _classes(source, result, factors)
-    check = operator.check(source, result, factors, _pieces(source), asked=told == "yes")
-    return replace(check, detail=f"a window {told}; {check.detail}") if told == OF_FRAMES else check
+    if bound.operator.whole_frames and _carried(provenance):
+        yield _classes(source, result, factors)
+        return
+    if bound.operator.needs and bound.carried:
+        source, carried = (source.select([i + 1 for i in of]) for of in (bound.computed, bound.carried))
+        result, its = (result.select([i + 1 for i in of]) for of in (bound.computed, bound.carried))
+        yield _classes(carried, its, factors)
+    check = bound.operator.check(source, result, factors, _pieces(source), asked=told == "yes")
+    yield replace(check, detail=f"a window {told}; {check.detail}") if told == OF_FRAMES else check
 
 
 def _carried(provenance: Provenance) -> bool:

@@ -127,6 +127,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("dst", metavar="DST", help="what came out")
     sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume, of SRC")
     _add_nodata(sub)
+    sub.add_argument(
+        "--input",
+        metavar="NAME=FILE",
+        action="append",
+        default=[],
+        help="what else the model was given, such as mask=MASK.tif; may come again",
+    )
     sub.add_argument("--json", action="store_true", help="as JSON")
 
     sub = commands.add_parser(

@@ -37,8 +37,9 @@ class Prediction(Source):
     """Boxes of all outputs of a model, computed at once; see the module's text. As a source it is that of the image.
 
     ``scene`` is the image that the model is given, ``beside`` are its other inputs by name. ``computed`` are the
-    positions of the bands that go through the model, in its order. Pixels follow from ``tile`` to the last count, so it
-    is the prediction's; from ``memory``, the bytes that writing it may take, nothing does.
+    positions of the bands that go through the model, in its order; ``operator`` is the model's, bound to its inputs.
+    Pixels follow from ``tile`` to the last count, so it is the prediction's; from ``memory``, the bytes that writing it
+    may take, nothing does.
     """
 
     scene: Scene
@@ -51,6 +52,7 @@ class Prediction(Source):
     runtime: Runtime
     conserve: bool
     values: ValueScale
+    operator: operators.Operator
 
     @property
     def inner(self) -> Source:
@@ -74,7 +76,7 @@ class Prediction(Source):
 
         scene = self.scene.source, self.scene.bands, self.scene.grid.planes
         beside = [(name, other.source, other.bands, other.values) for name, other in self.beside]
-        others = ("scene", "beside", "memory")
+        others = ("scene", "beside", "memory", "operator")  # the last follows from the rest
         parts = (getattr(self, part.name) for part in fields(self) if part.name not in others)
         return tuple(normalize_token(part) for part in (*scene, *beside, *parts))
 
@@ -105,7 +107,7 @@ class Prediction(Source):
     @property
     def _operator(self) -> operators.Operator:
         """What results are made to agree by: the model's, unless that is not wanted."""
-        return operators.get(self.model.descriptor.operator if self.conserve else operators.Unconstrained.name)
+        return self.operator if self.conserve else operators.get(operators.Unconstrained.name)
 
     def need(self, box: Box) -> Need:
         """What a worker holds that computes boxes as large as this one of output pixels."""
@@ -127,7 +129,7 @@ class Prediction(Source):
         stored, valid = self.scene.source.read(coarse), self.scene.source.valid(coarse)
         self._refuse_collision(stored, valid, coarse)
         bands, deviation = list(self.computed), None
-        data = valid[:, bands]
+        data = self.operator.valid(coarse, valid[:, bands])
         if bands == list(range(valid.shape[1])) and data.all():  # nothing else is to be seen
             made, deviation = self._to_stored(stored, coarse)
             return {name: fine[inner] for name, fine in made.items()}, deviation
@@ -137,8 +139,9 @@ class Prediction(Source):
             fine = made[IMAGE]
             out[:, bands] = fine if data.all() else np.where(self._repeat(data), fine, out[:, bands])
         for band, nodata in enumerate(self.nodata):
-            if nodata is not None and not valid[:, band].all():
-                out[:, band][~self._repeat(valid[:, band])] = nodata
+            known = data[:, bands.index(band)] if band in self.computed else valid[:, band]
+            if nodata is not None and not known.all():
+                out[:, band][~self._repeat(known)] = nodata
         found = {port.name: self._beside(port, made, data) for port in self.model.descriptor.ports.outputs}
         return {name: fine[inner] for name, fine in {IMAGE: out, **found}.items()}, deviation
 
@@ -151,9 +154,13 @@ class Prediction(Source):
         return np.where(known, made[port.name], empty) if made else np.full(known.shape, empty)
 
     def valid(self, box: Box) -> Array:
-        """The input's validity, repeated."""
+        """The input's validity, repeated, and that of what the operator makes data."""
         coarse = box.coarsened(self.factors)
-        valid = self.scene.source.valid(coarse)
+        valid, bands = self.scene.source.valid(coarse), list(self.computed)
+        known = valid[:, bands]
+        if (data := self.operator.valid(coarse, known)) is not known:
+            valid = valid.copy()
+            valid[:, bands] = data
         if valid.all():
             return np.broadcast_to(np.True_, (box.shape[0], valid.shape[1], *box.shape[1:]))
         return self._repeat(valid)[box.within(coarse.refined(self.factors)).index]
@@ -177,9 +184,17 @@ class Prediction(Source):
         if self.model.descriptor.channels > 1:  # the network's order stays
             computed = [picks.index(b) for b in self.computed]
         kept = [self.computed.index(picks[i]) for i in computed]
+        scene, ports = self.scene.select([b + 1 for b in picks]), self.model.descriptor.ports.inputs
+        own = {port.name for port in ports if not port.bands}  # which have a band for each of the image's
+        beside = tuple(
+            (name, other.select([i + 1 for i in kept]) if name in own else other) for name, other in self.beside
+        )
+        seen = scene.select([i + 1 for i in computed])
         return replace(
             self,
-            scene=self.scene.select([b + 1 for b in picks]),
+            scene=scene,
+            beside=beside,
+            operator=self.operator.bind({IMAGE: seen, **dict(beside)}) if computed else self.operator,
             computed=tuple(computed),
             nodata=tuple(self.nodata[b] for b in picks),
             values=self.values.select(kept),
@@ -267,7 +282,7 @@ class Prediction(Source):
             tensor = partial(self._normalised, around, picks)
             data = partial(self._data, around, picks)
             seen = operators.Observation(
-                base[:, picks], self.factors, low[:, picks], span[:, picks], nodata, limits, tensor, data
+                around, picks, base[:, picks], self.factors, low[:, picks], span[:, picks], nodata, limits, tensor, data
             )
             deviations.append(self._operator.agree(seen, planes[IMAGE], out[IMAGE][:, picks]))
             for port in ports:

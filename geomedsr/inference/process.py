@@ -13,7 +13,7 @@ from geomedsr import operators
 from geomedsr._version import __version__
 from geomedsr.alpha import doubt
 from geomedsr.bands import joint
-from geomedsr.errors import InputError, SceneWarning
+from geomedsr.errors import InputError, ModelError, SceneWarning
 from geomedsr.inference import memory as budget
 from geomedsr.inference.prediction import Output, Prediction, need, whole_frames
 from geomedsr.inference.runtime import Runtime
@@ -84,7 +84,8 @@ def process(
     _tell_shared(image)
     _tell_unified(image)
     runtime = Runtime.choose(model, device, precision, image.dtype.itemsize)
-    conserve = conserve and operators.get(card.operator).constrains
+    operator = _bound(image, computed, beside, model)
+    conserve = conserve and operator.constrains
     most = budget.DEFAULT if memory is None else budget.size(memory)
     if tile is None:
         tile = _side(image, model, runtime, most, conserve)
@@ -99,6 +100,7 @@ def process(
         runtime=runtime,
         conserve=conserve,
         values=image.values.select(computed),
+        operator=operator,
     )
     made = Scene(
         source=source,
@@ -156,6 +158,28 @@ def _beside(
                 "choose bands, and a window that fits the image's grid",
             )
     return tuple((port.name, others[port.name]) for port in ports)
+
+
+def _bound(
+    image: Scene, computed: tuple[int, ...], beside: tuple[tuple[str, Scene], ...], model: Model
+) -> operators.Operator:
+    """The model's operator, which knows what it must of the inputs.
+
+    Raises:
+        ModelError: the model has no input that it needs.
+        InputError: inputs that it cannot work with.
+    """
+    card = model.descriptor
+    operator, given = operators.get(card.operator), dict(beside)
+    if lacking := [name for name in operator.needs if name not in given]:
+        raise ModelError(
+            f"the model {card.name} of the operator {card.operator}, without an input {lacking[0]}",
+            f"{lacking[0]} among the ports on its card",
+            "use another model",
+        )
+    if not computed:
+        return operator
+    return operator.bind({IMAGE: image.select([i + 1 for i in computed]), **given})
 
 
 def _tell_shared(scene: Scene) -> None:
@@ -271,7 +295,7 @@ def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
         agreement=Agreement(card.operator, "yes" if source.conserve else "no"),
         run=Run(source.runtime.words, source.runtime.precision, source.tile, model.tiling),
         ranges=_ranges(scene, card, source.computed),
-        note=f"Detail finer than {guessed} pixels of this image is a model's guess, not a measurement",
+        note=source.operator.note(guessed),
     )
 
 

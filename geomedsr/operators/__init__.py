@@ -7,13 +7,25 @@ do. Each has a name that a model's card states; :func:`get` finds it.
 from geomedsr.errors import ModelError
 from geomedsr.operators.block_mean import BlockMean
 from geomedsr.operators.k_space import KSpaceCrop
+from geomedsr.operators.keep_valid import KeepValid
 from geomedsr.operators.operator import Observation, Operator
 from geomedsr.operators.unconstrained import Unconstrained
 
-__all__ = ["NAMES", "BlockMean", "KSpaceCrop", "Observation", "Operator", "Unconstrained", "constrains", "get", "keeps"]
+__all__ = [
+    "NAMES",
+    "BlockMean",
+    "KSpaceCrop",
+    "KeepValid",
+    "Observation",
+    "Operator",
+    "Unconstrained",
+    "constrains",
+    "get",
+    "keeps",
+]
 
 
-_OPERATORS: dict[str, Operator] = {o.name: o for o in (BlockMean(), KSpaceCrop(), Unconstrained())}
+_OPERATORS: dict[str, Operator] = {o.name: o for o in (BlockMean(), KeepValid(), KSpaceCrop(), Unconstrained())}
 
 #: Their names.
 NAMES = tuple(_OPERATORS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,9 @@ class BlockMean(Operator):
         """Float tensor ``(B, C, s·H, s·W)`` to ``(B, C, H, W)``."""
         return F.avg_pool2d(fine, scale)
 
-    def project(self, fine: torch.Tensor, coarse: torch.Tensor, scale: int) -> torch.Tensor:
+    def project(
+        self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
+    ) -> torch.Tensor:
         """The image nearest to ``fine`` (least squares) whose block means are ``coarse``.
 
         ``fine`` is ``(B, C, s·H, s·W)``, ``coarse`` ``(B, C, H, W)``; the deviations of each block from its

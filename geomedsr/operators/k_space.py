@@ -15,7 +15,7 @@ left out of ``project`` and of every comparison (:func:`central`). ``forward`` k
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -64,7 +64,9 @@ class KSpaceCrop(Operator):
         coarse: torch.Tensor = torch.fft.ifft2(torch.fft.ifftshift(crop, dim=(-2, -1))).real / scale**2
         return coarse
 
-    def project(self, fine: torch.Tensor, coarse: torch.Tensor, scale: int) -> torch.Tensor:
+    def project(
+        self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
+    ) -> torch.Tensor:
         """``fine`` with its central k-space replaced by that of ``coarse``, the Nyquist lines of even sizes excepted.
 
         ``central(forward(result)) = central(coarse)``, up to float rounding.

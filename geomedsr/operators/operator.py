@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,9 +22,12 @@ class Observation:
     ``low`` and ``span``, of axes ``(frame or 1, band, 1, 1)``, bring the network's numbers back to those units:
     stored = number × span + low. ``nodata`` is a value that no result may take; ``limits`` are the values that may be
     used, where they are fewer than the type has. ``tensor`` gives the network's own input there: normalised float32 of
-    the same axes, filled where there is no data; ``data`` where there is.
+    the same axes, filled where there is no data; ``data`` where there is. ``box`` is where that is, in the input's
+    pixels, and ``bands`` which of the bands that go through the model these are.
     """
 
+    box: Box
+    bands: slice
     stored: Array
     factors: Factors
     low: Array
@@ -49,22 +52,50 @@ class Operator(ABC):
         keeps: what then is the input's, in words.
         reduction: the ``kind`` of the degradation that reduces images by it.
         held: bytes that :meth:`agree` holds for each output value besides the prediction and its result; measured.
+        needs: the model's inputs besides the image that it must be bound to.
     """
 
     name: str
+    needs: tuple[str, ...] = ()
     whole_frames: bool = False
     constrains: bool = True
     keeps: str
     reduction: str
     held: int
 
+    def bind(self, scenes: Mapping[str, Scene]) -> Operator:
+        """The operator with what it must know of its sources: a mask, tables, shifts. It stays picklable.
+
+        Called once for a result, and again for some of its bands; and by ``verify``, which has the other inputs only
+        where the user gives them.
+
+        Args:
+            scenes: all inputs by the names of their ports. That called ``image`` has the bands that go through the
+                model. What :meth:`agree` is given of it anyway should not be held.
+
+        Raises:
+            InputError: a source that it cannot work with.
+        """
+        return self
+
     @abstractmethod
     def forward(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
         """A fine float image ``(B, C, s·H, s·W)`` as the sensor sees it: ``(B, C, H, W)``."""
 
     @abstractmethod
-    def project(self, fine: torch.Tensor, coarse: torch.Tensor, scale: int) -> torch.Tensor:
-        """The image nearest to ``fine`` (least squares) that ``forward`` makes ``coarse``."""
+    def project(
+        self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """The image nearest to ``fine`` (least squares) that ``forward`` makes ``coarse``.
+
+        ``others`` are the network's inputs besides the image, by port, ``(B, C, fy·H, fx·W)``.
+        """
+
+    def valid(self, box: Box, valid: Array) -> Array:
+        """Where a result is data, bool ``(frame, band, y, x)`` of the bands that go through the model, on the input's
+        grid, for where the input is: by default the same.
+        """
+        return valid
 
     @abstractmethod
     def agree(self, seen: Observation, planes: Array, out: Array) -> float | None:
@@ -93,6 +124,10 @@ class Operator(ABC):
         """The part of an input of ``(frame, band, y, x)`` that agreement within a box of it depends on."""
         whole = Box.whole(shape)
         return Box.of(box.frames, whole.window) if self.whole_frames else box
+
+    def note(self, guessed: int) -> str:
+        """What of a result is a guess, in a sentence; ``guessed`` is how many times finer all passes made it."""
+        return f"Detail finer than {guessed} pixels of this image is a model's guess, not a measurement"
 
     def determined(self, coarse: torch.Tensor) -> torch.Tensor:
         """The part of a coarse image ``(…, H, W)`` that the forward model determines: all of it, for most."""

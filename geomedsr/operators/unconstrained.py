@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 
@@ -27,7 +27,9 @@ class Unconstrained(BlockMean):
     constrains = False
     held = 24
 
-    def project(self, fine: torch.Tensor, coarse: torch.Tensor, scale: int) -> torch.Tensor:
+    def project(
+        self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
+    ) -> torch.Tensor:
         """``fine`` as it is."""
         return fine
 

@@ -1,0 +1,120 @@
+"""Keep valid: what a mask does not mark is the input's, what it marks is the model's guess."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from geomedsr.checks import Check
+from geomedsr.errors import InputError
+from geomedsr.geometry import Box, Factors
+from geomedsr.operators.block_error import block_error
+from geomedsr.operators.block_mean import BlockMean
+from geomedsr.operators.conserve import unconserved
+from geomedsr.operators.operator import Observation, by_fine_frame
+from geomedsr.operators.phases import merged
+from geomedsr.padding import read_reflected
+from geomedsr.scene import Scene
+from geomedsr.sources import Array
+
+#: The input that marks defects: pixels that are not 0, and are data.
+MASK = "mask"
+
+
+@dataclass(frozen=True)
+class KeepValid(BlockMean):
+    """Pixels that the input ``mask`` does not mark are the input's bit for bit; on a finer grid, their block means are.
+
+    Marked ones are the prediction, rounded and clipped to the type's limits, never the nodata value; they are data,
+    whether the input was data there or not. A mask has one band, or one for each of the image's.
+    """
+
+    mask: Scene | None = None
+
+    name = "keep-valid"
+    keeps = "pixels that the mask does not mark"
+    needs = (MASK,)
+    held = 32
+
+    def bind(self, scenes: Mapping[str, Scene]) -> KeepValid:
+        """To the mask, if there is one."""
+        mask, image = scenes.get(MASK), scenes["image"]
+        if mask is not None and mask.shape[1] not in (1, image.shape[1]):
+            raise InputError(
+                f"the mask {mask.name} of {mask.shape[1]} bands",
+                f"one band, or {image.shape[1]}, one for each of {image.name}",
+                "choose bands of it",
+            )
+        return KeepValid(mask)
+
+    def marked(self, box: Box, bands: slice = slice(None)) -> Array:
+        """Which pixels of a box of the image, which may leave it, are marked: ``(frame, 1 or band, y, x)``."""
+        assert self.mask is not None
+        stored, valid = read_reflected(self.mask.source, box)
+        found: Array = (stored != 0) & valid
+        return found if found.shape[1] == 1 else found[:, bands]
+
+    def project(
+        self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """``fine`` where the mask is not 0; elsewhere as block means have it, which at the same size is ``coarse``."""
+        kept = super().project(fine, coarse, scale)
+        if others is None or MASK not in others:
+            return kept
+        return torch.where(F.interpolate(others[MASK], scale_factor=float(scale)) != 0, fine, kept)
+
+    def agree(self, seen: Observation, planes: Array, out: Array) -> None:
+        """See the class's text."""
+        super().agree(seen, planes, out)
+        marked = self.marked(seen.box, seen.bands)
+        if marked.any():
+            low, span = (by_fine_frame(values, seen.factors) for values in (seen.low, seen.span))
+            made = unconserved(merged(planes, seen.factors), low, span, out.dtype, seen.nodata, seen.limits)
+            np.copyto(out, made, where=_finer(marked, seen.factors))
+
+    def valid(self, box: Box, valid: Array) -> Array:
+        """What is marked is data, too."""
+        return valid if self.mask is None else valid | self.marked(box)
+
+    def note(self, guessed: int) -> str:
+        """Finer detail is none where nothing is made finer."""
+        marked = "Pixels that the mask marks are a model's guess, not a measurement"
+        return marked if guessed == 1 else f"{marked}; {super().note(guessed)[0].lower()}{super().note(guessed)[1:]}"
+
+    def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
+        """Where the mask marks nothing, that the source is kept; without a mask, how many pixels are not."""
+        changed, filled, total = 0, 0, 0
+        for box in boxes:
+            before, after = source.source.read(box), result.source.read(box.refined(factors))
+            moved = _moved(before, after, factors) & source.source.valid(box)
+            if self.mask is not None:
+                marked = np.broadcast_to(self.marked(box), moved.shape)
+                moved, filled = moved & ~marked, filled + int(marked.sum())
+            changed, total = changed + int(moved.sum()), total + moved.size
+        promise = "pixels that the mask does not mark are the source's, bit for bit"
+        if factors.volume > 1:
+            promise = "block means of pixels that the mask does not mark are the source's"
+        if self.mask is None:
+            told = f"{changed} of {total} pixels differ; to check that the mask marks them, give --input {MASK}=FILE"
+            return Check(promise, True if asked and not changed else None, told if changed else "no pixel differs")
+        told = f"{filled} of {total} pixels are marked" + (f", {changed} others differ" if changed else "")
+        return Check(promise, changed == 0 if asked else None, told)
+
+
+def _finer(coarse: Array, factors: Factors) -> Array:
+    fine = coarse.repeat(factors.y, -2).repeat(factors.x, -1)
+    return fine.repeat(factors.frame, 0) if factors.frame > 1 else fine
+
+
+def _moved(before: Array, after: Array, factors: Factors) -> Array:
+    """Which pixels' values, or block means, are others; not-a-numbers and zeros are told apart by their bits."""
+    if factors.volume > 1:
+        return np.asarray(block_error(before, after, factors) != 0)
+    if before.dtype != after.dtype or before.dtype.kind != "f":
+        return np.asarray(before != after)
+    whole = np.dtype(f"u{before.dtype.itemsize}")
+    return np.asarray(np.ascontiguousarray(before).view(whole) != np.ascontiguousarray(after).view(whole))
