@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import geomedsr
+from geomedsr import plugins
 from geomedsr.io import registry
 
 ROOT = Path(__file__).parents[1]
@@ -116,8 +117,8 @@ def test_a_broken_adapter_does_not_break_the_others(monkeypatch: pytest.MonkeyPa
         def load(self) -> object:
             raise ImportError("no libfoo")
 
-    real = list(registry.entry_points(group=registry.GROUP))
-    monkeypatch.setattr(registry, "entry_points", lambda group: [Broken(), *real])
+    real = list(plugins.entry_points(group=registry.GROUP))
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [Broken(), *real])
     registry.installed.cache_clear()
     try:
         working, failed = registry.installed()

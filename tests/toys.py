@@ -1,5 +1,7 @@
 """Toy models of other shapes than one image made finer, and what they are given."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from conftest import texture
@@ -7,9 +9,10 @@ from torch import nn
 
 from geomedsr import Band, Grid, Model, Scene
 from geomedsr.grid import Plane
-from geomedsr.models import Descriptor
+from geomedsr.models import Descriptor, load_model, save_model
 from geomedsr.models.network import Network
 from geomedsr.models.ports import Port, Ports
+from geomedsr.models.store import ARCHITECTURES, build
 
 
 class Toy(Network):
@@ -17,16 +20,21 @@ class Toy(Network):
 
     receptive_radius = 2
 
-    def __init__(self, card: Descriptor) -> None:
+    def __init__(
+        self, scale: int, channels: int, frames: int = 1, frame_factor: int = 1, ports: Ports | None = None
+    ) -> None:
         super().__init__()
         torch.manual_seed(3)
-        self.scale, self.frame_factor = card.scale, card.frame_factor
-        self.names = ["image", *(port.name for port in card.ports.outputs)]
-        self.down = {name: nn.PixelUnshuffle(y) for name, _, (y, _) in card.shapes}
-        seen = sum(count * y * x for _, count, (y, x) in card.shapes)
-        made = card.channels * card.factors.volume * len(self.names)
-        self.layers = nn.Sequential(nn.Conv2d(seen, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, made, 3, padding=1))
-        self.up = nn.PixelShuffle(card.scale)
+        self.scale, self.frame_factor = scale, frame_factor
+        ports = ports or Ports()
+        self.names = ["image", *(port.name for port in ports.outputs)]
+        self.down = {"image": nn.PixelUnshuffle(1)} | {p.name: nn.PixelUnshuffle(p.factors[1]) for p in ports.inputs}
+        beside = sum((len(p.bands) or channels) * p.factors[1] * p.factors[2] for p in ports.inputs)
+        made = channels * frame_factor * scale**2 * len(self.names)
+        self.layers = nn.Sequential(
+            nn.Conv2d(frames * channels + beside, 6, 3, padding=1), nn.Tanh(), nn.Conv2d(6, made, 3, padding=1)
+        )
+        self.up = nn.PixelShuffle(scale)
         with torch.no_grad():
             self.layers[2].weight.mul_(3)
 
@@ -36,10 +44,20 @@ class Toy(Network):
         return {name: self.up(part) for name, part in zip(self.names, made, strict=True)}
 
 
+ARCHITECTURES.register("toy", Toy)
+
+
 def toy(**card: object) -> Model:
     facts = {"name": "toy", "version": "0", "architecture": "toy", "scale": 1, "value_range": (1, 99)}
     descriptor = Descriptor(**(facts | card))  # type: ignore[arg-type]
-    return Model(descriptor, Toy(descriptor).eval().requires_grad_(False), f"{abs(hash(str(card))):x}", "toy")
+    return Model(descriptor, build(descriptor).eval().requires_grad_(False), f"{abs(hash(str(card))):x}", "toy")
+
+
+def saved_toy(folder: Path, **card: object) -> Model:
+    """One that other processes can load."""
+    model = toy(**card)
+    save_model(model.module, model.descriptor, folder / "toy.safetensors")
+    return load_model(folder / "toy.safetensors")
 
 
 def scene(height: int = 40, width: int = 33, bands: int = 2, seed: int = 0, frames: int = 1, **more: object) -> Scene:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 
-from geomedsr import operators
 from geomedsr.provenance import Agreement, Provenance, Run
 from geomedsr.provenance import Generator as Model
 from geomedsr.provenance.texts import part, part_text
@@ -17,6 +16,8 @@ NOT_DIAGNOSTIC = "not for diagnostic use"
 
 def describe(told: Provenance) -> str:
     """The words for a provenance."""
+    from geomedsr import operators  # which take torch a second to import
+
     model, operator = told.model, told.agreement.operator or ""
     what = operators.keeps(operator)
     kept = f"{what} conserved" if told.agreement.conserved == "yes" else f"{what} not conserved"

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from importlib.metadata import entry_points
 from typing import Any
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.io.adapter import Adapter, Contents
 from geomedsr.io.files import reason, unwritable
 from geomedsr.io.sink import Sink
+from geomedsr.plugins import loaded
 from geomedsr.provenance import provenance_of
 from geomedsr.scene import Scene
 
@@ -25,17 +25,17 @@ GROUP = "geomedsr.adapters"
 def installed() -> tuple[dict[str, Adapter], dict[str, str]]:
     """The adapters that load, by name, and why the others do not."""
     working: dict[str, Adapter] = {}
-    failed: dict[str, str] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name):
+    found, failed = loaded(GROUP)
+    for name, kind in found.items():
         try:
-            adapter = entry.load()()
+            adapter = kind()
         except Exception as error:
-            failed[entry.name] = f"{type(error).__name__}: {error}"
+            failed[name] = f"{type(error).__name__}: {error}"
             continue
         if isinstance(adapter, Adapter):
-            working[entry.name] = adapter
+            working[name] = adapter
         else:
-            failed[entry.name] = "it is no geomedsr.io.Adapter"
+            failed[name] = "it is no geomedsr.io.Adapter"
     return dict(sorted(working.items(), key=lambda item: item[1].priority)), failed
 
 

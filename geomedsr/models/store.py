@@ -27,12 +27,19 @@ from geomedsr.models.community import SUFFIXES, load_community
 from geomedsr.models.compact import Compact
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.network import Network
+from geomedsr.models.ports import Ports
 from geomedsr.models.rrdb import RRDBNet
 from geomedsr.models.srresnet import SRResNet
+from geomedsr.operators import OPERATORS
+from geomedsr.plugins import Registry, imported
 from geomedsr.values import PERCENTILES
 
-#: Architectures by the name a descriptor gives them.
-ARCHITECTURES: dict[str, Callable[..., Network]] = {"compact": Compact, "rrdb": RRDBNet, "srresnet": SRResNet}
+#: Architectures by the name a descriptor gives them; others add theirs by ``ARCHITECTURES.register(name, network)``.
+#: They are called with ``scale`` and ``channels``, the descriptor's options, and, where a descriptor has them,
+#: ``frames`` (its neighbours and the frame itself), ``frame_factor`` and ``ports``.
+ARCHITECTURES: Registry[Callable[..., Network]] = Registry(
+    "architecture", {"compact": Compact, "rrdb": RRDBNet, "srresnet": SRResNet}
+)
 
 #: The model for a scene that comes without one, by domain.
 _DEFAULTS = {"satellite": "satellite-x4", "CT": "ct-x2", "MR": "mr-x2"}
@@ -74,7 +81,9 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         shipped = available().get(self.descriptor.name)
         found = self.descriptor.name if shipped and os.fspath(shipped.resolve()) == self.path else self.path
-        return _the_same, (found, self.realism if self.descriptor.adversarial else None, self.sha256)
+        parts = (ARCHITECTURES.module(self.descriptor.architecture), OPERATORS.module(self.descriptor.operator))
+        modules = tuple(dict.fromkeys(module for module in parts if module is not None))
+        return _the_same, (found, self.realism if self.descriptor.adversarial else None, self.sha256, modules)
 
     def __dask_tokenize__(self) -> tuple[str, float]:
         return self.sha256, self.realism
@@ -95,19 +104,18 @@ def build(descriptor: Descriptor) -> Network:
     Raises:
         ModelError: unknown architecture, or options it does not take.
     """
-    if descriptor.architecture not in ARCHITECTURES:
-        raise ModelError(
-            f"the architecture {descriptor.architecture!r}",
-            f"one of {sorted(ARCHITECTURES)}",
-            "update geomedsr, or take another model",
-        )
-    facts = {"scale": descriptor.scale, "channels": descriptor.channels}
-    if descriptor.neighbours:  # asked only of architectures that must know
+    make = ARCHITECTURES.find(descriptor.architecture)
+    facts: dict[str, Any] = {"scale": descriptor.scale, "channels": descriptor.channels}
+    if descriptor.neighbours:  # asked only of architectures that must know, as the rest is
         facts["frames"] = descriptor.frames
+    if descriptor.frame_factor > 1:
+        facts["frame_factor"] = descriptor.frame_factor
+    if descriptor.ports != Ports():
+        facts["ports"] = descriptor.ports
     try:
         if "frames" in descriptor.options:
             raise ValueError("frames follow from neighbours")
-        return ARCHITECTURES[descriptor.architecture](**facts, **descriptor.options)
+        return make(**facts, **descriptor.options)
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise ModelError(
             f"options {descriptor.options} for {descriptor.architecture}", "options it takes", str(error)
@@ -157,12 +165,14 @@ def load_model(name_or_file: str | os.PathLike[str], realism: float | None = Non
     return _load(str(path.resolve()), realism, stat.st_mtime_ns, stat.st_size)
 
 
-def _the_same(name_or_file: str, realism: float | None, sha256: str) -> Model:
-    """A model in another process, from its own installation, or from the same path.
+def _the_same(name_or_file: str, realism: float | None, sha256: str, modules: tuple[str, ...] = ()) -> Model:
+    """A model in another process, from its own installation, or from the same path; of an architecture and an operator
+    that some modules register.
 
     Raises:
-        ModelError: it is another one there.
+        ModelError: it is another one there, or such a module cannot be imported.
     """
+    imported(modules)
     model = load_model(name_or_file, realism)
     if model.sha256 != sha256:
         raise ModelError(

@@ -4,15 +4,15 @@ Training degrades with them, inference makes results agree with the input by the
 do. Each has a name that a model's card states; :func:`get` finds it.
 """
 
-from geomedsr.errors import ModelError
 from geomedsr.operators.block_mean import BlockMean
 from geomedsr.operators.k_space import KSpaceCrop
 from geomedsr.operators.keep_valid import KeepValid
 from geomedsr.operators.operator import Observation, Operator
 from geomedsr.operators.unconstrained import Unconstrained
+from geomedsr.plugins import Registry
 
 __all__ = [
-    "NAMES",
+    "OPERATORS",
     "BlockMean",
     "KSpaceCrop",
     "KeepValid",
@@ -25,20 +25,20 @@ __all__ = [
 ]
 
 
-_OPERATORS: dict[str, Operator] = {o.name: o for o in (BlockMean(), KeepValid(), KSpaceCrop(), Unconstrained())}
-
-#: Their names.
-NAMES = tuple(_OPERATORS)
+#: By name; others add theirs by ``OPERATORS.register(operator.name, operator)``.
+OPERATORS: Registry[Operator] = Registry(
+    "observation operator", {o.name: o for o in (BlockMean(), KeepValid(), KSpaceCrop(), Unconstrained())}
+)
 
 
 def keeps(name: str) -> str:
     """What the operator of a name keeps, in words; the name itself of one that is not known here."""
-    return _OPERATORS[name].keeps if name in _OPERATORS else name
+    return OPERATORS[name].keeps if name in OPERATORS else name
 
 
 def constrains(name: str) -> bool:
     """Whether the operator of a name makes results agree with their input, as far as is known here."""
-    return name not in _OPERATORS or _OPERATORS[name].constrains
+    return name not in OPERATORS or OPERATORS[name].constrains
 
 
 def get(name: str) -> Operator:
@@ -47,8 +47,4 @@ def get(name: str) -> Operator:
     Raises:
         ModelError: no operator has that name.
     """
-    if name not in _OPERATORS:
-        raise ModelError(
-            f"the observation operator {name!r}", f"one of {sorted(_OPERATORS)}", "update geomedsr or the model"
-        )
-    return _OPERATORS[name]
+    return OPERATORS.find(name)

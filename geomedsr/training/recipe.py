@@ -191,8 +191,8 @@ class Recipe(Part):
                 )
         if self.steps < 1:
             raise ValueError("no steps: content.steps and adversarial.steps are 0")
-        if self.operator not in operators.NAMES:
-            raise ValueError(f"operator {self.operator!r} is none of {', '.join(operators.NAMES)}")
+        if self.operator not in operators.OPERATORS:
+            raise ValueError(f"operator {self.operator!r} is none of {', '.join(operators.OPERATORS)}")
         unused = "degradation" if self.degradation else self.augment.unfit_for_pairs
         if self.data.pairs and unused:
             raise ValueError(f"data.pairs are real: {unused} would not change them, leave it out")

@@ -11,7 +11,7 @@ import pytest
 from conftest import texture
 
 import geomedsr
-from geomedsr import Scene
+from geomedsr import Scene, plugins
 from geomedsr.checks import Check
 from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
 from geomedsr.geometry import Box
@@ -77,9 +77,9 @@ class Entry:
 
 @pytest.fixture(autouse=True)
 def entries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    real = list(registry.entry_points(group=registry.GROUP))
+    real = list(plugins.entry_points(group=registry.GROUP))
     added = [Entry("rows", RowsAdapter), Entry("old", object)]
-    monkeypatch.setattr(registry, "entry_points", lambda group: [*added, *real])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [*added, *real])
     registry.installed.cache_clear()
     yield
     registry.installed.cache_clear()

@@ -31,7 +31,7 @@ def descriptor(architecture: str, scale: int, channels: int = 1, **more: Any) ->
 
 
 def test_all_are_tried() -> None:
-    assert SMALL.keys() == ARCHITECTURES.keys()
+    assert tuple(sorted(SMALL)) == ARCHITECTURES.own
 
 
 @pytest.mark.parametrize("architecture", SMALL)
