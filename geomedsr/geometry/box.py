@@ -78,6 +78,10 @@ class Box:
         """What two boxes share; empty where they share nothing."""
         return Box(_each(max, self.start, other.start), _each(min, self.stop, other.stop))
 
+    def __or__(self, other: Box) -> Box:
+        """The smallest box that holds both."""
+        return Box(_each(min, self.start, other.start), _each(max, self.stop, other.stop))
+
     def inside(self, shape: Sequence[int]) -> bool:
         """Whether it holds at least one pixel, and none outside a scene of such a shape."""
         return not self.empty and self & Box.whole(shape) == self
@@ -85,6 +89,14 @@ class Box:
     def grown(self, halo: Triple) -> Box:
         """With so many more frames, rows and columns on each side."""
         return Box(_each(int.__sub__, self.start, halo), _each(int.__add__, self.stop, halo))
+
+    def aligned(self, sides: tuple[int, int], origin: tuple[int, int] = (0, 0)) -> Box:
+        """Grown outward to whole blocks of so many rows and columns, the first of which lie at minus ``origin``."""
+        start, stop = list(self.start), list(self.stop)
+        for axis, (side, first) in enumerate(zip(sides, origin, strict=True), 1):
+            start[axis] = (start[axis] + first) // side * side - first
+            stop[axis] = -(-(stop[axis] + first) // side) * side - first
+        return Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
     def shifted(self, by: Triple) -> Box:
         """Moved by whole frames, rows and columns."""

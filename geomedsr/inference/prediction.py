@@ -99,10 +99,11 @@ class Prediction(Source):
 
     @property
     def block(self) -> tuple[int, int]:
-        """A tile; a whole frame of a series, or where the operator needs it."""
+        """A tile, of whole blocks of the operator; a whole frame of a series, or where the operator needs it."""
         if whole_frames(self.scene, self.model):
             return self.shape[2:]
-        return self.tile * self.factors.y, self.tile * self.factors.x
+        rows, columns = (-(-self.tile // side) * side for side in self.operator.alignment)
+        return rows * self.factors.y, columns * self.factors.x
 
     @property
     def _operator(self) -> operators.Operator:

@@ -8,6 +8,7 @@ from geomedsr.operators.block_mean import BlockMean
 from geomedsr.operators.k_space import KSpaceCrop
 from geomedsr.operators.keep_valid import KeepValid
 from geomedsr.operators.operator import Observation, Operator
+from geomedsr.operators.stack import Stack
 from geomedsr.operators.unconstrained import Unconstrained
 from geomedsr.plugins import Registry
 
@@ -18,6 +19,7 @@ __all__ = [
     "KeepValid",
     "Observation",
     "Operator",
+    "Stack",
     "Unconstrained",
     "constrains",
     "get",

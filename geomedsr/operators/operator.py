@@ -48,6 +48,8 @@ class Operator(ABC):
     Attributes:
         whole_frames: a coarse pixel depends on the whole frame rather than on its own block of ``s × s`` fine pixels:
             so regions are whole frames, and patches cannot be projected.
+        alignment: rows and columns of the blocks of input pixels that agree as one, such as the 8 × 8 of a JPEG.
+        origin: how many rows and columns of the first block lie before the input, where that is a part of a file.
         constrains: results are made to agree with the input.
         keeps: what then is the input's, in words.
         reduction: the ``kind`` of the degradation that reduces images by it.
@@ -58,6 +60,8 @@ class Operator(ABC):
     name: str
     needs: tuple[str, ...] = ()
     whole_frames: bool = False
+    alignment: tuple[int, int] = (1, 1)
+    origin: tuple[int, int] = (0, 0)
     constrains: bool = True
     keeps: str
     reduction: str
@@ -123,7 +127,9 @@ class Operator(ABC):
     def support(self, box: Box, shape: Sequence[int]) -> Box:
         """The part of an input of ``(frame, band, y, x)`` that agreement within a box of it depends on."""
         whole = Box.whole(shape)
-        return Box.of(box.frames, whole.window) if self.whole_frames else box
+        if self.whole_frames:
+            return Box.of(box.frames, whole.window)
+        return box if self.alignment == (1, 1) else box.aligned(self.alignment, self.origin) & whole
 
     def note(self, guessed: int) -> str:
         """What of a result is a guess, in a sentence; ``guessed`` is how many times finer all passes made it."""
