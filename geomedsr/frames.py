@@ -1,4 +1,4 @@
-"""Where the frames of a stack lie along its axis."""
+"""What the frames of a stack are: where they lie along its axis, and which frames they come from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from geomedsr.sources import Array
+
+#: For each frame of a scene those of the file that was opened which it comes from, itself or as neighbours seen; first
+#: the one in whose place it lies. Empty: each from the one of its number.
+Lineage = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)

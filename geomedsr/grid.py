@@ -18,12 +18,9 @@ from affine import Affine
 from geomedsr.crs import box_in
 from geomedsr.errors import InputError
 from geomedsr.geometry import Factors, Window
+from geomedsr.slices import finer_slices
 
 __all__ = ["ControlPoint", "Grid", "Plane", "Window", "finer_centre", "finer_corner"]
-
-
-#: How far planes may lie from equal steps, as a part of the step, for new ones to be made between them.
-UNEVEN = 0.05
 
 
 def finer_corner(position: float, factor: int) -> float:
@@ -148,32 +145,15 @@ class Grid:
     def refined(self, factors: Factors) -> Grid:
         """The grid so many times finer over the same ground.
 
-        New planes lie evenly about the place of the plane that they come from, along the line through the stack, so
-        that its outer faces stay.
-
         Raises:
-            InputError: new planes of a single one, or of planes that are not evenly stacked.
+            InputError: new planes of such as :func:`geomedsr.slices.finer_slices` makes none of.
         """
         if factors.y != factors.x:
             raise InputError(f"factors {factors.y} and {factors.x}", "as many rows as columns", "use another model")
         finer = self if factors.x == 1 else self.scaled(factors.x)
         if factors.frame == 1 or not finer.planes:
             return finer
-        step = self._step()
-        along = [(k + 0.5) / factors.frame - 0.5 for k in range(factors.frame)]
-        return replace(finer, planes=tuple(p.moved(share * step) for p in finer.planes for share in along))
-
-    def _step(self) -> np.ndarray:
-        """From one plane to the next, in mm."""
-        places = np.array([plane.position for plane in self.planes])
-        if len(places) > 1:
-            step: np.ndarray = (places[-1] - places[0]) / (len(places) - 1)
-            off = np.abs(places - places[0] - np.arange(len(places))[:, None] * step).max()
-            if off <= UNEVEN * np.linalg.norm(step):
-                return step
-        raise InputError(
-            f"{len(places)} slices that are not evenly stacked", "two or more at equal steps", "choose such slices"
-        )
+        return replace(finer, planes=finer_slices(finer.planes, factors.frame))
 
     def scaled(self, factor: int) -> Grid:
         """The grid ``factor`` times finer over the same ground."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from geomedsr.frames import Lineage
 from geomedsr.grid import Plane
 from geomedsr.sources import Array
 from geomedsr.stack import volume_length
@@ -29,6 +30,21 @@ def around(frames: slice, count: int, reach: int, planes: Sequence[Plane] = ()) 
     neighbours = np.clip(wanted + np.arange(-reach, reach + 1), begins, begins + length - 1)
     first = int(neighbours.min(initial=count))
     return slice(first, int(neighbours.max(initial=-1)) + 1), neighbours - first
+
+
+def descended(older: Lineage, count: int, planes: Sequence[Plane], factor: int, reach: int) -> Lineage:
+    """The lineage of what a model makes of ``count`` frames: ``factor`` of each, which sees so many neighbours.
+
+    ``older`` is that of those frames.
+    """
+    if factor == 1 and not reach:
+        return older
+    read, places = around(slice(0, count), count, reach, planes)
+    made: list[tuple[int, ...]] = []
+    for number, near in enumerate((places + read.start).tolist()):
+        seen = [of for frame in (number, *near) for of in (older[frame] if older else (frame,))]
+        made += [tuple(dict.fromkeys(seen))] * factor
+    return tuple(made)
 
 
 def as_channels(images: torch.Tensor, places: Array) -> torch.Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 from geomedsr import padding
 from geomedsr.arrays import spread, unmasked, usable
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.frames import Frames
+from geomedsr.frames import Frames, Lineage
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Window
 from geomedsr.masking import BESIDE
@@ -69,8 +69,8 @@ class Scene:
     own, by namespace; ``provenance`` is what geomedsr adds: a record, or the tags that tell one. ``domain`` is
     ``"satellite"``, ``"CT"``, ``"MR"`` or, where the file does not say, empty. ``rescale`` holds slope and intercept of
     each frame where they differ between frames; they then replace the bands' scale and offset. ``frames`` tells what
-    the frames of a stack are, such as times. ``headers`` is the adapter's own record of where each frame came from,
-    for its sink.
+    the frames of a stack are, such as times. ``headers`` is the adapter's own record of the frames that were read,
+    for its sink, and ``lineage`` tells which of those each frame comes from (:data:`geomedsr.frames.Lineage`).
     """
 
     source: Source
@@ -85,6 +85,7 @@ class Scene:
     rescale: tuple[tuple[float, float], ...] = ()
     headers: Any = None
     frames: Frames | None = None
+    lineage: Lineage = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.provenance, Provenance):
@@ -199,9 +200,8 @@ class Scene:
 
     @property
     def few(self) -> tuple[int | None, ...]:
-        """For each band of whole numbers that seems to hold few different ones how many; see :func:`values.few`.
-
-        Known where the value scale was measured of this scene; else nothing is told.
+        """How many different whole numbers a band seems to hold, if few (:func:`values.few`); known where its scale is
+        the scene's own.
         """
         self.values  # noqa: B018 - which takes the sample
         found: tuple[int | None, ...] = self.__dict__.get("_samples_few", ())

@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geomedsr.grid import Plane
+if TYPE_CHECKING:
+    from geomedsr.grid import Plane
 
 #: A stack whose steps differ from their median by more than this share, or that leans by more than this angle,
 #: is not the regular grid that a volume file describes.

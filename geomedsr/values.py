@@ -10,7 +10,7 @@ Hounsfield units.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -87,6 +87,13 @@ class ValueScale:
             tuple(self.measured[b] for b in bands if self.measured),
             tuple(self.widened[b] for b in bands if self.widened),
         )
+
+    def repeated(self, factor: int) -> ValueScale:
+        """The scale of so many frames for each."""
+        if factor == 1 or len(self.low) == 1:
+            return self
+        low, high = (tuple(row for row in rows for _ in range(factor)) for rows in (self.low, self.high))
+        return replace(self, low=low, high=high)
 
     def bounds(self, frames: slice = slice(None)) -> tuple[Array, Array]:
         """``low`` and ``high − low`` as float64 of shape ``(frame or 1, band, 1, 1)``."""

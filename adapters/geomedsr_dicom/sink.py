@@ -191,6 +191,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
             "a series as it was read", "one that a model made finer", "upscale it first, or copy the files"
         )
     frames: tuple[Frame, ...] = scene.headers
+    if len(frames) != scene.shape[0]:
+        raise OutputError("new slices, for DICOM", "a volume such as result.nii.gz", "name one")
     target = Path(os.path.realpath(path))
     single = target.suffix.lower() == ".dcm" and not target.is_dir()
     if single and len({f.path for f in frames}) > 1:

@@ -13,7 +13,8 @@ _LONGEST = 79
 
 _TOLD = re.compile(
     r"geomedsr (?P<software>\S+) (?P<name>\S+) (?P<version>\S+) x(?P<factor>[1-9]\d{0,3}) (?P<operator>\S+) "
-    r"(?P<agreed>kept|free)(,r(?P<realism>[01](\.\d+)?(e-\d+)?))?(,n(?P<neighbours>\d{1,2}))?(,h(?P<halo>\d+))? "
+    r"(?P<agreed>kept|free)(,r(?P<realism>[01](\.\d+)?(e-\d+)?))?(,n(?P<neighbours>\d{1,2}))?(,s(?P<slices>\d{1,4}))?"
+    r"(,h(?P<halo>\d+))? "
     r"(?P<sha256>[0-9a-f]{8,})",
     re.ASCII,
 )
@@ -30,6 +31,8 @@ def describe(told: Provenance) -> str | None:
         words.append(f"r{model.realism:g}")
     if model.neighbours is not None:
         words.append(f"n{model.neighbours}")
+    if model.frame_factor is not None:
+        words.append(f"s{model.frame_factor}")
     if told.run.approximate:
         words.append(f"h{told.run.approximate.rpartition(' ')[2]}")
     *facts, sha256 = known
@@ -43,7 +46,7 @@ def described(text: str) -> Provenance:
     if not found:
         return Provenance()
     facts = found.groupdict()
-    realism, neighbours, halo = (facts[name] for name in ("realism", "neighbours", "halo"))
+    realism, neighbours, slices, halo = (facts[name] for name in ("realism", "neighbours", "slices", "halo"))
     return Provenance(
         software=facts["software"],
         model=Generator(
@@ -53,6 +56,7 @@ def described(text: str) -> Provenance:
             realism=None if realism is None else min(float(realism), 1.0),
             factor=int(facts["factor"]),
             neighbours=None if neighbours is None else int(neighbours),
+            frame_factor=None if slices is None else int(slices),
         ),
         agreement=Agreement(facts["operator"], "yes" if facts["agreed"] == "kept" else "no"),
         run=Run(tiling=None if halo is None else f"approximate tiling, halo {halo}"),

@@ -85,15 +85,16 @@ class Lattice:
         units = np.array(self.directions)
         return bool(np.abs(units @ units.T - np.eye(3)).max() < _SQUARE)
 
-    def moved(self, first: Plane, height: int, width: int) -> Lattice:
-        """The same slices on a finer grid, or a window, whose first slice lies at ``first``."""
+    def moved(self, first: Plane, height: int, width: int, slices: int = 1) -> Lattice:
+        """The same slices on a finer grid, or a window, whose first slice lies at ``first``; ``slices`` for each."""
         x, y = self.in_plane
         spacing, sizes = list(self.spacing), list(self.sizes)
         (spacing[y], spacing[x]), (sizes[y], sizes[x]) = first.spacing, (height, width)
+        spacing[self.axis], sizes[self.axis] = spacing[self.axis] / slices, sizes[self.axis] * slices
         i, j, k = sizes
         return Lattice(first.position, self.directions, triple(spacing), (i, j, k), self.axis)
 
-    def indices(self, first: Plane) -> Array:
+    def indices(self, first: Plane, slices: int = 1) -> Array:
         """The matrix ``(4, 4)`` that takes indices of such a grid to those of this one, along the file's axes.
 
         It is exact where a factor is whole and windows begin at pixels of the finer grid.
@@ -102,6 +103,9 @@ class Lattice:
         own = self.planes[0]
         matrix = np.eye(4)
         frame = np.column_stack([np.array(own.along_row) * own.spacing[1], np.array(own.along_column) * own.spacing[0]])
+        if slices > 1:  # the first lies elsewhere along the third axis
+            frame = np.column_stack([frame, self.directions[self.axis]])
+            matrix[self.axis, self.axis], matrix[self.axis, 3] = 1 / slices, (1 / slices - 1) / 2
         start = np.linalg.lstsq(frame, np.subtract(first.position, own.position), rcond=None)[0]
         for axis, begins, ratio in (
             (x, float(start[0]), own.spacing[1] / first.spacing[1]),

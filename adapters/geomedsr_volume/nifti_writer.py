@@ -65,30 +65,32 @@ class NiftiHead:
 
 
 def finer_head(
-    fields: NiftiFields, lattice: Lattice, first: Plane, size: tuple[int, int], told: Provenance
+    fields: NiftiFields, lattice: Lattice, first: Plane, size: tuple[int, int], slices: int, told: Provenance
 ) -> NiftiHead:
-    """The header of a result whose first slice lies at ``first``, ``(height, width)`` pixels large.
+    """The header of a result whose first slice lies at ``first``, ``(height, width)`` pixels large, with so many
+    ``slices`` for each.
 
     Both ways in which a header places voxels, and their codes, stay what they are, each on the finer grid. All that
     does not speak of the grid stays too.
     """
     header = fields.header()
-    indices = lattice.indices(first)
+    indices = lattice.indices(first, slices)
     x, y = lattice.in_plane
     shape = list(header.get_data_shape())
     axes = len(shape)
     shape = [*shape, 1, 1][: max(axes, 3)]
     shape[y], shape[x] = size
+    shape[lattice.axis] *= slices
     header["dim"][1 : axes + 1] = shape[:axes]
     _move_forms(header, indices)
-    for axis in (x, y):
+    for axis in (x, y, lattice.axis):
         header["pixdim"][axis + 1] *= indices[axis, axis]
-    if header.get_dim_info()[2] not in (None, lattice.axis):  # the times of slices along another axis
+    if slices > 1 or header.get_dim_info()[2] not in (None, lattice.axis):  # times of other slices
         for name in ("slice_code", "slice_start", "slice_end", "slice_duration"):
             header[name] = 0
     unplaced = not (header["qform_code"] or header["sform_code"])
     if unplaced and not _centred(indices, lattice, size):  # a window: it lies where it does beside its source
-        header.set_sform(_in_units(header, _RAS @ lattice.moved(first, *size).matrix), 2)
+        header.set_sform(_in_units(header, _RAS @ lattice.moved(first, *size, slices).matrix), 2)
     return _described(header, others(fields), told)
 
 

@@ -181,7 +181,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     told = _told(scene, lattice, None if fields is None else fields.header().get_dim_info()[2])
     head = None
     if fields is not None and headers is not None:
-        head = finer_head(fields, headers.lattice, scene.grid.planes[0], (height, width), told)
+        head = finer_head(fields, headers.lattice, scene.grid.planes[0], (height, width), _slices(scene), told)
     elif suffix in NIFTI:
         head = new_head(lattice, kind, axes, volumes, told)
     scratch = Scratch.open(target, scene, {"format": suffix})
@@ -217,7 +217,7 @@ def _place(scene: Scene, volumes: int) -> Lattice:
     _, _, height, width = scene.shape
     headers, first = scene.headers, scene.grid.planes[0]
     if isinstance(headers, VolumeHeaders):
-        return headers.lattice.moved(first, height, width)
+        return headers.lattice.moved(first, height, width, _slices(scene))
     count = len(scene.grid.planes) // volumes
     along, step, origin = _stacked(scene.name, scene.grid.planes[:count])
     between_rows, between_columns = first.spacing
@@ -227,6 +227,11 @@ def _place(scene: Scene, volumes: int) -> Lattice:
         (between_columns, between_rows, step),
         (width, height, count),
     )
+
+
+def _slices(scene: Scene) -> int:
+    """How many slices there are for each of the source's."""
+    return sum(frames[0] == 0 for frames in scene.lineage) or 1
 
 
 def _stacked(

@@ -13,6 +13,7 @@ from typing import Any
 from geomedsr.cli.output import print_json
 from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.geometry import Factors
 from geomedsr.inference import upscale, write
 from geomedsr.io import Item, contents_of, open_scene
 from geomedsr.polygons import area_of
@@ -75,9 +76,9 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         conserve=not options.no_conserve,
     )
     told = sr.provenance
-    factor = told.model.factor or 1
+    factors = told.model.factors or Factors()
     if window:  # a part of the whole result: the model sees what lies around it
-        sr = sr.crop(window.scaled(factor))
+        sr = sr.crop(window.scaled(factors.x))
     if options.aoi is not None:
         sr = sr.within(options.aoi)
     named = {"uid_seed": options.uid_seed, "format": options.format}
@@ -92,7 +93,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     slices = f"{frames} slice{'s' * (frames != 1)} of " if sr.grid.planes else ""
     return {
         "output": dst,
-        "what": f"{slices}{width} × {height} pixels, {bands} × {sr.dtype}, ×{factor} by {model}",
+        "what": f"{slices}{width} × {height} pixels, {bands} × {sr.dtype}, {factors.words} by {model}",
         "width": width,
         "height": height,
         "frames": frames,

@@ -47,6 +47,15 @@ class Factors:
         return Factors(self.frame * other.frame, self.y * other.y, self.x * other.x)
 
     @property
+    def words(self) -> str:
+        """In words: ``×4`` in plane, ``×5 slices``, or ``×2, ×5 slices``; of all 1, ``the same size``."""
+        if self.volume == 1:
+            return "the same size"
+        plane = f"×{self.x}" if self.y == self.x else f"×{self.y} × {self.x}"
+        told = [plane] * (self.y * self.x > 1) + [f"×{self.frame} slices"] * (self.frame > 1)
+        return ", ".join(told)
+
+    @property
     def volume(self) -> int:
         """How many fine pixels lie in a coarse one."""
         return self.frame * self.y * self.x

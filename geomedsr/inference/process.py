@@ -14,12 +14,14 @@ from geomedsr._version import __version__
 from geomedsr.alpha import doubt
 from geomedsr.bands import joint
 from geomedsr.errors import InputError, ModelError, SceneWarning
+from geomedsr.grid import Grid
 from geomedsr.inference import memory as budget
 from geomedsr.inference.prediction import Output, Prediction, need, whole_frames
 from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Model, load_model
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.ports import IMAGE, Port
+from geomedsr.neighbours import descended
 from geomedsr.nodata import same_nodata, unified
 from geomedsr.provenance import Agreement, Generator, Provenance, Run, before, foreign
 from geomedsr.provenance.texts import Range
@@ -62,8 +64,8 @@ def process(
         the model makes. A pixel that is no data in the image is none in them.
 
     Raises:
-        InputError: inputs that the model does not take, or lacks, or that do not lie on its grids; and what ``upscale``
-            raises.
+        InputError: inputs that the model does not take, or lacks, or that do not lie on its grids; new slices of
+            what has none side by side; and what ``upscale`` raises.
         ModelError: no such model, or a broken file.
         DeviceError: no such device, or precision.
     """
@@ -73,7 +75,7 @@ def process(
         model = load_model(model.path, realism)
     if tile is not None and tile < 1:
         raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
-    computed = _computed(image, model)
+    computed, grid = _computed(image, model), _grid(image, model.descriptor)
     beside = _beside(image, computed, model, others)
     _tell_few(image, computed)
     if (told := doubt(image)) is not None:
@@ -104,19 +106,35 @@ def process(
     )
     made = Scene(
         source=source,
-        grid=image.grid.refined(card.factors),
+        grid=grid,
         bands=tuple(replace(b, nodata=n) for b, n in zip(image.bands, source.nodata, strict=True)),
-        name=f"{image.name} ×{card.scale}",
+        name=f"{image.name} {card.factors.words if card.factors.volume > 1 else f'by {card.name}'}",
         files=tuple(dict.fromkeys([*image.files, *(file for _, scene in beside for file in scene.files)])),
         tags={namespace: foreign(tags) for namespace, tags in image.tags.items()},
         provenance=_provenance(image, model, source),
-        scale=image.values,
+        scale=image.values.repeated(card.frame_factor),
         domain=image.domain,
         rescale=tuple(line for line in image.rescale for _ in range(card.frame_factor)),
-        headers=image.headers if card.frame_factor == 1 else None,
-        frames=image.frames if card.frame_factor == 1 else None,
+        headers=image.headers,
+        frames=image.frames,
+        lineage=descended(image.lineage, image.shape[0], image.grid.planes, card.frame_factor, card.neighbours),
     )
     return {IMAGE: made, **{port.name: _output(made, source, port) for port in card.ports.outputs}}
+
+
+def _grid(image: Scene, card: Descriptor) -> Grid:
+    """Where the results lie.
+
+    Raises:
+        InputError: new slices of frames that are none, or lie in no place.
+    """
+    if card.frame_factor > 1 and not image.grid.planes:
+        raise InputError(
+            f"{image.name}, whose frames have no place in space, for new slices by the model {card.name}",
+            "a series or a volume",
+            "use a model that leaves frames as they are",
+        )
+    return image.grid.refined(card.factors)
 
 
 def _output(image: Scene, prediction: Prediction, port: Port) -> Scene:
@@ -276,7 +294,7 @@ def _tell_few(scene: Scene, computed: tuple[int, ...]) -> None:
 def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
     card, earlier = model.descriptor, before(scene)
     named = dict(zip(card.bands, (scene.bands[i].name for i in source.computed), strict=True)) if card.bands else None
-    guessed = card.scale * earlier.earlier
+    guessed = card.factors * earlier.earlier
     return replace(
         earlier,
         software=__version__,

@@ -90,7 +90,7 @@ class Model:
 
     def __repr__(self) -> str:
         d = self.descriptor
-        return f"<geomedsr.Model {d.name} {d.version}: ×{d.scale}, {d.sees}, {d.architecture}>"
+        return f"<geomedsr.Model {d.name} {d.version}: {d.factors.words}, {d.sees}, {d.architecture}>"
 
     def _repr_html_(self) -> str:
         from geomedsr.viewing.card import model_card

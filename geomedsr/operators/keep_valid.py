@@ -80,10 +80,14 @@ class KeepValid(BlockMean):
         """What is marked is data, too."""
         return valid if self.mask is None else valid | self.marked(box)
 
-    def note(self, guessed: int) -> str:
+    def note(self, guessed: Factors) -> str:
         """Finer detail is none where nothing is made finer."""
         marked = "Pixels that the mask marks are a model's guess, not a measurement"
-        return marked if guessed == 1 else f"{marked}; {super().note(guessed)[0].lower()}{super().note(guessed)[1:]}"
+        return (
+            marked
+            if guessed.volume == 1
+            else f"{marked}; {super().note(guessed)[0].lower()}{super().note(guessed)[1:]}"
+        )
 
     def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
         """Where the mask marks nothing, that the source is kept; without a mask, how many pixels are not."""

@@ -10,6 +10,7 @@ import torch
 
 from geomedsr.checks import Check
 from geomedsr.geometry import Box, Factors
+from geomedsr.provenance import texts
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 
@@ -131,9 +132,9 @@ class Operator(ABC):
             return Box.of(box.frames, whole.window)
         return box if self.alignment == (1, 1) else box.aligned(self.alignment, self.origin) & whole
 
-    def note(self, guessed: int) -> str:
+    def note(self, guessed: Factors) -> str:
         """What of a result is a guess, in a sentence; ``guessed`` is how many times finer all passes made it."""
-        return f"Detail finer than {guessed} pixels of this image is a model's guess, not a measurement"
+        return f"{texts.guessed(guessed)}, not a measurement"
 
     def determined(self, coarse: torch.Tensor) -> torch.Tensor:
         """The part of a coarse image ``(…, H, W)`` that the forward model determines: all of it, for most."""

@@ -110,7 +110,7 @@ class Stack(Operator):
             found = found | operator.support(box, shape)
         return super().support(found, shape)
 
-    def note(self, guessed: int) -> str:
+    def note(self, guessed: Factors) -> str:
         """The image's."""
         return self.image.note(guessed)
 

@@ -7,7 +7,6 @@ Formats hold the tags as they hold tags: GeoTIFF and Zarr one by one, NIfTI toge
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -182,15 +181,18 @@ class Provenance(Mapping[str, str]):
         return self.model.name is not None
 
     @property
-    def earlier(self) -> int:
+    def earlier(self) -> Factors:
         """How many times finer the models of earlier passes made the source."""
-        return math.prod(step.factor or 1 for step in self.before)
+        made = Factors()
+        for step in self.before:
+            made = made * Factors(step.frame_factor or 1, step.factor or 1, step.factor or 1)
+        return made
 
     @property
     def step(self) -> Step:
         """Its last pass, as one of the earlier ones of what is made of it."""
         model = self.model
-        return Step(model.name or "?", model.version, model.sha256, model.factor)
+        return Step(model.name or "?", model.version, model.sha256, model.factor, model.frame_factor)
 
     @property
     def without_names(self) -> Provenance:

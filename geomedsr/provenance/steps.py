@@ -22,10 +22,12 @@ class Step:
     version: str | None = None
     sha256: str | None = None
     factor: int | None = None
+    frame_factor: int | None = None
 
     def __str__(self) -> str:
         """A model and how much finer it made a scene, in a few words."""
-        return f"{self.model} {self.version or '?'} ({(self.sha256 or '?')[:12]}) x{self.factor or '?'}"
+        slices = f" x{self.frame_factor} slices" if self.frame_factor else ""
+        return f"{self.model} {self.version or '?'} ({(self.sha256 or '?')[:12]}) x{self.factor or '?'}{slices}"
 
 
 def prose(steps: Sequence[Step]) -> str:
@@ -54,7 +56,7 @@ def _step(found: Any) -> Step:
     step = Step(**found)
     if not all(fact is None or readable(fact) for fact in (step.version, step.sha256)) or not readable(step.model):
         raise ValueError("no step")
-    return Step(step.model, step.version, step.sha256, _factor(step.factor))
+    return Step(step.model, step.version, step.sha256, _factor(step.factor), _factor(step.frame_factor))
 
 
 def _factor(found: Any) -> int | None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+from geomedsr.geometry import Factors
+
 #: What readers raise where a text tells nothing: JSON that is nested without end, too.
 UNREAD = (ValueError, TypeError, RecursionError)
 
@@ -138,3 +140,11 @@ def _list(text: str) -> list[Any]:
     if not isinstance(found, list):
         raise ValueError("no list")
     return found
+
+
+def guessed(factors: Factors) -> str:
+    """What of a result so many times finer than what was measured is a guess, in words."""
+    if factors.volume == 1:
+        return "What differs from its source is a model's guess"
+    pixels = [f"{factors.x} pixels"] * (factors.x > 1) + [f"{factors.frame} slices"] * (factors.frame > 1)
+    return f"Detail finer than {' or '.join(pixels)} of this image is a model's guess"

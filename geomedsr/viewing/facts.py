@@ -155,7 +155,7 @@ def made_by(scene: Scene) -> str | None:
     model = told.model
     if model.name is None:
         return None
-    words = f"{model.name} {model.version or ''}, ×{model.factor or '?'}"
+    words = f"{model.name} {model.version or ''}, {'×?' if model.factors is None else model.factors.words}"
     if model.realism:
         words += f", realism {model.realism:g}"
     return f"{words}, {told.run.approximate}" if told.run.approximate else words

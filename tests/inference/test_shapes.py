@@ -138,7 +138,7 @@ def test_wrong_inputs_are_told() -> None:
     uneven = stack(3)
     planes = list(uneven.grid.planes)
     planes[2] = planes[2].moved((0, 0, 2))
-    with pytest.raises(InputError, match="3 slices that are not evenly stacked"):
+    with pytest.raises(InputError, match="new slices of 3 with slice spacing that differs"):
         process(
             SHAPES["new slices"][0],
             image=Scene.from_array(uneven.data.values, grid=Grid((26, 30), planes=tuple(planes))),
