@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import geomedsr
 from geomedsr import Scene
+from geomedsr.geometry import Factors
 from geomedsr.grid import Grid, Plane
 from geomedsr.provenance import (
     NONE,
@@ -224,9 +225,9 @@ def test_steps_that_cannot_be_read_are_not_made_up_from_words(text: str) -> None
     words = {"GEOMEDSR_MODEL": "m", "GEOMEDSR_BEFORE": "a 1 (0123456789ab) x4, b c 2 (?) x2"}
     told = Provenance.of(words)
     assert told.before == (Step("a", "1", "0123456789ab", 4), Step("b c", "2", None, 2))
-    assert told.earlier == 8
+    assert told.earlier == Factors(1, 8, 8)
     damaged = Provenance.of(words | {"GEOMEDSR_STEPS": text})
-    assert (damaged.before, damaged.earlier) == ((), 1)
+    assert (damaged.before, damaged.earlier) == ((), Factors())
     assert damaged == words | {"GEOMEDSR_STEPS": text}
 
 
