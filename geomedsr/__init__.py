@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import wrapt
 
 from geomedsr._version import __version__
+from geomedsr.providers import provide
 
 if TYPE_CHECKING:
     from geomedsr.checks import Check
@@ -87,6 +88,21 @@ if not TYPE_CHECKING:  # which knows the names above, and no others
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
+
+# What lower rooms ask of higher ones; see `geomedsr.providers`.
+provide(
+    {
+        "array.scene": "geomedsr.labelled:scene_of",
+        "crs.same": "geomedsr.io.registry:same_crs",
+        "evaluation.card": "geomedsr.viewing.card:evaluation_card",
+        "model.card": "geomedsr.viewing.card:model_card",
+        "operator": "geomedsr.operators:get",
+        "recipe.card": "geomedsr.viewing.card:recipe_card",
+        "scene.card": "geomedsr.viewing.card:scene_card",
+        "scene.figure": "geomedsr.viewing.figure:plot",
+        "scene.text": "geomedsr.viewing.facts:plain",
+    }
+)
 
 # `DataArray.geomedsr`, from the moment that xarray is imported, by whomever: it is slow to, and not always needed.
 wrapt.register_post_import_hook("geomedsr.hook:register", "xarray")

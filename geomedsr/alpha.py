@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from geomedsr.geometry import Box
+from geomedsr.sampling import spread_windows
 from geomedsr.scene import Scene
-from geomedsr.sources import Array, Source, spread_windows
+from geomedsr.sources import Array, Source
 
 #: Alpha has few values; pictures with soft edges have many, but most of their pixels are opaque or transparent.
 _VALUES, _EXTREME = 16, 0.5

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from geomedsr.errors import InputError
+from geomedsr.providers import provider
 
 
 def crs_code(wkt: str | None) -> tuple[str, str] | None:
@@ -37,9 +38,7 @@ def same_crs(one: str | None, other: str | None) -> bool:
     code = crs_code(one)
     if code is not None and code == crs_code(other):
         return True
-    from geomedsr.io import installed  # which knows scenes, and these grids
-
-    return any(adapter.same_crs(one, other) for adapter in installed()[0].values())
+    return bool(provider("crs.same")(one, other))
 
 
 def vertical_unit(wkt: str | None) -> str | None:

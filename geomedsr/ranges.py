@@ -6,8 +6,9 @@ import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
+from geomedsr.sampling import sample
 from geomedsr.scene import Scene
-from geomedsr.sources import Array, sample
+from geomedsr.sources import Array
 from geomedsr.values import PERCENTILES, ValueScale
 
 #: Frames that the percentiles of a series with a slope for each are taken from, at most.

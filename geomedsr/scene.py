@@ -20,7 +20,9 @@ from geomedsr.masking import BESIDE
 from geomedsr.nodata import declared
 from geomedsr.picking import as_data, asked, listing, position, with_role
 from geomedsr.provenance import Provenance, chosen, cropped
-from geomedsr.sources import Array, ArraySource, CroppedSource, Source, sample, sample_frames
+from geomedsr.providers import provider
+from geomedsr.sampling import sample, sample_frames
+from geomedsr.sources import Array, ArraySource, CroppedSource, Source
 from geomedsr.values import PERCENTILES, ValueScale, few
 
 if TYPE_CHECKING:
@@ -116,9 +118,8 @@ class Scene:
             InputError: another number of axes, an empty array, or values that are not real numbers.
         """
         if hasattr(array, "dims"):  # xarray's
-            from geomedsr.labelled import scene_of
-
-            return scene_of(array, valid=valid, grid=grid, bands=bands, **more)
+            made: Scene = provider("array.scene")(array, valid=valid, grid=grid, bands=bands, **more)
+            return made
         array = usable(array)
         lift = (None,) * (4 - array.ndim)
         array, masks = unmasked(array)
@@ -385,16 +386,12 @@ class Scene:
             InputError: no such band, frame or window; colours that names do not tell; or the source fails.
             GeomedsrError: matplotlib is not installed (the extra ``notebook``).
         """
-        from geomedsr.viewing.figure import plot
-
-        return plot(self, bands, frame=frame, percentiles=percentiles, level=level, like=like, ax=ax, title=title)
+        how = {"frame": frame, "percentiles": percentiles, "level": level, "like": like, "ax": ax, "title": title}
+        figure: Figure = provider("scene.figure")(self, bands, **how)
+        return figure
 
     def __repr__(self) -> str:
-        from geomedsr.viewing.facts import plain
-
-        return plain(self)
+        return str(provider("scene.text")(self))
 
     def _repr_html_(self) -> str:
-        from geomedsr.viewing.card import scene_card
-
-        return scene_card(self)
+        return str(provider("scene.card")(self))

@@ -13,7 +13,7 @@ import geomedsr
 from geomedsr import Band, Scene, Window
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
-from geomedsr.sources import sample
+from geomedsr.sampling import sample
 
 
 def test_the_sample_is_what_it_says() -> None:

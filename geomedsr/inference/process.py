@@ -25,8 +25,8 @@ from geomedsr.neighbours import descended
 from geomedsr.nodata import same_nodata, unified
 from geomedsr.provenance import Agreement, Generator, Provenance, Run, before, foreign
 from geomedsr.provenance.texts import Range
+from geomedsr.sampling import sample
 from geomedsr.scene import Band, Scene
-from geomedsr.sources import sample
 from geomedsr.values import few
 
 #: As many different values a volume of labels may have, such as the parts of a brain.

@@ -10,6 +10,7 @@ from typing import Any
 
 from geomedsr.metrics.case import Case
 from geomedsr.metrics.figures import ABOUT, Figure, is_best
+from geomedsr.providers import provider
 
 #: Columns of the table besides scene and method; each where some method has the figure.
 _COLUMNS = (
@@ -95,9 +96,7 @@ class Evaluation:
         return "\n".join(["<geomedsr evaluation>", *lines])
 
     def _repr_html_(self) -> str:
-        from geomedsr.viewing.card import evaluation_card
-
-        return evaluation_card(self)
+        return str(provider("evaluation.card")(self))
 
     def columns(self) -> list[str]:
         """The figures that some method has, in the table's order."""

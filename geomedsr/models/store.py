@@ -32,6 +32,7 @@ from geomedsr.models.rrdb import RRDBNet
 from geomedsr.models.srresnet import SRResNet
 from geomedsr.operators import OPERATORS
 from geomedsr.plugins import Registry, imported
+from geomedsr.providers import provider
 from geomedsr.values import PERCENTILES
 
 #: Architectures by the name a descriptor gives them; others add theirs by ``ARCHITECTURES.register(name, network)``.
@@ -93,9 +94,7 @@ class Model:
         return f"<geomedsr.Model {d.name} {d.version}: {d.factors.words}, {d.sees}, {d.architecture}>"
 
     def _repr_html_(self) -> str:
-        from geomedsr.viewing.card import model_card
-
-        return model_card(self)
+        return str(provider("model.card")(self))
 
 
 def build(descriptor: Descriptor) -> Network:

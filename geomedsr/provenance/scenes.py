@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from geomedsr.errors import ModelError
 from geomedsr.grid import Window
 from geomedsr.provenance.record import OF_FRAMES, PREFIX, Chosen, Provenance
+from geomedsr.providers import provider
 from geomedsr.sources import cropping
 
 if TYPE_CHECKING:
@@ -100,10 +101,8 @@ def cropped(scene: Scene, window: Window) -> Provenance:
 
 def _of_frames(operator: str | None) -> bool:
     """Whether what an operator promises is of frames as a whole."""
-    from geomedsr import operators  # which know what a scene is
-
     with suppress(ModelError):
-        return operator is not None and operators.get(operator).whole_frames
+        return operator is not None and bool(provider("operator")(operator).whole_frames)
     return False
 
 

@@ -17,6 +17,7 @@ from geomedsr.errors import RecipeError
 from geomedsr.losses import SpectralAngle
 from geomedsr.models.descriptor import MOST_NEIGHBOURS, check_bands
 from geomedsr.parts import Part
+from geomedsr.providers import provider
 from geomedsr.training.augment import Augment
 from geomedsr.training.stages import AdversarialPart, ContentPart, StagePart
 from geomedsr.values import PERCENTILES
@@ -213,9 +214,7 @@ class Recipe(Part):
         return f"<geomedsr recipe {self.name} {self.version}: ×{g.scale} for {self.domain}, {g.architecture}; {stages}>"
 
     def _repr_html_(self) -> str:
-        from geomedsr.viewing.card import recipe_card
-
-        return recipe_card(self)
+        return str(provider("recipe.card")(self))
 
     @property
     def stages(self) -> tuple[tuple[str, StagePart], ...]:

@@ -15,8 +15,8 @@ from conftest import texture
 import geomedsr
 from geomedsr import lazy
 from geomedsr.models import Model
+from geomedsr.sampling import sample
 from geomedsr.scene import Scene
-from geomedsr.sources import sample
 
 
 class Watched:
