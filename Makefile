@@ -12,10 +12,11 @@ test: .venv/test       ## Install the test tools and run the suite
 test-slow: .venv/test  ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-lint: .venv/lint       ## ruff, mypy
+lint: .venv/lint       ## ruff, mypy, and that imports run downwards
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 docs: .venv/docs       ## The documentation site, in site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

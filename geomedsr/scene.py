@@ -152,7 +152,7 @@ class Scene:
 
         Its attributes hold the CRS as WKT and, where all bands have the same one, the nodata value as ``_FillValue``.
         """
-        from geomedsr.labelled.lazily import lazily, stored
+        from geomedsr.dataarrays import lazily, stored
 
         array = lazily(self, stored, self.dtype)
         values = {b.nodata for b in self.bands}
@@ -163,7 +163,7 @@ class Scene:
     @cached_property
     def valid(self) -> xr.DataArray:
         """A lazy boolean DataArray of the same axes: True where a pixel is data."""
-        from geomedsr.labelled.lazily import lazily, validity
+        from geomedsr.dataarrays import lazily, validity
 
         return lazily(self, validity, np.dtype(bool))
 
