@@ -13,12 +13,13 @@ from pydicom.tag import BaseTag
 from geomedsr.checks import Check
 from geomedsr.geometry import Box
 from geomedsr.scene import Scene
+from geomedsr_dicom import record
 from geomedsr_dicom.attributes import load, quiet, values
 from geomedsr_dicom.derive import DROPPED, LOSSY, of_old_grid
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import made_here
 from geomedsr_dicom.private import safe_values
-from geomedsr_dicom.prose import stated
+from geomedsr_dicom.prose import describe, stated
 from geomedsr_dicom.validators import validated
 
 #: What a derived image has of its own (docs/medical.md); all else must be what it was.
@@ -29,6 +30,7 @@ _OWN = (
     *("SourceImageEvidenceSequence", "ContributingEquipmentSequence", "ContentQualification", "ImageComments"),
     *("SmallestImagePixelValue", "LargestImagePixelValue", "LossyImageCompression", "LossyImageCompressionMethod"),
     "LossyImageCompressionRatio",
+    "PrivateDataElementCharacteristicsSequence",
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "PixelData"),
 )
 
@@ -47,6 +49,7 @@ def checks(source: Scene, result: Scene) -> list[Check]:
         _all("derivation: description, code, source image, contributing equipment", pairs, _derivation),
         _all("nothing left that describes the old pixels", pairs, _clean),
         _one_maker(pairs),
+        *_recorded(pairs),
         *_extremes(result, pairs),
         *validated(source.files, result.files),
     ]
@@ -114,6 +117,8 @@ def _same_rest(before: Dataset, after: Dataset) -> list[str]:
         swapped = isinstance(old, bytes) and not before.original_encoding[1]
         if old != new and not swapped:
             faults.append(f"{name} differs")
+    listed = ([_plain(item) for item in record.others_listed(ds)] for ds in (before, after))
+    faults += ["PrivateDataElementCharacteristicsSequence differs"] * (next(listed) != next(listed))
     return faults + ["private quantities differ"] * (safe_values(before) != safe_values(after))
 
 
@@ -171,7 +176,11 @@ def _clean(before: Dataset, after: Dataset) -> list[str]:
     kept = {t.group << 16 | t.element for t in after.keys()}  # noqa: SIM118
     faults = [k for k in DROPPED if k in after]
     faults += ["overlays, curves or a shutter"] * any(of_old_grid(BaseTag(t)) for t in kept)
-    private = [tag for tag in after.keys() if tag.is_private and not tag.is_private_creator]  # noqa: SIM118
+    private = [
+        tag
+        for tag in after.keys()  # noqa: SIM118
+        if tag.is_private and not tag.is_private_creator and not record.is_record(after, tag)
+    ]
     return faults + ["private blocks"] * (len(private) > len(safe_values(after)))
 
 
@@ -179,10 +188,29 @@ def _one_maker(pairs: list[tuple[Dataset, Dataset]]) -> Check:
     """Every image tells of the same model, whose hash is there, and of the same work."""
     told = set()
     for _, after in pairs:
-        groups = after.get("PerFrameFunctionalGroupsSequence")
-        items = [g.get("DerivationImageSequence", [Dataset()])[0] for g in groups] if groups else [after]
-        told |= {stated(str(item.get("DerivationDescription"))) for item in items}
+        text = record.text_of(after)
+        told |= {record.told(text)} if text else {stated(words) for words in _words(after)}
     return Check("every image says the same of what made it", len(told) == 1 and all(told))
+
+
+def _recorded(pairs: list[tuple[Dataset, Dataset]]) -> list[Check]:
+    """What programs read and what people read agree; results made before headers held a record have words alone."""
+    if not any(record.text_of(after) for _, after in pairs):
+        return []
+    return [_all("record of what made it: the same as the words, said to identify nobody", pairs, _unlike_its_words)]
+
+
+def _unlike_its_words(before: Dataset, after: Dataset) -> list[str]:
+    expected = describe(record.told(record.text_of(after)))
+    faults = ["the words are others"] * any(not words.endswith(expected[-1024:]) for words in _words(after))
+    return faults + ["not listed as safe"] * (not record.listed(after))
+
+
+def _words(after: Dataset) -> set[str]:
+    """What the images of a file say to people of how they were made."""
+    groups = after.get("PerFrameFunctionalGroupsSequence")
+    items = [g.get("DerivationImageSequence", [Dataset()])[0] for g in groups] if groups else [after]
+    return {str(item.get("DerivationDescription") or "") for item in items}
 
 
 def _extremes(result: Scene, pairs: list[tuple[Dataset, Dataset]]) -> list[Check]:

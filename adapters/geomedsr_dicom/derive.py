@@ -26,6 +26,7 @@ from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import IMPLEMENTATION_UID
 from geomedsr_dicom.private import keep_safe
 from geomedsr_dicom.prose import NOT_DIAGNOSTIC
+from geomedsr_dicom.record import put
 from geomedsr_dicom.uids import Uids
 
 #: How the software is called as equipment. Programs look for letters of scanner makers, in nested items too: dcm2niix
@@ -62,12 +63,17 @@ LOSSY = {
 
 @dataclass(frozen=True)
 class Job:
-    """What holds for all images of one derived series. ``when`` is the time of making; None leaves it out."""
+    """What holds for all images of one derived series.
+
+    ``description`` and ``record`` tell how it is made, for people and for programs. ``when`` is the time of making;
+    None leaves it out.
+    """
 
     uids: Uids
     number: int
     series_description: str
     description: str
+    record: str
     model: str
     factor: int
     neighbours: int
@@ -95,6 +101,8 @@ def derived(source: Dataset, job: Job) -> Dataset:
         item.ContributionDateTime = job.when.strftime("%Y%m%d%H%M%S.%f%z")
     item.ContributionDescription = f"Super-resolution x{job.factor}"
     ds.ContributingEquipmentSequence = Sequence([*(ds.get("ContributingEquipmentSequence") or []), item])
+    if job.record:
+        put(ds, job.record)
     ds.file_meta = _meta(ds)
     return ds
 

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
+from geomedsr_dicom import record
 from geomedsr_dicom.attributes import first, load, quiet, values, whole
 from geomedsr_dicom.components import PRIVATE_TAGS, components, tiled
 from geomedsr_dicom.frames import (
@@ -55,12 +56,16 @@ _TAGS: list[int | str] = [
     "SpacingBetweenSlices",
     *PHASES,
     *PRIVATE_TAGS,
+    *record.TAGS,
 ]
 
 
 @dataclass(frozen=True)
 class Header:
     """A file of an image series. ``refusal`` is why it cannot be used: what was got, expected, and the remedy.
+
+    ``derivation`` and ``record`` are what geomedsr wrote of how it made it, for people and for programs; empty where it
+    did not.
 
     ``whose`` tells patients and studies apart, and nothing of who they are: it is a hash. ``components`` is what each
     frame shows of the complex signal (:mod:`geomedsr_dicom.components`), one word where all show the same. ``skewed``
@@ -77,6 +82,7 @@ class Header:
     dtype: str
     bits: int
     derivation: str
+    record: str = ""
     whose: str = ""
     reference: str = ""
     components: tuple[str, ...] = ("",)
@@ -88,7 +94,7 @@ class Header:
     @property
     def derived(self) -> bool:
         """Whether geomedsr made it."""
-        return bool(self.derivation)
+        return bool(self.derivation or self.record)
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -140,6 +146,7 @@ def _header(path: str, ds: Dataset, bare: bool) -> Header:
         dtype=f"{'int' if signed else 'uint'}{allocated}" if allocated in (8, 16, 32) else "none",
         bits=int(ds.get("BitsStored", allocated) or 0),
         derivation=_derivation(ds, meta),
+        record=record.text_of(ds),
         whose=_whose(ds),
         reference=str(ds.get("FrameOfReferenceUID") or ""),
         bare=bare,

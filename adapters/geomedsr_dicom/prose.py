@@ -1,6 +1,7 @@
-"""DerivationDescription: what made an image, in words for people, and how such words are read.
+"""DerivationDescription: what made an image, in words for people.
 
-They are all that a series says of it, so they are read back as they were written.
+Programs read the record (:mod:`geomedsr_dicom.record`). Results that were made before there was one hold the words
+alone, so these are read back as they were written then.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def describe(told: Provenance) -> str:
 
 
 def stated(description: str) -> Provenance:
-    """The provenance that :func:`describe` put into a text; an empty one where there is none.
+    """The provenance that words tell, of a result made before headers held a record; an empty one where they tell none.
 
     Derivations follow one another: it is that of the last, which names the models of those before.
     """
@@ -69,7 +70,7 @@ def _facts(found: re.Match[str]) -> Provenance:
 
 _NUMBER = r"\d{1,9}(?:/[1-9]\d{0,3})?"
 
-#: What :func:`describe` writes.
+#: What :func:`describe` wrote when words were all there was; it may write others now.
 _STATED = re.compile(
     r"Super-resolved x(?P<factor>[1-9]\d{0,3}) in plane by geomedsr (?P<software>\S+), model (?P<name>\S+) "
     r"(?P<version>\S+), sha256 (?P<sha256>[0-9a-f]{64})(, realism (?P<realism>(1|0(\.\d+)?|\d(\.\d+)?e-\d+)))?"

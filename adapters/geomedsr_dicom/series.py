@@ -11,6 +11,7 @@ from geomedsr.scene import Band, Scene
 from geomedsr_dicom.frames import UNSPECIFIED, Frame
 from geomedsr_dicom.index import Series
 from geomedsr_dicom.prose import stated
+from geomedsr_dicom.record import told
 from geomedsr_dicom.source import SeriesSource
 
 #: No scanner reconstructs less: air is -1000, and 12 bits begin at -1024.
@@ -54,7 +55,7 @@ def open_series(series: Series, force: bool = False) -> Scene:
         domain=series.modality,
         rescale=() if one_line else tuple(lines),
         headers=frames,
-        provenance=stated(header.derivation),
+        provenance=told(header.record) or stated(header.derivation),
     )
 
 

@@ -33,6 +33,7 @@ from geomedsr_dicom.derive import Job
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import CLASSIC, read_header
 from geomedsr_dicom.prose import NOT_DIAGNOSTIC, describe
+from geomedsr_dicom.record import recorded
 from geomedsr_dicom.rewriting import derived_file, rehearse
 from geomedsr_dicom.source import SeriesSource
 from geomedsr_dicom.uids import Uids
@@ -208,6 +209,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         number=_number(header.number),
         series_description=_series_description(frames[0].path, told.model.name or ""),
         description=describe(told),
+        record=recorded(told),
         model=f"{told.model.name} {told.model.version}",
         factor=told.model.factor or 1,
         neighbours=told.model.neighbours or 0,
@@ -227,6 +229,9 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     (scratch.folder / "series").mkdir(exist_ok=True)
     # A job that goes on makes the same UIDs, with the same time.
     random, moment = scratch.remember("uids", lambda: [secrets.token_hex(16), when.isoformat() if when else None])
+    # One that began before there were records goes on without, so that all slices say the same.
+    begun = any((scratch.folder / "series").glob("*.dcm"))
+    record = scratch.remember("record", lambda: "" if begun else job.record)
     return SeriesSink(
         target=target,
         scratch=scratch,
@@ -241,6 +246,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
             job,
             uids=Uids(random if uid_seed is None else uid_seed, _work(scene)),
             when=datetime.fromisoformat(moment) if moment else None,
+            record=record,
         ),
         made=made,
     )

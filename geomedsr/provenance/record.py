@@ -1,7 +1,7 @@
 """The record of how a result was made, and its machine-readable form: tags whose names begin with ``GEOMEDSR_``.
 
-Formats hold the tags as they hold tags: GeoTIFF and Zarr one by one, NIfTI together as JSON. DICOM has words alone
-(``geomedsr_dicom.prose``).
+Formats hold the tags as they hold tags: GeoTIFF and Zarr one by one, NIfTI and DICOM together as JSON. Words for people
+are made from the record, and never read.
 """
 
 from __future__ import annotations

@@ -25,6 +25,9 @@ ENHANCED = {"CT": "1.2.840.10008.5.1.4.1.1.2.1", "MR": "1.2.840.10008.5.1.4.1.1.
 #: What no message, log, name or preview may hold.
 SECRETS = ("Grace^Hopper", "Hopper", "PID-7734", "19061209")
 
+#: The private block that every result has.
+OURS = (0x47530010, 0x47531001)
+
 TILTED = (0.8, 0.6, 0.0, -0.48, 0.64, 0.6)
 
 

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 import geomedsr
-from dicom.conftest import enhanced, files, pixels, save
+from dicom.conftest import OURS, enhanced, files, pixels, save
 from geomedsr.models import Model
 from geomedsr.promises import verify
 from geomedsr_dicom.derive import MAKER
@@ -117,7 +117,7 @@ def test_philips_scale(series: Series, tmp_path: Path, ct_model: Model) -> None:
     assert before.max() > 30000  # precise values: divided by the scale
     np.testing.assert_allclose(means(after), before, rtol=1e-5)
     kept = pydicom.dcmread(tmp_path / "out" / "0001.dcm")
-    assert [e.tag for e in kept if e.tag.is_private] == [0x20050010, 0x2005100D, 0x2005100E]
+    assert [e.tag for e in kept if e.tag.is_private] == [0x20050010, 0x2005100D, 0x2005100E, *OURS]
 
 
 def test_siemens_b_values_and_directions(series: Series, tmp_path: Path, ct_model: Model) -> None:
@@ -146,7 +146,14 @@ def test_siemens_b_values_and_directions(series: Series, tmp_path: Path, ct_mode
     for name in (".bval", ".bvec"):
         np.testing.assert_allclose(finer[name], tables[name], atol=1e-6)
     kept = pydicom.dcmread(files(tmp_path / "out")[-1])
-    assert [e.tag for e in kept if e.tag.is_private] == [0x00190010, 0x0019100C, 0x0019100D, 0x0019100E, 0x00191027]
+    assert [e.tag for e in kept if e.tag.is_private] == [
+        0x00190010,
+        0x0019100C,
+        0x0019100D,
+        0x0019100E,
+        0x00191027,
+        *OURS,
+    ]
 
 
 def test_no_maker_of_scanners_is_read_into_ours() -> None:

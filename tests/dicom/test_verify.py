@@ -19,6 +19,7 @@ from geomedsr.grid import Window
 from geomedsr.models import Model
 from geomedsr.promises import verify
 from geomedsr.provenance import provenance_of
+from geomedsr_dicom import record
 
 Series = Callable[..., Path]
 
@@ -42,6 +43,18 @@ def one_count(ds: Dataset) -> None:
 
 def half_a_pixel(ds: Dataset) -> None:
     ds.ImagePositionPatient = [float(v) + d for v, d in zip(ds.ImagePositionPatient, (0.175, 0.2, 0), strict=True)]
+
+
+def retold(ds: Dataset, text: str | None = None, **tags: str) -> None:
+    """Change what the record says."""
+    block = ds.private_block(record.GROUP, record.CREATOR)
+    told = json.loads(block[record.ELEMENT].value)
+    block[record.ELEMENT].value = json.dumps(told | tags) if text is None else text
+
+
+def nameless(ds: Dataset) -> None:
+    ds.private_block(record.GROUP, record.CREATOR).__delitem__(record.ELEMENT)
+    ds.DerivationDescription = "geomedsr"
 
 
 TAMPERED = {
@@ -73,7 +86,15 @@ TAMPERED = {
         lambda ds: ds.DerivationCodeSequence[0].__delattr__("CodeValue"),
         "DerivationCodeSequence",
     ),
-    "model": (lambda ds: setattr(ds, "DerivationDescription", "geomedsr"), "it says which model made it"),
+    "words": (lambda ds: setattr(ds, "DerivationDescription", "geomedsr"), "the words are others"),
+    "record": (lambda ds: retold(ds, GEOMEDSR_MODEL_SHA256="0" * 64), "the words are others"),
+    "damaged record": (lambda ds: retold(ds, "{"), "every image says the same of what made it"),
+    "model": (nameless, "it says which model made it"),
+    "unlisted": (lambda ds: ds.__delattr__("PrivateDataElementCharacteristicsSequence"), "not listed as safe"),
+    "listed": (
+        lambda ds: ds.PrivateDataElementCharacteristicsSequence.append(Dataset()),
+        "PrivateDataElementCharacteristicsSequence differs",
+    ),
 }
 
 
@@ -118,6 +139,7 @@ def test_a_window_of_a_series_is_compared_with_that_window(series: Series, tmp_p
     for path in files(out):
         ds = pydicom.dcmread(path)
         ds.DerivationDescription = ds.DerivationDescription.replace("window 8,4,", "window 8,5,")
+        retold(ds, GEOMEDSR_WINDOW="8,5,12,10")
         save(ds, path)
     assert "same field of view" in broken(verify(source, out))
 
@@ -130,6 +152,7 @@ def test_a_k_space_that_is_not_the_sources_is_told(series: Series, tmp_path: Pat
     for path in files(tmp_path / "out"):
         ds = pydicom.dcmread(path)
         ds.DerivationDescription = ds.DerivationDescription.replace("not conserved", "conserved")
+        retold(ds, GEOMEDSR_CONSERVED="yes")
         save(ds, path)
     assert "the central k-space is the source's" in broken(verify(source, tmp_path / "out"))
 

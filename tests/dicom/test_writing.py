@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 import geomedsr
-from dicom.conftest import SECRETS, TILTED, enhanced, errors, files, pixels, save, slice_of, stored
+from dicom.conftest import OURS, SECRETS, TILTED, enhanced, errors, files, pixels, save, slice_of, stored
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.inference.passes import plan
 from geomedsr.io import open_sink
@@ -546,7 +546,7 @@ def test_quantities_nested_in_private_sequences_stay(tmp_path: Path, ct_model: M
     source = save(ds, tmp_path / "a.dcm")
     out = upscale(source, tmp_path / "out", ct_model)
     after = pydicom.dcmread(out / "0001.dcm")
-    assert [e.tag for e in after if e.tag.is_private] == [0x20050010, 0x2005100F]
+    assert [e.tag for e in after if e.tag.is_private] == [0x20050010, 0x2005100F, *OURS]
     assert [(e.tag, e.value) for e in after[0x2005100F].value[0]] == [
         (0x20050010, "Philips MR Imaging DD 001"),
         (0x2005100E, 0.25),

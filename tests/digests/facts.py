@@ -154,6 +154,6 @@ def _attributes(dataset: pydicom.Dataset) -> dict[str, Any]:
             found[name] = (
                 digest(np.frombuffer(element.value, np.uint8))
                 if isinstance(element.value, bytes)
-                else str(element.value)
+                else _without_software(element.value)
             )
     return found

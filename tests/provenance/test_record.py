@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dicom.conftest import pixels, save, save_medical, slice_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -116,6 +117,11 @@ def volume(told: Provenance) -> Scene:
     return Scene.from_array(np.arange(24, dtype=np.int16).reshape(2, 1, 3, 4), grid=grid, domain="MR", provenance=told)
 
 
+@pytest.fixture(scope="module")
+def ct_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_medical(tmp_path_factory.mktemp("medical") / "ct.safetensors")
+
+
 FORMATS: dict[str, Callable[[Provenance], Scene]] = {
     ".tif": flat,
     ".png": flat,
@@ -140,6 +146,18 @@ def test_a_record_is_read_back_from_every_format(suffix: str, told: Provenance, 
     if FORMATS[suffix] is volume:  # a name of a file may be a patient's, and slices lie as the file has them
         told = told.without_names.choosing(slice_axis=again.chosen.slice_axis)
     assert facts(again) == facts(told)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(told=records)
+def test_a_record_is_read_back_from_dicom(told: Provenance, ct_path: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "in" / "0.dcm", tmp_path / "out"
+    save(slice_of(pixels(8, 8), SpecificCharacterSet="ISO_IR 192"), source)
+    made = replace(geomedsr.upscale(geomedsr.open(source), ct_path), provenance=told)
+    geomedsr.write(made, out, overwrite=True, progress=False)
+    again = provenance_of(geomedsr.open(out, force=True))
+    assert facts(again) == facts(told.without_names)
+    assert again.others == ()  # what is not known may be a patient's
 
 
 hostile = st.one_of(

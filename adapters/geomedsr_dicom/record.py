@@ -1,0 +1,106 @@
+"""The record of how a result was made, as its header holds it for programs: one private element of ours (PS3.5 7.8).
+
+It is ASCII JSON of the record's tags, without names of files: nothing of a patient. The header says so (PS3.3 C.12.1),
+so that de-identifying software keeps it (PS3.15 E.3.10).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag, Tag
+
+from geomedsr.provenance import Provenance
+
+#: Where it is: an odd group, a block that others may move within it, and the element within the block.
+GROUP, CREATOR, ELEMENT = 0x4753, "GEOMEDSR PROVENANCE", 0x01
+
+#: Blocks in which it is looked for: the first ones of the group, which is nobody's.
+_BLOCKS = range(0x10, 0x20)
+
+#: What a reader of some attributes asks for.
+TAGS = [GROUP << 16 | number for block in _BLOCKS for number in (block, block << 8 | ELEMENT)]
+
+_SAFE = "PrivateDataElementCharacteristicsSequence"
+
+
+def recorded(told: Provenance) -> str:
+    """The text for a provenance: of what others wrote nothing is known, so it stays out."""
+    return json.dumps(dict(replace(told.without_names, others=())))
+
+
+def put(ds: Dataset, text: str) -> None:
+    """Write it into a header that has none, and list it as an element that identifies nobody."""
+    ds.private_block(GROUP, CREATOR, create=True).add_new(ELEMENT, "UT", text)
+    defined = Dataset()
+    defined.PrivateDataElement = ELEMENT
+    defined.PrivateDataElementValueMultiplicity = 1
+    defined.PrivateDataElementValueRepresentation = "UT"
+    defined.PrivateDataElementName = "Provenance"
+    defined.PrivateDataElementKeyword = "Provenance"
+    defined.PrivateDataElementDescription = "JSON: the model that made the image, and how"
+    item = Dataset()
+    item.PrivateGroupReference, item.PrivateCreatorReference = GROUP, CREATOR
+    item.BlockIdentifyingInformationStatus = "SAFE"
+    item.PrivateDataElementDefinitionSequence = Sequence([defined])
+    setattr(ds, _SAFE, Sequence([*others_listed(ds), item]))
+
+
+def text_of(ds: Dataset) -> str:
+    """The text in a header, whatever representation another program gave it; empty where there is none."""
+    for tag in ds.keys():  # noqa: SIM118
+        if is_record(ds, tag) and tag.element & 0xFF == ELEMENT:
+            raw = ds.get_item(tag)
+            value: Any = raw.value if isinstance(raw, RawDataElement) else ds[tag].value
+            if isinstance(value, bytes):
+                value = value.decode("ascii", "replace")
+            return str(value or "").rstrip(" \0")
+    return ""
+
+
+def told(text: str) -> Provenance:
+    """The provenance that a text tells: an empty one where it is not what :func:`recorded` wrote."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return Provenance()
+    return Provenance.of(found) if isinstance(found, dict) else Provenance()
+
+
+def is_record(ds: Dataset, tag: BaseTag) -> bool:
+    """Whether an element is in a block of ours."""
+    if tag.group != GROUP or tag.is_private_creator:
+        return False
+    creator = ds.get(Tag(GROUP, tag.element >> 8))
+    return creator is not None and _creator(creator.value) == CREATOR
+
+
+def listed(ds: Dataset) -> bool:
+    """Whether a header says that ours identifies nobody."""
+    items = [item for item in _items(ds) if _of_ours(item)]
+    return [(i.get("PrivateGroupReference"), i.get("BlockIdentifyingInformationStatus")) for i in items] == [
+        (GROUP, "SAFE")
+    ]
+
+
+def others_listed(ds: Dataset) -> list[Dataset]:
+    """What a header says of the blocks of others."""
+    return [item for item in _items(ds) if not _of_ours(item)]
+
+
+def _items(ds: Dataset) -> Iterator[Dataset]:
+    yield from ds.get(_SAFE) or []
+
+
+def _of_ours(item: Dataset) -> bool:
+    return _creator(item.get("PrivateCreatorReference")) == CREATOR
+
+
+def _creator(value: Any) -> str:
+    return (value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")).strip(" \0")
