@@ -17,7 +17,7 @@ from rasterio.io import MemoryFile
 
 from geomedsr.grid import Window
 from geomedsr.io.files import atomic_write
-from geomedsr.io.jobs import BLOCK, region_side
+from geomedsr.io.jobs import BLOCK, CHUNK, block_side, region_side
 from geomedsr.sources import Array
 from geomedsr_geotiff.handles import gdal
 from geomedsr_geotiff.tiff import OFFSETS, SIZES, Directory, Tiff
@@ -41,18 +41,6 @@ _OPEN = 128
 
 #: Side of the regions that coarser overviews are made in, in blocks.
 _UPPER = 4
-
-#: The most bytes that a block of all bands may have, but for the smallest blocks: GDAL's cache must hold several.
-_BLOCK_BYTES, _SMALLEST = 32 << 20, 64
-
-
-def block_side(count: int, dtype: str) -> int:
-    """The side of an output's blocks: 512, or less where there are so many bands that a block of them all is large."""
-    side = BLOCK
-    while side > _SMALLEST and side**2 * count * np.dtype(dtype).itemsize > _BLOCK_BYTES:
-        side //= 2
-    return side
-
 
 @dataclass(frozen=True)
 class Encoding:
@@ -85,7 +73,7 @@ class Encoding:
     @property
     def block(self) -> int:
         """The side of a block."""
-        return block_side(self.count, self.dtype)
+        return block_side(self.count, np.dtype(self.dtype).itemsize)
 
     @property
     def predictor(self) -> int:
@@ -205,7 +193,7 @@ class Tiling:
     @classmethod
     def of(cls, shape: tuple[int, int], block: tuple[int, int], inner: int = BLOCK) -> Tiling:
         """Regions that hold a source's blocks; the output's have the side ``inner``."""
-        side = region_side(max(block), BLOCK)
+        side = region_side(max(block), inner, CHUNK // BLOCK * inner)
         if side >= max(shape):
             side = inner << cls(shape, inner, inner).overviews
         return cls(shape, side, inner)

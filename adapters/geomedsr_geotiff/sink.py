@@ -32,14 +32,14 @@ from geomedsr.geometry import Box
 from geomedsr.grid import Grid
 from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.files import atomic_write, file_target
-from geomedsr.io.jobs import BLOCK
+from geomedsr.io.jobs import BLOCK, block_side
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array
 from geomedsr_geotiff import namespaces, placing, tiff
 from geomedsr_geotiff.drivers import IMAGES, check_format, driver_for, needs_mask
 from geomedsr_geotiff.handles import gdal, one_line, unplaced
-from geomedsr_geotiff.regions import BlockReader, Encoding, Stage, Tiling, block_side, pyramid
+from geomedsr_geotiff.regions import BlockReader, Encoding, Stage, Tiling, pyramid
 
 _OPTIONS: dict[str, dict[str, Any]] = {"PNG": {"WRITE_METADATA_AS_TEXT": "YES"}, "JPEG": {"QUALITY": 95}}
 
@@ -290,7 +290,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = N
     grid, beside = placing.settle(scene.grid, driver, point, target.name)
     if grid.geolocation is not None:
         merged["GEOLOCATION"] = dict(grid.geolocation)
-    tiling = Tiling.of((height, width), scene.source.block, block_side(count, str(scene.dtype)))
+    tiling = Tiling.of((height, width), scene.source.block, block_side(count, scene.dtype.itemsize))
     scratch = Scratch.open(target, scene, _layout(driver, tiling))
     # The regions and the result, each compressed to about a half.
     need, free = math.prod(scene.shape) * scene.dtype.itemsize, shutil.disk_usage(target.parent).free

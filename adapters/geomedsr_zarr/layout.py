@@ -15,7 +15,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from geomedsr.io.jobs import CHUNK
+from geomedsr.io.jobs import CHUNK, chunk_side
 from geomedsr.masking import alike
 from geomedsr.scene import Band, Scene
 
@@ -67,7 +67,8 @@ class Layout:
     def make(self, scene: Scene, store: Path, version: int) -> None:
         """The store as xarray lays it out, without chunks."""
         frames, count, height, width = scene.shape
-        chunks = (min(CHUNK, height), min(CHUNK, width))
+        side = chunk_side(count, scene.dtype.itemsize)
+        chunks = (min(side, height), min(side, width))
         lead, axis = ((frames,), (_axis(scene),)) if self.frames else ((), ())
         variables: dict[str, Any] = {}
         if self.apart:
@@ -77,7 +78,7 @@ class Layout:
                 variables[name] = ((*axis, "y", "x"), empty, {"grid_mapping": PLACE, **attrs, **_fill(scene, band)})
         else:
             attrs = {"long_name": [b.name for b in scene.bands], **_physical(scene.bands[0]), **_lists(scene.bands)}
-            each = (*((1,) * len(lead)), 1, *chunks)
+            each = (*((1,) * len(lead)), min(count, (CHUNK // side) ** 2), *chunks)  # as large for many bands
             empty = da.zeros((*lead, count, height, width), dtype=scene.dtype, chunks=each)
             attrs |= {"grid_mapping": PLACE, **_fill(scene, scene.bands[0])}
             variables[IMAGE] = ((*axis, "band", "y", "x"), empty, attrs)

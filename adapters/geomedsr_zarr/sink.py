@@ -15,7 +15,7 @@ from geomedsr.errors import OutputError
 from geomedsr.geometry import Box
 from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.files import exists
-from geomedsr.io.jobs import region_side
+from geomedsr.io.jobs import chunk_side, region_side
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr_zarr.groups import marker
@@ -99,7 +99,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool, version: int = 3) -> Z
         _check_replaceable(target)
     if not target.parent.is_dir():
         raise OutputError(f"the output {path}", "a folder that exists", f"make {target.parent} first")
-    side = region_side(max(scene.source.block))
+    chunk = chunk_side(scene.shape[1], scene.dtype.itemsize)
+    side = region_side(max(scene.source.block), chunk, chunk)
     job = {"format": "zarr" if version == 3 else "zarr2", "region": str(side)}
     if Layout.of(scene).each:
         job["mask"] = "bands"

@@ -11,7 +11,7 @@ from geomedsr.devices import cores
 from geomedsr.errors import InputError
 from geomedsr.inference import gpu
 from geomedsr.inference.runtime import SMALL, Runtime
-from geomedsr.io.jobs import region_side
+from geomedsr.io.jobs import chunk_side, region_side
 from geomedsr.models import Model
 from geomedsr.sources import Source
 
@@ -101,14 +101,16 @@ class Need:
     def side(self, tile: int) -> int:
         """The side of the equal parts that a region is computed in, for the side of a tile, both in input pixels.
 
-        Regions are of whole blocks (``outputs.region_side``), whatever the tile is; Zarr's are the larger ones.
+        Regions are of whole blocks (``jobs.region_side``), whatever the tile is; Zarr's are the larger ones. They are
+        smaller where there are many bands.
         """
         region = self._region(tile) if self.frame is None else max(self.frame)
         return -(-region // -(-region // tile))
 
     def _region(self, tile: int) -> int:
         scale = self.model.descriptor.scale
-        return -(-region_side(tile * scale) // scale)
+        chunk = chunk_side(self.bands, self.itemsize)
+        return -(-region_side(tile * scale, chunk, chunk) // scale)
 
     def network(self, tile: int) -> int:
         """Bytes of a tile's activations."""

@@ -6,6 +6,7 @@ to agree with the input. So tiles need no blending, and a tile equals the same p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -20,7 +21,7 @@ from geomedsr.errors import InputError, ModelError
 from geomedsr.geometry import Box, Factors
 from geomedsr.inference.memory import Need, kept
 from geomedsr.inference.ports import as_seen, store, stored_type
-from geomedsr.inference.runtime import Runtime
+from geomedsr.inference.runtime import Runtime, together
 from geomedsr.inference.stopping import check
 from geomedsr.masking import Masking
 from geomedsr.models import Model
@@ -205,7 +206,7 @@ class Prediction(Source):
         """The generator's outputs over a box of input pixels: their planes, normalised float32 ``(f, b, v, h, w)``.
 
         With their positions among the computed bands: where they are independent, as many at once as suits the device
-        (on CPUs one: less memory, and faster, since it stays in the cache), else all.
+        (on CPUs one, or two small ones: less memory, and faster, since it stays in the cache), else all.
         """
         neighbours, radius, _ = self.model.halo
         tiles = list(coarse.parts((coarse.shape[0], self.tile, self.tile)))
@@ -213,7 +214,8 @@ class Prediction(Source):
         halos = [self._seen.tensor(tile.window.grown(radius), read) for tile in tiles]
         others = [self._given(tile.grown((0, radius, radius))) for tile in tiles]
         count, bands = len(places), len(self.computed)
-        step = self.runtime.bands if self.model.descriptor.channels == 1 else bands
+        largest = max(math.prod(halo.shape[2:]) for halo in halos) * self.model.descriptor.inputs
+        step = together(self.runtime.bands, largest) if self.model.descriptor.channels == 1 else bands
         for first in range(0, bands, step):
             picks = slice(first, min(first + step, bands))
             alone = count == len(tiles) == 1

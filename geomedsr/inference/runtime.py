@@ -99,6 +99,13 @@ class Runtime:
             return {name: planes[:count] for name, planes in made.items()}
 
 
+def together(bands: int, numbers: int) -> int:
+    """How many bands go through a network at once, of images of so many numbers each, where so many suit the device:
+    small images two by two, since one alone is computed twice.
+    """
+    return max(bands, 2) if numbers < SMALL else bands
+
+
 _kept: dict[tuple[str, float, str, Runtime], Network] = {}
 _preparing = threading.Lock()
 

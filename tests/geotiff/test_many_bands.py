@@ -21,7 +21,8 @@ from geomedsr.inference.passes import Job, Pass, passes
 from geomedsr.io import open_sink
 from geomedsr.models import Model
 from geomedsr_geotiff import handles
-from geomedsr_geotiff.regions import BLOCK, Tiling, block_side
+from geomedsr.io.jobs import BLOCK, block_side
+from geomedsr_geotiff.regions import Tiling
 
 Raster = Callable[..., Path]
 
@@ -36,7 +37,7 @@ def noise(bands: int, side: int, dtype: str = "uint16") -> np.ndarray:
      (224, "uint16", 256), (65535, "uint8", 64)],
 )  # fmt: skip
 def test_a_block_of_all_bands_stays_within_the_cache(count: int, dtype: str, side: int) -> None:
-    assert block_side(count, dtype) == side
+    assert block_side(count, np.dtype(dtype).itemsize) == side
 
 
 def test_headers_take_time_in_proportion_to_the_bands(raster: Raster) -> None:
