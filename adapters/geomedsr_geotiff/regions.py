@@ -39,8 +39,9 @@ _ROWS = 64
 #: Region files kept open while their blocks are read.
 _OPEN = 128
 
-#: Side of the regions that coarser overviews are made in, in blocks.
-_UPPER = 4
+#: Sides of the regions that coarser overviews are made in, in blocks: the larger one where all its bands are few bytes.
+_UPPER, _UPPER_BYTES = (4, 2), 128 << 20
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -252,7 +253,9 @@ class Stage:
     def above(self, encoding: Encoding, folder: Path, masked: bool) -> Stage:
         """The next storey: its finest image is the coarsest of this one."""
         shape = tuple(-(-n // 2**self.tiling.levels) for n in self.tiling.shape)
-        stage = Stage(self.top, Tiling((shape[0], shape[1]), _UPPER * self.tiling.inner, self.tiling.inner), {})
+        inner, many = self.tiling.inner, encoding.count * np.dtype(encoding.dtype).itemsize
+        side = inner * _UPPER[(inner * _UPPER[0]) ** 2 * many > _UPPER_BYTES]
+        stage = Stage(self.top, Tiling((shape[0], shape[1]), side, inner), {})
         for window in stage.tiling.windows():
             values, mask = self._coarsest(encoding, window, masked)
             path = folder / f"level{self.top}_r{window.row}_c{window.col}.tif"

@@ -16,12 +16,13 @@ import geomedsr
 from geomedsr import Scene
 from geomedsr.errors import InputError
 from geomedsr.geometry.box import Box
-from geomedsr.inference.memory import BASE, Need, kept
+from geomedsr.inference.memory import BASE, DEFAULT, Need, kept
 from geomedsr.inference.passes import Job, Pass, passes
+from geomedsr.inference.runtime import Runtime
 from geomedsr.io import open_sink
-from geomedsr.models import Model
+from geomedsr.io.jobs import BLOCK, block_side, chunk_side
+from geomedsr.models import Model, load_model
 from geomedsr_geotiff import handles
-from geomedsr.io.jobs import BLOCK, block_side
 from geomedsr_geotiff.regions import Tiling
 
 Raster = Callable[..., Path]
@@ -75,6 +76,49 @@ def test_regions_of_small_blocks_hold_more_overviews() -> None:
     tiling = Tiling.of((5000, 4000), (512, 512), 128)
     assert (tiling.side, tiling.levels, tiling.overviews) == (512, 2, 6)
     assert Tiling.of((5000, 4000), (512, 512)).inner == BLOCK
+    assert Tiling.of((5000, 4000), (256, 256), 128).side == 256
+    assert Tiling.of((5000, 4000), (600, 600), 128).side == 768
+
+
+@pytest.mark.parametrize(("bands", "dtype"), [(60, "uint16"), (72, "uint16"), (224, "uint16"), (60, "float32")])
+def test_many_bands_are_planned_in_tiles_of_little_halo(
+    bands: int, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With regions of 1024 pixels, no tile of 224 bands fitted 1.5 GiB, and the smallest was taken."""
+    monkeypatch.setattr("geomedsr.inference.memory.cores", lambda: 2)
+    need = Need.of(load_model("satellite-x4"), FLOAT32, bands, np.dtype(dtype).itemsize)
+    tile, workers = need.choose((5000, 5000), DEFAULT)
+    assert (tile, workers) == (128, 2)
+    assert BASE + workers * need.worker(tile) < DEFAULT
+
+
+def test_a_region_of_all_bands_is_bounded() -> None:
+    for bands, itemsize in ((1, 2), (64, 2), (65, 2), (224, 4), (4000, 2)):
+        side = chunk_side(bands, itemsize)
+        assert side**2 * bands * itemsize <= 128 << 20
+    assert [chunk_side(bands, 2) for bands in (1, 64, 65, 224, 400)] == [1024, 1024, 512, 512, 256]
+
+
+def test_small_tiles_go_through_the_network_two_bands_at_once(
+    raster: Raster, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One alone is computed twice, for equal bits; two at once have the same."""
+    scene, counts = geomedsr.open(raster(noise(5, 60))), []
+    alone = [geomedsr.upscale(scene.select([i + 1]), tiny, precision="float32").data.values[0, 0] for i in range(5)]
+    ordinary = Runtime.__call__
+
+    def counted(self: Runtime, model: Model, inputs: Any) -> Any:
+        counts.append(len(inputs["image"]))
+        return ordinary(self, model, inputs)
+
+    monkeypatch.setattr(Runtime, "__call__", counted)
+    together = geomedsr.upscale(scene, tiny, precision="float32").data.values[0]
+    assert counts == [2, 2, 1]
+    assert np.array_equal(together, np.stack(alone))
+    counts.clear()
+    large = geomedsr.open(raster(noise(2, 250), "large.tif"))
+    assert geomedsr.upscale(large, tiny, tile=256, precision="float32").data.values.shape == (1, 2, 1000, 1000)
+    assert counts == [1, 1]
 
 
 def test_the_cache_holds_the_blocks_of_what_is_read(raster: Raster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,8 +155,8 @@ def test_memory_is_planned_with_the_blocks_that_the_cache_holds(
     assert [need.workers(128, enough), need.workers(128, enough - 1)] == [4, 3]
     plain = Need.of(tiny, FLOAT32, 72, 2)
     assert need.least(128) == plain.least(128) + 3 * block - usual
-    needed = replace(plain, frame=(128, 128)).least(64) // 2**20 + 8  # as GeoTIFF's regions are: 512 pixels of output
-    choices: dict[str, Any] = {"tile": 64, "memory": f"{needed}MiB", "precision": "float32"}
+    needed = replace(plain, frame=(128, 128)).least(128) // 2**20 + 8  # as GeoTIFF's regions are: 512 pixels of output
+    choices: dict[str, Any] = {"tile": 128, "memory": f"{needed}MiB", "precision": "float32"}
     assert "more than the" in (planned(geomedsr.upscale(scene, tiny, **choices), tmp_path / "a.tif").short or "")
     apart = geomedsr.open(raster(array, "apart.tif", interleave="band", **profile))
     assert kept(apart.source, 4) == 0

@@ -58,6 +58,19 @@ def test_xarray_reads_it_without_a_warning(source: Path, tiny: geomedsr.Model, t
     assert stored.y.values[-1] == 4179460 - 330 * 10 + 1.25
     assert "UTM zone 18N" in stored.spatial_ref.attrs["crs_wkt"]
     assert stored.attrs["GEOMEDSR_MODEL"] == "tiny"
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_chunks_of_many_bands_hold_several(version: int, raster: Raster, tiny: geomedsr.Model, tmp_path: Path) -> None:
+    """A region of all bands stays small, and a chunk as large as one of few bands."""
+    path = raster(texture(67, 130, 140))
+    scene = geomedsr.open(path)
+    sr, out = geomedsr.upscale(scene, tiny), tmp_path / "sr.zarr"
+    geomedsr.write(sr, out, format=f"zarr{'' if version == 3 else 2}")
+    stored = xr.open_zarr(out, mask_and_scale=False).image
+    assert stored.chunks == ((4,) * 16 + (3,), (512, 8), (512, 48))
+    assert np.array_equal(stored.values, sr.data.values[0])
+    assert all(check.kept is not False for check in geomedsr.verify(path, out))
     assert not any(tmp_path.glob(".*"))
 
 
