@@ -478,9 +478,10 @@ def test_the_value_scale_comes_from_overviews_of_a_large_file(raster: Raster) ->
     assert scene.values.high[0][0] == pytest.approx(exact.high[0][0], rel=0.05)
 
 
-def test_gdals_block_cache_is_capped(raster: Raster) -> None:
+def test_gdals_block_cache_is_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     from geomedsr_geotiff.handles import CACHE_BYTES, gdal
 
+    monkeypatch.setattr("geomedsr_geotiff.handles._blocks", {})  # of tests before
     with gdal():
         assert rasterio.env.getenv()["GDAL_CACHEMAX"] == CACHE_BYTES
 
