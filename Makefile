@@ -7,7 +7,7 @@ demo: .venv/demo       ## Upscale the shipped samples into demo/
 	$(BIN)/python examples/demo_medical.py
 
 test: .venv/test       ## Install the test tools and run the suite
-	$(BIN)/python -m pytest -m "not slow" --nbmake tests notebooks
+	$(BIN)/python -m pytest -m "not slow" --nbmake tests examples/new_task notebooks
 
 test-slow: .venv/test  ## The tests that take minutes
 	$(BIN)/python -m pytest -m slow

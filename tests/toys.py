@@ -1,5 +1,6 @@
 """Toy models of other shapes than one image made finer, and what they are given."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,15 @@ from conftest import texture
 from torch import nn
 
 from geomedsr import Band, Grid, Model, Scene
+from geomedsr.checks import Check
+from geomedsr.geometry import Box, Factors
 from geomedsr.grid import Plane
 from geomedsr.models import Descriptor, load_model, save_model
 from geomedsr.models.network import Network
 from geomedsr.models.ports import Port, Ports
 from geomedsr.models.store import ARCHITECTURES, build
+from geomedsr.operators import OPERATORS, BlockMean, Observation, Operator, Stack
+from geomedsr.sources import Array
 
 
 class Toy(Network):
@@ -80,3 +85,29 @@ MASKED = Ports(inputs=(Port(name="mask", meaning="mask", bands=("mask",)),))
 GUIDED = Ports(inputs=(Port(name="guide", bands=("red", "nir", "swir"), factors=(1, 2, 2)),))
 DATES = Ports(inputs=(Port(name="before"), Port(name="after")))
 WIDTHS = Ports(outputs=(Port(name="halfwidth", meaning="half-width"), Port(name="doubt", meaning="mask")))
+PANNED = Ports(inputs=(Port(name="guide", bands=("pan",), factors=(1, 2, 2)),))
+
+
+class Pan(Operator):
+    """One band sees the mean of all."""
+
+    name, keeps, reduction, held = "toy-pan", "the bands' mean", "block-mean", 24
+
+    def forward(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
+        return fine.mean(1, keepdim=True)
+
+    def project(
+        self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        assert scale == 1  # the guide is as fine as the result
+        return fine + (coarse - self.forward(fine, scale))
+
+    def agree(self, seen: Observation, planes: Array, out: Array) -> None:
+        raise NotImplementedError
+
+    def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
+        raise NotImplementedError
+
+
+STACK = Stack("toy-guided", {"guide": Pan(), "image": BlockMean()}, beside=("guide",))
+OPERATORS.register("toy-guided", STACK)

@@ -33,7 +33,7 @@ class GeneratorPart(Part):
     """
 
     architecture: str = "compact"
-    scale: int = Field(default=4, ge=2, le=16)
+    scale: int = Field(default=4, ge=1, le=16)
     channels: int = Field(default=1, ge=1)
     bands: tuple[str, ...] = ()
     neighbours: int = Field(default=0, ge=0, le=MOST_NEIGHBOURS)

@@ -3,60 +3,24 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from affine import Affine
-from toys import scene, toy
+from toys import PANNED, STACK, Pan, scene, toy
 
 import geomedsr
 from geomedsr import Grid, Scene, verify
-from geomedsr.checks import Check
 from geomedsr.errors import ModelError
 from geomedsr.geometry import Box, Factors
 from geomedsr.inference import process
-from geomedsr.models.ports import Port, Ports
-from geomedsr.operators import OPERATORS, BlockMean, KSpaceCrop, Observation, Operator, Stack
-from geomedsr.sources import Array
-
-GUIDED = Ports(inputs=(Port(name="guide", bands=("pan",), factors=(1, 2, 2)),))
-
-
-class Pan(Operator):
-    """One band sees the mean of all."""
-
-    name, keeps, reduction, held = "toy-pan", "the bands' mean", "block-mean", 24
-
-    def forward(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
-        return fine.mean(1, keepdim=True)
-
-    def project(
-        self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
-    ) -> torch.Tensor:
-        assert scale == 1  # the guide is as fine as the result
-        return fine + (coarse - self.forward(fine, scale))
-
-    def agree(self, seen: Observation, planes: Array, out: Array) -> None:
-        raise NotImplementedError
-
-    def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
-        raise NotImplementedError
-
-
-STACK = Stack("toy-guided", {"guide": Pan(), "image": BlockMean()}, beside=("guide",))
-
-
-@pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(OPERATORS, "_things", {**OPERATORS._things})
-    OPERATORS.register("toy-guided", STACK)
+from geomedsr.operators import BlockMean, KSpaceCrop, Stack
 
 
 def model() -> geomedsr.Model:
-    return toy(ports=GUIDED, scale=2, channels=2, operator="toy-guided")
+    return toy(ports=PANNED, scale=2, channels=2, operator="toy-guided")
 
 
 def inputs() -> dict[str, Scene]:
