@@ -1,5 +1,6 @@
 """Toy models of other shapes than one image made finer, and what they are given."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -55,7 +56,8 @@ ARCHITECTURES.register("toy", Toy)
 def toy(**card: object) -> Model:
     facts = {"name": "toy", "version": "0", "architecture": "toy", "scale": 1, "value_range": (1, 99)}
     descriptor = Descriptor(**(facts | card))  # type: ignore[arg-type]
-    return Model(descriptor, build(descriptor).eval().requires_grad_(False), f"{abs(hash(str(card))):x}", "toy")
+    sha256 = hashlib.sha256(descriptor.model_dump_json().encode()).hexdigest()
+    return Model(descriptor, build(descriptor).eval().requires_grad_(False), sha256, "toy")
 
 
 def saved_toy(folder: Path, **card: object) -> Model:

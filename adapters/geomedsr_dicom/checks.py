@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, MutableSequence
-from typing import Any
+from collections.abc import Callable, Iterable, MutableSequence
+from functools import partial
+from typing import Any, TypeVar
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -20,7 +21,10 @@ from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import made_here
 from geomedsr_dicom.private import safe_values
 from geomedsr_dicom.prose import describe, stated
+from geomedsr_dicom.slice_checks import OWN, slice_checks
 from geomedsr_dicom.validators import validated
+
+T = TypeVar("T")
 
 #: What a derived image has of its own (docs/medical.md); all else must be what it was.
 _OWN = (
@@ -39,20 +43,32 @@ def checks(source: Scene, result: Scene) -> list[Check]:
     """Promises about a derived series' headers; both scenes are opened from DICOM files."""
     if not (_ours(source) and _ours(result)):
         return []
-    pairs = list(zip(_headers(source), _headers(result), strict=False))
+    finer = result.shape[0] > source.shape[0]
+    times = len(result.files) // len(source.files) if finer else 1  # new slices, each in a file
+    pairs = list(zip(_repeated(_headers(source), times), _headers(result), strict=False))
     return [
         _all("UIDs new: SOP instance (and file meta), series", pairs, _new_uids),
         _unique(result),
         _all("patient unchanged", pairs, _same_patient),
-        _all("study, frame of reference, rescale, window, acquisition, all else unchanged", pairs, _same_rest),
+        _all(
+            "study, frame of reference, rescale, window, acquisition, all else unchanged",
+            pairs,
+            partial(_same_rest, finer),
+        ),
         _all("marked DERIVED, research, not for diagnostic use", pairs, _marked),
         _all("derivation: description, code, source image, contributing equipment", pairs, _derivation),
         _all("nothing left that describes the old pixels", pairs, _clean),
         _one_maker(pairs),
         *_recorded(pairs),
         *_extremes(result, pairs),
-        *validated(source.files, result.files),
+        *slice_checks(source, result),
+        *validated(_repeated(source.files, times), result.files),
     ]
+
+
+def _repeated(sources: Iterable[T], times: int) -> list[T]:
+    """What each of the results comes from, in their order."""
+    return [source for source in sources for _ in range(times)]
 
 
 def _ours(scene: Scene) -> bool:
@@ -105,13 +121,13 @@ def _same_patient(before: Dataset, after: Dataset) -> list[str]:
     ]
 
 
-def _same_rest(before: Dataset, after: Dataset) -> list[str]:
+def _same_rest(finer: bool, before: Dataset, after: Dataset) -> list[str]:
     tags = {t for ds in (before, after) for t in ds.keys() if t.element and t.group != 0x0010 and not t.is_private}  # noqa: SIM118
     faults = []
     for tag in sorted(tags):
         name = pydicom.datadict.keyword_for_tag(tag) or str(tag)
         gone = name in DROPPED or of_old_grid(tag)
-        if name in _OWN or (gone and tag not in after):
+        if name in _OWN or (finer and name in OWN) or (gone and tag not in after):
             continue
         old, new = (_plain(ds[tag].value) if tag in ds else None for ds in (before, after))
         swapped = isinstance(old, bytes) and not before.original_encoding[1]

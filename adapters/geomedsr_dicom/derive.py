@@ -6,12 +6,11 @@ Sections are those of DICOM PS3.3. The pixels themselves are added by the sink.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
@@ -19,13 +18,15 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from pydicom.valuerep import DS
 
 from geomedsr._version import __version__
+from geomedsr.geometry import Factors
 from geomedsr.grid import Plane
 from geomedsr.sources import Array
 from geomedsr_dicom.attributes import values
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import IMPLEMENTATION_UID
+from geomedsr_dicom.made import Made, decimal, placed, stacked, thinner
 from geomedsr_dicom.private import keep_safe
-from geomedsr_dicom.prose import NOT_DIAGNOSTIC
+from geomedsr_dicom.prose import NOT_DIAGNOSTIC, contribution
 from geomedsr_dicom.record import put
 from geomedsr_dicom.uids import Uids
 
@@ -65,8 +66,8 @@ LOSSY = {
 class Job:
     """What holds for all images of one derived series.
 
-    ``description`` and ``record`` tell how it is made, for people and for programs. ``when`` is the time of making;
-    None leaves it out.
+    ``description`` and ``record`` tell how it is made, for people and for programs. ``along`` tells how SliceLocation
+    follows slices (:func:`geomedsr_dicom.made.locations_follow`). ``when`` is the time of making; None leaves it out.
     """
 
     uids: Uids
@@ -75,16 +76,19 @@ class Job:
     description: str
     record: str
     model: str
-    factor: int
-    neighbours: int
+    factors: Factors
+    along: float | None
     when: datetime | None
 
 
-def derived(source: Dataset, job: Job) -> Dataset:
-    """A copy of a header for a derived image, without what depends on the slice: geometry and pixels."""
+def derived(source: Dataset, job: Job, part: int = 0) -> Dataset:
+    """A copy of a header for a derived image, without what depends on the slice: geometry and pixels.
+
+    ``part`` is its number among those of this source, from 0.
+    """
     ds = copy.deepcopy(source)
     _drop(ds)
-    ds.SOPInstanceUID = job.uids.instance(str(source.SOPInstanceUID))
+    ds.SOPInstanceUID = job.uids.instance(str(source.SOPInstanceUID), part)
     ds.SeriesInstanceUID = job.uids.series(str(source.SeriesInstanceUID))
     ds.SeriesNumber = job.number
     ds.SeriesDescription = job.series_description
@@ -99,7 +103,7 @@ def derived(source: Dataset, job: Job) -> Dataset:
     item.SoftwareVersions = [__version__, f"model {job.model}"]
     if job.when is not None:
         item.ContributionDateTime = job.when.strftime("%Y%m%d%H%M%S.%f%z")
-    item.ContributionDescription = f"Super-resolution x{job.factor}"
+    item.ContributionDescription = contribution(job.factors)
     ds.ContributingEquipmentSequence = Sequence([*(ds.get("ContributingEquipmentSequence") or []), item])
     if job.record:
         put(ds, job.record)
@@ -107,16 +111,17 @@ def derived(source: Dataset, job: Job) -> Dataset:
     return ds
 
 
-def derive_classic(source: Dataset, job: Job, plane: Plane, stored: Array, beside: tuple[Frame, ...] = ()) -> Dataset:
+def derive_classic(source: Dataset, job: Job, made: Made, stored: Array) -> Dataset:
     """The header of a derived single-frame image; its pixels are ``stored``, ``(y, x)``, or ``(frame, y, x)`` where it
     holds several frames all the same.
 
-    ``beside`` are the neighbours that the model saw: sources as well, after the image's own.
+    Neighbours that the model saw are sources as well, after the image's own.
     """
-    ds = derived(source, job)
+    ds = derived(source, job, made.part)
     ds.ImageType = _image_type(source.get("ImageType"), str(source.get("Modality")))
-    measures(ds, plane)
-    position(ds, plane)
+    measures(ds, made.plane)
+    position(ds, made.plane)
+    placed(ds, made, job.along)
     if "SmallestImagePixelValue" in ds or "LargestImagePixelValue" in ds:
         kind = "SS" if stored.dtype.kind == "i" else "US"  # the VR depends on the pixels: never left to chance
         ds.add_new("SmallestImagePixelValue", kind, int(stored.min()))
@@ -124,49 +129,47 @@ def derive_classic(source: Dataset, job: Job, plane: Plane, stored: Array, besid
     before = str(ds.get("DerivationDescription") or "")
     ds.DerivationDescription = f"{before}; {job.description}"[-1024:] if before else job.description
     ds.DerivationCodeSequence = _code("113085", "Spatial resampling")
-    ds.SourceImageSequence = Sequence([_reference(source, None), *(_beside(source, other) for other in beside)])
+    beside = (_beside(source, other) for other in made.sources[1:] if other.path != made.source.path)
+    ds.SourceImageSequence = Sequence([_reference(source, None), *beside])
     ds.Rows, ds.Columns = stored.shape[-2:]
     return ds
 
 
-def derive_enhanced(
-    source: Dataset,
-    job: Job,
-    planes: Mapping[int, Plane],
-    size: tuple[int, int],
-    beside: Mapping[int, tuple[Frame, ...]],
-) -> Dataset:
-    """The header of a derived multi-frame image (C.7.6.16); ``planes``, and neighbours, by frame index.
+def derive_enhanced(source: Dataset, job: Job, made: list[Made], size: tuple[int, int]) -> Dataset:
+    """The header of a derived multi-frame image (C.7.6.16) of these slices, in the order of its frames.
 
-    Frames that have no plane are left out.
+    Frames of which none is made are left out.
     """
     ds = derived(source, job)
     ds.ImageType = _enhanced_type(source.get("ImageType"))
-    kept = sorted(planes)
-    if len(kept) < len(ds.PerFrameFunctionalGroupsSequence):
-        ds.PerFrameFunctionalGroupsSequence = Sequence([ds.PerFrameFunctionalGroupsSequence[i] for i in kept])
-        ds.NumberOfFrames = len(kept)
+    if len(made) != len(ds.PerFrameFunctionalGroupsSequence):
+        groups = ds.PerFrameFunctionalGroupsSequence
+        own = [groups[slice_.source.index] for slice_ in made]
+        ds.PerFrameFunctionalGroupsSequence = Sequence(own if made[0].parts == 1 else map(copy.deepcopy, own))
+        ds.NumberOfFrames = len(made)
         if ds.get("ComplexImageComponent") == "MIXED":
             ds.ComplexImageComponent = "MAGNITUDE"
+    stacked(ds, made, job.uids)
     shared = ds.SharedFunctionalGroupsSequence[0] if ds.get("SharedFunctionalGroupsSequence") else Dataset()
     if "DerivationImageSequence" in shared:  # a group is shared or per frame, never both
         del shared["DerivationImageSequence"]
-    own = list(zip(kept, ds.PerFrameFunctionalGroupsSequence, strict=True))
-    for index, item in [(kept[0], shared), *own]:
+    items = list(zip(made, ds.PerFrameFunctionalGroupsSequence, strict=True))
+    for slice_, item in [(made[0], shared), *items]:
         for group in item.get("PixelMeasuresSequence") or []:
             if "PixelSpacing" in group:
-                measures(group, planes[index])
+                measures(group, slice_.plane)
+            thinner(group, slice_)
         for group in item.get("PlanePositionSequence") or []:
             if "ImagePositionPatient" in group:
-                position(group, planes[index])
-    for index, item in own:
-        made = Dataset()
-        made.DerivationDescription = job.description
-        made.DerivationCodeSequence = _code("113085", "Spatial resampling")
-        others = [_beside(source, other, other.index + 1) for other in beside.get(index, ())]
-        made.SourceImageSequence = Sequence([_reference(source, index + 1), *others])
-        item.DerivationImageSequence = Sequence([made])
-    seen = [frame.uid for frames in beside.values() for frame in frames]
+                position(group, slice_.plane)
+    for slice_, item in items:
+        derivation = Dataset()
+        derivation.DerivationDescription = job.description
+        derivation.DerivationCodeSequence = _code("113085", "Spatial resampling")
+        others = [_beside(source, other, other.index + 1) for other in slice_.sources[1:]]
+        derivation.SourceImageSequence = Sequence([_reference(source, slice_.source.index + 1), *others])
+        item.DerivationImageSequence = Sequence([derivation])
+    seen = [frame.uid for slice_ in made for frame in slice_.sources[1:]]
     ds.SourceImageEvidenceSequence = Sequence([_evidence(source, dict.fromkeys([str(source.SOPInstanceUID), *seen]))])
     for group in (shared, *ds.PerFrameFunctionalGroupsSequence):
         for name in ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence"):
@@ -178,12 +181,12 @@ def derive_enhanced(
 
 def measures(ds: Dataset, plane: Plane) -> None:
     """PixelSpacing (C.7.6.2.1.1)."""
-    ds.PixelSpacing = [_decimal(v) for v in plane.spacing]
+    ds.PixelSpacing = [decimal(v) for v in plane.spacing]
 
 
 def position(ds: Dataset, plane: Plane) -> None:
     """ImagePositionPatient: the centre of the first pixel."""
-    ds.ImagePositionPatient = [_decimal(v) for v in plane.position]
+    ds.ImagePositionPatient = [decimal(v) for v in plane.position]
 
 
 def walk(ds: Dataset) -> Iterator[Dataset]:
@@ -296,8 +299,3 @@ def _code(value: str, meaning: str) -> Sequence:
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
     return Sequence([item])
-
-
-def _decimal(value: float) -> Any:
-    """A decimal string of at most 16 characters."""
-    return DS(float(value if abs(value) < 1e-6 else np.round(value, 12)) + 0.0, auto_format=True)

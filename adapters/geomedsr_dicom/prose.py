@@ -8,11 +8,26 @@ from __future__ import annotations
 
 import re
 
+from geomedsr.geometry import Factors
 from geomedsr.provenance import Agreement, Provenance, Run
 from geomedsr.provenance import Generator as Model
 from geomedsr.provenance.texts import part, part_text
 
 NOT_DIAGNOSTIC = "not for diagnostic use"
+
+
+def finer(factors: Factors) -> str:
+    """How much finer, in words: ``x2 in plane and x5 through plane``."""
+    plane = f"x{factors.x} in plane"
+    through = f"x{factors.frame} through plane"
+    return " and ".join([plane] * (factors.x > 1) + [through] * (factors.frame > 1))
+
+
+def contribution(factors: Factors) -> str:
+    """What the software contributed to an image, in a few words."""
+    if factors.volume == 1:
+        return "Restoration"
+    return f"Super-resolution {finer(factors) if factors.frame > 1 else f'x{factors.x}'}"
 
 
 def describe(told: Provenance) -> str:
@@ -27,11 +42,20 @@ def describe(told: Provenance) -> str:
     window = f", of its window {part_text(told.chosen.window)}" if told.chosen.window else ""
     count = model.neighbours
     beside = f", seeing {count} slice{'s' * (count != 1)} before and after" if count else ""
+    factors = model.factors or Factors()
+    what_was_done = "Restored at the same size" if factors.volume == 1 else f"Super-resolved {finer(factors)}"
     return (
-        f"Super-resolved x{model.factor} in plane by geomedsr {told.software}, model {model.name} {model.version}, "
+        f"{what_was_done} by geomedsr {told.software}, model {model.name} {model.version}, "
         f"sha256 {model.sha256}{realism}{beside}{tiling}{window}, operator {operator}, {kept}. "
-        f"Detail finer than the source's pixels is a model's guess, not a measurement; {NOT_DIAGNOSTIC}."
+        f"{_guessed(factors)} a model's guess, not a measurement; {NOT_DIAGNOSTIC}."
     )
+
+
+def _guessed(factors: Factors) -> str:
+    if factors.volume == 1:
+        return "What differs from the source is"
+    pixels = ["pixels"] * (factors.x > 1) + ["slices"] * (factors.frame > 1)
+    return f"Detail finer than the source's {' or '.join(pixels)} is"
 
 
 def stated(description: str) -> Provenance:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,54 +14,46 @@ from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 
 from geomedsr.errors import InputError
-from geomedsr.grid import Plane
 from geomedsr.sources import Array
 from geomedsr_dicom.attributes import load
 from geomedsr_dicom.derive import LOSSY, Job, derive_classic, derive_enhanced, mark_lossy, walk
-from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import CLASSIC
+from geomedsr_dicom.made import Made
 
 #: Bytes per word of the value representations that hold words as bytes.
 _WORDS = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 
-Beside = Mapping[int, tuple[Frame, ...]]
 
-
-def derived_file(
-    path: str, job: Job, planes: Mapping[int, Plane], stored: Array, beside: Beside, pixels: Any
-) -> Dataset:
-    """The derived data set of a source file.
+def derived_file(job: Job, made: list[Made], stored: Array, pixels: Any) -> Dataset:
+    """A derived data set of a source file.
 
     Args:
-        path: the source.
         job: what holds for all files.
-        planes: where each frame of the file that is kept lies, by its index in the source.
+        made: its slices, all of one source file, in the order of its frames.
         stored: the new values, ``(y, x)`` or ``(frame, y, x)``.
-        beside: the neighbours that the model saw, by index.
         pixels: the same values as bytes, or a file of them, of an even length.
 
     Raises:
         InputError: text that cannot be written as it was read.
     """
-    source, first = read_whole(path), min(planes)
+    source = read_whole(made[0].source.path)
     if source.SOPClassUID in CLASSIC:
-        others = tuple(f for f in beside.get(first, ()) if f.path != path)
-        ds = derive_classic(source, job, planes[first], stored, others)
+        ds = derive_classic(source, job, made[0], stored)
     else:
-        ds = derive_enhanced(source, job, planes, (stored.shape[-2], stored.shape[-1]), beside)
+        ds = derive_enhanced(source, job, made, (stored.shape[-2], stored.shape[-1]))
     # Native pixels, little-endian; PS3.5 A.2 wants OW for more than 8 bits and allows it for all.
     ds.add_new("PixelData", "OW", pixels)
     return ds
 
 
-def rehearse(path: str, job: Job, planes: Mapping[int, Plane], size: tuple[int, int], dtype: str) -> None:
-    """Derive a file's header and write it nowhere, so that what is wrong with it is told before the work.
+def rehearse(job: Job, made: list[Made], size: tuple[int, int], dtype: str) -> None:
+    """Derive a header and write it nowhere, so that what is wrong with it is told before the work.
 
     Raises:
         InputError: as above; and whatever a faulty header makes pydicom raise.
     """
     stored = np.broadcast_to(np.zeros((), dtype), size)
-    ds = derived_file(path, job, planes, stored, {}, b"")
+    ds = derived_file(job, made, stored, b"")
     ds.save_as(io.BytesIO(), enforce_file_format=True)
 
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,18 +20,17 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from geomedsr.errors import InputError, OutputError
-from geomedsr.geometry import Box
-from geomedsr.grid import Plane
+from geomedsr.geometry import Box, Factors
 from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.files import exists, reason, replacing, unwritable
 from geomedsr.provenance import STEPS
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
-from geomedsr.stack import volume_length
 from geomedsr_dicom.attributes import load, quiet
 from geomedsr_dicom.derive import Job
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import CLASSIC, read_header
+from geomedsr_dicom.made import Made, by_file, locations_follow, made_of
 from geomedsr_dicom.prose import NOT_DIAGNOSTIC, describe
 from geomedsr_dicom.record import recorded
 from geomedsr_dicom.rewriting import derived_file, rehearse
@@ -45,26 +44,25 @@ class SeriesSink(Sink):
 
     single: bool
     multiframe: bool
-    frames: tuple[Frame, ...]
-    planes: tuple[Plane, ...]
+    slices: tuple[Made, ...]
     size: tuple[int, int]
     dtype: str
     job: Job
     made: tuple[Path, ...] = ()
 
     @cached_property
-    def _kept(self) -> dict[str, list[int]]:
-        """Which frames of each file there are, in its order: some may have been left out."""
-        return _kept(self.frames)
+    def _files(self) -> dict[str, list[Made]]:
+        """The slices that are made of each source file, in its order: some frames may have been left out."""
+        return by_file(self.slices)
 
     @cached_property
-    def _length(self) -> int:
-        """Slices of a volume, beyond which there are no neighbours."""
-        return volume_length(self.planes)
-
-    @property
-    def _files(self) -> list[str]:
-        return list(self._kept)
+    def _places(self) -> dict[int, tuple[int, int]]:
+        """Of each slice the number of the file that it goes into, and its own there."""
+        return {
+            made.number: (file, place)
+            for file, slices in enumerate(self._files.values())
+            for place, made in enumerate(slices)
+        }
 
     @property
     def block(self) -> tuple[int, int]:
@@ -76,15 +74,14 @@ class SeriesSink(Sink):
         for number, stored in zip(range(box.start[0], box.stop[0]), values[:, 0], strict=True):
             if stored.shape != self.size:
                 raise ValueError(f"a region of {stored.shape} pixels, not a slice of {self.size}")
-            frame = self.frames[number]
+            made = self.slices[number]
             if self.multiframe:
-                self._put_frame(frame, stored)
+                self._put_frame(*self._places[number], stored)
             else:
                 stored = np.ascontiguousarray(stored)
                 pixels = stored.tobytes() + b"\0" * (stored.nbytes % 2)
-                planes, beside = {0: self.planes[number]}, {0: self._beside(number)}
                 with quiet():
-                    ds = derived_file(frame.path, self.job, planes, stored, beside, pixels)
+                    ds = derived_file(self.job, [made], stored, pixels)
                     self._save(ds, f"{number + 1:04d}.dcm")
 
     def done(self) -> set[str]:
@@ -95,11 +92,11 @@ class SeriesSink(Sink):
     def assemble(self) -> list[Move]:
         """The folder of files, the multi-frame ones written now; or the one file."""
         if self.multiframe:
-            for number, path in enumerate(self._files):
-                self._assemble(number, path)
+            for number, slices in enumerate(self._files.values()):
+                self._assemble(number, slices)
         folder = self.folder / "series"
         made = sorted(folder.glob("*.dcm"))
-        if len(made) != (len(self._files) if self.multiframe else len(self.frames)):
+        if len(made) != (len(self._files) if self.multiframe else len(self.slices)):
             raise OSError("not every slice was stored")
         return [self.move(made[0] if self.single else folder)]
 
@@ -123,40 +120,30 @@ class SeriesSink(Sink):
             with suppress(OSError):
                 folder.rmdir()
 
-    def _beside(self, number: int) -> tuple[Frame, ...]:
-        """The neighbours that the model saw beside a slice."""
-        if not (reach := self.job.neighbours):
-            return ()
-        begin = number // self._length * self._length
-        first, end = max(number - reach, begin), min(number + reach + 1, begin + self._length)
-        return tuple(self.frames[i] for i in range(first, end) if i != number)
-
-    def _put_frame(self, frame: Frame, stored: Array) -> None:
+    def _put_frame(self, file: int, place: int, stored: Array) -> None:
         """A frame of a multi-frame file, at its place among the raw pixels."""
-        raw = self.folder / f"{self._files.index(frame.path)}.raw"
+        raw = self.folder / f"{file}.raw"
         handle = os.open(raw, os.O_CREAT | os.O_WRONLY)
         try:
             data = np.ascontiguousarray(stored).tobytes()
-            os.lseek(handle, self._kept[frame.path].index(frame.index) * len(data), os.SEEK_SET)
+            os.lseek(handle, place * len(data), os.SEEK_SET)
             written = 0
             while written < len(data):
                 written += os.write(handle, data[written:])
         finally:
             os.close(handle)
 
-    def _assemble(self, number: int, path: str) -> None:
+    def _assemble(self, number: int, slices: list[Made]) -> None:
         name = f"{number + 1:04d}.dcm"
         if (self.folder / "series" / name).exists():  # by a job that was stopped just then
             return
-        planes = {f.index: p for f, p in zip(self.frames, self.planes, strict=True) if f.path == path}
-        beside = {f.index: self._beside(i) for i, f in enumerate(self.frames) if f.path == path}
         raw = self.folder / f"{number}.raw"
-        stored = np.memmap(raw, self.dtype, "r", shape=(len(planes), *self.size))
+        stored = np.memmap(raw, self.dtype, "r", shape=(len(slices), *self.size))
         if os.path.getsize(raw) % 2:
             with open(raw, "ab") as file:
                 file.write(b"\0")
         with quiet(), open(raw, "rb") as pixels:
-            self._save(derived_file(path, self.job, planes, stored, beside, pixels), name)
+            self._save(derived_file(self.job, slices, stored, pixels), name)
         del stored
         os.remove(raw)
 
@@ -192,17 +179,23 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
             "a series as it was read", "one that a model made finer", "upscale it first, or copy the files"
         )
     frames: tuple[Frame, ...] = scene.headers
-    if len(frames) != scene.shape[0]:
-        raise OutputError("new slices, for DICOM", "a volume such as result.nii.gz", "name one")
+    slices = made_of(frames, scene.grid.planes, scene.lineage)
     target = Path(os.path.realpath(path))
     single = target.suffix.lower() == ".dcm" and not target.is_dir()
-    if single and len({f.path for f in frames}) > 1:
-        raise OutputError(f"the file {path} for {len(frames)} slices", "a folder", "leave the suffix out")
-    _check_target(scene, path, target, single, overwrite)
-    when = _when(uid_seed)
     header = read_header(frames[0].path)
     if header is None:
         raise InputError("a series whose files are gone", "the files it was opened from", "put them back")
+    multiframe = header.sop_class not in CLASSIC or any(f.index for f in frames)
+    if single and (len({f.path for f in frames}) > 1 or (not multiframe and len(slices) > 1)):
+        raise OutputError(f"the file {path} for {len(slices)} slices", "a folder", "leave the suffix out")
+    if multiframe and header.sop_class in CLASSIC and slices[0].parts > 1:
+        raise OutputError(
+            f"new slices of {scene.name}, whose files hold several frames each of a class for single ones",
+            "a slice in each, or an enhanced image",
+            "write a volume such as result.nii.gz",
+        )
+    _check_target(scene, path, target, single, overwrite)
+    when = _when(uid_seed)
     told = scene.provenance
     job = Job(
         uids=Uids("", ""),
@@ -211,16 +204,14 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         description=describe(told),
         record=recorded(told),
         model=f"{told.model.name} {told.model.version}",
-        factor=told.model.factor or 1,
-        neighbours=told.model.neighbours or 0,
+        factors=told.model.factors or Factors(),
+        along=locations_follow(frames) if slices[0].parts > 1 else 1.0,
         when=when,
     )
-    multiframe = header.sop_class not in CLASSIC or any(f.index for f in frames)
     with _headers_and_files(target), quiet():
-        for path in _kept(frames if multiframe else frames[:1]):
-            planes = {f.index: p for f, p in zip(frames, scene.grid.planes, strict=True) if f.path == path}
-            rehearse(path, job, planes, scene.grid.shape, str(scene.dtype))
-    made = tuple(folder for folder in target.parents if not folder.exists())
+        for made in by_file(slices).values() if multiframe else [[slices[0]]]:
+            rehearse(job, made, scene.grid.shape, str(scene.dtype))
+    folders = tuple(folder for folder in target.parents if not folder.exists())
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -238,8 +229,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         single=single,
         overwrite=overwrite,
         multiframe=multiframe,
-        frames=frames,
-        planes=scene.grid.planes,
+        slices=slices,
         size=scene.grid.shape,
         dtype=str(scene.dtype),
         job=replace(
@@ -248,15 +238,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
             when=datetime.fromisoformat(moment) if moment else None,
             record=record,
         ),
-        made=made,
+        made=folders,
     )
-
-
-def _kept(frames: Sequence[Frame]) -> dict[str, list[int]]:
-    kept: dict[str, list[int]] = {}
-    for frame in frames:
-        kept.setdefault(frame.path, []).append(frame.index)
-    return {path: sorted(indices) for path, indices in kept.items()}
 
 
 def _check_target(scene: Scene, path: str, target: Path, single: bool, overwrite: bool) -> None:

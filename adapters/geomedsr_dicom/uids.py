@@ -21,9 +21,13 @@ class Uids:
         """The new series' UID."""
         return self._uid("series", source)
 
-    def instance(self, source: str) -> str:
-        """A new instance's UID."""
-        return self._uid("instance", source)
+    def instance(self, source: str, part: int = 0) -> str:
+        """A new instance's UID; ``part`` is its number among those of one source, from 0."""
+        return self._uid("instance", f"{source}#{part}" if part else source)
+
+    def dimensions(self, source: str) -> str:
+        """The UID of the dimensions of new frames."""
+        return self._uid("dimensions", source)
 
     def _uid(self, kind: str, source: str) -> str:
         digest = hashlib.sha256("\0".join((self.seed, self.work, kind, source)).encode()).digest()

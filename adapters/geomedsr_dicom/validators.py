@@ -15,6 +15,9 @@ _MOST = 24
 #: A line about an attribute: where it is, and what is said of it.
 _ABOUT = re.compile(r"Error - </?(?P<path>[^>]*)> - (?P<what>.*)")
 
+#: Where a frame's number stands in it.
+_FRAME = re.compile(r"(PerFrameFunctionalGroupsSequence\(5200,9230\))\[\d+\]")
+
 #: Said of each attribute that a derived image has kept of its source and that only originals must have. PS3.3 adds to
 #: these conditions that they may be present otherwise (C.8.13.4, for one).
 _KEPT = "Attribute present when condition unsatisfied (which may not be present otherwise) for Type 1C"
@@ -37,8 +40,8 @@ def validated(source: Sequence[str], result: Sequence[str]) -> list[Check]:
     promise = "dcentvfy finds source and result consistent"
     if shutil.which("dcentvfy") is None:
         return [*found, Check(promise, None, "dcentvfy is not installed")]
-    own = _errors(["dcentvfy", *source])
-    lines = _errors(["dcentvfy", *source, *result]) - own
+    own = _errors(["dcentvfy", *dict.fromkeys(source)])
+    lines = _errors(["dcentvfy", *dict.fromkeys(source), *result]) - own
     return [*found, Check(promise, not lines, f"{len(lines)} lines" if lines else "")]
 
 
@@ -46,7 +49,13 @@ def complaints(source: str, result: str) -> list[str]:
     """What dciodvfy calls errors in a file and not in the one that it was made of, without the values it quotes."""
     before, after = (_errors(["dciodvfy", "-new", path]) for path in (source, result))
     said = {found["what"] for line in before if (found := _ABOUT.match(line))}
-    return sorted(line for line in after - before if not _explained(line, said))
+    known = set(map(_of_any_frame, before))
+    return sorted(line for line in after - before if _of_any_frame(line) not in known and not _explained(line, said))
+
+
+def _of_any_frame(line: str) -> str:
+    """A line without the number of the frame that it is about: a result may have others."""
+    return _FRAME.sub(r"\1", line)
 
 
 def _explained(line: str, said: set[str]) -> bool:

@@ -1,0 +1,153 @@
+"""The slices of a result: where each lies, which slices of the source it comes from, and what headers say of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.valuerep import DS
+
+from geomedsr.frames import Lineage
+from geomedsr.grid import Plane
+from geomedsr_dicom.attributes import load, number, values, whole
+from geomedsr_dicom.frames import Frame
+from geomedsr_dicom.uids import Uids
+
+#: What tells where a frame lies, among what the dimensions of a multi-frame image may point to: InStackPositionNumber
+#: and ImagePositionPatient.
+_PLACES = (0x00209057, 0x00200032)
+
+#: How far SliceLocation may be from following the place of slices, as a part of the way.
+_ASTRAY = 0.05
+
+
+@dataclass(frozen=True)
+class Made:
+    """A slice of a result, the ``number``-th from 0.
+
+    ``sources`` are the slices that it comes from: first the one whose header it takes over, then those that the model
+    saw beside it. It is the ``part``-th from 0, along the normal, of ``parts`` that are made of the first; these are
+    ``apart`` mm from each other.
+    """
+
+    number: int
+    plane: Plane
+    sources: tuple[Frame, ...]
+    part: int = 0
+    parts: int = 1
+    apart: float = 0.0
+
+    @property
+    def source(self) -> Frame:
+        """The slice in whose place it lies."""
+        return self.sources[0]
+
+    @property
+    def offset(self) -> float:
+        """How far it lies from that along the normal, in mm."""
+        return self.plane.depth - self.source.plane.depth
+
+
+def made_of(frames: Sequence[Frame], planes: Sequence[Plane], lineage: Lineage) -> tuple[Made, ...]:
+    """The slices of a result at ``planes``, made of ``frames``."""
+    if not lineage:
+        return tuple(Made(i, plane, (frame,)) for i, (frame, plane) in enumerate(zip(frames, planes, strict=True)))
+    apart = abs(planes[1].depth - planes[0].depth) if len(lineage) > len(frames) else 0.0
+    made: list[Made] = []
+    for _, group in groupby(range(len(lineage)), key=lambda i: lineage[i][0]):
+        numbers = list(group)
+        for part, i in enumerate(numbers):
+            sources = tuple(frames[of] for of in lineage[i])
+            made.append(Made(i, planes[i], sources, part, len(numbers), apart))
+    return tuple(made)
+
+
+def by_file(made: Iterable[Made]) -> dict[str, list[Made]]:
+    """The slices that are made of each file, in the order of its frames."""
+    found: dict[str, list[Made]] = {}
+    for slice_ in made:
+        found.setdefault(slice_.source.path, []).append(slice_)
+    return {path: _in_order(slices) for path, slices in found.items()}
+
+
+def _in_order(made: list[Made]) -> list[Made]:
+    """New slices along the normal, or against it where the frames of the file go so."""
+    frames = sorted((slice_.source for slice_ in made), key=lambda frame: frame.index)
+    way = 1 if frames[-1].plane.depth >= frames[0].plane.depth else -1
+    return sorted(made, key=lambda slice_: (slice_.source.index, way * slice_.part))
+
+
+def locations_follow(frames: Sequence[Frame]) -> float | None:
+    """Whether SliceLocation grows along the normal (1) or against it (-1); None where it does not follow slices."""
+    ends = frames[0], frames[-1]
+    way = ends[1].plane.depth - ends[0].plane.depth
+    if not way:
+        return 1.0
+    told = [number(load(frame.path, specific_tags=["SliceLocation"])[0].get("SliceLocation")) for frame in ends]
+    if told[0] is None or told[1] is None:
+        return 1.0
+    slope = (told[1] - told[0]) / way
+    return float(np.sign(slope)) if abs(abs(slope) - 1) <= _ASTRAY else None
+
+
+def thinner(ds: Dataset, made: Made) -> None:
+    """SliceThickness and SpacingBetweenSlices (C.7.6.2), where they are told, as new slices have them."""
+    if made.parts == 1:
+        return
+    if made.plane.thickness is not None and ds.get("SliceThickness"):
+        ds.SliceThickness = decimal(made.plane.thickness)
+    if ds.get("SpacingBetweenSlices"):
+        ds.SpacingBetweenSlices = decimal(made.apart)
+
+
+def placed(ds: Dataset, made: Made, along: float | None) -> None:
+    """What a single-frame image tells of a new slice's place in its series besides its position."""
+    if made.parts == 1:
+        return
+    thinner(ds, made)
+    ds.InstanceNumber = made.number + 1
+    if (location := number(ds.get("SliceLocation"))) is not None:
+        if along is None:
+            del ds.SliceLocation
+        else:
+            ds.SliceLocation = decimal(location + along * made.offset)
+
+
+def stacked(ds: Dataset, made: Sequence[Made], uids: Uids) -> None:
+    """What the frames of a multi-frame image tell of their place among the others (C.7.6.16.2.2, C.7.6.17)."""
+    if made[0].parts == 1:
+        return
+    contents = [(item.get("FrameContentSequence") or [Dataset()])[0] for item in ds.PerFrameFunctionalGroupsSequence]
+    places = _renumbered([whole(content.get("InStackPositionNumber")) for content in contents], made)
+    for content, place in zip(contents, places, strict=False):
+        content.InStackPositionNumber = place
+    pointers = [int(item.get("DimensionIndexPointer") or 0) for item in ds.get("DimensionIndexSequence") or []]
+    at = next((i for i, pointer in enumerate(pointers) if pointer in _PLACES), len(pointers) - 1)
+    indices = [values(content.get("DimensionIndexValues")) for content in contents]
+    places = _renumbered([index[at] if 0 <= at < len(index) else None for index in indices], made)
+    for content, index, place in zip(contents, indices, places, strict=False):
+        content.DimensionIndexValues = [place if i == at else value for i, value in enumerate(index)]
+    for name in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
+        for item in ds.get(name) or []:
+            if "DimensionOrganizationUID" in item:
+                item.DimensionOrganizationUID = uids.dimensions(str(item.DimensionOrganizationUID))
+
+
+def _renumbered(old: Sequence[int | None], made: Sequence[Made]) -> list[int]:
+    """Numbers of places from 1 with as many for each as there are slices; none where a frame has none."""
+    told = [number for number in old if number is not None]
+    if len(told) < len(old):
+        return []
+    depths = [slice_.source.plane.depth for slice_ in made]
+    grows = told[int(np.argmax(depths))] >= told[int(np.argmin(depths))]
+    parts = (slice_.part if grows else slice_.parts - 1 - slice_.part for slice_ in made)
+    return [(number - 1) * slice_.parts + part + 1 for number, slice_, part in zip(told, made, parts, strict=True)]
+
+
+def decimal(value: float) -> Any:
+    """A decimal string of at most 16 characters."""
+    return DS(float(value if abs(value) < 1e-6 else np.round(value, 12)) + 0.0, auto_format=True)
