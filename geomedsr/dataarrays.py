@@ -28,7 +28,7 @@ def lazily(scene: Scene, block: Block, dtype: np.dtype[Any]) -> xr.DataArray:
     """
     frames, bands, height, width = scene.shape
     side_y, side_x = scene.source.block
-    chunks = ((1,) * frames, (bands,), _split(height, side_y), _split(width, side_x))
+    chunks = (_split(frames, scene.source.depth), (bands,), _split(height, side_y), _split(width, side_x))
     if lazy.root(scene.source) is not None:
         array = lazy.lazy_array(scene.source, block, dtype, chunks)
     else:

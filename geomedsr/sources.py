@@ -72,6 +72,11 @@ class Source(ABC):
         """The source that it is made of; None of one that reads files or arrays."""
         return None
 
+    @property
+    def depth(self) -> int:
+        """How many frames come at the cost of one: those that a model makes of one frame."""
+        return 1 if self.inner is None else self.inner.depth
+
     def touches(self, box: Box) -> Box:
         """What of its inner source it reads for a box."""
         return box

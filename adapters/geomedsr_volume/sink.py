@@ -17,6 +17,7 @@ from geomedsr.geometry import Box
 from geomedsr.grid import Plane
 from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.files import atomic_write, exists, file_target
+from geomedsr.io.jobs import writing
 from geomedsr.provenance import Provenance, foreign
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
@@ -79,6 +80,11 @@ class VolumeSink(Sink):
             result.write_text(result.read_text().replace(data.name, final.name))
             moves.insert(0, self.move(data, final))
         return moves
+
+    def check(self) -> None:
+        """Raise an OutputError where something is in the way, such as a file that came meanwhile."""
+        super().check()
+        check_alone(self.target)
 
     def why(self, error: Exception) -> str:
         """A fault in a few words: the last of ITK's, which are many."""
@@ -166,12 +172,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
         raise OutputError(
             f"{scene.name} of {volumes} volumes, for {suffix}", "one", "write .nii.gz, or choose one with --series"
         )
-    if (other := confused(str(target))) is not None:
-        raise OutputError(
-            f"the output {path} beside {other}: many programs would read the uncompressed one's voxels for both",
-            "one NIfTI file of a name in a folder",
-            "choose another name or folder",
-        )
+    check_alone(target)
     lattice = _place(scene, volumes)
     kind, lines = (str(scene.dtype), None) if fields is not None else _values(scene)
     frames, _, height, width = scene.shape
@@ -202,14 +203,24 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
 
 
 def confused(path: str) -> str | None:
-    """The file beside a NIfTI file that ITK takes for it, or the reverse; None if there is none.
+    """The file beside a NIfTI file that ITK takes for it, or the reverse, there or on its way; None if there is none.
 
     Its NIfTI library takes the voxels of ``a.nii`` for those of ``a.nii.gz`` beside it, and only the header from where
     it should (github.com/InsightSoftwareConsortium/ITK/issues/2243).
     """
     packed, plain = (path.lower().endswith(suffix) for suffix in (".nii.gz", ".nii"))
     others = [path[:-3]] if packed else [f"{path}.gz", f"{path}.GZ"] if plain else []
-    return next(filter(os.path.lexists, others), None)
+    return next((other for other in others if os.path.lexists(other) or writing(Path(other))), None)
+
+
+def check_alone(target: Path) -> None:
+    """Raise an OutputError where a NIfTI file would be confused with another."""
+    if (other := confused(str(target))) is not None:
+        raise OutputError(
+            f"the output {target} beside {other}: many programs would read the uncompressed one's voxels for both",
+            "one NIfTI file of a name in a folder",
+            "choose another name or folder",
+        )
 
 
 def _place(scene: Scene, volumes: int) -> Lattice:

@@ -67,10 +67,11 @@ class Need:
     """What a worker of a model holds at once, at most: a tile's activations, and a region's values on their way out.
 
     ``size`` is the bytes of an activation; ``bands`` and ``itemsize`` are the result's. ``frame`` is the shape
-    ``(height, width)`` of regions in input pixels, once it is known; until then they follow the tile. ``at_once``
-    is how many bands go through a band-agnostic network together, ``device`` how many bytes the memory has that
-    activations are in, where that is not the CPU's; ``conserved`` says whether the result is made to agree with the
-    input. ``cache`` tells what readers keep of the inputs, in bytes, for a number of workers.
+    ``(height, width)`` of regions in input pixels, once it is known; until then they follow the tile. ``depth`` is how
+    many frames of the input they are made of. ``at_once`` is how many bands go through a band-agnostic network
+    together, ``device`` how many bytes the memory has that activations are in, where that is not the CPU's;
+    ``conserved`` says whether the result is made to agree with the input. ``cache`` tells what readers keep of the
+    inputs, in bytes, for a number of workers.
     """
 
     model: Model
@@ -82,6 +83,7 @@ class Need:
     device: int | None = None
     conserved: bool = True
     cache: Callable[[int], int] = _nothing
+    depth: int = 1
 
     @classmethod
     def of(
@@ -127,10 +129,10 @@ class Need:
         """Bytes of the CPU's memory: what the network holds or what is made of its guess, and the region's values."""
         card = self.model.descriptor
         rows, cols = (self._region(tile),) * 2 if self.frame is None else self.frame
-        pixels = rows * cols * card.factors.volume
+        pixels = self.depth * rows * cols * card.factors.volume
         guesses = pixels * (self.bands if card.channels > 1 else self._together)
         network = self.network(tile) if self.device is None else 0
-        if self.side(tile) < max(rows, cols):  # parts are put together while others are computed
+        if self.depth > 1 or self.side(tile) < max(rows, cols):  # parts are put together while others are computed
             network += guesses * _PER_FLOAT
         operator = card.operator if self.conserved else operators.Unconstrained.name
         made = guesses * (operators.get(operator).held + _PER_FLOAT * len(card.ports.outputs))

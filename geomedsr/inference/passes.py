@@ -113,8 +113,10 @@ def _short(scene: Scene, tile: int, least: int, memory: int) -> str | None:
 
 
 def plan(source: Source, block: tuple[int, int] | None = None) -> Iterator[Box]:
-    """The boxes of an output: of the sink's block, or else of the source's own, frame by frame, rows first."""
-    return Box.whole(source.shape).tiles((1, *(block or source.block)))
+    """The boxes of an output: of the sink's block, or else of the source's own; first the frames that come together,
+    then rows.
+    """
+    return Box.whole(source.shape).tiles((source.depth, *(block or source.block)))
 
 
 def joint(jobs: Sequence[Job]) -> tuple[int, int]:

@@ -60,6 +60,11 @@ class Prediction(Source):
         """What it is computed from."""
         return self.scene.source
 
+    @property
+    def depth(self) -> int:
+        """All that are made of what its input gives at once."""
+        return self.factors.frame * self.inner.depth
+
     def touches(self, box: Box) -> Box:
         """What of that a box needs: its pixels with the halo, and neighbouring frames."""
         neighbours, rows, columns = self.model.halo
@@ -114,7 +119,8 @@ class Prediction(Source):
     def need(self, box: Box) -> Need:
         """What a worker holds that computes boxes as large as this one of output pixels."""
         around = self._operator.support(box.coarsened(self.factors), self.scene.shape)
-        return need(self.scene, self.model, self.runtime, self.conserve, around.shape[1:])
+        one = need(self.scene, self.model, self.runtime, self.conserve, around.shape[1:])
+        return replace(one, depth=around.shape[0])
 
     def read(self, box: Box) -> Array:
         """Stored values of the image in a box of output pixels."""

@@ -81,8 +81,7 @@ class Scratch:
         Raises:
             OutputError: it cannot be made, or another process is writing to this destination.
         """
-        mark = hashlib.sha256(target.name.encode(errors="surrogateescape")).hexdigest()[:8]
-        folder = target.parent / f".{target.name[:40]}.{mark}.part"
+        folder = _folder(target)
         job = _job(scene, options)
         inner = folder / hashlib.sha256(json.dumps(job).encode()).hexdigest()[:8]
         try:
@@ -131,6 +130,16 @@ class Scratch:
 
 
 _JOB = "job.json"
+
+
+def writing(target: Path) -> bool:
+    """Whether this process is writing to a destination just now."""
+    return _folder(target) in _held
+
+
+def _folder(target: Path) -> Path:
+    mark = hashlib.sha256(target.name.encode(errors="surrogateescape")).hexdigest()[:8]
+    return target.parent / f".{target.name[:40]}.{mark}.part"
 
 
 def _hold(folder: Path, target: Path) -> None:

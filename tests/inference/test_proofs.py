@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pickle
-import signal
-import subprocess
-import sys
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from affine import Affine
+from killing import killed
 from toys import DATES, MASKED, PANNED, saved_toy, scene
 
 import geomedsr
@@ -46,17 +41,6 @@ SHAPES: dict[str, tuple[dict[str, Any], Callable[[], dict[str, Scene]]]] = {
         lambda: {"before": scene(ROWS, COLS, seed=7), "after": scene(ROWS, COLS, seed=9)},
     ),
 }
-
-SLOW = """
-import pickle, sys, time, geomedsr
-from geomedsr.inference.prediction import Prediction
-own = Prediction.compute
-def compute(self, box):
-    time.sleep(0.4)
-    return own(self, box)
-Prediction.compute = compute
-geomedsr.write(pickle.load(open(sys.argv[1], "rb")), sys.argv[2], workers=1, progress=False)
-"""
 
 
 @pytest.fixture(scope="module", params=SHAPES)
@@ -91,16 +75,7 @@ def test_a_cluster_gives_the_same_bits(made: tuple[Path, Scene, np.ndarray], tmp
 
 def test_a_killed_job_goes_on_to_the_same_bits(made: tuple[Path, Scene, np.ndarray], tmp_path: Path) -> None:
     out = tmp_path / "out.tif"
-    (tmp_path / "job").write_bytes(pickle.dumps(made[1]))
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    job = subprocess.Popen([sys.executable, "-c", SLOW, str(tmp_path / "job"), str(out)], env=env)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(".*.part/*/f*.tif")) and job.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    job.send_signal(signal.SIGKILL)
-    job.wait(60)
-    assert not out.exists()
+    killed({out: made[1]}, "f*.tif")
     with warnings.catch_warnings():
         warnings.simplefilter("error", geomedsr.errors.SceneWarning)
         told = geomedsr.write(made[1], out, workers=2)
