@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -24,9 +23,6 @@ from geomedsr.placed import CORNER, differences
 from geomedsr.provenance import OF_FRAMES, PREFIX, Provenance, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, CroppedSource, cropping
-
-#: Tags that are numbers in fields of a TIFF.
-_RATIOS = ("TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION")
 
 
 def verify(
@@ -64,7 +60,7 @@ def verify(
         checks += [
             _field_of_view(source, result, factors),
             _type(source, result),
-            *_bands(source, result),
+            *_bands(source, result, adapter.same_tag),
             _valid(source, result, factors, adapter.tells_nodata, bound),
             *_conserved(source, result, factors, provenance, bound),
             _limits(source, result, factors),
@@ -175,7 +171,7 @@ def _described(source: Scene, result: Scene) -> tuple[list[str], list[str]]:
     return [a.name for a, _ in pairs], [b.name for _, b in pairs]
 
 
-def _bands(source: Scene, result: Scene) -> list[Check]:
+def _bands(source: Scene, result: Scene, same_tag: Callable[[str, str, str], bool]) -> list[Check]:
     def same(what: str, before: object, after: object) -> Check:
         return Check(f"same {what}", repr(before) == repr(after))
 
@@ -203,22 +199,11 @@ def _bands(source: Scene, result: Scene) -> list[Check]:
         for whose, before, after in pairs
         for ns, tags in before.items()
         for key, text in foreign(tags).items()
-        if not _same_tag(key, text, after.get(ns, {}).get(key, ""))
+        if not same_tag(key, text, after.get(ns, {}).get(key, ""))
     ]
     if any(before for _, before, _ in pairs):
         checks.append(Check("tags kept", not lost, ", ".join(lost[:5])))
     return checks
-
-
-def _same_tag(key: str, one: str, other: str) -> bool:
-    """Whether two texts of a tag say the same. Files do not tell an empty one from none; TIFF has resolutions as ratios
-    of its own.
-    """
-    if one.strip() == other.strip():
-        return True
-    with suppress(ValueError):
-        return key in _RATIOS and math.isclose(float(one), float(other), rel_tol=1e-6)
-    return False
 
 
 def _nodata(source: Scene, result: Scene) -> Check:

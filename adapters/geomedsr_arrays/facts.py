@@ -31,7 +31,6 @@ def told(scene: Scene) -> Array:
     facts = {
         "name": scene.name,
         "domain": scene.domain,
-        "masked": scene.masked,
         "bands": [{key: _plain(getattr(band, key)) for key in _BAND} for band in scene.bands],
         "tags": {namespace: dict(tags) for namespace, tags in scene.tags.items()},
         "provenance": dict(scene.provenance),

@@ -50,6 +50,9 @@ def component(ds: Dataset, image_type: Any) -> str:
     if told is not None:
         return told
     kinds = [str(v).strip().upper().replace("_", " ") for v in values(image_type)][2:]
+    for kind in kinds:  # maps, whatever letter of the signal they were made from
+        if _WORDS.get(kind) in ("phase", "velocity"):
+            return _WORDS[kind]
     for place, kind in enumerate(kinds):
         letter = kind.partition(" ")[0] if len(kind.partition(" ")[0]) == 1 else ""
         if place < 2 and (letter == "M" or kind == "PHASE CONTRAST M"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from contextlib import suppress
 from typing import Any
 
 from geomedsr.errors import GeomedsrError, InputError
@@ -13,6 +15,9 @@ from geomedsr_geotiff.handles import can_open, gdal_error
 from geomedsr_geotiff.native import same_crs
 from geomedsr_geotiff.reader import open_raster
 from geomedsr_geotiff.sink import RasterSink, create_sink
+
+#: Tags that are numbers in fields of a TIFF.
+_RATIOS = ("TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION")
 
 
 class GeoTiffAdapter(Adapter):
@@ -37,6 +42,14 @@ class GeoTiffAdapter(Adapter):
     def same_crs(self, one: str, other: str) -> bool:
         """Whether PROJ takes two texts for one coordinate system, whatever it is called."""
         return same_crs(one, other)
+
+    def same_tag(self, key: str, one: str, other: str) -> bool:
+        """Whether two texts of a tag say the same: TIFF has resolutions as ratios of its own."""
+        if super().same_tag(key, one, other):
+            return True
+        with suppress(ValueError):
+            return key in _RATIOS and math.isclose(float(one), float(other), rel_tol=1e-6)
+        return False
 
     def explain(self, path: str) -> GeomedsrError:
         """Why GDAL does not open it."""

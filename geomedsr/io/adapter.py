@@ -91,3 +91,9 @@ class Adapter(ABC):
     def same_crs(self, one: str, other: str) -> bool | None:
         """Whether two texts such as WKT stand for one coordinate system; None: it knows nothing of them."""
         return None
+
+    def same_tag(self, key: str, one: str, other: str) -> bool:
+        """Whether its files, asked for a tag that was written as ``one``, may well give ``other``: in most formats an
+        empty one is none.
+        """
+        return one.strip() == other.strip()

@@ -103,6 +103,7 @@ PHASES = {
     "a word": {"ImageType": ["DERIVED", "PRIMARY", "OTHER", "PHASE"]},
     "subtracted": {"ImageType": ["DERIVED", "PRIMARY", "PHASE SUBTRACT"]},
     "velocity": {"ImageType": ["ORIGINAL", "PRIMARY", "VELOCITY MAP", "P", "PCA"]},
+    "velocity, and a letter": {"ImageType": ["ORIGINAL", "PRIMARY", "M", "VELOCITY"]},
     "component": {"ComplexImageComponent": "PHASE"},
 }
 
@@ -110,7 +111,7 @@ PHASES = {
 @pytest.mark.parametrize("maker", PHASES)
 def test_phase_images_are_refused_and_beside_magnitudes_left_out(series: Series, maker: str) -> None:
     alone = series(2, "alone", modality="MR", **PHASES[maker])
-    word = "velocity" if maker == "velocity" else "phase"
+    word = "velocity" if maker.startswith("velocity") else "phase"
     with pytest.raises(InputError, match=f"{word} images, whose values wrap around.*take the magnitude series"):
         geomedsr.open(alone)
     both = series(3, "both", modality="MR")

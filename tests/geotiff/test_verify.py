@@ -14,6 +14,7 @@ import geomedsr
 from geomedsr import Model
 from geomedsr.crs import vertical_unit
 from geomedsr.geometry import Factors
+from geomedsr.io import adapter_for
 from geomedsr.operators.block_error import block_error
 
 Raster = Callable[..., Path]
@@ -139,3 +140,12 @@ def test_no_affine_is_none_whatever_the_memory_held(tiny_x2: Model, tmp_path: Pa
     path.write_bytes(b"P5\n9 8\n65535\n" + texture(1, 8, 9, ">u2").tobytes())
     assert geomedsr.open(path).grid.affine is None
     assert broken(path, through(path, tiny_x2)) == []
+
+
+def test_formats_say_how_their_tags_compare(raster: Raster) -> None:
+    """TIFF has resolutions as ratios: 1/3 comes back as another text."""
+    tiff = adapter_for(str(raster(texture(1, 3, 3))))
+    assert tiff.same_tag("TIFFTAG_XRESOLUTION", "0.333333333333", "0.33333334")
+    assert not tiff.same_tag("TIFFTAG_XRESOLUTION", "0.3333", "0.3334")
+    assert not tiff.same_tag("SPACING", "0.333333333333", "0.33333334")
+    assert tiff.same_tag("EMPTY", " ", "")
