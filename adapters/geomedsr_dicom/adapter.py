@@ -17,6 +17,9 @@ if TYPE_CHECKING:  # slow to import, and of no use for other formats
     from geomedsr_dicom.index import Series
     from geomedsr_dicom.sink import SeriesSink
 
+#: Series that a message names, at most.
+_NAMED = 3
+
 
 class DicomAdapter(Adapter):
     """Reads CT and MR series, classic and enhanced; writes derived series."""
@@ -46,7 +49,10 @@ class DicomAdapter(Adapter):
         if found.missing:
             files = f"{found.missing} file{'s' * (found.missing != 1)}"
             warnings.warn(f"{path} names {files} that are not there", SceneWarning, stacklevel=3)
-        return open_series(choose(path, found.series, series, force), force)
+        chosen = choose(path, found.series, series, force)
+        if series is None and chosen.refusal is None and (more := passed_over(found.series)):
+            warnings.warn(f"{path} holds {more}, left out", SceneWarning, stacklevel=3)
+        return open_series(chosen, force)
 
     def explain(self, path: str) -> GeomedsrError | None:
         """Why a DICOM file, or a folder, is no image."""
@@ -87,6 +93,15 @@ class DicomAdapter(Adapter):
         from geomedsr_dicom.sink import create_sink
 
         return create_sink(scene, path, overwrite, **options)
+
+
+def passed_over(found: tuple[Series, ...]) -> str:
+    """The series that cannot be used, in words; "" where there are none."""
+    from geomedsr_dicom.series import title
+
+    left = [(s, s.refusal) for s in found if s.refusal is not None]
+    named = "; ".join(f"{title(s)}, {why[0]}" for s, why in left[:_NAMED]) + "; …" * (len(left) > _NAMED)
+    return f"{len(left)} series that cannot be used ({named})" if left else ""
 
 
 def choose(path: str, found: tuple[Series, ...], wanted: str | None, force: bool = False) -> Series:

@@ -60,6 +60,10 @@ _TAGS: list[int | str] = [
 ]
 
 
+#: Pixels as floats of 32 and of 64 bits.
+_FLOATS = ["FloatPixelData", "DoubleFloatPixelData"]
+
+
 @dataclass(frozen=True)
 class Header:
     """A file of an image series. ``refusal`` is why it cannot be used: what was got, expected, and the remedy.
@@ -178,6 +182,12 @@ def _check(path: str, ds: Dataset, header: Header) -> None:
             "a slice in each",
             "convert it with `dcm2niix`, take that file",
         )
+    if ds.get("BitsStored") is None and _floats(header.path):
+        raise Refused(
+            "floating-point pixels (Float Pixel Data)",
+            "whole numbers with a rescale slope",
+            "convert it, for example to NIfTI with `dcm2niix`",
+        )
     if header.dtype == "none" or not 1 <= header.bits <= np.dtype(header.dtype).itemsize * 8 or not header.size[1]:
         raise Refused(
             f"{ds.get('Columns')} columns of {ds.get('BitsAllocated')} bits, {ds.get('BitsStored')} stored",
@@ -245,3 +255,8 @@ def _series_number(ds: Dataset) -> int | None:
         return whole(ds.get("SeriesNumber"))
     except Exception:  # an IS that is no integer: a name, no more
         return None
+
+
+def _floats(path: str) -> bool:
+    """Whether a file's pixels are floats, which no other attribute says (PS3.3 C.7.6.24 and 25)."""
+    return bool(len(load(path, pixels=True, specific_tags=_FLOATS)[0].group_dataset(0x7FE0)))

@@ -124,6 +124,36 @@ def test_phase_images_are_refused_and_beside_magnitudes_left_out(series: Series,
     assert told == [f"MR series 3 has 3 {word} images (p0.dcm, p1.dcm, p2.dcm), left out"]
 
 
+def test_series_that_are_passed_over_are_told(series: Series) -> None:
+    """Scanners give phases a series of their own; in one folder the magnitudes are taken."""
+    folder = series(3, modality="MR")
+    for number in range(2):
+        kind = {"SeriesInstanceUID": "2.25.77", "SeriesNumber": 4, "SOPInstanceUID": f"2.25.{500 + number}"}
+        ds = slice_of(pixels(seed=9), number, "MR", **kind, ImageType=["ORIGINAL", "PRIMARY", "P", "ND"])
+        save(ds, folder / f"p{number}.dcm")
+    scene, told = opened(folder)
+    assert scene.shape[0] == 3
+    (line,) = told
+    assert line.endswith(
+        "holds 1 series that cannot be used (MR series 4, phase images, whose values wrap around), left out"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        geomedsr.open(folder, series="3")
+
+
+@pytest.mark.parametrize(("name", "bits"), [("FloatPixelData", 32), ("DoubleFloatPixelData", 64)])
+def test_floating_point_pixels_are_named(series: Series, name: str, bits: int) -> None:
+    def edit(ds: Dataset, i: int) -> None:
+        for one in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation"):
+            delattr(ds, one)
+        ds.BitsAllocated = bits
+        setattr(ds, name, pixels(seed=i).astype(f"float{bits}").tobytes())
+
+    with pytest.raises(InputError, match=r"floating-point pixels \(Float Pixel Data\), expected whole numbers"):
+        geomedsr.open(series(2, modality="MR", edit=edit))
+
+
 def test_what_ge_says_of_phase_is_read(series: Series) -> None:
     def ge(number: int) -> Callable[[Dataset, int], None]:
         def edit(ds: Dataset, i: int) -> None:

@@ -171,6 +171,25 @@ def test_dark_ground_that_was_clipped_is_no_fault_and_a_step_beside_it_is(series
     assert told.detail.endswith("1 slices off by more than that explains")
 
 
+def test_noise_of_the_whole_range_is_not_called_broken(series: Series, tmp_path: Path) -> None:
+    """Clipping moves its k-space by a fifth of the range, and takes thousands of rounds to be told from a fault."""
+    source, out, rng = series(1, modality="MR", size=(48, 48)), tmp_path / "out", np.random.default_rng(0)
+    ds = pydicom.dcmread(source / "000.dcm")
+    ds.PixelData = rng.integers(-32768, 32768, (48, 48)).astype(np.int16).tobytes()
+    ds.save_as(source / "000.dcm")
+    geomedsr.write(geomedsr.upscale(geomedsr.open(source), geomedsr.load_model("mr-x2")), out, progress=False)
+    (told,) = (c for c in geomedsr.verify(source, out) if "k-space" in c.promise)
+    assert told.kept is None
+    assert "1 slices of so many clipped pixels that these may explain it" in told.detail
+    (path,) = files(out)
+    ds = pydicom.dcmread(path)
+    array = ds.pixel_array.copy()
+    array[20:40, 20:40] //= 2
+    ds.PixelData = array.tobytes()
+    ds.save_as(path)
+    assert "the central k-space is the source's" in broken(geomedsr.verify(source, out))
+
+
 def test_a_slice_too_few_is_told(result: tuple[Path, Path]) -> None:
     source, out = result
     files(out)[1].unlink()
