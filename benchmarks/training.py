@@ -44,13 +44,13 @@ def bare(recipe: Recipe) -> float:
     run = Run(recipe, torch.device("cpu"))
     run.begin_stage()
     stage = run.stage
-    fine, coarse = next(batches(stage_patches(recipe, stage, training_scenes(recipe), 0), stage.batch, 0))
-    fine, coarse = (part.to(memory_format=torch.channels_last) for part in (fine, coarse))
+    drawn = next(batches(stage_patches(recipe, stage, training_scenes(recipe), 0), stage.batch, 0))
+    batch = {name: part.to(memory_format=torch.channels_last) for name, part in drawn.items()}
     count = min(stage.steps, 60) // 3
-    step(run, fine, coarse)
+    step(run, batch)
     started = time.perf_counter()
     for _ in range(count):
-        step(run, fine, coarse)
+        step(run, batch)
     return count * stage.batch / (time.perf_counter() - started)
 
 

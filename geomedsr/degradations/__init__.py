@@ -79,6 +79,19 @@ class Chain:
         """``(B, C, s·H + 2·margin, s·W + 2·margin)``, or a whole frame, to ``(B, C, H, W)``."""
         return self.reduction.apply(fine, self.scale, drawn[0])
 
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """What :meth:`marks` tells."""
+        return tuple(dict.fromkeys(name for part in self.disturbances for name in part.makes))
+
+    def marks(self, coarse: torch.Tensor, drawn: tuple[Any, ...]) -> dict[str, torch.Tensor]:
+        """What the disturbances break of an image before them, by port, all together; as they tell it."""
+        found: dict[str, torch.Tensor] = {}
+        for part, parameters in zip(self.disturbances, drawn[1:], strict=True):
+            for name, made in part.marks(coarse, parameters).items():
+                found[name] = torch.maximum(found[name], made) if name in found else made
+        return found
+
     def disturb(self, coarse: torch.Tensor, drawn: tuple[Any, ...]) -> torch.Tensor:
         """``(B, C, H, W)`` to the same."""
         for part, parameters in zip(self.disturbances, drawn[1:], strict=True):

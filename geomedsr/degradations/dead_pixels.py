@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class DeadPixels(Disturbance):
     ``random`` anything between. So a share ``fraction`` of the pixels no longer says anything of the ground.
     """
 
+    makes: ClassVar[tuple[str, ...]] = ("mask",)
+
     kind: Literal["dead-pixels"] = "dead-pixels"
     fraction: tuple[float, float] = (0.0, 0.001)
     stuck: tuple[Literal["low", "high", "random"], ...] = Field(default=("low", "high"), min_length=1)
@@ -46,11 +48,15 @@ class DeadPixels(Disturbance):
 
     def apply(self, coarse: torch.Tensor, drawn: Defects) -> torch.Tensor:
         """The image with its dead pixels; the same draw gives the same ones."""
-        rng = np.random.default_rng(drawn.seed)
-        shape = tuple(coarse.shape)
+        rng, shape = np.random.default_rng(drawn.seed), tuple(coarse.shape)
         dead = rng.random(shape) < drawn.fraction
         levels = np.stack(
             [np.full(shape, _LEVELS[name]) if name in _LEVELS else rng.random(shape) for name in self.stuck]
         )
         shown = np.take_along_axis(levels, rng.integers(len(self.stuck), size=(1, *shape)), 0)[0]
         return torch.where(torch.from_numpy(dead).to(coarse.device), torch.from_numpy(shown).to(coarse), coarse)
+
+    def marks(self, coarse: torch.Tensor, drawn: Defects) -> dict[str, torch.Tensor]:
+        """Which are dead."""
+        dead = np.random.default_rng(drawn.seed).random(tuple(coarse.shape)) < drawn.fraction
+        return {"mask": torch.from_numpy(dead).to(coarse)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -38,7 +39,12 @@ class Reduction(Part, ABC):
 
 
 class Disturbance(Part, ABC):
-    """What happens to a coarse image afterwards."""
+    """What happens to a coarse image afterwards.
+
+    ``makes`` names what :meth:`marks` tells of it.
+    """
+
+    makes: ClassVar[tuple[str, ...]] = ()
 
     kind: str
 
@@ -49,3 +55,9 @@ class Disturbance(Part, ABC):
     @abstractmethod
     def apply(self, coarse: torch.Tensor, drawn: Any) -> torch.Tensor:
         """``(B, C, H, W)`` to the same."""
+
+    def marks(self, coarse: torch.Tensor, drawn: Any) -> Mapping[str, torch.Tensor]:
+        """What a draw does, as inputs of a network beside the image, by port: a ``mask``, 1 where it is broken and 0
+        elsewhere, ``(B, C, H, W)`` for such an image.
+        """
+        return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -36,15 +37,28 @@ class Sample:
 
     @classmethod
     def of(
-        cls, prediction: torch.Tensor, fine: torch.Tensor, coarse: torch.Tensor, operator: Operator, scale: int
+        cls,
+        prediction: torch.Tensor,
+        fine: torch.Tensor,
+        coarse: torch.Tensor,
+        operator: Operator,
+        scale: int,
+        others: Mapping[str, torch.Tensor] | None = None,
     ) -> Sample:
-        """The sample of a prediction, before any discriminator has seen it."""
-        return cls(prediction, cls.projected(prediction, coarse, operator, scale), fine, coarse, operator, scale)
+        """The sample of a prediction, before any discriminator has seen it; ``others`` are the network's inputs."""
+        agreed = cls.projected(prediction, coarse, operator, scale, others)
+        return cls(prediction, agreed, fine, coarse, operator, scale)
 
     @staticmethod
-    def projected(prediction: torch.Tensor, coarse: torch.Tensor, operator: Operator, scale: int) -> torch.Tensor:
+    def projected(
+        prediction: torch.Tensor,
+        coarse: torch.Tensor,
+        operator: Operator,
+        scale: int,
+        others: Mapping[str, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         """A prediction that agrees with its input."""
-        return prediction if operator.whole_frames else operator.project(prediction, coarse, scale)
+        return prediction if operator.whole_frames else operator.project(prediction, coarse, scale, others)
 
 
 class Loss(Part, ABC):

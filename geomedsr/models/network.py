@@ -23,6 +23,16 @@ _ALIVE = 2.9
 _LOOK = 16
 
 
+def outputs_of(made: torch.Tensor | Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+    """What a network makes, by name: those that make the image alone give it by itself."""
+    return {IMAGE: made} if isinstance(made, torch.Tensor) else made
+
+
+def image_of(made: torch.Tensor | Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The image of what a network makes."""
+    return outputs_of(made)[IMAGE]
+
+
 class Network(nn.Module, ABC):
     """A generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values, fully convolutional.
 
@@ -75,8 +85,7 @@ class Network(nn.Module, ABC):
             By name, ``(B, C, v, H, W)``.
         """
         others = {name: batch for name, batch in inputs.items() if name != IMAGE}
-        made = self(inputs[IMAGE], **others)
-        return {name: self._split(fine) for name, fine in (made if isinstance(made, dict) else {IMAGE: made}).items()}
+        return {name: self._split(fine) for name, fine in outputs_of(self(inputs[IMAGE], **others)).items()}
 
     def _split(self, fine: torch.Tensor) -> torch.Tensor:
         edge = self.receptive_radius * self.scale

@@ -43,10 +43,12 @@ class Change:
 
     def move(self, patch: torch.Tensor) -> torch.Tensor:
         """All but sharpness, zoom and padding, on an image ``(C, H, W)``, fine or coarse."""
+        return (self.turned(patch) * self.gain + self.offset).contiguous()
+
+    def turned(self, patch: torch.Tensor) -> torch.Tensor:
+        """The turns and the flip alone, which is all that happens to a mask."""
         patch = torch.rot90(patch, self.turn, (1, 2))
-        if self.flip:
-            patch = patch.flip(2)
-        return (patch * self.gain + self.offset).contiguous()
+        return patch.flip(2) if self.flip else patch
 
 
 class Augment(Part):

@@ -21,7 +21,7 @@ from geomedsr.scene import Scene
 from geomedsr.sources import ArraySource
 from geomedsr.training.distributed import ProcessGroup
 from geomedsr.training.pairs import PairPatches, ScenePair
-from geomedsr.training.patches import Pair, Patches, continuous
+from geomedsr.training.patches import Example, Patches, continuous
 from geomedsr.training.recipe import Recipe, SceneEntry
 from geomedsr.training.stages import StagePart
 
@@ -75,6 +75,7 @@ def stage_patches(
         recipe.chain,
         bands=recipe.generator.bands,
         neighbours=recipe.generator.neighbours,
+        ports=recipe.generator.ports.inputs,
         **common,
     )
 
@@ -86,18 +87,18 @@ def batches(
     ahead: bool = True,
     group: ProcessGroup | None = None,
     pieces: int = 1,
-) -> Iterator[Pair]:
-    """The batches of ``size`` from step ``start`` on, ``(B, C, H, W)`` fine and coarse.
+) -> Iterator[Example]:
+    """The batches of ``size`` from step ``start`` on, by name, ``(B, C, H, W)``.
 
     ``ahead``: each is prepared by another thread while those before are used. See :func:`prepare_ahead`. Where a
     Of a process ``group``: this process's shard of each, which is used in so many ``pieces``.
     """
     together = group or ProcessGroup()
 
-    def collect(step: int) -> Pair:
+    def collect(step: int) -> Example:
         picks = together.shard(range(step * size, (step + 1) * size), pieces)
-        fine, coarse = zip(*(patches[i] for i in picks), strict=True)
-        return torch.stack(fine), torch.stack(coarse)
+        drawn = [patches[i] for i in picks]
+        return {name: torch.stack([example[name] for example in drawn]) for name in drawn[0]}
 
     steps = range(start, len(patches) // size)
     if not ahead:

@@ -52,6 +52,7 @@ def describe(recipe: Recipe) -> Descriptor:
         channels=part.channels,
         bands=part.bands,
         neighbours=part.neighbours,
+        ports=part.ports,
         domain=recipe.domain,
         value_scale=recipe.values.scale,
         value_range=recipe.values.range,

@@ -24,6 +24,7 @@ from geomedsr.training.distributed import process_group
 from geomedsr.training.folder import alone, made, writing
 from geomedsr.training.logger import Logger
 from geomedsr.training.pair_data import trained_on, training_pairs, validation_pairs
+from geomedsr.training.patches import TARGET
 from geomedsr.training.recipe import Recipe
 from geomedsr.training.run import Run
 from geomedsr.training.step import step
@@ -75,13 +76,14 @@ def _train(run: Run, folder: Path, quiet: bool) -> Path:
             patches = drawn_from[name]
             ahead = prepare_ahead(patches, run.device)
             for batch in batches(patches, stage.batch, run.stage_step, ahead, group, stage.accumulate):
-                fine, coarse = (part.to(run.device, memory_format=torch.channels_last) for part in batch)
+                there = {k: part.to(run.device, memory_format=torch.channels_last) for k, part in batch.items()}
                 rate = run.learning_rate
                 try:
-                    terms = step(run, fine, coarse)
+                    terms = step(run, there)
                 except torch.cuda.OutOfMemoryError as error:
+                    count = len(there[TARGET])
                     raise DeviceError(
-                        f"too little memory on {run.device} for {len(fine)} patches of {stage.patch} × {stage.patch}",
+                        f"too little memory on {run.device} for {count} patches of {stage.patch} × {stage.patch}",
                         "a step that fits",
                         f"raise {name}.accumulate, lower {name}.batch or {name}.patch, or set precision=bfloat16",
                     ) from error

@@ -11,11 +11,12 @@ import numpy as np
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.grid import Window
+from geomedsr.models.ports import IMAGE
 from geomedsr.pairing import Placement, placement, tell_unplaced
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.training.augment import Augment
-from geomedsr.training.patches import Draw, Drawn, Pair
+from geomedsr.training.patches import TARGET, Draw, Drawn, Example
 from geomedsr.training.radiometry import Line, fit_line
 
 #: The least R² of a band's line, and that below which it is told; both of what outliers leave.
@@ -34,7 +35,7 @@ class ScenePair:
     placement: Placement
     lines: tuple[Line, ...]
 
-    def cut(self, window: Window, bands: slice = slice(None)) -> Pair | None:
+    def cut(self, window: Window, bands: slice = slice(None)) -> Example | None:
         """The fine and the coarse image of a window of coarse pixels, ``(C, s·H, s·W)`` and ``(C, H, W)``.
 
         Both normalised float32 on the fine scene's value scale; None where a pixel of either is no data.
@@ -50,7 +51,7 @@ class ScenePair:
         )
         values = self.fine.values
         fine, coarse = values.normalise(stored[0]), values.normalise(stored[1] * gain + offset)
-        return fine[0, bands], coarse[0, bands]
+        return {TARGET: fine[0, bands], IMAGE: coarse[0, bands]}
 
 
 def paired(fine: Scene, coarse: Scene, scale: int, side: int = _SIDE) -> ScenePair:
@@ -161,12 +162,12 @@ class PairPatches(Drawn):
             self.augment.draw(rng),
         )
 
-    def cut(self, draw: Draw) -> Pair | None:
+    def cut(self, draw: Draw) -> Example | None:
         """The patches of a draw; None where a pixel of either is no data, or too few are foreground."""
         pair = self.pairs[draw.scene].cut(draw.window, draw.bands)
-        if pair is None or (self.share and float((pair[0] > self.above).float().mean()) < self.share):
+        if pair is None or (self.share and float((pair[TARGET] > self.above).float().mean()) < self.share):
             return None
-        return draw.change.move(pair[0]), draw.change.move(pair[1])
+        return {name: draw.change.move(patch) for name, patch in pair.items()}
 
 
 def spread(area: Window, side: int, most: int) -> list[Window]:

@@ -13,17 +13,22 @@ import torch
 from torch.utils.data import Dataset
 
 from geomedsr.bands import select_joint
-from geomedsr.degradations import AnyDegradation, BlockMean, chain
+from geomedsr.degradations import AnyDegradation, BlockMean, Chain, chain
 from geomedsr.errors import InputError, RecipeError
 from geomedsr.geometry import Box
 from geomedsr.grid import Window
+from geomedsr.models.ports import IMAGE, Port
 from geomedsr.neighbours import around, as_channels
 from geomedsr.padding import read_reflected
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.training.augment import ZOOM_REACH, Augment, Change, padded, sharpen, zoomed
 
-Pair = tuple[torch.Tensor, torch.Tensor]
+#: What is drawn at once, by name: :data:`TARGET`, and the network's inputs by port.
+Example = dict[str, torch.Tensor]
+
+#: What the network is to make.
+TARGET = "target"
 
 #: How often to look for a window that is all data before giving up on a scene.
 TRIES = 1000
@@ -44,7 +49,7 @@ class Draw:
     degradation: tuple[Any, ...] = (None,)
 
 
-class Drawn(Dataset[Pair], ABC):
+class Drawn(Dataset[Example], ABC):
     """Patches by index: each a pure function of the seed and the index; large sources are drawn from more often."""
 
     seed: int
@@ -60,13 +65,13 @@ class Drawn(Dataset[Pair], ABC):
         """A random choice in a source; the window may hold pixels without data."""
 
     @abstractmethod
-    def cut(self, draw: Draw) -> Pair | None:
+    def cut(self, draw: Draw) -> Example | None:
         """The patches of a draw; None where they are of no use."""
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> Pair:
+    def __getitem__(self, index: int) -> Example:
         if not 0 <= index < self.length:
             raise IndexError(index)
         rng = np.random.default_rng((self.seed, index))
@@ -81,10 +86,11 @@ class Drawn(Dataset[Pair], ABC):
 class Patches(Drawn):
     """Square patches of ``size`` pixels of some scenes, each with the coarse image made from it.
 
-    Item ``i`` is ``(fine, coarse)``, normalised float32 ``(C, size, size)`` and ``(C, size / s, size / s)``, or
-    ``((2k + 1) · C, size / s, size / s)`` where ``k`` neighbours are seen: a pure function of ``seed`` and ``i``. A
-    scene is chosen with a weight that grows as the root of its number of values, so that large scenes lead without
-    drowning small ones. Usable alone, in a ``DataLoader`` too.
+    Item ``i`` is ``{"target": fine, "image": coarse}``, normalised float32 ``(C, size, size)`` and
+    ``(C, size / s, size / s)``, or ``((2k + 1) · C, size / s, size / s)`` where ``k`` neighbours are seen, and then the
+    network's other inputs: a pure function of ``seed`` and ``i``. A scene is chosen with a weight that grows as the
+    root of its number of values, so that large scenes lead without drowning small ones. Usable alone, in a
+    ``DataLoader`` too.
 
     Args:
         scenes: rasters, series or volumes; bands of kind ``"nearest"`` are left out.
@@ -95,6 +101,8 @@ class Patches(Drawn):
         bands: the names of those, found in each scene wherever they are, and cut in this order; others are left out.
         neighbours: how many frames before and after are made coarse too: of the same window, changed and degraded by
             the same draw, each with noise of its own. See :mod:`geomedsr.neighbours`.
+        ports: the network's inputs besides the image: masks of what the degradation breaks, by name, for each band or,
+            where they have one band, for all together.
         augment: what is changed at random.
         above: a normalised value; patches of which less than a ``share`` lies above it are not drawn.
         share: see ``above``.
@@ -116,6 +124,7 @@ class Patches(Drawn):
         channels: int = 1,
         bands: Sequence[str] = (),
         neighbours: int = 0,
+        ports: Sequence[Port] = (),
         augment: Augment | None = None,
         above: float = 0.0,
         share: float = 0.0,
@@ -125,7 +134,7 @@ class Patches(Drawn):
         channels = len(bands) or channels
         self.scenes = [continuous(scene, channels, bands) for scene in scenes]
         self.size, self.scale, self.channels, self.neighbours = size, scale, channels, neighbours
-        self.chain = chain(degradation, scale)
+        self.chain, self.ports = chain(degradation, scale), tuple(ports)
         self.augment = augment or Augment()
         self.above, self.share, self.seed, self.length = above, share, seed, length
         if not self.scenes or size % scale:
@@ -176,7 +185,7 @@ class Patches(Drawn):
             self.chain.draw(rng),
         )
 
-    def cut(self, draw: Draw) -> Pair | None:
+    def cut(self, draw: Draw) -> Example | None:
         """The patch of a draw and its coarse image; None where a pixel is no data, of neighbours too, or too few are
         foreground.
         """
@@ -206,7 +215,9 @@ class Patches(Drawn):
         else:
             coarse = self.chain.reduce(larger, draw.degradation)
         seen = as_channels(self.chain.disturb(coarse, draw.degradation), places)[0]
-        return change.move(fine), change.move(seen)
+        made = marked(self.ports, self.chain, coarse, draw.degradation)
+        others = {name: change.turned(marks[own]).contiguous() for name, marks in made.items()}
+        return {TARGET: change.move(fine), IMAGE: change.move(seen), **others}
 
     def _reduced_frame(self, scene: int, frame: int, first: int, stop: int, sharpness: float) -> torch.Tensor:
         """The coarse image of a whole frame, ``(1, C, H, W)``; the last ones are kept."""
@@ -219,6 +230,14 @@ class Patches(Drawn):
                 del self._frames[next(iter(self._frames))]
             self._frames[key] = coarse
         return self._frames[key]
+
+
+def marked(ports: Sequence[Port], links: Chain, coarse: torch.Tensor, drawn: tuple[Any, ...]) -> Example:
+    """What inputs besides the image are, of a coarse image ``(B, C, H, W)`` before it is disturbed by a draw."""
+    if not ports:
+        return {}
+    made = links.marks(coarse, drawn)
+    return {p.name: made[p.name].amax(1, keepdim=True) if p.bands else made[p.name] for p in ports}
 
 
 def nearly_empty(scene: Scene) -> RecipeError:

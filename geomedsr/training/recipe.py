@@ -16,6 +16,7 @@ from geomedsr.degradations import AnyDegradation, chain, of_kind
 from geomedsr.errors import RecipeError
 from geomedsr.losses import SpectralAngle
 from geomedsr.models.descriptor import MOST_NEIGHBOURS, check_bands
+from geomedsr.models.ports import Ports
 from geomedsr.parts import Part
 from geomedsr.providers import provider
 from geomedsr.training.augment import Augment
@@ -28,8 +29,10 @@ class GeneratorPart(Part):
 
     ``channels`` 1 is band-agnostic: patches are of one band, and the model serves any number of them. ``bands`` names
     those of a joint model, which are found in each scene by what they show, such as ``red``; ``channels`` is then their
-    number. ``neighbours`` is how many frames of a series it sees before and after the one it makes. ``start`` is a
-    model, by name or file, whose weights to begin with: of the same architecture, options, scale, bands and neighbours.
+    number. ``neighbours`` is how many frames of a series it sees before and after the one it makes. ``ports`` are
+    its inputs besides the image: masks of what the degradation breaks (of one named band, or for each band). ``start``
+    is a model, by name or file, whose weights to begin with: of the same architecture, options, scale, bands,
+    neighbours and inputs.
     """
 
     architecture: str = "compact"
@@ -38,6 +41,7 @@ class GeneratorPart(Part):
     bands: tuple[str, ...] = ()
     neighbours: int = Field(default=0, ge=0, le=MOST_NEIGHBOURS)
     options: dict[str, int] = Field(default={})
+    ports: Ports = Ports()
     start: str | None = None
 
     @model_validator(mode="before")
@@ -199,14 +203,27 @@ class Recipe(Part):
             raise ValueError(f"data.pairs are real: {unused} would not change them, leave it out")
         if (self.data.pairs or self.data.validation_pairs) and self.generator.neighbours:
             raise ValueError("real pairs are of single frames: generator.neighbours must be 0")
-        chain(self.chain, self.generator.scale)
         operator = operators.get(self.operator)
+        self._check_ports(chain(self.chain, self.generator.scale).makes if not self.data.pairs else (), operator)
         if operator.constrains and operator.reduction != self.chain[0].kind:
             raise ValueError(
                 f"degradation {self.chain[0].kind} with operator {self.operator}: what reduces and what outputs agree "
                 f"with must be the same, or operator none"
             )
         return self
+
+    def _check_ports(self, made: Sequence[str], operator: operators.Operator) -> None:
+        ports = self.generator.ports
+        for port in ports.inputs:
+            if port.meaning != "mask" or port.factors != (1, 1, 1) or len(port.bands) > 1 or port.name not in made:
+                raise ValueError(
+                    f"the input {port.name}: training has masks that the degradation makes "
+                    f"({', '.join(made) or 'none here'}), of one band or for each, as fine as the image"
+                )
+        if ports.outputs:
+            raise ValueError(f"the output {ports.outputs[0].name}: no loss would teach it")
+        if lacking := [name for name in operator.needs if name not in {port.name for port in ports.inputs}]:
+            raise ValueError(f"operator {operator.name} needs an input {lacking[0]}: name it in generator.ports.inputs")
 
     def __repr__(self) -> str:
         g = self.generator

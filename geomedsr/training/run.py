@@ -17,12 +17,14 @@ from geomedsr.discriminators import build_discriminator
 from geomedsr.errors import OutputError, RecipeError, SceneWarning
 from geomedsr.io.files import reason, replacing, sync
 from geomedsr.losses import Perceptual
+from geomedsr.models.descriptor import Descriptor
+from geomedsr.models.ports import Ports
 from geomedsr.models.store import build, load_model
 from geomedsr.models.vgg19 import load_vgg19
 from geomedsr.training.describe import describe
 from geomedsr.training.distributed import ProcessGroup
 from geomedsr.training.pair_data import trained_on
-from geomedsr.training.recipe import Recipe
+from geomedsr.training.recipe import GeneratorPart, Recipe
 from geomedsr.training.schedule import learning_rate
 from geomedsr.training.stages import AdversarialPart, OptimiserPart, StagePart
 
@@ -239,6 +241,8 @@ def identity(recipe: Recipe) -> str:
     entries = [entry.model_dump(exclude={"attribution"}) for entry in (*recipe.data.train, *recipe.data.pairs)]
     sizes = [(os.path.basename(path), _size(path)) for path in trained_on(recipe)]
     facts = recipe.model_dump(mode="json", exclude={*reporting, "data"})
+    if recipe.generator.ports == Ports():  # runs of before could have none
+        del facts["generator"]["ports"]
     return json.dumps([facts, entries, recipe.data.hold_out, sizes], sort_keys=True)
 
 
@@ -296,6 +300,10 @@ def _check_stages(recipe: Recipe, group: ProcessGroup) -> None:
                     ) from error
 
 
+def _inputs(of: GeneratorPart | Descriptor) -> list[str]:
+    return [f"input {port.name}" for port in of.ports.inputs]
+
+
 def _start(recipe: Recipe) -> State:
     """The weights to begin with.
 
@@ -306,7 +314,15 @@ def _start(recipe: Recipe) -> State:
     model = load_model(recipe.generator.start)
     part, card = recipe.generator, model.descriptor
     here, there = (
-        (of.architecture, of.scale, of.channels, "/".join(of.bands) or "-", of.neighbours, of.options)
+        (
+            of.architecture,
+            of.scale,
+            of.channels,
+            "/".join(of.bands) or "-",
+            of.neighbours,
+            of.options,
+            *_inputs(of),
+        )
         for of in (part, card)
     )
     if here != there:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -14,16 +14,21 @@ from torch import nn
 from geomedsr import operators
 from geomedsr.errors import RecipeError
 from geomedsr.losses import AdversarialLoss, Sample
+from geomedsr.models.network import image_of
+from geomedsr.models.ports import IMAGE
 from geomedsr.neighbours import middle
+from geomedsr.training.patches import TARGET
 from geomedsr.training.run import Run
 
 #: What autocast computes in.
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def step(run: Run, fine: torch.Tensor, coarse: torch.Tensor) -> dict[str, float]:
-    """Use a batch ``(B, C, s·H, s·W)`` and its coarse images ``(B, frames · C, H, W)``; each loss by name, without its
-    weight.
+def step(run: Run, batch: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """Use a batch of examples; each loss by name, without its weight.
+
+    By name they are what the network is to make, ``target`` ``(B, C, s·H, s·W)``, the coarse ``image``
+    ``(B, frames · C, H, W)``, and its other inputs.
 
     In a process group the batch is this process's shard, and the losses are those of all.
 
@@ -33,9 +38,10 @@ def step(run: Run, fine: torch.Tensor, coarse: torch.Tensor) -> dict[str, float]
     stage, parts = run.stage, run.stage.accumulate
     terms: dict[str, float] = {}
     samples = []
-    for hr, lr in zip(fine.chunk(parts), coarse.chunk(parts), strict=True):
-        sample = _look(run, hr, lr)
-        total = hr.new_zeros(())
+    pieces = zip(*(tensor.chunk(parts) for tensor in batch.values()), strict=True)
+    for piece in (dict(zip(batch, each, strict=True)) for each in pieces):
+        sample = _look(run, piece)
+        total = sample.hr.new_zeros(())
         for loss in stage.losses:
             with _autocast(run):
                 term = loss(sample).float()
@@ -55,16 +61,18 @@ def step(run: Run, fine: torch.Tensor, coarse: torch.Tensor) -> dict[str, float]
     return terms
 
 
-def _look(run: Run, hr: torch.Tensor, lr: torch.Tensor) -> Sample:
+def _look(run: Run, piece: Mapping[str, torch.Tensor]) -> Sample:
     """The generator's prediction, and what the discriminator, held still, says of it."""
+    hr, lr = piece[TARGET], piece[IMAGE]
+    others = {name: given for name, given in piece.items() if name not in (TARGET, IMAGE)}
     with _autocast(run):
-        prediction = run.generator(lr)
+        prediction = image_of(run.generator(lr, **others))
     operator, part = operators.get(run.recipe.operator), run.recipe.generator
-    sample = Sample.of(prediction.float(), hr, middle(lr, part.channels), operator, part.scale)
+    sample = Sample.of(prediction.float(), hr, middle(lr, part.channels), operator, part.scale, others)
     if any(loss.wants_average for loss in run.stage.losses):
         with torch.no_grad(), _autocast(run):
-            slow = run.average(lr)
-        sample = replace(sample, average=Sample.projected(slow.float(), sample.coarse, operator, part.scale))
+            slow = image_of(run.average(lr, **others))
+        sample = replace(sample, average=Sample.projected(slow.float(), sample.coarse, operator, part.scale, others))
     if run.discriminator is None:
         return sample
     run.discriminator.requires_grad_(False)

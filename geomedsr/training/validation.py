@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +21,13 @@ from geomedsr.io.files import write_page
 from geomedsr.losses import Perceptual
 from geomedsr.metrics.features import FeatureDistance
 from geomedsr.metrics.grid import ratio, steps, worst
+from geomedsr.models.network import image_of
+from geomedsr.models.ports import IMAGE, Port
 from geomedsr.neighbours import around, middle
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr.training.pairs import ScenePair, spread
+from geomedsr.training.patches import TARGET, Example, marked
 from geomedsr.training.picture import grey_png
 from geomedsr.training.recipe import Recipe
 
@@ -37,15 +40,18 @@ _NATIVE = 4
 #: VGG-19's deepest layers see nothing in less.
 _LEAST_SEEN = 32
 
-Upscale = Callable[[torch.Tensor], torch.Tensor]
+Upscale = Callable[[torch.Tensor, Example], torch.Tensor]
 
 
 @dataclass(frozen=True)
 class _Windows:
-    """Some windows of frames of a scene: fine ``(n, C, H, W)``, coarse with neighbours ``(n, frames, C, H, W)``."""
+    """Some windows of frames of a scene: fine ``(n, C, H, W)``, coarse with neighbours ``(n, frames, C, H, W)``; the
+    network's other inputs by name, ``(n, 1 or C, H, W)``.
+    """
 
     fine: torch.Tensor
     coarse: torch.Tensor
+    others: Example = field(default_factory=dict)
 
 
 class Validation:
@@ -65,8 +71,9 @@ class Validation:
         self.operator = operators.get(recipe.operator)
         self.above = recipe.foreground.above if recipe.foreground else -float("inf")
         links, beside = chain(recipe.chain, self.scale), recipe.generator.neighbours
+        self.ports = recipe.generator.ports.inputs
         found = [
-            _frames(s, links, beside) if s.shape[0] > 1 or links.reduction.whole else _windows(s, links, beside)
+            (_frames if s.shape[0] > 1 or links.reduction.whole else _windows)(s, links, beside, self.ports)
             for s in scenes
         ]
         found += [_matched(pair) for pair in pairs]
@@ -81,7 +88,7 @@ class Validation:
         self.scenes = found
         self.sees = _sees(recipe)
         bicubic = self._scores(
-            lambda x: F.interpolate(
+            lambda x, _: F.interpolate(
                 middle(x, self.channels), scale_factor=float(self.scale), mode="bicubic", align_corners=False
             )
         )
@@ -91,7 +98,7 @@ class Validation:
         """``psnr``, ``vgg`` and ``grid`` of a network after projection; ``grid_native``, that of what it makes of the
         scenes as they are, where it sees single frames. Empty without validation scenes.
         """
-        return self._scores(lambda x: self._guess(network, x)) | self._native(network)
+        return self._scores(lambda x, others: self._guess(network, x, others)) | self._native(network)
 
     def is_best(self, stage: str, scores: dict[str, float], best: dict[str, float]) -> bool:
         """Whether none before was better in that stage, by PSNR or, in the adversarial one, VGG-19 distance; noted."""
@@ -114,7 +121,7 @@ class Validation:
             images = [
                 F.interpolate(coarse, scale_factor=self.scale, mode="nearest"),
                 F.interpolate(coarse, scale_factor=self.scale, mode="bicubic"),
-                self._guess(network, seen)[:, :1],
+                self._guess(network, seen, self._beside(windows.others, pick, len(seen)))[:, :1],
                 fine,
             ]
             strip = torch.cat([image[..., :side, :side] for image in images], -1)
@@ -136,9 +143,10 @@ class Validation:
             stepped: Array = np.zeros(())
             small = min(windows.fine.shape[-2:]) < _LEAST_SEEN
             distance = FeatureDistance(self.sees.file) if self.sees and not small else None
-            for fine, coarse in zip(windows.fine, windows.coarse, strict=True):
+            for number, (fine, coarse) in enumerate(zip(windows.fine, windows.coarse, strict=True)):
                 hr = (fine[:, None] if self.channels == 1 else fine[None]).to(self.device)
-                prediction = upscale(self._seen(coarse))
+                given = self._seen(coarse)
+                prediction = upscale(given, self._beside(windows.others, number, len(given)))
                 seen = hr > self.above
                 errors.append(((prediction - hr).square() * seen).sum((2, 3)).ravel())
                 counts.append(seen.sum((2, 3)).ravel())
@@ -169,7 +177,7 @@ class Validation:
             for frame in fine[:: -(-len(fine) // _NATIVE)]:
                 low = self._seen(frame[None])
                 seen = F.interpolate((low > self.above).float(), scale_factor=self.scale, mode="nearest") > 0
-                stepped = stepped + self._steps(self._guess(network, low), seen)
+                stepped = stepped + self._steps(self._guess(network, low, self._nothing(low)), seen)
             grids.append(float(worst(ratio(stepped))))
         return _mean_grid("grid_native", grids)
 
@@ -178,9 +186,22 @@ class Validation:
         return steps(prediction.cpu().numpy(), seen.cpu().numpy(), self.scale).reshape(-1, 2, 2, 2)
 
     @torch.inference_mode()
-    def _guess(self, network: nn.Module, coarse: torch.Tensor) -> torch.Tensor:
-        prediction: torch.Tensor = network(coarse)
-        return self.operator.project(prediction, middle(coarse, self.channels), self.scale)
+    def _guess(self, network: nn.Module, coarse: torch.Tensor, others: Example) -> torch.Tensor:
+        prediction = image_of(network(coarse, **others))
+        return self.operator.project(prediction, middle(coarse, self.channels), self.scale, others)
+
+    def _beside(self, others: Example, number: int, batch: int) -> Example:
+        """The other inputs of a window as the network sees them, beside so many images of a batch."""
+        found = {}
+        for name, windows in others.items():
+            given = windows[number].to(self.device)
+            alone = self.channels == 1 and len(given) > 1  # a band for each image of the batch
+            found[name] = given[:batch, None] if alone else given[None].repeat(batch, 1, 1, 1)
+        return found
+
+    def _nothing(self, seen: torch.Tensor) -> Example:
+        """Masks that mark nothing."""
+        return {p.name: torch.zeros_like(seen[:, : 1 if p.bands else self.channels]) for p in self.ports}
 
     def _seen(self, coarse: torch.Tensor) -> torch.Tensor:
         """Coarse frames ``(frames, C, H, W)`` as the network sees them; bands are a batch for one of one channel."""
@@ -207,7 +228,7 @@ def _sees(recipe: Recipe) -> Perceptual | None:
     return Perceptual()
 
 
-def _windows(scene: Scene, links: Chain, neighbours: int) -> _Windows:
+def _windows(scene: Scene, links: Chain, neighbours: int, ports: Sequence[Port]) -> _Windows:
     """Windows without nodata, spread over a scene."""
     _, _, height, width = scene.shape
     side = _side(scene, links.scale, min(SIDE, height, width))
@@ -218,7 +239,7 @@ def _windows(scene: Scene, links: Chain, neighbours: int) -> _Windows:
     ]
     places = [w for w in places if scene.source.valid(Box.of(0, w)).all()]
     places = places[:: -(-len(places) // _MOST) or 1]
-    return _pairs(scene, [(window, 0) for window in places], links, neighbours)
+    return _pairs(scene, [(window, 0) for window in places], links, neighbours, ports)
 
 
 def _matched(pair: ScenePair) -> _Windows:
@@ -232,28 +253,35 @@ def _matched(pair: ScenePair) -> _Windows:
     cut = cut[:: -(-len(cut) // _MOST) or 1]
     if not cut:
         return _Windows(torch.empty(0), torch.empty(0))
-    fine, coarse = zip(*cut, strict=True)
-    return _Windows(torch.stack(fine), torch.stack(coarse)[:, None])
+    fine, coarse = (torch.stack([example[name] for example in cut]) for name in (TARGET, IMAGE))
+    return _Windows(fine, coarse[:, None])
 
 
-def _frames(scene: Scene, links: Chain, neighbours: int) -> _Windows:
+def _frames(scene: Scene, links: Chain, neighbours: int, ports: Sequence[Port]) -> _Windows:
     """Whole frames, spread over a series."""
     count, _, height, width = scene.shape
     whole = Window(0, 0, _side(scene, links.scale, width), _side(scene, links.scale, height))
-    return _pairs(scene, [(whole, i) for i in range(0, count, -(-count // _MOST))], links, neighbours)
+    return _pairs(scene, [(whole, i) for i in range(0, count, -(-count // _MOST))], links, neighbours, ports)
 
 
-def _pairs(scene: Scene, chosen: list[tuple[Window, int]], links: Chain, neighbours: int) -> _Windows:
+def _pairs(
+    scene: Scene, chosen: list[tuple[Window, int]], links: Chain, neighbours: int, ports: Sequence[Port]
+) -> _Windows:
     """Windows of frames, cut and degraded, with the same random parameters each time."""
-    fine, coarse = [], []
+    fine, coarse, others = [], [], []
     margin = links.margin
     for index, (window, frame) in enumerate(chosen):
         read, places = around(slice(frame, frame + 1), scene.shape[0], neighbours, scene.grid.planes)
         larger = scene.tensor(window.grown(margin), read)
         fine.append((larger[..., margin:-margin, margin:-margin] if margin else larger)[places[0, neighbours]])
         drawn = links.draw(np.random.default_rng(index))
-        coarse.append(links.disturb(links.reduce(larger, drawn), drawn)[places[0]])
-    return _Windows(torch.stack(fine), torch.stack(coarse)) if chosen else _Windows(torch.empty(0), torch.empty(0))
+        low = links.reduce(larger, drawn)
+        coarse.append(links.disturb(low, drawn)[places[0]])
+        others.append({name: made[places[0, neighbours]] for name, made in marked(ports, links, low, drawn).items()})
+    if not chosen:
+        return _Windows(torch.empty(0), torch.empty(0))
+    beside = {port.name: torch.stack([made[port.name] for made in others]) for port in ports}
+    return _Windows(torch.stack(fine), torch.stack(coarse), beside)
 
 
 def _side(scene: Scene, scale: int, length: int) -> int:

@@ -8,6 +8,7 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -98,23 +99,22 @@ def measured(step: Step, name: str, stage: str, count: int) -> tuple[float, floa
     drawn = iter(batches(patches, part.batch, 0))
     kept = _moved(next(drawn), step)
     for _ in range(max(1, count // 3)):
-        one_step(run, *kept)
+        one_step(run, kept)
     found = []
     for some in (iter([kept] * count), (_moved(batch, step) for batch in islice(drawn, count))):
         if step.cuda:
             torch.cuda.synchronize(step.place)
         started = time.perf_counter()
         for batch in some:
-            one_step(run, *batch)
+            one_step(run, batch)
         if step.cuda:
             torch.cuda.synchronize(step.place)
         found.append(count * part.batch / (time.perf_counter() - started))
     return found[0], found[1]
 
 
-def _moved(batch: tuple[torch.Tensor, torch.Tensor], step: Step) -> tuple[torch.Tensor, torch.Tensor]:
-    fine, coarse = (part.to(step.place, memory_format=torch.channels_last) for part in batch)
-    return fine, coarse
+def _moved(batch: Mapping[str, torch.Tensor], step: Step) -> dict[str, torch.Tensor]:
+    return {name: part.to(step.place, memory_format=torch.channels_last) for name, part in batch.items()}
 
 
 def told(step: Step, made: Path, name: str) -> str:

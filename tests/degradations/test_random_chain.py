@@ -87,8 +87,10 @@ def test_patches_with_a_random_chain_are_a_function_of_seed_and_index() -> None:
     patches = Patches([Scene.from_array(array)], 32, 2, (GaussianPSF(), SECOND_ORDER), seed=1)
     first = patches[5]
     again = pickle.loads(pickle.dumps(patches))[5]
-    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
-    assert not torch.equal(first[1], Patches([Scene.from_array(array)], 32, 2, (GaussianPSF(),), seed=1)[5][1])
+    assert all(torch.equal(one, other) for one, other in zip(first.values(), again.values(), strict=True))
+    assert not torch.equal(
+        first["image"], Patches([Scene.from_array(array)], 32, 2, (GaussianPSF(),), seed=1)[5]["image"]
+    )
 
 
 def test_what_a_random_chain_refuses() -> None:

@@ -34,11 +34,11 @@ def test_k_space_pairs_come_from_the_whole_slice(series: Series) -> None:
     window = Window(6, 4, 8, 8)
     pair = patches.cut(Draw(0, 1, slice(0, 1), window))
     assert pair is not None
-    torch.testing.assert_close(pair[0], whole[0, :, 4:12, 6:14])
-    torch.testing.assert_close(pair[1], CROP.forward(whole, 2)[0, :, 2:6, 3:7])
+    torch.testing.assert_close(pair["target"], whole[0, :, 4:12, 6:14])
+    torch.testing.assert_close(pair["image"], CROP.forward(whole, 2)[0, :, 2:6, 3:7])
     turned = patches.cut(Draw(0, 1, slice(0, 1), window, Change(3, True, 2.0, 0.5)))
     assert turned is not None
-    for plain, moved in zip(pair, turned, strict=True):
+    for plain, moved in zip(pair.values(), turned.values(), strict=True):
         torch.testing.assert_close(moved, torch.rot90(plain, 3, (1, 2)).flip(2) * 2 + 0.5)
     for _ in range(50):  # coarse pixels lie where they lie
         drawn = patches.draw(np.random.default_rng(_), 0).window
@@ -53,8 +53,8 @@ def test_sharpness_changes_both_images_alike(series: Series) -> None:
         pair = patches.cut(Draw(0, 0, slice(0, 1), Window(6, 4, 8, 8), Change(sharpness=-0.6)))
         assert pair is not None
         smooth = sharpen(whole, -0.6)[..., 1:-1, 1:-1]
-        torch.testing.assert_close(pair[0], smooth[0, :, 4:12, 6:14])
-        torch.testing.assert_close(pair[1], operator.forward(smooth, 2)[0, :, 2:6, 3:7])
+        torch.testing.assert_close(pair["target"], smooth[0, :, 4:12, 6:14])
+        torch.testing.assert_close(pair["image"], operator.forward(smooth, 2)[0, :, 2:6, 3:7])
 
 
 def test_sharpening_is_the_binomial_formula() -> None:
@@ -68,7 +68,7 @@ def test_sharpening_is_the_binomial_formula() -> None:
 def test_background_is_not_drawn_and_not_counted(series: Series, tmp_path: Path) -> None:
     scene = geomedsr.open(series(1, size=(64, 64))).with_range(0, 1000)
     patches = Patches([scene], 8, 2, above=0.5, share=0.9)
-    assert all(float((patches[i][0] > 0.5).float().mean()) >= 0.9 for i in range(8))
+    assert all(float((patches[i]["target"] > 0.5).float().mean()) >= 0.9 for i in range(8))
     recipe = load_recipe(recipe_file(tmp_path), ["generator.scale=2", "foreground={above: 0.5}"])
     body = Validation(recipe, [scene], torch.device("cpu"))
     tensor = scene.tensor()

@@ -33,7 +33,7 @@ def begun(folder: Path, *words: str) -> Run:
 
 def use(run: Run, seed: int = 0) -> dict[str, float]:
     fine = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(seed))
-    return step(run, fine, torch.nn.functional.avg_pool2d(fine, 4))
+    return step(run, {"target": fine, "image": torch.nn.functional.avg_pool2d(fine, 4)})
 
 
 def judgement(run: Run) -> torch.Tensor:

@@ -68,7 +68,7 @@ with process_group("cpu") as (group, device):
                 given[name] = torch.cat([p.grad.flatten() for p in network.parameters()]).clone()
             optimiser.register_step_pre_hook(note)
         mine = fine[group.shard(range(8), run.stage.accumulate)]
-        given["terms"] = step(run, mine, torch.nn.functional.avg_pool2d(mine, 4))
+        given["terms"] = step(run, {"target": mine, "image": torch.nn.functional.avg_pool2d(mine, 4)})
         results.append(given)
     torch.save(results, f"{folder}/{group.size}-{group.rank}.pt")
 """

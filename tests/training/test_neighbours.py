@@ -35,7 +35,7 @@ def stack(count: int = 4, bands: int = 1, height: int = 24, width: int = 28) -> 
 def pair(patches: Patches, draw: Draw) -> tuple[torch.Tensor, torch.Tensor]:
     found = patches.cut(draw)
     assert found is not None
-    return found
+    return found["target"], found["image"]
 
 
 @pytest.mark.parametrize(("frame", "seen"), [(0, [0, 0, 1]), (1, [0, 1, 2]), (3, [2, 3, 3])])
@@ -84,7 +84,7 @@ def test_every_change_is_the_same_for_all_frames(augment: Augment) -> None:
     scene = Scene.from_array(np.stack([one] * 3)).with_range(0, 5000)
     patches = Patches([scene], 16, 2, augment=augment, neighbours=1, seed=3)
     for index in range(12):
-        fine, coarse = patches[index]
+        fine, coarse = patches[index].values()
         assert torch.equal(coarse[0], coarse[1])
         assert torch.equal(coarse[2], coarse[1])
         torch.testing.assert_close(coarse[1:2], BLOCK.forward(fine[None], 2)[0])
@@ -93,7 +93,7 @@ def test_every_change_is_the_same_for_all_frames(augment: Augment) -> None:
 def test_draws_are_those_without_neighbours() -> None:
     alone, beside = (Patches([stack()], 8, 2, neighbours=k, seed=5, augment=Augment(gain=(0.5, 2))) for k in (0, 2))
     for index in range(6):
-        (fine, coarse), (same, more) = alone[index], beside[index]
+        (fine, coarse), (same, more) = alone[index].values(), beside[index].values()
         assert torch.equal(fine, same)
         assert more.shape == (5, 4, 4)
         assert torch.equal(coarse, more[2:3])
@@ -158,7 +158,7 @@ def test_a_step_compares_with_the_frame_itself(tmp_path: Path) -> None:
     hr, lr = torch.rand(2, 1, 32, 32), torch.rand(2, 3, 16, 16)
     prediction = run.generator(lr).detach()
     projected = prediction + F.interpolate(lr[:, 1:2] - F.avg_pool2d(prediction, 2), scale_factor=2)
-    terms = step(run, hr, lr)
+    terms = step(run, {"target": hr, "image": lr})
     assert terms["l1"] == pytest.approx(float((projected - hr).abs().mean()), rel=1e-5)
     assert terms["consistency"] == pytest.approx(
         float((F.avg_pool2d(prediction, 2) - lr[:, 1:2]).square().mean()), rel=1e-5

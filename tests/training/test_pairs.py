@@ -72,14 +72,14 @@ def test_patches_of_a_shifted_pair_agree_exactly() -> None:
         assert (line.r2, line.kept) == (pytest.approx(1), 1)
     patches = PairPatches([pair], 16, augment=Augment(gain=(0.5, 2.0), offset=0.3), seed=1)
     for index in range(20):
-        fine, coarse = patches[index]
+        fine, coarse = patches[index].values()
         assert (fine.shape, coarse.shape) == ((1, 16, 16), (1, 8, 8))
         torch.testing.assert_close(torch.from_numpy(means(fine.numpy(), 2)).float(), coarse, atol=2e-5, rtol=0)
     again = pickle.loads(pickle.dumps(patches))
-    assert all(torch.equal(one, other) for one, other in zip(patches[7], again[7], strict=True))
-    assert not torch.equal(patches[7][0], patches[8][0])
+    assert all(torch.equal(one, other) for one, other in zip(patches[7].values(), again[7].values(), strict=True))
+    assert not torch.equal(patches[7]["target"], patches[8]["target"])
     both = PairPatches([pair], 16, channels=2)[0]
-    assert (both[0].shape, both[1].shape) == ((2, 16, 16), (2, 8, 8))
+    assert (both["target"].shape, both["image"].shape) == ((2, 16, 16), (2, 8, 8))
 
 
 def test_a_cut_is_the_window_of_both_turned_alike() -> None:
@@ -87,7 +87,7 @@ def test_a_cut_is_the_window_of_both_turned_alike() -> None:
     pair = paired(fine.with_range(0, 2), coarse, 2)
     cut = PairPatches([pair], 8).cut(Draw(0, 0, slice(1, 2), Window(4, 6, 4, 4), Change(1, True, 2.0, 0.5)))
     assert cut is not None
-    for image, values, place in ((cut[0], fine, (17, 11, 8)), (cut[1], coarse, (6, 4, 4))):
+    for image, values, place in ((cut["target"], fine, (17, 11, 8)), (cut["image"], coarse, (6, 4, 4))):
         row, col, side = place
         plain = values.data.values[0, 1, row : row + side, col : col + side] / 2
         np.testing.assert_allclose(image[0], np.rot90(plain)[:, ::-1] * 2 + 0.5, atol=1e-6)
@@ -125,7 +125,7 @@ def test_the_line_between_rasters_is_recovered_under_clouds_and_nodata(raster: W
     assert [line.offset for line in pair.lines] == pytest.approx([500, -300], abs=6)
     assert all(line.r2 > 0.999 and line.kept == pytest.approx(0.87, abs=0.02) for line in pair.lines)
     for index in range(40):
-        fine_patch, coarse_patch = PairPatches([pair], 16)[index]
+        fine_patch, coarse_patch = PairPatches([pair], 16)[index].values()
         assert float(fine_patch.min()) > -0.5
         assert float(coarse_patch.min()) > -0.5
     assert pair.cut(Window(0, 0, 8, 8)) is None

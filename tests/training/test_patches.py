@@ -30,12 +30,12 @@ def test_items_are_a_function_of_seed_and_index() -> None:
     scene = Scene.from_array(texture(2, 80, 90))
     lines = Augment(gain=(0.5, 2.0), offset=0.3)
     patches = Patches([scene], 32, 4, augment=lines, seed=1, length=10)
-    fine, coarse = patches[7]
+    fine, coarse = patches[7].values()
     again = Patches([scene], 32, 4, augment=lines, seed=1)[7]
-    assert torch.equal(fine, again[0])
-    assert torch.equal(coarse, again[1])
-    assert not torch.equal(fine, patches[8][0])
-    assert not torch.equal(fine, Patches([scene], 32, 4, augment=lines, seed=2)[7][0])
+    assert torch.equal(fine, again["target"])
+    assert torch.equal(coarse, again["image"])
+    assert not torch.equal(fine, patches[8]["target"])
+    assert not torch.equal(fine, Patches([scene], 32, 4, augment=lines, seed=2)[7]["target"])
     assert fine.shape == (1, 32, 32)
     torch.testing.assert_close(coarse, BLOCK.forward(fine[None], 4)[0])
     assert len(patches) == 10
@@ -45,22 +45,22 @@ def test_items_are_a_function_of_seed_and_index() -> None:
 
 def test_a_data_loader_takes_them_and_batches_are_the_same_items() -> None:
     patches = Patches([Scene.from_array(texture(1, 60, 60))], 16, 2, length=8)
-    fine, coarse = next(iter(DataLoader(patches, batch_size=4)))
+    fine, coarse = next(iter(DataLoader(patches, batch_size=4))).values()
     assert (fine.shape, coarse.shape) == ((4, 1, 16, 16), (4, 1, 8, 8))
     ours = list(batches(patches, 4, 0))
     assert len(ours) == 2
     for one, other in zip(ours, batches(patches, 4, 0, ahead=False), strict=True):
-        assert torch.equal(one[1], other[1])
-    assert torch.equal(ours[0][0], fine)
+        assert torch.equal(one["image"], other["image"])
+    assert torch.equal(ours[0]["target"], fine)
     later = list(batches(patches, 4, 1))
     assert len(later) == 1
-    assert torch.equal(later[0][0], ours[1][0])
+    assert torch.equal(later[0]["target"], ours[1]["target"])
 
 
 def cut(patches: Patches, draw: Draw) -> np.ndarray:
     pair = patches.cut(draw)
     assert pair is not None
-    return pair[0][0].numpy()
+    return pair["target"][0].numpy()
 
 
 def test_a_cut_is_the_window_turned_and_moved() -> None:
@@ -82,8 +82,8 @@ def test_a_reduction_sees_what_lies_around_the_patch() -> None:
     pair = patches.cut(Draw(0, 0, FIRST, window, degradation=(0.2,)))
     assert pair is not None
     whole = psf.apply(scene.tensor(geomedsr.Window(0, 0, 64, 64).grown(margin)), 4, 0.2)
-    torch.testing.assert_close(pair[1], whole[0, :, 5:9, 6:10])
-    torch.testing.assert_close(pair[0], scene.tensor(window)[0])
+    torch.testing.assert_close(pair["image"], whole[0, :, 5:9, 6:10])
+    torch.testing.assert_close(pair["target"], scene.tensor(window)[0])
 
 
 def test_disturbances_touch_the_coarse_image_alone() -> None:
@@ -94,8 +94,8 @@ def test_disturbances_touch_the_coarse_image_alone() -> None:
     plain, disturbed = clean.cut(replace(draw, degradation=(None,))), noisy.cut(draw)
     assert plain is not None
     assert disturbed is not None
-    assert torch.equal(plain[0], disturbed[0])
-    assert float((plain[1] - disturbed[1]).std()) == pytest.approx(0.1, rel=0.35)
+    assert torch.equal(plain["target"], disturbed["target"])
+    assert float((plain["image"] - disturbed["image"]).std()) == pytest.approx(0.1, rel=0.35)
 
 
 def test_windows_without_data_are_skipped_and_scenes_without_any_named() -> None:
@@ -105,7 +105,7 @@ def test_windows_without_data_are_skipped_and_scenes_without_any_named() -> None
     array[~valid] = 60_000
     scene = Scene.from_array(array, valid=valid)
     patches = Patches([scene], 24, 4)
-    assert max(float(patches[i][0].max()) for i in range(16)) < 1.5
+    assert max(float(patches[i]["target"].max()) for i in range(16)) < 1.5
     nothing = Scene.from_array(array, valid=np.zeros_like(valid), name="empty.tif")
     with pytest.raises(RecipeError, match=r"the scene empty.tif, which is nearly all nodata"):
         Patches([nothing], 24, 4)[0]
@@ -120,8 +120,8 @@ def test_classes_are_not_drawn_and_bands_stay_together() -> None:
     array = np.concatenate([np.full((1, 40, 40), 7, "uint16"), texture(2, 40, 40)])
     bands = (Band("SCL", kind="nearest"), Band("a"), Band("b"))
     scene = Scene.from_array(array, bands=bands)
-    assert all(float(Patches([scene], 16, 4)[i][0].std()) > 0.01 for i in range(20))
-    fine, coarse = Patches([scene], 16, 4, channels=2)[0]
+    assert all(float(Patches([scene], 16, 4)[i]["target"].std()) > 0.01 for i in range(20))
+    fine, coarse = Patches([scene], 16, 4, channels=2)[0].values()
     assert (fine.shape, coarse.shape) == ((2, 16, 16), (2, 4, 4))
     with pytest.raises(RecipeError, match=r"2 bands .*expected 3 in every scene"):
         Patches([scene], 16, 4, channels=3)
@@ -137,7 +137,9 @@ def test_held_scenes_give_what_lazy_ones_give(tmp_path: Path) -> None:
     lazy = geomedsr.Scene(lazy.source, lazy.grid, lazy.bands)
     assert held.values == lazy.values
     for index in range(5):
-        for one, other in zip(Patches([held], 32, 4)[index], Patches([lazy], 32, 4)[index], strict=True):
+        for one, other in zip(
+            Patches([held], 32, 4)[index].values(), Patches([lazy], 32, 4)[index].values(), strict=True
+        ):
             assert torch.equal(one, other)
 
 
@@ -183,7 +185,7 @@ def test_they_travel_between_processes(tmp_path: Path) -> None:
     patches = Patches([Scene.from_array(texture(1, 40, 40))], 16, 2, (KSpaceCrop(),))
     first = patches[3]
     again = pickle.loads(pickle.dumps(patches))[3]
-    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(first.values(), again.values(), strict=True))
 
 
 def test_a_validation_scene_smaller_than_the_scale_is_named(raster: Callable[..., Path], tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ def test_zoom_resamples_half_of_the_patches_before_they_are_made_coarse() -> Non
     scene = Scene.from_array((3 * cols + rows)[None]).with_physical_range(0, 1)
     patches = Patches([scene], 32, 2, augment=Augment(zoom=(0.5, 0.5)), length=40)
     steps = []
-    for fine, coarse in (patches[i] for i in range(40)):
+    for fine, coarse in (patches[i].values() for i in range(40)):
         assert fine.shape == (1, 32, 32)
         torch.testing.assert_close(coarse, BLOCK.forward(fine[None], 2)[0])
         inner = fine[0, 8:24, 8:24]  # a plane stays one, steeper where it was made smaller
@@ -231,7 +233,7 @@ def test_padding_lies_outside_a_circle_with_its_value_in_a_quarter_of_the_patche
     augment = Augment(padding=(-7.0,), gain=(0.5, 2.0), offset=0.3)
     patches = Patches([scene], 32, 2, augment=augment, length=200)
     steps = []
-    for fine, coarse in (patches[i] for i in range(200)):
+    for fine, coarse in (patches[i].values() for i in range(200)):
         torch.testing.assert_close(coarse, BLOCK.forward(fine[None], 2)[0])
         outside = fine[0] < -6
         if outside.any():

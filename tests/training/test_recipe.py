@@ -105,7 +105,7 @@ def test_what_the_guide_shows_is_known(tmp_path: Path) -> None:
     assert len(shown) >= 4
     recipes = [load_recipe(recipe_file(tmp_path, **keys)) for keys in shown]
     chains = [[part.kind for part in recipe.degradation] for recipe in recipes if recipe.degradation]
-    assert chains == [["gaussian-psf", "random"]]
+    assert chains == [["gaussian-psf", "random"], ["block-mean", "dead-pixels"]]
     (pairs,) = [recipe for recipe in recipes if recipe.data.pairs]
     assert (pairs.operator, len(pairs.data.pairs), len(pairs.data.validation_pairs)) == ("none", 2, 1)
 

@@ -131,13 +131,15 @@ def test_the_discriminator_learns_and_is_still_in_the_generators_turn(tmp_path: 
     before = {k: v.clone() for k, v in run.discriminator.state_dict().items() if "original" in k or "head" in k}
     torch.manual_seed(0)
     fine = torch.rand(4, 1, 32, 32)
-    terms = step(run, fine, torch.nn.functional.avg_pool2d(fine, 4))
+    terms = step(run, {"target": fine, "image": torch.nn.functional.avg_pool2d(fine, 4)})
     assert set(terms) == {"l1", "consistency", "relativistic", "discriminator"}
     assert terms["relativistic"] == pytest.approx(2 * np.log(2), abs=0.2)  # neither knows anything yet
     after = run.discriminator.state_dict()
     moved = max(float((after[k] - v).abs().max()) for k, v in before.items())
     assert 0 < moved <= 1.1e-4  # one step of Adam at 1e-4
-    losses = [step(run, fine, torch.nn.functional.avg_pool2d(fine, 4))["discriminator"] for _ in range(6)]
+    losses = [
+        step(run, {"target": fine, "image": torch.nn.functional.avg_pool2d(fine, 4)})["discriminator"] for _ in range(6)
+    ]
     assert losses[-1] < losses[0]
 
 
@@ -157,7 +159,7 @@ def gradient(folder: Path, fine: torch.Tensor, *words: str) -> tuple[torch.Tenso
     run.optimiser.register_step_pre_hook(
         lambda optimiser, *_: given.append(torch.cat([p.grad.ravel() for p in run.generator.parameters()]))
     )
-    terms = step(run, fine, torch.nn.functional.avg_pool2d(fine, 4))
+    terms = step(run, {"target": fine, "image": torch.nn.functional.avg_pool2d(fine, 4)})
     return given[0].clone(), terms
 
 
@@ -191,7 +193,7 @@ def test_the_average_is_exponential_and_young_ones_forget_their_start(tmp_path: 
     expected = run.average.state_dict()["head.weight"].clone()
     fine = torch.rand(2, 1, 32, 32)
     for done in range(1, 5):
-        step(run, fine, torch.nn.functional.avg_pool2d(fine, 4))
+        step(run, {"target": fine, "image": torch.nn.functional.avg_pool2d(fine, 4)})
         keep = min(0.2, done / (done + 10))
         expected = keep * expected + (1 - keep) * run.generator.state_dict()["head.weight"]
         torch.testing.assert_close(run.average.state_dict()["head.weight"], expected)
