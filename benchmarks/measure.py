@@ -18,7 +18,7 @@ import geomedsr
 from geomedsr import Model, Scene
 from geomedsr.devices import choose_device, cores
 from geomedsr.inference.gpu import exact
-from geomedsr.inference.prediction import predicted
+from geomedsr.inference.output import predicted
 from geomedsr.inference.runtime import prepared
 
 SAMPLE = Path(__file__).parents[1] / "examples/sentinel2_coast/reference.tif"

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 
 from geomedsr.geometry import Factors
-from geomedsr.provenance import Agreement, Provenance, Run
-from geomedsr.provenance import Generator as Model
+from geomedsr.provenance import Agreement, ModelFacts, Provenance, RunFacts
 from geomedsr.provenance.texts import part, part_text
 
 NOT_DIAGNOSTIC = "not for diagnostic use"
@@ -78,7 +77,7 @@ def _facts(found: re.Match[str]) -> Provenance:
     realism, neighbours, window = (found[name] for name in ("realism", "neighbours", "window"))
     told = Provenance(
         software=found["software"],
-        model=Model(
+        model=ModelFacts(
             name=found["name"],
             version=found["version"],
             sha256=found["sha256"],
@@ -87,7 +86,7 @@ def _facts(found: re.Match[str]) -> Provenance:
             neighbours=None if neighbours is None else int(neighbours),
         ),
         agreement=Agreement(found["operator"], "no" if found["not"] else "yes"),
-        run=Run(tiling=found["tiling"]),
+        run=RunFacts(tiling=found["tiling"]),
     )
     return told if window is None else told.choosing(window=part(window))
 

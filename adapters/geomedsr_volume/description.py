@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from geomedsr.provenance import Agreement, Generator, Provenance, Run
+from geomedsr.provenance import Agreement, ModelFacts, Provenance, RunFacts
 
 #: What the header holds, without the zero at its end.
 _LONGEST = 79
@@ -49,7 +49,7 @@ def described(text: str) -> Provenance:
     realism, neighbours, slices, halo = (facts[name] for name in ("realism", "neighbours", "slices", "halo"))
     return Provenance(
         software=facts["software"],
-        model=Generator(
+        model=ModelFacts(
             name=facts["name"],
             version=facts["version"],
             sha256=facts["sha256"],
@@ -59,5 +59,5 @@ def described(text: str) -> Provenance:
             frame_factor=None if slices is None else int(slices),
         ),
         agreement=Agreement(facts["operator"], "yes" if facts["agreed"] == "kept" else "no"),
-        run=Run(tiling=None if halo is None else f"approximate tiling, halo {halo}"),
+        run=RunFacts(tiling=None if halo is None else f"approximate tiling, halo {halo}"),
     )

@@ -12,7 +12,8 @@ import torch
 from geomedsr.devices import cores, keep_memory
 from geomedsr.errors import OutputError
 from geomedsr.geometry import Box
-from geomedsr.inference.prediction import Output, Prediction, predicted
+from geomedsr.inference.output import Output, predicted
+from geomedsr.inference.prediction import Prediction
 from geomedsr.io.sink import Sink
 from geomedsr.lazy import Inputs, Lazy
 from geomedsr.scene import Scene

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from geomedsr import operators
-from geomedsr.areas import AreaSource
 from geomedsr.errors import InputError, ModelError
 from geomedsr.geometry import Box, Factors
 from geomedsr.inference.memory import Need, kept
@@ -29,7 +28,7 @@ from geomedsr.models.ports import IMAGE, Port
 from geomedsr.neighbours import around, as_channels
 from geomedsr.padding import FILL_REACH
 from geomedsr.scene import Scene
-from geomedsr.sources import Array, CroppedSource, Source, by_value
+from geomedsr.sources import Array, Source, by_value
 from geomedsr.values import ValueScale
 
 
@@ -65,16 +64,16 @@ class Prediction(Source):
         """All that are made of what its input gives at once."""
         return self.factors.frame * self.inner.depth
 
-    def touches(self, box: Box) -> Box:
-        """What of that a box needs: its pixels with the halo, and neighbouring frames."""
-        neighbours, rows, columns = self.model.halo
-        needed = self._operator.support(box.coarsened(self.factors), self.scene.shape)
-        halo = neighbours, rows + FILL_REACH, columns + FILL_REACH
-        return needed.grown(halo) & Box.whole(self.scene.shape)
-
     def on(self, inner: Source) -> Prediction:
         """The same of another source."""
         return replace(self, scene=replace(self.scene, source=inner))
+
+    def touches(self, box: Box) -> Box:
+        """What of that a box needs: its pixels with the halo, and neighbouring frames."""
+        neighbours, rows, columns = self.model.halo
+        needed = self._agreement.support(box.coarsened(self.factors), self.scene.shape)
+        halo = neighbours, rows + FILL_REACH, columns + FILL_REACH
+        return needed.grown(halo) & Box.whole(self.scene.shape)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         """What its pixels follow from. Of what is given here dask takes the text, unless it has been normalised."""
@@ -112,68 +111,6 @@ class Prediction(Source):
         return rows * self.factors.y, columns * self.factors.x
 
     @property
-    def _operator(self) -> operators.Operator:
-        """What results are made to agree by: the model's, unless that is not wanted."""
-        return self.operator if self.conserve else operators.get(operators.Unconstrained.name)
-
-    def need(self, box: Box) -> Need:
-        """What a worker holds that computes boxes as large as this one of output pixels."""
-        around = self._operator.support(box.coarsened(self.factors), self.scene.shape)
-        one = need(self.scene, self.model, self.runtime, self.conserve, around.shape[1:])
-        return replace(one, depth=around.shape[0])
-
-    def read(self, box: Box) -> Array:
-        """Stored values of the image in a box of output pixels."""
-        return self.compute(box)[0][IMAGE]
-
-    def compute(self, box: Box) -> tuple[dict[str, Array], float | None]:
-        """Stored values of all outputs by name, and how far rounding and clipping took the image from its input.
-
-        That is the largest absolute difference that the operator sees, in stored units; None where agreement is exact,
-        or not asked for. Outputs besides the image have the computed bands alone.
-        """
-        coarse = box.coarsened(self.factors)
-        inner = box.within(coarse.refined(self.factors)).index
-        stored, valid = self.scene.source.read(coarse), self.scene.source.valid(coarse)
-        self._refuse_collision(stored, valid, coarse)
-        bands, deviation = list(self.computed), None
-        data = self.operator.valid(coarse, valid[:, bands])
-        if bands == list(range(valid.shape[1])) and data.all():  # nothing else is to be seen
-            made, deviation = self._to_stored(stored, coarse)
-            return {name: fine[inner] for name, fine in made.items()}, deviation
-        out, made = self._repeat(stored), {}
-        if data.any():
-            made, deviation = self._to_stored(stored[:, bands], coarse)
-            fine = made[IMAGE]
-            out[:, bands] = fine if data.all() else np.where(self._repeat(data), fine, out[:, bands])
-        for band, nodata in enumerate(self.nodata):
-            known = data[:, bands.index(band)] if band in self.computed else valid[:, band]
-            if nodata is not None and not known.all():
-                out[:, band][~self._repeat(known)] = nodata
-        found = {port.name: self._beside(port, made, data) for port in self.model.descriptor.ports.outputs}
-        return {name: fine[inner] for name, fine in {IMAGE: out, **found}.items()}, deviation
-
-    def _beside(self, port: Port, made: Mapping[str, Array], data: Array) -> Array:
-        """An output besides the image where some pixels are no data: they have the nodata value there, or else 0."""
-        known, nodata = self._repeat(data), self.nodata[self.computed[0]]
-        empty = np.zeros((), stored_type(port, self.dtype))
-        if nodata is not None and port.meaning != "mask":
-            empty = np.asarray(nodata).astype(empty.dtype)
-        return np.where(known, made[port.name], empty) if made else np.full(known.shape, empty)
-
-    def valid(self, box: Box) -> Array:
-        """The input's validity, repeated, and that of what the operator makes data."""
-        coarse = box.coarsened(self.factors)
-        valid, bands = self.scene.source.valid(coarse), list(self.computed)
-        known = valid[:, bands]
-        if (data := self.operator.valid(coarse, known)) is not known:
-            valid = valid.copy()
-            valid[:, bands] = data
-        if valid.all():
-            return np.broadcast_to(np.True_, (box.shape[0], valid.shape[1], *box.shape[1:]))
-        return self._repeat(valid)[box.within(coarse.refined(self.factors)).index]
-
-    @property
     def masking(self) -> tuple[Masking, ...]:
         """The input's; and pixels without data have the result's nodata value."""
         pairs = zip(self.scene.source.masking, by_value(self.dtype, self.nodata), strict=True)
@@ -208,7 +145,127 @@ class Prediction(Source):
             values=self.values.select(kept),
         )
 
-    def _predicted(self, coarse: Box) -> Iterator[tuple[slice, dict[str, Array]]]:
+    def need(self, box: Box) -> Need:
+        """What a worker holds that computes boxes as large as this one of output pixels."""
+        around = self._agreement.support(box.coarsened(self.factors), self.scene.shape)
+        one = need(self.scene, self.model, self.runtime, self.conserve, around.shape[1:])
+        return replace(one, depth=around.shape[0])
+
+    def read(self, box: Box) -> Array:
+        """Stored values of the image in a box of output pixels."""
+        return self.compute(box)[0][IMAGE]
+
+    def valid(self, box: Box) -> Array:
+        """The input's validity, repeated, and that of what the operator makes data."""
+        coarse = box.coarsened(self.factors)
+        valid, bands = self.scene.source.valid(coarse), list(self.computed)
+        known = valid[:, bands]
+        if (data := self.operator.valid(coarse, known)) is not known:
+            valid = valid.copy()
+            valid[:, bands] = data
+        if valid.all():
+            return np.broadcast_to(np.True_, (box.shape[0], valid.shape[1], *box.shape[1:]))
+        return self._repeat(valid)[box.within(coarse.refined(self.factors)).index]
+
+    def compute(self, box: Box) -> tuple[dict[str, Array], float | None]:
+        """Stored values of all outputs by name, and how far rounding and clipping took the image from its input.
+
+        That is the largest absolute difference that the operator sees, in stored units; None where agreement is exact,
+        or not asked for. Outputs besides the image have the computed bands alone.
+        """
+        coarse = box.coarsened(self.factors)
+        inner = box.within(coarse.refined(self.factors)).index
+        stored, valid = self.scene.source.read(coarse), self.scene.source.valid(coarse)
+        self._refuse_collision(stored, valid, coarse)
+        bands, deviation = list(self.computed), None
+        data = self.operator.valid(coarse, valid[:, bands])
+        if bands == list(range(valid.shape[1])) and data.all():  # nothing else is to be seen
+            made, deviation = self._to_stored(stored, coarse)
+            return {name: fine[inner] for name, fine in made.items()}, deviation
+        out, made = self._repeat(stored), {}
+        if data.any():
+            made, deviation = self._to_stored(stored[:, bands], coarse)
+            fine = made[IMAGE]
+            out[:, bands] = fine if data.all() else np.where(self._repeat(data), fine, out[:, bands])
+        for band, nodata in enumerate(self.nodata):
+            known = data[:, bands.index(band)] if band in self.computed else valid[:, band]
+            if nodata is not None and not known.all():
+                out[:, band][~self._repeat(known)] = nodata
+        found = {port.name: self._filled(port, made, data) for port in self.model.descriptor.ports.outputs}
+        return {name: fine[inner] for name, fine in {IMAGE: out, **found}.items()}, deviation
+
+    def _refuse_collision(self, stored: Array, valid: Array, coarse: Box) -> None:
+        """Bands with nodata values of their own become one; a valid pixel may not already have that value."""
+        nodata = self.nodata[0]
+        if nodata is None or len({b.nodata for b in self.scene.bands}) == 1:
+            return
+        hit = valid & (stored == np.asarray(nodata).astype(self.dtype))
+        if hit.any():
+            names = [b.name for b, found in zip(self.scene.bands, hit.any((0, 2, 3)), strict=True) if found]
+            raise InputError(
+                f"bands with nodata values {', '.join(str(b.nodata) for b in self.scene.bands)}, and valid "
+                f"pixels of band {names[0]} equal to {nodata} near column {coarse.start[2]}, row {coarse.start[1]}",
+                "one nodata value that serves all bands, as GeoTIFF has it",
+                "upscale the bands that share one, with --bands",
+            )
+
+    def _repeat(self, array: Array) -> Array:
+        """What is ``(frame, …, y, x)`` of the input, at each pixel of the result."""
+        by = self.factors
+        fine = array.repeat(by.y, axis=-2).repeat(by.x, axis=-1)
+        return fine.repeat(by.frame, axis=0) if by.frame > 1 else fine
+
+    def _filled(self, port: Port, made: Mapping[str, Array], data: Array) -> Array:
+        """An output besides the image where some pixels are no data: they have the nodata value there, or else 0."""
+        known, nodata = self._repeat(data), self.nodata[self.computed[0]]
+        empty = np.zeros((), stored_type(port, self.dtype))
+        if nodata is not None and port.meaning != "mask":
+            empty = np.asarray(nodata).astype(empty.dtype)
+        return np.where(known, made[port.name], empty) if made else np.full(known.shape, empty)
+
+    def _to_stored(self, base: Array, coarse: Box) -> tuple[dict[str, Array], float | None]:
+        """Stored values of the computed bands over a box of input pixels, and how far they are from agreement."""
+        ports = self.model.descriptor.ports.outputs
+        low, span = self.values.bounds(coarse.frames)
+        nodata, limits = self.nodata[self.computed[0]], self.scene.bands[self.computed[0]].limits
+        whole = self._agreement.support(coarse, self.scene.shape)
+        if whole != coarse:
+            base = self._seen.source.read(whole)
+        frames, rows, columns = whole.refined(self.factors).shape
+        shape = frames, base.shape[1], rows, columns
+        out = {IMAGE: np.empty(shape, self.dtype)}
+        out |= {port.name: np.empty(shape, stored_type(port, self.dtype)) for port in ports}
+        deviations = []
+        for picks, planes in self._planes(whole):
+            tensor = partial(self._normalised, whole, picks)
+            data = partial(self._data, whole, picks)
+            seen = operators.Observation(
+                whole, picks, base[:, picks], self.factors, low[:, picks], span[:, picks], nodata, limits, tensor, data
+            )
+            deviations.append(self._agreement.agree(seen, planes[IMAGE], out[IMAGE][:, picks]))
+            for port in ports:
+                store(port, seen, planes[port.name], out[port.name][:, picks])
+        inner = coarse.within(whole).refined(self.factors).index
+        found = {name: fine[inner] for name, fine in out.items()}
+        return found, max((d for d in deviations if d is not None), default=None)
+
+    @property
+    def _agreement(self) -> operators.Operator:
+        """What results are made to agree by: the model's, unless that is not wanted."""
+        return self.operator if self.conserve else operators.get(operators.Unconstrained.name)
+
+    @property
+    def _seen(self) -> Scene:
+        """The bands that the network sees, on the scale on which it sees them."""
+        return replace(self.scene.select([i + 1 for i in self.computed]), scale=self.values)
+
+    def _normalised(self, box: Box, picks: slice) -> torch.Tensor:
+        return self._seen.tensor(box.window, box.frames)[:, picks]
+
+    def _data(self, box: Box, picks: slice) -> Array:
+        return self._seen.source.valid(box)[:, picks]
+
+    def _planes(self, coarse: Box) -> Iterator[tuple[slice, dict[str, Array]]]:
         """The generator's outputs over a box of input pixels: their planes, normalised float32 ``(f, b, v, h, w)``.
 
         With their positions among the computed bands: where they are independent, as many at once as suits the device
@@ -246,142 +303,28 @@ class Prediction(Source):
                 )
             yield picks, planes
 
+    def _given(self, box: Box) -> dict[str, torch.Tensor]:
+        """The other inputs over a box of the image, which may leave it, as the network sees them."""
+        ports = {port.name: port for port in self.model.descriptor.ports.inputs}
+        return {name: as_seen(ports[name], scene, box) for name, scene in self.beside}
+
     def _made(
         self, images: torch.Tensor, places: Array, others: Mapping[str, torch.Tensor], frame: int, picks: slice
     ) -> dict[str, Array]:
         """Planes ``(1, b, v, h, w)`` of a frame of a tile, whose neighbours lie at ``places``: independent bands are
-        images of a batch, bands made together its channels.
+        images of a batch, bands made channels its channels.
         """
-        together = self.model.descriptor.channels
-        batch = [as_channels(group, places) for group in torch.split(images, together, 1)]
+        channels = self.model.descriptor.channels
+        batch = [as_channels(group, places) for group in torch.split(images, channels, 1)]
         given = {IMAGE: batch[0] if len(batch) == 1 else torch.cat(batch)}
         for port in self.model.descriptor.ports.inputs:
             seen = others[port.name][frame : frame + 1]
             if port.bands:  # the same for each band
                 given[port.name] = seen.repeat(len(batch), 1, 1, 1)
             else:
-                given[port.name] = torch.cat(torch.split(seen[:, picks], together, 1))
+                given[port.name] = torch.cat(torch.split(seen[:, picks], channels, 1))
         made = self.runtime(self.model, given)
         return {name: planes.numpy().reshape(1, -1, *planes.shape[2:]) for name, planes in made.items()}
-
-    def _given(self, box: Box) -> dict[str, torch.Tensor]:
-        """The other inputs over a box of the image, which may leave it, as the network sees them."""
-        ports = {port.name: port for port in self.model.descriptor.ports.inputs}
-        return {name: as_seen(ports[name], scene, box) for name, scene in self.beside}
-
-    @property
-    def _seen(self) -> Scene:
-        """The bands that the network sees, on the scale on which it sees them."""
-        return replace(self.scene.select([i + 1 for i in self.computed]), scale=self.values)
-
-    def _to_stored(self, base: Array, coarse: Box) -> tuple[dict[str, Array], float | None]:
-        """Stored values of the computed bands over a box of input pixels, and how far they are from agreement."""
-        ports = self.model.descriptor.ports.outputs
-        low, span = self.values.bounds(coarse.frames)
-        nodata, limits = self.nodata[self.computed[0]], self.scene.bands[self.computed[0]].limits
-        around = self._operator.support(coarse, self.scene.shape)
-        if around != coarse:
-            base = self._seen.source.read(around)
-        frames, rows, columns = around.refined(self.factors).shape
-        shape = frames, base.shape[1], rows, columns
-        out = {IMAGE: np.empty(shape, self.dtype)}
-        out |= {port.name: np.empty(shape, stored_type(port, self.dtype)) for port in ports}
-        deviations = []
-        for picks, planes in self._predicted(around):
-            tensor = partial(self._normalised, around, picks)
-            data = partial(self._data, around, picks)
-            seen = operators.Observation(
-                around, picks, base[:, picks], self.factors, low[:, picks], span[:, picks], nodata, limits, tensor, data
-            )
-            deviations.append(self._operator.agree(seen, planes[IMAGE], out[IMAGE][:, picks]))
-            for port in ports:
-                store(port, seen, planes[port.name], out[port.name][:, picks])
-        inner = coarse.within(around).refined(self.factors).index
-        found = {name: fine[inner] for name, fine in out.items()}
-        return found, max((d for d in deviations if d is not None), default=None)
-
-    def _normalised(self, box: Box, picks: slice) -> torch.Tensor:
-        return self._seen.tensor(box.window, box.frames)[:, picks]
-
-    def _data(self, box: Box, picks: slice) -> Array:
-        return self._seen.source.valid(box)[:, picks]
-
-    def _refuse_collision(self, stored: Array, valid: Array, coarse: Box) -> None:
-        """Bands with nodata values of their own become one; a valid pixel may not already have that value."""
-        nodata = self.nodata[0]
-        if nodata is None or len({b.nodata for b in self.scene.bands}) == 1:
-            return
-        hit = valid & (stored == np.asarray(nodata).astype(self.dtype))
-        if hit.any():
-            names = [b.name for b, found in zip(self.scene.bands, hit.any((0, 2, 3)), strict=True) if found]
-            raise InputError(
-                f"bands with nodata values {', '.join(str(b.nodata) for b in self.scene.bands)}, and valid "
-                f"pixels of band {names[0]} equal to {nodata} near column {coarse.start[2]}, row {coarse.start[1]}",
-                "one nodata value that serves all bands, as GeoTIFF has it",
-                "upscale the bands that share one, with --bands",
-            )
-
-    def _repeat(self, array: Array) -> Array:
-        """What is ``(frame, …, y, x)`` of the input, at each pixel of the result."""
-        by = self.factors
-        fine = array.repeat(by.y, axis=-2).repeat(by.x, axis=-1)
-        return fine.repeat(by.frame, axis=0) if by.frame > 1 else fine
-
-
-@dataclass(frozen=True)
-class Output(Source):
-    """An output besides the image as a source, with the bands that the model computes."""
-
-    prediction: Prediction
-    port: Port
-    picks: tuple[int, ...]
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """``(frame, band, y, x)``."""
-        frames, _, height, width = self.prediction.shape
-        return frames, len(self.picks), height, width
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The storage type: the image's, or bytes for masks."""
-        return stored_type(self.port, self.prediction.dtype)
-
-    @property
-    def inner(self) -> Source:
-        """What it is an output of."""
-        return self.prediction
-
-    def on(self, inner: Source) -> Output:
-        """The same of another prediction."""
-        assert isinstance(inner, Prediction)
-        return replace(self, prediction=inner)
-
-    @property
-    def block(self) -> tuple[int, int]:
-        """The prediction's."""
-        return self.prediction.block
-
-    def read(self, box: Box) -> Array:
-        """Stored values of a box."""
-        return self.of(self.prediction.compute(box)[0])
-
-    def of(self, made: Mapping[str, Array]) -> Array:
-        """Its values, of all outputs in a box."""
-        return made[self.port.name][:, list(self.picks)]
-
-    def valid(self, box: Box) -> Array:
-        """The input's validity, repeated."""
-        return self.prediction.valid(box)[:, [self.prediction.computed[pick] for pick in self.picks]]
-
-    @property
-    def masking(self) -> tuple[Masking, ...]:
-        """The image's, of the bands that the model computes."""
-        return tuple(self.prediction.masking[self.prediction.computed[pick]] for pick in self.picks)
-
-    def select(self, bands: Sequence[int]) -> Output:
-        """Some of the bands."""
-        return replace(self, picks=tuple(self.picks[band] for band in bands))
 
 
 def need(scene: Scene, model: Model, runtime: Runtime, conserve: bool, region: tuple[int, int] | None = None) -> Need:
@@ -393,14 +336,6 @@ def need(scene: Scene, model: Model, runtime: Runtime, conserve: bool, region: t
 def whole_frames(scene: Scene, model: Model) -> bool:
     """Whether regions are whole frames: those of a series, or where the operator needs them."""
     return bool(scene.grid.planes) or operators.get(model.descriptor.operator).whole_frames
-
-
-def predicted(source: Source) -> Prediction | None:
-    """The prediction that a source shows a part of; None for others."""
-    while isinstance(source, CroppedSource | AreaSource):
-        source = source.whole
-    source = source.prediction if isinstance(source, Output) else source
-    return source if isinstance(source, Prediction) else None
 
 
 def _finite(values: Array) -> bool:

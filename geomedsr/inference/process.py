@@ -16,14 +16,15 @@ from geomedsr.bands import joint
 from geomedsr.errors import InputError, ModelError, SceneWarning
 from geomedsr.grid import Grid
 from geomedsr.inference import memory as budget
-from geomedsr.inference.prediction import Output, Prediction, need, whole_frames
+from geomedsr.inference.output import Output
+from geomedsr.inference.prediction import Prediction, need, whole_frames
 from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Model, load_model
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.ports import IMAGE, Port
 from geomedsr.neighbours import descended
 from geomedsr.nodata import same_nodata, unified
-from geomedsr.provenance import Agreement, Generator, Provenance, Run, before, foreign
+from geomedsr.provenance import Agreement, ModelFacts, Provenance, RunFacts, before, foreign
 from geomedsr.provenance.texts import Range
 from geomedsr.sampling import sample
 from geomedsr.scene import Band, Scene
@@ -122,120 +123,6 @@ def process(
     return {IMAGE: made, **{port.name: _output(made, source, port) for port in card.ports.outputs}}
 
 
-def _grid(image: Scene, card: Descriptor) -> Grid:
-    """Where the results lie.
-
-    Raises:
-        InputError: new slices of frames that are none, or lie in no place.
-    """
-    if card.frame_factor > 1 and not image.grid.planes:
-        raise InputError(
-            f"{image.name}, whose frames have no place in space, for new slices by the model {card.name}",
-            "a series or a volume",
-            "use a model that leaves frames as they are",
-        )
-    return image.grid.refined(card.factors)
-
-
-def _output(image: Scene, prediction: Prediction, port: Port) -> Scene:
-    """An output besides the image: its place and bands are the image's, of those that the model makes."""
-    source = Output(prediction, port, tuple(range(len(prediction.computed))))
-    bands = [image.bands[i] for i in prediction.computed]
-    if port.meaning == "mask":
-        bands = [Band(f"{band.name}_{port.name}", "nearest") for band in bands]
-    elif port.meaning == "half-width":
-        bands = [replace(band, name=f"{band.name}_{port.name}", description=None, offset=0.0) for band in bands]
-    rescale = tuple((slope, 0.0) for slope, _ in image.rescale) if port.meaning == "half-width" else image.rescale
-    return replace(
-        image, source=source, bands=tuple(bands), name=f"{image.name} {port.name}", rescale=rescale, scale=None
-    )
-
-
-def _beside(
-    image: Scene, computed: tuple[int, ...], model: Model, others: Mapping[str, Scene]
-) -> tuple[tuple[str, Scene], ...]:
-    """The model's other inputs in the order of its ports.
-
-    Raises:
-        InputError: one is missing, is none of the model's, or does not fit.
-    """
-    ports, name = model.descriptor.ports.inputs, model.descriptor.name
-    known = ", ".join(port.name for port in ports) or "none"
-    if strange := sorted(others.keys() - {port.name for port in ports}):
-        raise InputError(f"the input {strange[0]} for the model {name}", f"image, and besides {known}", "leave it out")
-    if missing := [port.name for port in ports if port.name not in others]:
-        raise InputError(f"no {missing[0]} for the model {name}", f"image, and besides {known}", f"give {missing[0]}=…")
-    for port in ports:
-        scene, (ff, fy, fx) = others[port.name], port.factors
-        frames, _, height, width = image.shape
-        wanted = frames * ff, len(port.bands) or len(computed), height * fy, width * fx
-        if scene.shape != wanted:
-            raise InputError(
-                f"{scene.name} of shape {scene.shape} as {port.name} of the model {name}",
-                f"{wanted}: frames, bands, rows and columns beside {image.name}",
-                "choose bands, and a window that fits the image's grid",
-            )
-    return tuple((port.name, others[port.name]) for port in ports)
-
-
-def _bound(
-    image: Scene, computed: tuple[int, ...], beside: tuple[tuple[str, Scene], ...], model: Model
-) -> operators.Operator:
-    """The model's operator, which knows what it must of the inputs.
-
-    Raises:
-        ModelError: the model has no input that it needs.
-        InputError: inputs that it cannot work with.
-    """
-    card = model.descriptor
-    operator, given = operators.get(card.operator), dict(beside)
-    if lacking := [name for name in operator.needs if name not in given]:
-        raise ModelError(
-            f"the model {card.name} of the operator {card.operator}, without an input {lacking[0]}",
-            f"{lacking[0]} among the ports on its card",
-            "use another model",
-        )
-    if not computed:
-        return operator
-    return operator.bind({IMAGE: image.select([i + 1 for i in computed]), **given})
-
-
-def _tell_shared(scene: Scene) -> None:
-    """That dates share a value scale, unless the user said how; slices of CT and MR are to, in place or not."""
-    frames = scene.shape[0]
-    dates = frames > 1 and not scene.grid.planes and scene.domain not in ("CT", "MR")
-    if dates and (scene.scale is None or scene.scale.origin == "percentiles"):
-        warnings.warn(
-            f"{scene.name}: its {frames} frames are seen on one value scale, so each comes out a little different than "
-            "alone; scene.with_values_per_frame(), or --values-per-frame, gives each its own",
-            SceneWarning,
-            stacklevel=4,
-        )
-
-
-def _tell_unified(scene: Scene) -> None:
-    """That bands with nodata values of their own get one for all, as GeoTIFF has it."""
-    own = [b.nodata for b in scene.bands]
-    if not same_nodata(own, one := unified(scene.bands)):
-        values = ", ".join("none" if value is None else f"{value:g}" for value in dict.fromkeys(own))
-        warnings.warn(
-            f"{scene.name} has bands of different nodata values ({values}): pixels without data have {one[0]:g} in all "
-            "bands of the result",
-            SceneWarning,
-            stacklevel=4,
-        )
-
-
-def _side(scene: Scene, model: Model, runtime: Runtime, memory: int, conserve: bool) -> int:
-    """The side of a tile for a job that may take so much memory."""
-    frame = scene.shape[2:] if whole_frames(scene, model) else None
-    tile, _ = need(scene, model, runtime, conserve, frame).choose(scene.shape[2:], memory)
-    if scene.grid.planes:  # each slice in equal parts
-        side = max(scene.shape[2:])
-        tile = -(-side // -(-side // tile))
-    return tile
-
-
 def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
     """Positions of the bands that go through the model, in its order.
 
@@ -274,6 +161,48 @@ def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
     return continuous
 
 
+def _grid(image: Scene, card: Descriptor) -> Grid:
+    """Where the results lie.
+
+    Raises:
+        InputError: new slices of frames that are none, or lie in no place.
+    """
+    if card.frame_factor > 1 and not image.grid.planes:
+        raise InputError(
+            f"{image.name}, whose frames have no place in space, for new slices by the model {card.name}",
+            "a series or a volume",
+            "use a model that leaves frames as they are",
+        )
+    return image.grid.refined(card.factors)
+
+
+def _beside(
+    image: Scene, computed: tuple[int, ...], model: Model, others: Mapping[str, Scene]
+) -> tuple[tuple[str, Scene], ...]:
+    """The model's other inputs in the order of its ports.
+
+    Raises:
+        InputError: one is missing, is none of the model's, or does not fit.
+    """
+    ports, name = model.descriptor.ports.inputs, model.descriptor.name
+    known = ", ".join(port.name for port in ports) or "none"
+    if strange := sorted(others.keys() - {port.name for port in ports}):
+        raise InputError(f"the input {strange[0]} for the model {name}", f"image, and besides {known}", "leave it out")
+    if missing := [port.name for port in ports if port.name not in others]:
+        raise InputError(f"no {missing[0]} for the model {name}", f"image, and besides {known}", f"give {missing[0]}=…")
+    for port in ports:
+        scene, (ff, fy, fx) = others[port.name], port.factors
+        frames, _, height, width = image.shape
+        wanted = frames * ff, len(port.bands) or len(computed), height * fy, width * fx
+        if scene.shape != wanted:
+            raise InputError(
+                f"{scene.name} of shape {scene.shape} as {port.name} of the model {name}",
+                f"{wanted}: frames, bands, rows and columns beside {image.name}",
+                "choose bands, and a window that fits the image's grid",
+            )
+    return tuple((port.name, others[port.name]) for port in ports)
+
+
 def _tell_few(scene: Scene, computed: tuple[int, ...]) -> None:
     """Tell of bands that may be classes, though nothing says so; slices of a series are not read for it."""
     if scene.grid.planes and (scene.domain or not computed):
@@ -291,6 +220,64 @@ def _tell_few(scene: Scene, computed: tuple[int, ...]) -> None:
         )
 
 
+def _tell_shared(scene: Scene) -> None:
+    """That dates share a value scale, unless the user said how; slices of CT and MR are to, in place or not."""
+    frames = scene.shape[0]
+    dates = frames > 1 and not scene.grid.planes and scene.domain not in ("CT", "MR")
+    if dates and (scene.scale is None or scene.scale.origin == "percentiles"):
+        warnings.warn(
+            f"{scene.name}: its {frames} frames are seen on one value scale, so each comes out a little different than "
+            "alone; scene.with_values_per_frame(), or --values-per-frame, gives each its own",
+            SceneWarning,
+            stacklevel=4,
+        )
+
+
+def _tell_unified(scene: Scene) -> None:
+    """That bands with nodata values of their own get one for all, as GeoTIFF has it."""
+    own = [b.nodata for b in scene.bands]
+    if not same_nodata(own, one := unified(scene.bands)):
+        values = ", ".join("none" if value is None else f"{value:g}" for value in dict.fromkeys(own))
+        warnings.warn(
+            f"{scene.name} has bands of different nodata values ({values}): pixels without data have {one[0]:g} in all "
+            "bands of the result",
+            SceneWarning,
+            stacklevel=4,
+        )
+
+
+def _bound(
+    image: Scene, computed: tuple[int, ...], beside: tuple[tuple[str, Scene], ...], model: Model
+) -> operators.Operator:
+    """The model's operator, which knows what it must of the inputs.
+
+    Raises:
+        ModelError: the model has no input that it needs.
+        InputError: inputs that it cannot work with.
+    """
+    card = model.descriptor
+    operator, given = operators.get(card.operator), dict(beside)
+    if lacking := [name for name in operator.needs if name not in given]:
+        raise ModelError(
+            f"the model {card.name} of the operator {card.operator}, without an input {lacking[0]}",
+            f"{lacking[0]} among the ports on its card",
+            "use another model",
+        )
+    if not computed:
+        return operator
+    return operator.bind({IMAGE: image.select([i + 1 for i in computed]), **given})
+
+
+def _side(scene: Scene, model: Model, runtime: Runtime, memory: int, conserve: bool) -> int:
+    """The side of a tile for a job that may take so much memory."""
+    frame = scene.shape[2:] if whole_frames(scene, model) else None
+    tile, _ = need(scene, model, runtime, conserve, frame).choose(scene.shape[2:], memory)
+    if scene.grid.planes:  # each slice in equal parts
+        side = max(scene.shape[2:])
+        tile = -(-side // -(-side // tile))
+    return tile
+
+
 def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
     card, earlier = model.descriptor, before(scene)
     named = dict(zip(card.bands, (scene.bands[i].name for i in source.computed), strict=True)) if card.bands else None
@@ -299,7 +286,7 @@ def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
         earlier,
         software=__version__,
         source=scene.name,
-        model=Generator(
+        model=ModelFacts(
             name=card.name,
             version=card.version,
             sha256=model.sha256,
@@ -311,7 +298,7 @@ def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
             inputs={name: other.name for name, other in source.beside} or None,
         ),
         agreement=Agreement(card.operator, "yes" if source.conserve else "no"),
-        run=Run(source.runtime.words, source.runtime.precision, source.tile, model.tiling),
+        run=RunFacts(source.runtime.words, source.runtime.precision, source.tile, model.tiling),
         ranges=_ranges(scene, card, source.computed),
         note=source.operator.note(guessed),
     )
@@ -324,3 +311,17 @@ def _ranges(scene: Scene, card: Descriptor, computed: tuple[int, ...]) -> tuple[
     ends = np.stack([scene.values.low, scene.values.high], -1).tolist()  # (frame or 1, band, 2)
     bands = [tuple((low, high) for low, high in of) for of in zip(*ends, strict=True)]
     return tuple((of if len(of) > 1 else of[0]) if i in computed else None for i, of in enumerate(bands))
+
+
+def _output(image: Scene, prediction: Prediction, port: Port) -> Scene:
+    """An output besides the image: its place and bands are the image's, of those that the model makes."""
+    source = Output(prediction, port, tuple(range(len(prediction.computed))))
+    bands = [image.bands[i] for i in prediction.computed]
+    if port.meaning == "mask":
+        bands = [Band(f"{band.name}_{port.name}", "nearest") for band in bands]
+    elif port.meaning == "half-width":
+        bands = [replace(band, name=f"{band.name}_{port.name}", description=None, offset=0.0) for band in bands]
+    rescale = tuple((slope, 0.0) for slope, _ in image.rescale) if port.meaning == "half-width" else image.rescale
+    return replace(
+        image, source=source, bands=tuple(bands), name=f"{image.name} {port.name}", rescale=rescale, scale=None
+    )

@@ -8,9 +8,9 @@ from geomedsr.provenance.record import (
     STEPS,
     Agreement,
     Chosen,
-    Generator,
+    ModelFacts,
     Provenance,
-    Run,
+    RunFacts,
 )
 from geomedsr.provenance.scenes import before, chosen, cropped, foreign, origin_of, picked, provenance_of, window_of
 from geomedsr.provenance.steps import Step
@@ -23,9 +23,9 @@ __all__ = [
     "STEPS",
     "Agreement",
     "Chosen",
-    "Generator",
+    "ModelFacts",
     "Provenance",
-    "Run",
+    "RunFacts",
     "Step",
     "before",
     "chosen",

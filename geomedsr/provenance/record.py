@@ -67,7 +67,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Generator:
+class ModelFacts:
     """The model that made it.
 
     ``bands`` tells which band was taken for each that the model names, ``inputs`` the scenes beside the image, by port.
@@ -98,7 +98,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFacts:
     """What it was computed on, and how: the side of a tile, and whether tiles equal the untiled result."""
 
     words: str | None = _fact("RUNTIME")
@@ -125,9 +125,9 @@ class Provenance(Mapping[str, str]):
     before: tuple[Step, ...] = ()
     software: str | None = _fact("VERSION")
     source: str | None = _fact("SOURCE")
-    model: Generator = field(default_factory=Generator)
+    model: ModelFacts = field(default_factory=ModelFacts)
     agreement: Agreement = field(default_factory=Agreement)
-    run: Run = field(default_factory=Run)
+    run: RunFacts = field(default_factory=RunFacts)
     ranges: tuple[texts.Range, ...] | None = _fact("VALUE_RANGE", texts.ranges, json.dumps)
     note: str | None = _fact("NOTE")
     others: tuple[tuple[str, str], ...] = ()
@@ -201,7 +201,7 @@ class Provenance(Mapping[str, str]):
 
 
 #: The facts that are parts, of facts of their own.
-_PARTS: Mapping[str, type[Any]] = {"chosen": Chosen, "model": Generator, "agreement": Agreement, "run": Run}
+_PARTS: Mapping[str, type[Any]] = {"chosen": Chosen, "model": ModelFacts, "agreement": Agreement, "run": RunFacts}
 
 
 def _ours(key: Any, text: Any) -> bool:

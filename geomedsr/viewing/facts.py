@@ -130,7 +130,7 @@ def value_range(scene: Scene) -> str | None:
     """The range in which 98 % of the valid pixels lie, in physical units, or that there are none; None where that is
     not to be had.
     """
-    from geomedsr.inference.prediction import predicted
+    from geomedsr.inference.output import predicted
     from geomedsr.viewing.reduced import unread
 
     inner = predicted(scene.source)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from geomedsr.errors import InputError
-from geomedsr.inference.prediction import predicted
+from geomedsr.inference.output import predicted
 from geomedsr.ranges import physical_range
 from geomedsr.scene import Scene
 from geomedsr.sources import Array

@@ -22,8 +22,9 @@ from geomedsr.devices import cores, fast_bfloat16
 from geomedsr.geometry.box import Box
 from geomedsr.inference import gpu
 from geomedsr.inference.memory import Need
+from geomedsr.inference.output import predicted
 from geomedsr.inference.passes import plan
-from geomedsr.inference.prediction import Prediction, predicted
+from geomedsr.inference.prediction import Prediction
 from geomedsr.models.network import IMAGE
 
 NAME = "satellite-x4"

@@ -16,7 +16,7 @@ from geomedsr import Model, Scene, devices
 from geomedsr.errors import DeviceError, SceneWarning
 from geomedsr.inference import gpu
 from geomedsr.inference.memory import BASE, DEFAULT, TILES, Need
-from geomedsr.inference.prediction import predicted
+from geomedsr.inference.output import predicted
 
 
 def at_once(sr: Scene, bands: int) -> Scene:

@@ -23,9 +23,9 @@ from geomedsr.provenance import (
     OF_FRAMES,
     Agreement,
     Chosen,
-    Generator,
+    ModelFacts,
     Provenance,
-    Run,
+    RunFacts,
     Step,
     foreign,
     provenance_of,
@@ -58,7 +58,7 @@ records = st.builds(
     software=known(words),
     source=known(words),
     model=st.builds(
-        Generator,
+        ModelFacts,
         name=words,
         version=known(words),
         sha256=known(hashes),
@@ -70,7 +70,7 @@ records = st.builds(
         inputs=known(st.dictionaries(words, words, max_size=2)),
     ),
     agreement=st.builds(Agreement, known(words), known(st.sampled_from(["yes", "no", OF_FRAMES]))),
-    run=st.builds(Run, known(words), known(words), known(st.integers(1, 10**9)), known(words)),
+    run=st.builds(RunFacts, known(words), known(words), known(st.integers(1, 10**9)), known(words)),
     ranges=known(
         st.lists(st.none() | pairs | st.lists(pairs, min_size=2, max_size=3).map(tuple), max_size=3).map(tuple)
     ),

@@ -1,0 +1,81 @@
+"""Outputs besides the image, and which prediction a source shows a part of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from geomedsr.areas import AreaSource
+from geomedsr.geometry import Box
+from geomedsr.inference.ports import stored_type
+from geomedsr.inference.prediction import Prediction
+from geomedsr.masking import Masking
+from geomedsr.models.ports import Port
+from geomedsr.sources import Array, CroppedSource, Source
+
+
+@dataclass(frozen=True)
+class Output(Source):
+    """An output besides the image as a source, with the bands that the model computes."""
+
+    prediction: Prediction
+    port: Port
+    picks: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+        frames, _, height, width = self.prediction.shape
+        return frames, len(self.picks), height, width
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The storage type: the image's, or bytes for masks."""
+        return stored_type(self.port, self.prediction.dtype)
+
+    @property
+    def inner(self) -> Source:
+        """What it is an output of."""
+        return self.prediction
+
+    def on(self, inner: Source) -> Output:
+        """The same of another prediction."""
+        assert isinstance(inner, Prediction)
+        return replace(self, prediction=inner)
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """The prediction's."""
+        return self.prediction.block
+
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
+        return self.of(self.prediction.compute(box)[0])
+
+    def of(self, made: Mapping[str, Array]) -> Array:
+        """Its values, of all outputs in a box."""
+        return made[self.port.name][:, list(self.picks)]
+
+    def valid(self, box: Box) -> Array:
+        """The input's validity, repeated."""
+        return self.prediction.valid(box)[:, [self.prediction.computed[pick] for pick in self.picks]]
+
+    @property
+    def masking(self) -> tuple[Masking, ...]:
+        """The image's, of the bands that the model computes."""
+        return tuple(self.prediction.masking[self.prediction.computed[pick]] for pick in self.picks)
+
+    def select(self, bands: Sequence[int]) -> Output:
+        """Some of the bands."""
+        return replace(self, picks=tuple(self.picks[band] for band in bands))
+
+
+def predicted(source: Source) -> Prediction | None:
+    """The prediction that a source shows a part of; None for others."""
+    while isinstance(source, CroppedSource | AreaSource):
+        source = source.whole
+    source = source.prediction if isinstance(source, Output) else source
+    return source if isinstance(source, Prediction) else None
