@@ -47,6 +47,8 @@ def verify(
         InputError: one of them cannot be opened, or they are not of one kind, or do not fit.
     """
     source, result = open_pair(src, dst, series, nodata)
+    if (port := provenance_of(result).model.output) is not None:
+        raise InputError(f"{os.fspath(dst)}, the {port} beside an image", "the image", "verify that")
     if source.grid.planes and not _identity(source) and _identity(result):
         source = _rescaled(source, result)  # a series written as a volume, which has no slope and intercept
     whole, source = source, taken(source, result)

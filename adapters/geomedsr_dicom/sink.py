@@ -178,6 +178,12 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         raise OutputError(
             "a series as it was read", "one that a model made finer", "upscale it first, or copy the files"
         )
+    if scene.provenance.model.output is not None:
+        raise OutputError(
+            f"{scene.name}, which is not the image, for DICOM",
+            "the image",
+            "write it as a volume, such as result.nii.gz",
+        )
     frames: tuple[Frame, ...] = scene.headers
     slices = made_of(frames, scene.grid.planes, scene.lineage)
     target = Path(os.path.realpath(path))

@@ -163,7 +163,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     if suffix == ".mhd" and pixels.exists() and not overwrite:  # its pixels lie beside it
         raise exists(pixels)
     headers = scene.headers if isinstance(scene.headers, VolumeHeaders) else None
-    fields = headers.fields if headers is not None and suffix in NIFTI else None
+    image = scene.provenance.model.output is None  # other outputs have types and offsets of their own
+    fields = headers.fields if headers is not None and suffix in NIFTI and image else None
     volumes = volumes_of(scene.grid.planes)
     sizes = (*scene.shape[2:], scene.shape[0] // volumes, volumes)
     if suffix in NIFTI and max(sizes) > LONGEST and (fields is None or fields.version == 1):

@@ -25,6 +25,12 @@ class Output(Source):
     port: Port
     picks: tuple[int, ...]
 
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """What its pixels follow from; a port is told by its text, the same in all processes."""
+        from dask.base import normalize_token
+
+        return normalize_token(self.prediction), self.port.model_dump_json(), self.picks
+
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """``(frame, band, y, x)``."""

@@ -321,7 +321,16 @@ def _output(image: Scene, prediction: Prediction, port: Port) -> Scene:
         bands = [Band(f"{band.name}_{port.name}", "nearest") for band in bands]
     elif port.meaning == "half-width":
         bands = [replace(band, name=f"{band.name}_{port.name}", description=None, offset=0.0) for band in bands]
-    rescale = tuple((slope, 0.0) for slope, _ in image.rescale) if port.meaning == "half-width" else image.rescale
+    lines = {"half-width": tuple((slope, 0.0) for slope, _ in image.rescale), "mask": ()}
+    told = image.provenance
     return replace(
-        image, source=source, bands=tuple(bands), name=f"{image.name} {port.name}", rescale=rescale, scale=None
+        image,
+        source=source,
+        bands=tuple(bands),
+        name=f"{image.name} {port.name}",
+        rescale=lines.get(port.meaning, image.rescale),
+        scale=None,
+        provenance=replace(
+            told, model=replace(told.model, output=port.name), agreement=replace(told.agreement, conserved="no")
+        ),
     )

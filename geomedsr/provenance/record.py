@@ -71,6 +71,7 @@ class ModelFacts:
     """The model that made it.
 
     ``bands`` tells which band was taken for each that the model names, ``inputs`` the scenes beside the image, by port.
+    ``output`` is the port that it is of; None of the image.
     """
 
     name: str | None = _fact("MODEL")
@@ -82,6 +83,7 @@ class ModelFacts:
     neighbours: int | None = _fact("NEIGHBOURS", texts.whole(0, 99))
     frame_factor: int | None = _fact("FRAME_FACTOR", _factor)
     inputs: Mapping[str, str] | None = _fact("INPUTS", texts.words, json.dumps)
+    output: str | None = _fact("OUTPUT")
 
     @property
     def factors(self) -> Factors | None:

@@ -68,6 +68,7 @@ records = st.builds(
         neighbours=known(st.integers(0, 99)),
         frame_factor=known(factors),
         inputs=known(st.dictionaries(words, words, max_size=2)),
+        output=known(words),
     ),
     agreement=st.builds(Agreement, known(words), known(st.sampled_from(["yes", "no", OF_FRAMES]))),
     run=st.builds(RunFacts, known(words), known(words), known(st.integers(1, 10**9)), known(words)),
@@ -153,6 +154,7 @@ def test_a_record_is_read_back_from_every_format(suffix: str, told: Provenance, 
 def test_a_record_is_read_back_from_dicom(told: Provenance, ct_path: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "in" / "0.dcm", tmp_path / "out"
     save(slice_of(pixels(8, 8), SpecificCharacterSet="ISO_IR 192"), source)
+    told = replace(told, model=replace(told.model, output=None))  # what is no image is refused
     made = replace(geomedsr.upscale(geomedsr.open(source), ct_path), provenance=told)
     geomedsr.write(made, out, overwrite=True, progress=False)
     again = provenance_of(geomedsr.open(out, force=True))
@@ -222,7 +224,7 @@ hostile = st.one_of(
     st.integers() | st.none() | st.binary(max_size=4) | st.lists(st.integers(), max_size=2),
 )
 TAGS = """BANDS NODATA SLICE_AXIS AOI WINDOW BEFORE STEPS VERSION SOURCE MODEL MODEL_VERSION MODEL_SHA256 REALISM FACTOR
-MODEL_BANDS NEIGHBOURS FRAME_FACTOR INPUTS OPERATOR CONSERVED RUNTIME PRECISION TILE TILING VALUE_RANGE NOTE X"""
+MODEL_BANDS NEIGHBOURS FRAME_FACTOR INPUTS OUTPUT OPERATOR CONSERVED RUNTIME PRECISION TILE TILING VALUE_RANGE NOTE X"""
 tags = st.sampled_from([f"GEOMEDSR_{name}" for name in TAGS.split()])
 
 
