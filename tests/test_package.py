@@ -91,6 +91,12 @@ def test_torch_is_imported_only_where_a_network_is_run(code: str) -> None:
     assert (done.returncode, done.stdout.splitlines()[-1:]) == (0, ["[]"]), done.stderr
 
 
+def test_dask_is_imported_only_where_scenes_are() -> None:
+    code = "import sys, geomedsr; geomedsr.load_model; print('dask' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_every_name_is_there_when_it_is_first_used() -> None:
     code = "import geomedsr; assert {*geomedsr.__all__} <= {*dir(geomedsr)}; from geomedsr import *; print(open, write)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

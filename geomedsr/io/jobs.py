@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dask.base import tokenize
-
 from geomedsr._version import __version__
 from geomedsr.errors import OutputError, SceneWarning
 from geomedsr.io.files import atomic_write, reason, unwritable
@@ -165,6 +163,8 @@ def _hold(folder: Path, target: Path) -> None:
 
 def _job(scene: Scene, options: Mapping[str, str]) -> dict[str, str]:
     """What must be the same for a job to go on, each as a digest."""
+    from dask.base import tokenize  # which models, that need this package, load without
+
     told = replace(scene.provenance, software=None, source=None)
     kept = {key: text for key, text in told.items() if key != STEPS}  # jobs of before told of steps in words alone
     model = {k: v for k, v in kept.items() if k.startswith(("GEOMEDSR_MODEL", "GEOMEDSR_REALISM"))}
