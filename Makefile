@@ -22,8 +22,8 @@ docs: .venv/docs       ## The documentation site, in site/; a warning is an erro
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA=FOLDER on the validation scenes
-	$(BIN)/geomedsr evaluate --model satellite-x4 --against bicubic,lanczos,realesrgan $(call references,satellite-x4,$(DATA)/satellite,sentinel2_coast/reference.tif)
-	$(BIN)/geomedsr evaluate --model satellite-x2 $(call references,satellite-x2,$(DATA)/satellite,sentinel2_coast/reference.tif)
+	$(BIN)/geomedsr evaluate --model satellite-x4 --against bicubic,lanczos,realesrgan $(call references,satellite-x4,$(DATA),sentinel2_coast/reference.tif)
+	$(BIN)/geomedsr evaluate --model satellite-x2 $(call references,satellite-x2,$(DATA),sentinel2_coast/reference.tif)
 	$(BIN)/geomedsr evaluate --model ct-x2 $(call references,ct-x2,$(DATA),ct_abdomen)
 	$(BIN)/geomedsr evaluate --model mr-x2 $(call references,mr-x2,$(DATA),mr_thigh)
 	$(BIN)/python benchmarks/speed.py
@@ -37,8 +37,8 @@ bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA
 
 models: .venv/bench     ## Train every shipped model again by its recipe: DATA=FOLDER, see the recipes for what it holds
 	$(if $(DATA),,$(error got no DATA, expected the folder that the recipes name: make models DATA=FOLDER))
-	$(BIN)/geomedsr train configs/satellite-x4.yaml data.root=$(DATA)/satellite --out runs/satellite-x4
-	$(BIN)/geomedsr train configs/satellite-x2.yaml data.root=$(DATA)/satellite --out runs/satellite-x2
+	$(BIN)/geomedsr train configs/satellite-x4.yaml data.root=$(DATA) --out runs/satellite-x4
+	$(BIN)/geomedsr train configs/satellite-x2.yaml data.root=$(DATA) --out runs/satellite-x2
 	$(BIN)/geomedsr train configs/ct-x2.yaml data.root=$(DATA) --out runs/ct-x2
 	$(BIN)/geomedsr train configs/mr-x2.yaml data.root=$(DATA) --out runs/mr-x2
 

@@ -64,8 +64,7 @@ def main(data: str) -> None:
     print("| model | realism | scene | float32, dB | bfloat16 less float32, dB |\n|---|---|---|---|---|")
     for name in sorted(available()):
         card = geomedsr.load_model(name).descriptor
-        root = f"{data}/satellite" if card.domain == "satellite" else data
-        for scene in validation_scenes(load_recipe(CONFIGS / f"{name}.yaml", [f"data.root={root}"])):
+        for scene in validation_scenes(load_recipe(CONFIGS / f"{name}.yaml", [f"data.root={data}"])):
             fine = compared(scene, card.scale)
             if card.value_scale == "physical":
                 fine = fine.with_physical_range(*card.value_range)

@@ -35,7 +35,7 @@ def recipe_of(name: str, root: str | None, stage: str) -> Recipe:
     if root is None:
         words += [f"data={SAMPLE}", "data.train=[{path: reference.tif, attribution: x}]"]
     else:
-        words += [f"data={root}/satellite" if name.startswith("satellite") else f"data={root}"]
+        words += [f"data={root}"]
     return load_recipe(name, words)
 
 

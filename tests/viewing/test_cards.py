@@ -50,7 +50,7 @@ def test_a_series_in_the_terminal(ct: Scene, mr: Scene) -> None:
 
 def test_a_result_says_what_made_it(sentinel: Scene) -> None:
     third = repr(geomedsr.upscale(sentinel, "satellite-x4", realism=1)).splitlines()[2]
-    assert third.startswith("  made by satellite-x4 1.1.1, ×4, realism 1: detail finer")
+    assert third.startswith("  made by satellite-x4 1.2.0, ×4, realism 1: detail finer")
 
 
 def test_a_repr_reads_nothing(sentinel: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
