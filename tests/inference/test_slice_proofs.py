@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -84,6 +87,40 @@ def test_a_volume_packed_and_unpacked_in_one_call(
     assert {each.regions for each in told.values()} == {SLICES}
     for path in told:
         np.testing.assert_array_equal(stored(path), whole)
+
+
+MEMORY = """
+import sys, geomedsr, toys
+from pathlib import Path
+from geomedsr.inference import process
+model = geomedsr.load_model(Path(sys.argv[2]))
+made = process(model, image=geomedsr.open(sys.argv[1]), tile=128, memory="4GiB", precision="float32")["image"]
+geomedsr.write(made, sys.argv[3], workers=1, progress=False)
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+def test_many_slices_take_what_few_take_and_what_is_planned(tmp_path: Path) -> None:
+    model = saved_toy(tmp_path, frame_factor=5, scale=2)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    peaks = {}
+    for count in (4, 40):  # results of 40 and 400 MiB
+        values = np.random.default_rng(1).integers(0, 99, (count, 1, 512, 512)).astype("int16")
+        planes = tuple(Plane((0, 0, 3.0 * i), (1, 0, 0), (0, 1, 0), (1, 1)) for i in range(count))
+        source, out = tmp_path / f"{count}.nii", tmp_path / "out.nii"
+        geomedsr.write(Scene.from_array(values, grid=Grid((512, 512), planes=planes), domain="MR"), source)
+        files = [str(source), str(tmp_path / "toy.safetensors"), str(out)]
+        command = [sys.executable, "-W", "ignore", "-c", MEMORY, *files]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+        peaks[count] = int(done.stdout) / 1024
+        out.unlink()
+    made = process(model, image=geomedsr.open(source), tile=128, precision="float32")["image"]
+    assert isinstance(made.source, Prediction)
+    planned = made.source.need(Box((0, 0, 0), (5, 1024, 1024))).least(128) / 2**20
+    assert peaks[40] < peaks[4] + 60, peaks  # MiB
+    assert peaks[40] < 1.1 * planned, (peaks, planned)
 
 
 def test_a_volume_beside_itself_is_refused_before_any_work(
