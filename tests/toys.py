@@ -53,6 +53,26 @@ class Toy(Network):
 ARCHITECTURES.register("toy", Toy)
 
 
+class Headed(Network):
+    """A trunk with a head for each of several factors, of random weights."""
+
+    receptive_radius = 2
+
+    def __init__(self, scale: int, channels: int, heads: tuple[Factors, ...], frame_factor: int = 1) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.scale, self.frame_factor = scale, frame_factor
+        self.trunk = nn.Sequential(nn.Conv2d(channels, 6, 3, padding=1), nn.Tanh())
+        self.heads = nn.ModuleDict({of.words: nn.Conv2d(6, channels * of.volume, 3, padding=1) for of in heads})
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        made = self.heads[self.factors.words](self.trunk(image))
+        return nn.functional.pixel_shuffle(3 * made, self.scale)
+
+
+ARCHITECTURES.register("toy-heads", Headed)
+
+
 def toy(**card: object) -> Model:
     facts = {"name": "toy", "version": "0", "architecture": "toy", "scale": 1, "value_range": (1, 99)}
     descriptor = Descriptor(**(facts | card))  # type: ignore[arg-type]

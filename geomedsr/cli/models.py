@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> None:
         gain = ""
         if card.metrics:
             gain = f", {card.metrics['psnr'] - card.metrics['psnr_bicubic']:+.2f} dB over bicubic in validation"
-        print(f"{card.name} {card.version}: {card.factors.words}, {bands}, {card.architecture}{gain}")
+        print(f"{card.name} {card.version}: {card.offered}, {bands}, {card.architecture}{gain}")
         if card.adversarial:
             print(f"  realism 0 (content weights) … 1 (adversarial weights), default {card.realism:g}")
         print(f"  {card.description}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
+from operator import index
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,19 @@ class Factors:
     def in_plane(cls, scale: int) -> Factors:
         """``scale`` times finer in rows and columns."""
         return cls(1, scale, scale)
+
+    @classmethod
+    def of(cls, given: Iterable[Any]) -> Factors:
+        """Those of three whole numbers, of whatever type of integer.
+
+        Raises:
+            ValueError: they are none.
+        """
+        try:
+            frame, y, x = (factor if isinstance(factor, bool) else index(factor) for factor in given)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"factors {given!r}: expected three whole numbers from 1") from error
+        return cls(frame, y, x)
 
     @classmethod
     def between(cls, coarse: Sequence[int], fine: Sequence[int]) -> Factors | None:

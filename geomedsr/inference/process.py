@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -39,6 +39,7 @@ def process(
     *,
     image: Scene,
     realism: float | None = None,
+    factors: Iterable[int] | None = None,
     tile: int | None = None,
     memory: int | str | None = None,
     device: str = "auto",
@@ -52,6 +53,8 @@ def process(
         model: a shipped model's name, a model file, or a loaded model. Its card says what it takes and makes.
         image: the scene whose bands go through the model.
         realism: see :func:`geomedsr.upscale`, as for ``tile``, ``memory``, ``device``, ``precision`` and ``conserve``.
+        factors: how many times finer along ``(frame, y, x)``, for models with several heads: a Factors, or three whole
+            numbers; by default the first that the card names, or what a loaded model has chosen.
         tile: side of a tile in pixels of the image.
         memory: what writing the results may take.
         device: where the network runs.
@@ -65,15 +68,17 @@ def process(
         the model makes. A pixel that is no data in the image is none in them.
 
     Raises:
-        InputError: inputs that the model does not take, or lacks, or that do not lie on its grids; new slices of
-            what has none side by side; and what ``upscale`` raises.
+        InputError: inputs that the model does not take, or lacks, or that do not lie on its grids; factors that it has
+            not; new slices of what has none side by side; and what ``upscale`` raises.
         ModelError: no such model, or a broken file.
         DeviceError: no such device, or precision.
     """
     if not isinstance(model, Model):
         model = load_model(model, realism)
     elif realism is not None:
-        model = load_model(model.path, realism)
+        model = model.with_realism(realism)
+    if factors is not None:
+        model = model.with_factors(factors)
     if tile is not None and tile < 1:
         raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
     computed, grid = _computed(image, model), _grid(image, model.descriptor)

@@ -18,6 +18,7 @@ from torch import nn
 
 from geomedsr.devices import choose_device, fast_bfloat16
 from geomedsr.errors import DeviceError
+from geomedsr.geometry import Factors
 from geomedsr.inference import gpu
 from geomedsr.models import Model
 from geomedsr.models.network import Network
@@ -106,13 +107,13 @@ def together(bands: int, numbers: int) -> int:
     return max(bands, 2) if numbers < SMALL else bands
 
 
-_kept: dict[tuple[str, float, str, Runtime], Network] = {}
+_kept: dict[tuple[str, float, Factors, str, Runtime], Network] = {}
 _preparing = threading.Lock()
 
 
 def prepared(model: Model, runtime: Runtime, place: torch.device) -> Network:
     """The network as the runtime wants it, made once per process."""
-    key = (model.sha256, model.realism, str(place), runtime)
+    key = (model.sha256, model.realism, model.descriptor.factors, str(place), runtime)
     with _preparing:
         if key not in _kept:
             module = copy.deepcopy(model.module)

@@ -20,7 +20,7 @@ from geomedsr.metrics.regions import Region, continuous, count_regions, divisibl
 from geomedsr.metrics.spectrum import mean_ratio
 from geomedsr.metrics.table import Evaluation, Score
 from geomedsr.metrics.tally import Tally
-from geomedsr.models import Descriptor, Model, load_model
+from geomedsr.models import Descriptor, Model
 from geomedsr.operators import get as operator_named
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
@@ -77,7 +77,7 @@ def evaluate(
     card = model.descriptor
     against = check_peers(against)
     amounts = list(realism) or ([0.0, 1.0] if card.adversarial else [])
-    models = [load_model(model.path, amount) for amount in amounts] or [model]
+    models = [model.with_realism(amount) for amount in amounts] or [model]
     down_by = operator_named(operator or card.operator).reduction
     if reference is not None and len(scenes) != 1:
         raise InputError(f"{len(scenes)} inputs for one reference", "one", "evaluate them one by one")

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from geomedsr.errors import InputError
 from geomedsr.geometry import Factors
 from geomedsr.models.ports import IMAGE, Ports, Shapes
 
 #: More frames on each side than anything gains from.
 MOST_NEIGHBOURS = 8
+
+#: How many times finer along an axis.
+_Times = Annotated[int, Field(ge=1, le=16)]
 
 
 def check_bands(bands: tuple[str, ...], channels: int) -> None:
@@ -24,6 +36,10 @@ def check_bands(bands: tuple[str, ...], channels: int) -> None:
         raise ValueError(f"bands {', '.join(bands)}: each name once, none empty")
 
 
+def _listed(heads: Iterable[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, heads))
+
+
 class Descriptor(BaseModel):
     """A model's card.
 
@@ -32,7 +48,9 @@ class Descriptor(BaseModel):
     model, in its order: by what they show (``red``, ``green``, ``blue``, ``nir``) or as files call them; without names
     it takes bands as they come. ``neighbours`` is how many frames before and after the one it makes the network sees as
     well, so that it has ``inputs`` channels of input. ``scale`` is how many times finer its results are in plane,
-    ``frame_factor`` how many frames it makes of one; ``ports`` are what it takes and makes besides the image.
+    ``frame_factor`` how many frames it makes of one. A network with several heads has them in ``heads``, by the factors
+    that each is for, along ``(frame, y, x)``; ``scale`` and ``frame_factor`` are then those of the one that is used:
+    the first unless another is chosen. ``ports`` are what it takes and makes besides the image.
     ``value_range`` tells how stored values
     become the network's numbers: what meets 0 and 1, which are percentiles of the scene or, where
     ``value_scale`` is ``"physical"``, values in its units (HU). ``operator`` names the observation operator it was
@@ -49,8 +67,9 @@ class Descriptor(BaseModel):
     version: str
     architecture: str
     options: dict[str, int] = {}
-    scale: int = Field(ge=1, le=16)
-    frame_factor: int = Field(default=1, ge=1, le=16)
+    scale: _Times
+    frame_factor: _Times = 1
+    heads: tuple[tuple[_Times, _Times, _Times], ...] = ()
     channels: int = Field(default=1, ge=1)
     bands: tuple[str, ...] = ()
     neighbours: int = Field(default=0, ge=0, le=MOST_NEIGHBOURS)
@@ -74,10 +93,54 @@ class Descriptor(BaseModel):
         check_bands(self.bands, self.channels)
         return self
 
+    @model_validator(mode="after")
+    def _headed(self) -> Descriptor:
+        if len(set(self.heads)) < len(self.heads):
+            raise ValueError(f"heads {_listed(self.heads)}: each once")
+        if uneven := [head for head in self.heads if head[1] != head[2]]:
+            raise ValueError(f"a head for {uneven[0]}: rows and columns are made finer alike")
+        if self.heads and (own := tuple(self.factors)) not in self.heads:
+            raise ValueError(f"a scale and frame_factor for {own}, among the heads {_listed(self.heads)}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _plain(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Cards of one head say nothing of heads, as before there were several."""
+        facts: dict[str, Any] = rest(self)
+        return {name: fact for name, fact in facts.items() if name != "heads" or self.heads}
+
     @property
     def factors(self) -> Factors:
         """How many times finer its results are, along each axis."""
         return Factors(self.frame_factor, self.scale, self.scale)
+
+    @property
+    def offered(self) -> str:
+        """How many times finer its results are, and could be, in words."""
+        others = [Factors(*head).words for head in self.heads if head != tuple(self.factors)]
+        return self.factors.words + (f" (or {'; '.join(others)})" if others else "")
+
+    def choosing(self, factors: Iterable[int]) -> Descriptor:
+        """The card with the head for such factors.
+
+        Raises:
+            InputError: it has none, or they are no factors.
+        """
+        try:
+            wanted = Factors.of(factors)
+        except ValueError as error:
+            raise InputError(
+                f"factors {factors!r}", "three whole numbers from 1, for frames, rows and columns", "such as (3, 1, 1)"
+            ) from error
+        if wanted == self.factors:
+            return self
+        if tuple(wanted) not in self.heads:
+            raise InputError(
+                f"factors {tuple(wanted)} for the model {self.name} {self.version}",
+                f"one of {_listed(self.heads)}" if self.heads else f"its own, {tuple(self.factors)}",
+                f"{'choose one of these' if self.heads else 'leave them out'}, or use another model",
+            )
+        return self.model_copy(update={"frame_factor": wanted.frame, "scale": wanted.y})
 
     @property
     def frames(self) -> int:

@@ -5,9 +5,11 @@ All networks are this one class's, those of other authors too, so that nobody as
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +40,7 @@ class Network(nn.Module, ABC):
 
     One that takes other inputs has them as keywords, ``(B, C, fy·H, fx·W)``; one that makes other outputs returns all
     of them by name. Where new frames are made between frames, its outputs are ``(B, C · ff, s·H, s·W)``, those of a
-    band next to each other.
+    band next to each other. One with several heads uses that for its ``factors``.
 
     Attributes:
         scale: how many times finer its output is in plane.
@@ -73,6 +75,12 @@ class Network(nn.Module, ABC):
     def factors(self) -> Factors:
         """How many times finer its outputs are, along each axis."""
         return Factors(self.frame_factor, self.scale, self.scale)
+
+    def chosen(self, factors: Factors) -> Self:
+        """The same network, with the same weights, that uses its head for such factors."""
+        other = copy.copy(self)  # its layers are this one's
+        other.frame_factor, other.scale = factors.frame, factors.y
+        return other
 
     def planes(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Its outputs without the halo, as sub-pixel planes (:mod:`geomedsr.operators.phases`).

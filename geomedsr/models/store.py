@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -22,6 +22,7 @@ from safetensors.torch import save
 from torch import nn
 
 from geomedsr.errors import ModelError, OutputError
+from geomedsr.geometry import Factors
 from geomedsr.io.files import atomic_write
 from geomedsr.models.community import SUFFIXES, load_community
 from geomedsr.models.compact import Compact
@@ -37,7 +38,7 @@ from geomedsr.values import PERCENTILES
 
 #: Architectures by the name a descriptor gives them; others add theirs by ``ARCHITECTURES.register(name, network)``.
 #: They are called with ``scale`` and ``channels``, the descriptor's options, and, where a descriptor has them,
-#: ``frames`` (its neighbours and the frame itself), ``frame_factor`` and ``ports``.
+#: ``frames`` (its neighbours and the frame itself), ``frame_factor``, ``heads`` (the Factors of each) and ``ports``.
 ARCHITECTURES: Registry[Callable[..., Network]] = Registry(
     "architecture", {"compact": Compact, "rrdb": RRDBNet, "srresnet": SRResNet}
 )
@@ -54,8 +55,8 @@ _SUFFIX = ".safetensors"
 class Model:
     """A loaded model: its ``descriptor``, its ``module`` (a torch module in eval mode), its file's hash.
 
-    ``realism`` says how much of its adversarial weights it uses. Pickled as a reference to its file, so that each
-    worker process loads the weights once, itself.
+    ``realism`` says how much of its adversarial weights it uses; of several heads it uses that for the descriptor's
+    factors. Pickled as a reference to its file, so that each worker process loads the weights once, itself.
     """
 
     descriptor: Descriptor
@@ -79,19 +80,40 @@ class Model:
         """How far around what it makes the generator sees: frames, rows, columns."""
         return self.descriptor.neighbours, self.radius, self.radius
 
+    def with_factors(self, factors: Iterable[int]) -> Model:
+        """The model with its head for such factors, along ``(frame, y, x)``: a Factors, or three whole numbers.
+
+        Raises:
+            InputError: it has no such head.
+        """
+        card = self.descriptor.choosing(factors)
+        if card.factors == self.descriptor.factors:
+            return self
+        return replace(self, descriptor=card, module=self.module.chosen(card.factors))
+
+    def with_realism(self, realism: float) -> Model:
+        """The model with so much of its adversarial weights, loaded from its file.
+
+        Raises:
+            ModelError: as for :func:`load_model`.
+        """
+        return load_model(self.path, realism).with_factors(self.descriptor.factors)
+
     def __reduce__(self) -> tuple[Any, ...]:
         shipped = available().get(self.descriptor.name)
         found = self.descriptor.name if shipped and os.fspath(shipped.resolve()) == self.path else self.path
         parts = (ARCHITECTURES.module(self.descriptor.architecture), OPERATORS.module(self.descriptor.operator))
         modules = tuple(dict.fromkeys(module for module in parts if module is not None))
-        return _the_same, (found, self.realism if self.descriptor.adversarial else None, self.sha256, modules)
+        realism = self.realism if self.descriptor.adversarial else None
+        return _the_same, (found, realism, self.sha256, modules, tuple(self.descriptor.factors))
 
-    def __dask_tokenize__(self) -> tuple[str, float]:
-        return self.sha256, self.realism
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        chosen = (tuple(self.descriptor.factors),) if self.descriptor.heads else ()
+        return self.sha256, self.realism, *chosen
 
     def __repr__(self) -> str:
         d = self.descriptor
-        return f"<geomedsr.Model {d.name} {d.version}: {d.factors.words}, {d.sees}, {d.architecture}>"
+        return f"<geomedsr.Model {d.name} {d.version}: {d.offered}, {d.sees}, {d.architecture}>"
 
     def _repr_html_(self) -> str:
         return str(provider("model.card")(self))
@@ -109,6 +131,8 @@ def build(descriptor: Descriptor) -> Network:
         facts["frames"] = descriptor.frames
     if descriptor.frame_factor > 1:
         facts["frame_factor"] = descriptor.frame_factor
+    if descriptor.heads:
+        facts["heads"] = tuple(Factors(*head) for head in descriptor.heads)
     if descriptor.ports != Ports():
         facts["ports"] = descriptor.ports
     try:
@@ -164,9 +188,11 @@ def load_model(name_or_file: str | os.PathLike[str], realism: float | None = Non
     return _load(str(path.resolve()), realism, stat.st_mtime_ns, stat.st_size)
 
 
-def _the_same(name_or_file: str, realism: float | None, sha256: str, modules: tuple[str, ...] = ()) -> Model:
-    """A model in another process, from its own installation, or from the same path; of an architecture and an operator
-    that some modules register.
+def _the_same(
+    name_or_file: str, realism: float | None, sha256: str, modules: tuple[str, ...], factors: tuple[int, int, int]
+) -> Model:
+    """A model in another process, from its own installation, or from the same path, with its head for some factors; of
+    an architecture and an operator that some modules register.
 
     Raises:
         ModelError: it is another one there, or such a module cannot be imported.
@@ -179,7 +205,7 @@ def _the_same(name_or_file: str, realism: float | None, sha256: str, modules: tu
             "the same everywhere",
             "install it there",
         )
-    return model
+    return model.with_factors(factors)
 
 
 @lru_cache(maxsize=8)
@@ -208,6 +234,8 @@ def _load(path: str, realism: float | None, mtime_ns: int, size: int) -> Model:
         raise broken(f"a value range of percentiles {descriptor.value_range}, where {PERCENTILES} is known")
     if not descriptor.value_range[0] < descriptor.value_range[1]:
         raise broken(f"a value range {descriptor.value_range} whose ends are not in order")
+    if descriptor.heads and tuple(descriptor.factors) != descriptor.heads[0]:
+        raise broken(f"a scale and frame_factor for {tuple(descriptor.factors)}, not for the first of its heads")
     with torch.device("meta"):  # shapes only: a wrong description must not take the memory it asks for
         expected = {key: tensor.shape for key, tensor in build(descriptor).state_dict().items()}
     sets = ("", _ADVERSARIAL) if descriptor.adversarial else ("",)
@@ -256,7 +284,7 @@ def save_model(
     """Write a model file, whole or not at all. Tensors are stored as they are (float32).
 
     ``module`` holds the content weights; ``adversarial`` is a state dict of the same architecture, which a descriptor
-    with ``adversarial`` asks for.
+    with ``adversarial`` asks for. Which of several heads is chosen is not kept.
 
     Raises:
         OutputError: it cannot be written; a file that was there is as it was.
@@ -265,7 +293,8 @@ def save_model(
     target = Path(path)
     both = {**module.state_dict(), **{_ADVERSARIAL + key: value for key, value in (adversarial or {}).items()}}
     state = {key: value.detach().cpu().contiguous() for key, value in both.items()}
-    blob = save(state, {_BLOB: json.dumps(descriptor.model_dump(mode="json"), sort_keys=True)})
+    card = descriptor.choosing(descriptor.heads[0]) if descriptor.heads else descriptor
+    blob = save(state, {_BLOB: json.dumps(card.model_dump(mode="json"), sort_keys=True)})
     try:
         atomic_write(target, blob)
     except OSError as error:

@@ -100,7 +100,7 @@ def model_card(model: Model) -> str:
     count = sum(p.numel() for p in model.module.parameters())
     sees = f"sees {model.radius} pixels around each" if model.tiling == "exact" else model.tiling
     rows = [
-        ("for", f"{d.domain}, {d.factors.words}, {d.sees}"),
+        ("for", f"{d.domain}, {d.offered}, {d.sees}"),
         ("network", f"{d.architecture}, {count / 1e6:.3g} million weights, {sees}"),
         ("realism", f"{model.realism:g} of 0 … 1" if d.adversarial else "has no dial"),
         ("agreement", f"with its input, by {d.operator}" if operators.constrains(d.operator) else "none is promised"),
