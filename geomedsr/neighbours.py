@@ -15,7 +15,7 @@ import torch
 from geomedsr.frames import Lineage
 from geomedsr.grid import Plane
 from geomedsr.sources import Array
-from geomedsr.stack import volume_length
+from geomedsr.stacking import volume_length
 
 
 def around(frames: slice, count: int, reach: int, planes: Sequence[Plane] = ()) -> tuple[slice, Array]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geomedsr.errors import InputError
-from geomedsr.stack import Stack, volumes_of
+from geomedsr.stacking import Stacking, volumes_of
 
 if TYPE_CHECKING:
     from geomedsr.grid import Plane
@@ -56,7 +56,7 @@ def _step(planes: Sequence[Plane], factor: int) -> np.ndarray:
             raise InputError("new slices of one whose thickness is not told", "its SliceThickness", _OTHERWISE)
         alone: np.ndarray = told[0] * np.array(first.normal)
         return alone
-    faults = Stack.of(planes).faults
+    faults = Stacking.of(planes).faults
     places = np.array([plane.position for plane in planes])
     step: np.ndarray = (places[-1] - places[0]) / (len(planes) - 1)
     size = float(np.linalg.norm(step))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_stack import OBLIQUE, at_depths
+from test_stacking import OBLIQUE, at_depths
 from toys import scene, stack, toy
 
 import geomedsr

@@ -8,7 +8,7 @@ from typing import Any
 
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.io import Contents, Item
-from geomedsr.stack import Stack
+from geomedsr.stacking import Stacking
 from geomedsr_dicom.index import Series, index
 from geomedsr_dicom.series import open_series, title
 
@@ -61,7 +61,7 @@ def _item(series: Series, root: str) -> Item:
 
 def _geometry(series: Series) -> dict[str, Any]:
     per_phase = series.frames[: len(series.frames) // series.phases]
-    stack = Stack.of([f.plane for f in per_phase])
+    stack = Stacking.of([f.plane for f in per_phase])
     kind = "slices"
     if series.phases > 1:
         kind = "cine" if len(per_phase) == 1 else "4-D"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pydicom.uid import UID
 
-from geomedsr.stack import Stack
+from geomedsr.stacking import Stacking
 from geomedsr_dicom.belonging import belonging, signed_parts, unusable
 from geomedsr_dicom.directory import listed
 from geomedsr_dicom.files import begins_as_dicom, is_directory, looks_like_dicom, walk
@@ -49,7 +49,7 @@ class Series:
     @property
     def faults(self) -> list[str]:
         """What a user should know of its geometry; none of it stops slice-by-slice work."""
-        stack = Stack.of([f.plane for f in self.frames[: len(self.frames) // self.phases]])
+        stack = Stacking.of([f.plane for f in self.frames[: len(self.frames) // self.phases]])
         spaces = len({h.reference for h in self.headers})
         return stack.faults + [f"slices in {spaces} frames of reference, whose positions cannot be compared"] * (
             spaces > 1

@@ -21,7 +21,7 @@ from geomedsr.io.jobs import writing
 from geomedsr.provenance import Provenance, foreign
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
-from geomedsr.stack import Stack, volumes_of
+from geomedsr.stacking import Stacking, volumes_of
 from geomedsr_volume.headers import VolumeHeaders
 from geomedsr_volume.lattice import Lattice, slice_axis, triple
 from geomedsr_volume.names import NIFTI, suffix_of
@@ -250,7 +250,7 @@ def _stacked(
     name: str, planes: tuple[Plane, ...]
 ) -> tuple[tuple[float, float, float], float, tuple[float, float, float]]:
     """The regular stack nearest to a series of slices: its direction, step and origin."""
-    stack = Stack.of(planes)
+    stack = Stacking.of(planes)
     faults = stack.faults
     if any(p.spacing != planes[0].spacing for p in planes):
         faults.append("pixels of several sizes")

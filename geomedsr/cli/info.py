@@ -13,7 +13,7 @@ from geomedsr.errors import InputError
 from geomedsr.io import Contents, contents_of, open_scene
 from geomedsr.masking import Masking
 from geomedsr.scene import Scene
-from geomedsr.stack import Stack, volumes_of
+from geomedsr.stacking import Stacking, volumes_of
 
 
 def run(options: argparse.Namespace) -> None:
@@ -80,7 +80,7 @@ def _volume(scene: Scene) -> dict[str, Any]:
     """How the slices of a volume lie."""
     planes = scene.grid.planes
     volumes = volumes_of(planes)
-    step = abs(Stack.of(planes[: len(planes) // volumes]).step)
+    step = abs(Stacking.of(planes[: len(planes) // volumes]).step)
     return {
         "slices": len(planes) // volumes,
         "volumes": volumes,

@@ -40,8 +40,8 @@ def same_place(depths: Sequence[float] | np.ndarray, least: float = _SAME) -> fl
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A series of parallel planes, in their order.
+class Stacking:
+    """How a series of parallel planes, in their order, is stacked.
 
     ``step`` is the median distance between neighbours along the normal, in mm (0 for a single position); ``uneven``
     the largest relative deviation from it; ``missing`` how many slices fit in the gaps; ``duplicates`` how many
@@ -56,8 +56,8 @@ class Stack:
     tilt: float
 
     @classmethod
-    def of(cls, planes: Sequence[Plane]) -> Stack:
-        """The stack of some planes, sorted already."""
+    def of(cls, planes: Sequence[Plane]) -> Stacking:
+        """Of some planes, sorted already."""
         normal = np.array(planes[0].normal)
         first, last = (np.array(p.position) for p in (planes[0], planes[-1]))
         depths = [float(np.dot(p.position, normal)) for p in planes]

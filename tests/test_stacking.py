@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from geomedsr.grid import Plane, Window
-from geomedsr.stack import Stack, volumes_of
+from geomedsr.stacking import Stacking, volumes_of
 
 OBLIQUE = Plane((10.0, -20.0, 5.0), (0.8, 0.6, 0.0), (-0.48, 0.64, 0.6), (0.9, 0.7))
 
@@ -32,7 +32,7 @@ def test_a_cropped_plane_begins_at_the_windows_first_pixel() -> None:
 
 
 def test_an_even_stack_has_no_faults() -> None:
-    stack = Stack.of(at_depths(0, 3, 6, 9.1))
+    stack = Stacking.of(at_depths(0, 3, 6, 9.1))
     assert stack.step == pytest.approx(3)
     assert stack.faults == []
     assert stack.uneven == pytest.approx(0.1 / 3)
@@ -48,15 +48,15 @@ def test_an_even_stack_has_no_faults() -> None:
     ],
 )
 def test_faults_are_told(planes: list[Plane], said: str) -> None:
-    assert said in " and ".join(Stack.of(planes).faults)
+    assert said in " and ".join(Stacking.of(planes).faults)
 
 
 def test_half_a_degree_and_a_percent_are_what_real_series_have() -> None:
-    assert Stack.of(at_depths(0, 6.96, 14.03, 21.0, lean=(0.009, 0))).faults == []
+    assert Stacking.of(at_depths(0, 6.96, 14.03, 21.0, lean=(0.009, 0))).faults == []
 
 
 def test_one_slice_is_a_stack_without_a_step() -> None:
-    stack = Stack.of(at_depths(4))
+    stack = Stacking.of(at_depths(4))
     assert (stack.step, stack.missing, stack.duplicates, stack.tilt) == (0, 0, 0, 0)
 
 
