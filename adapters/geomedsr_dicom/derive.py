@@ -24,10 +24,10 @@ from geomedsr.sources import Array
 from geomedsr_dicom.attributes import values
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import IMPLEMENTATION_UID
-from geomedsr_dicom.made import Made, decimal, placed, stacked, thinner
 from geomedsr_dicom.private import keep_safe
 from geomedsr_dicom.prose import NOT_DIAGNOSTIC, contribution
 from geomedsr_dicom.record import put
+from geomedsr_dicom.result_slices import ResultSlice, decimal, placed, stacked, thinner
 from geomedsr_dicom.uids import Uids
 
 #: How the software is called as equipment. Programs look for letters of scanner makers, in nested items too: dcm2niix
@@ -63,11 +63,12 @@ LOSSY = {
 
 
 @dataclass(frozen=True)
-class Job:
+class DerivedSeries:
     """What holds for all images of one derived series.
 
     ``description`` and ``record`` tell how it is made, for people and for programs. ``along`` tells how SliceLocation
-    follows slices (:func:`geomedsr_dicom.made.locations_follow`). ``when`` is the time of making; None leaves it out.
+    follows slices (:func:`geomedsr_dicom.result_slices.locations_follow`). ``when`` is the time of making; None leaves
+    it out.
     """
 
     uids: Uids
@@ -81,80 +82,82 @@ class Job:
     when: datetime | None
 
 
-def derived(source: Dataset, job: Job, part: int = 0) -> Dataset:
+def derived(source: Dataset, series: DerivedSeries, part: int = 0) -> Dataset:
     """A copy of a header for a derived image, without what depends on the slice: geometry and pixels.
 
     ``part`` is its number among those of this source, from 0.
     """
     ds = copy.deepcopy(source)
     _drop(ds)
-    ds.SOPInstanceUID = job.uids.instance(str(source.SOPInstanceUID), part)
-    ds.SeriesInstanceUID = job.uids.series(str(source.SeriesInstanceUID))
-    ds.SeriesNumber = job.number
-    ds.SeriesDescription = job.series_description
+    ds.SOPInstanceUID = series.uids.instance(str(source.SOPInstanceUID), part)
+    ds.SeriesInstanceUID = series.uids.series(str(source.SeriesInstanceUID))
+    ds.SeriesNumber = series.number
+    ds.SeriesDescription = series.series_description
     ds.ContentQualification = "RESEARCH"
     comments = str(ds.get("ImageComments") or "")[: 10240 - len(NOT_DIAGNOSTIC) - 2]  # what LT holds
     ds.ImageComments = f"{comments}; {NOT_DIAGNOSTIC}" if comments else NOT_DIAGNOSTIC
-    _date(ds, job.when)
+    _date(ds, series.when)
     item = Dataset()
     item.PurposeOfReferenceCodeSequence = _code("109102", "Processing Equipment")
     item.Manufacturer = MAKER
     item.ManufacturerModelName = MODEL_NAME
-    item.SoftwareVersions = [__version__, f"model {job.model}"]
-    if job.when is not None:
-        item.ContributionDateTime = job.when.strftime("%Y%m%d%H%M%S.%f%z")
-    item.ContributionDescription = contribution(job.factors)
+    item.SoftwareVersions = [__version__, f"model {series.model}"]
+    if series.when is not None:
+        item.ContributionDateTime = series.when.strftime("%Y%m%d%H%M%S.%f%z")
+    item.ContributionDescription = contribution(series.factors)
     ds.ContributingEquipmentSequence = Sequence([*(ds.get("ContributingEquipmentSequence") or []), item])
-    if job.record:
-        put(ds, job.record)
+    if series.record:
+        put(ds, series.record)
     ds.file_meta = _meta(ds)
     return ds
 
 
-def derive_classic(source: Dataset, job: Job, made: Made, stored: Array) -> Dataset:
+def derive_classic(source: Dataset, series: DerivedSeries, slice_: ResultSlice, stored: Array) -> Dataset:
     """The header of a derived single-frame image; its pixels are ``stored``, ``(y, x)``, or ``(frame, y, x)`` where it
     holds several frames all the same.
 
     Neighbours that the model saw are sources as well, after the image's own.
     """
-    ds = derived(source, job, made.part)
+    ds = derived(source, series, slice_.part)
     ds.ImageType = _image_type(source.get("ImageType"), str(source.get("Modality")))
-    measures(ds, made.plane)
-    position(ds, made.plane)
-    placed(ds, made, job.along)
+    measures(ds, slice_.plane)
+    position(ds, slice_.plane)
+    placed(ds, slice_, series.along)
     if "SmallestImagePixelValue" in ds or "LargestImagePixelValue" in ds:
         kind = "SS" if stored.dtype.kind == "i" else "US"  # the VR depends on the pixels: never left to chance
         ds.add_new("SmallestImagePixelValue", kind, int(stored.min()))
         ds.add_new("LargestImagePixelValue", kind, int(stored.max()))
     before = str(ds.get("DerivationDescription") or "")
-    ds.DerivationDescription = f"{before}; {job.description}"[-1024:] if before else job.description
+    ds.DerivationDescription = f"{before}; {series.description}"[-1024:] if before else series.description
     ds.DerivationCodeSequence = _code("113085", "Spatial resampling")
-    beside = (_beside(source, other) for other in made.sources[1:] if other.path != made.source.path)
+    beside = (_beside(source, other) for other in slice_.sources[1:] if other.path != slice_.source.path)
     ds.SourceImageSequence = Sequence([_reference(source, None), *beside])
     ds.Rows, ds.Columns = stored.shape[-2:]
     return ds
 
 
-def derive_enhanced(source: Dataset, job: Job, made: list[Made], size: tuple[int, int]) -> Dataset:
+def derive_enhanced(
+    source: Dataset, series: DerivedSeries, slices: list[ResultSlice], size: tuple[int, int]
+) -> Dataset:
     """The header of a derived multi-frame image (C.7.6.16) of these slices, in the order of its frames.
 
     Frames of which none is made are left out.
     """
-    ds = derived(source, job)
+    ds = derived(source, series)
     ds.ImageType = _enhanced_type(source.get("ImageType"))
-    if len(made) != len(ds.PerFrameFunctionalGroupsSequence):
+    if len(slices) != len(ds.PerFrameFunctionalGroupsSequence):
         groups = ds.PerFrameFunctionalGroupsSequence
-        own = [groups[slice_.source.index] for slice_ in made]
-        ds.PerFrameFunctionalGroupsSequence = Sequence(own if made[0].parts == 1 else map(copy.deepcopy, own))
-        ds.NumberOfFrames = len(made)
+        own = [groups[slice_.source.index] for slice_ in slices]
+        ds.PerFrameFunctionalGroupsSequence = Sequence(own if slices[0].parts == 1 else map(copy.deepcopy, own))
+        ds.NumberOfFrames = len(slices)
         if ds.get("ComplexImageComponent") == "MIXED":
             ds.ComplexImageComponent = "MAGNITUDE"
-    stacked(ds, made, job.uids)
+    stacked(ds, slices, series.uids)
     shared = ds.SharedFunctionalGroupsSequence[0] if ds.get("SharedFunctionalGroupsSequence") else Dataset()
     if "DerivationImageSequence" in shared:  # a group is shared or per frame, never both
         del shared["DerivationImageSequence"]
-    items = list(zip(made, ds.PerFrameFunctionalGroupsSequence, strict=True))
-    for slice_, item in [(made[0], shared), *items]:
+    items = list(zip(slices, ds.PerFrameFunctionalGroupsSequence, strict=True))
+    for slice_, item in [(slices[0], shared), *items]:
         for group in item.get("PixelMeasuresSequence") or []:
             if "PixelSpacing" in group:
                 measures(group, slice_.plane)
@@ -164,12 +167,12 @@ def derive_enhanced(source: Dataset, job: Job, made: list[Made], size: tuple[int
                 position(group, slice_.plane)
     for slice_, item in items:
         derivation = Dataset()
-        derivation.DerivationDescription = job.description
+        derivation.DerivationDescription = series.description
         derivation.DerivationCodeSequence = _code("113085", "Spatial resampling")
         others = [_beside(source, other, other.index + 1) for other in slice_.sources[1:]]
         derivation.SourceImageSequence = Sequence([_reference(source, slice_.source.index + 1), *others])
         item.DerivationImageSequence = Sequence([derivation])
-    seen = [frame.uid for slice_ in made for frame in slice_.sources[1:]]
+    seen = [frame.uid for slice_ in slices for frame in slice_.sources[1:]]
     ds.SourceImageEvidenceSequence = Sequence([_evidence(source, dict.fromkeys([str(source.SOPInstanceUID), *seen]))])
     for group in (shared, *ds.PerFrameFunctionalGroupsSequence):
         for name in ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence"):

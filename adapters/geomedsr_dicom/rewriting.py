@@ -16,44 +16,44 @@ from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 from geomedsr.errors import InputError
 from geomedsr.sources import Array
 from geomedsr_dicom.attributes import load
-from geomedsr_dicom.derive import LOSSY, Job, derive_classic, derive_enhanced, mark_lossy, walk
+from geomedsr_dicom.derive import LOSSY, DerivedSeries, derive_classic, derive_enhanced, mark_lossy, walk
 from geomedsr_dicom.headers import CLASSIC
-from geomedsr_dicom.made import Made
+from geomedsr_dicom.result_slices import ResultSlice
 
 #: Bytes per word of the value representations that hold words as bytes.
 _WORDS = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 
 
-def derived_file(job: Job, made: list[Made], stored: Array, pixels: Any) -> Dataset:
+def derived_file(series: DerivedSeries, slices: list[ResultSlice], stored: Array, pixels: Any) -> Dataset:
     """A derived data set of a source file.
 
     Args:
-        job: what holds for all files.
-        made: its slices, all of one source file, in the order of its frames.
+        series: what holds for all files.
+        slices: those of the result, all of one source file, in the order of its frames.
         stored: the new values, ``(y, x)`` or ``(frame, y, x)``.
         pixels: the same values as bytes, or a file of them, of an even length.
 
     Raises:
         InputError: text that cannot be written as it was read.
     """
-    source = read_whole(made[0].source.path)
+    source = read_whole(slices[0].source.path)
     if source.SOPClassUID in CLASSIC:
-        ds = derive_classic(source, job, made[0], stored)
+        ds = derive_classic(source, series, slices[0], stored)
     else:
-        ds = derive_enhanced(source, job, made, (stored.shape[-2], stored.shape[-1]))
+        ds = derive_enhanced(source, series, slices, (stored.shape[-2], stored.shape[-1]))
     # Native pixels, little-endian; PS3.5 A.2 wants OW for more than 8 bits and allows it for all.
     ds.add_new("PixelData", "OW", pixels)
     return ds
 
 
-def rehearse(job: Job, made: list[Made], size: tuple[int, int], dtype: str) -> None:
+def rehearse(series: DerivedSeries, slices: list[ResultSlice], size: tuple[int, int], dtype: str) -> None:
     """Derive a header and write it nowhere, so that what is wrong with it is told before the work.
 
     Raises:
         InputError: as above; and whatever a faulty header makes pydicom raise.
     """
     stored = np.broadcast_to(np.zeros((), dtype), size)
-    ds = derived_file(job, made, stored, b"")
+    ds = derived_file(series, slices, stored, b"")
     ds.save_as(io.BytesIO(), enforce_file_format=True)
 
 

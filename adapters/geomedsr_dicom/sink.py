@@ -27,12 +27,12 @@ from geomedsr.provenance import STEPS
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr_dicom.attributes import load, quiet
-from geomedsr_dicom.derive import Job
+from geomedsr_dicom.derive import DerivedSeries
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import CLASSIC, read_header
-from geomedsr_dicom.made import Made, by_file, locations_follow, made_of
 from geomedsr_dicom.prose import NOT_DIAGNOSTIC, describe
 from geomedsr_dicom.record import recorded
+from geomedsr_dicom.result_slices import ResultSlice, by_file, locations_follow, result_slices
 from geomedsr_dicom.rewriting import derived_file, rehearse
 from geomedsr_dicom.source import SeriesSource
 from geomedsr_dicom.uids import Uids
@@ -40,18 +40,21 @@ from geomedsr_dicom.uids import Uids
 
 @dataclass(frozen=True)
 class SeriesSink(Sink):
-    """See :class:`geomedsr.io.Sink`; a region is a whole slice. ``single`` makes one file, not a folder."""
+    """See :class:`geomedsr.io.Sink`; a region is a whole slice. ``single`` makes one file, not a folder.
+
+    ``multiframe`` tells that a file holds several slices; ``parents`` are folders that were made to hold the target.
+    """
 
     single: bool
     multiframe: bool
-    slices: tuple[Made, ...]
+    slices: tuple[ResultSlice, ...]
     size: tuple[int, int]
     dtype: str
-    job: Job
-    made: tuple[Path, ...] = ()
+    series: DerivedSeries
+    parents: tuple[Path, ...] = ()
 
     @cached_property
-    def _files(self) -> dict[str, list[Made]]:
+    def _files(self) -> dict[str, list[ResultSlice]]:
         """The slices that are made of each source file, in its order: some frames may have been left out."""
         return by_file(self.slices)
 
@@ -59,9 +62,9 @@ class SeriesSink(Sink):
     def _places(self) -> dict[int, tuple[int, int]]:
         """Of each slice the number of the file that it goes into, and its own there."""
         return {
-            made.number: (file, place)
+            slice_.number: (file, place)
             for file, slices in enumerate(self._files.values())
-            for place, made in enumerate(slices)
+            for place, slice_ in enumerate(slices)
         }
 
     @property
@@ -74,31 +77,30 @@ class SeriesSink(Sink):
         for number, stored in zip(range(box.start[0], box.stop[0]), values[:, 0], strict=True):
             if stored.shape != self.size:
                 raise ValueError(f"a region of {stored.shape} pixels, not a slice of {self.size}")
-            made = self.slices[number]
             if self.multiframe:
                 self._put_frame(*self._places[number], stored)
             else:
                 stored = np.ascontiguousarray(stored)
                 pixels = stored.tobytes() + b"\0" * (stored.nbytes % 2)
                 with quiet():
-                    ds = derived_file(self.job, [made], stored, pixels)
+                    ds = derived_file(self.series, [self.slices[number]], stored, pixels)
                     self._save(ds, f"{number + 1:04d}.dcm")
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored: not those of slices that a job had moved when it was stopped."""
-        made, raw = any((self.folder / "series").glob("*.dcm")), any(self.folder.glob("*.raw"))
-        return super().done() if made or raw else set()
+        files, raw = any((self.folder / "series").glob("*.dcm")), any(self.folder.glob("*.raw"))
+        return super().done() if files or raw else set()
 
     def assemble(self) -> list[Move]:
         """The folder of files, the multi-frame ones written now; or the one file."""
         if self.multiframe:
             for number, slices in enumerate(self._files.values()):
-                self._assemble(number, slices)
+                self._write_multiframe(number, slices)
         folder = self.folder / "series"
-        made = sorted(folder.glob("*.dcm"))
-        if len(made) != (len(self._files) if self.multiframe else len(self.slices)):
+        files = sorted(folder.glob("*.dcm"))
+        if len(files) != (len(self._files) if self.multiframe else len(self.slices)):
             raise OSError("not every slice was stored")
-        return [self.move(made[0] if self.single else folder)]
+        return [self.move(files[0] if self.single else folder)]
 
     def check(self) -> None:
         """Raise an OutputError where something is in the way that geomedsr did not make, or that is to stay."""
@@ -116,7 +118,7 @@ class SeriesSink(Sink):
     def discard(self) -> None:
         """Remove the hidden folder, and the folders above it that were made for it, if nothing came into them."""
         super().discard()
-        for folder in self.made:
+        for folder in self.parents:
             with suppress(OSError):
                 folder.rmdir()
 
@@ -133,7 +135,7 @@ class SeriesSink(Sink):
         finally:
             os.close(handle)
 
-    def _assemble(self, number: int, slices: list[Made]) -> None:
+    def _write_multiframe(self, number: int, slices: list[ResultSlice]) -> None:
         name = f"{number + 1:04d}.dcm"
         if (self.folder / "series" / name).exists():  # by a job that was stopped just then
             return
@@ -143,7 +145,7 @@ class SeriesSink(Sink):
             with open(raw, "ab") as file:
                 file.write(b"\0")
         with quiet(), open(raw, "rb") as pixels:
-            self._save(derived_file(self.job, slices, stored, pixels), name)
+            self._save(derived_file(self.series, slices, stored, pixels), name)
         del stored
         os.remove(raw)
 
@@ -185,7 +187,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
             "write it as a volume, such as result.nii.gz",
         )
     frames: tuple[Frame, ...] = scene.headers
-    slices = made_of(frames, scene.grid.planes, scene.lineage)
+    slices = result_slices(frames, scene.grid.planes, scene.lineage)
     target = Path(os.path.realpath(path))
     single = target.suffix.lower() == ".dcm" and not target.is_dir()
     header = read_header(frames[0].path)
@@ -203,7 +205,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     _check_target(scene, path, target, single, overwrite)
     when = _when(uid_seed)
     told = scene.provenance
-    job = Job(
+    series = DerivedSeries(
         uids=Uids("", ""),
         number=_number(header.number),
         series_description=_series_description(frames[0].path, told.model.name or ""),
@@ -215,8 +217,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         when=when,
     )
     with _headers_and_files(target), quiet():
-        for made in by_file(slices).values() if multiframe else [[slices[0]]]:
-            rehearse(job, made, scene.grid.shape, str(scene.dtype))
+        for own in by_file(slices).values() if multiframe else [[slices[0]]]:
+            rehearse(series, own, scene.grid.shape, str(scene.dtype))
     folders = tuple(folder for folder in target.parents if not folder.exists())
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +230,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     random, moment = scratch.remember("uids", lambda: [secrets.token_hex(16), when.isoformat() if when else None])
     # One that began before there were records goes on without, so that all slices say the same.
     begun = any((scratch.folder / "series").glob("*.dcm"))
-    record = scratch.remember("record", lambda: "" if begun else job.record)
+    record = scratch.remember("record", lambda: "" if begun else series.record)
     return SeriesSink(
         target=target,
         scratch=scratch,
@@ -238,13 +240,13 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         slices=slices,
         size=scene.grid.shape,
         dtype=str(scene.dtype),
-        job=replace(
-            job,
-            uids=Uids(random if uid_seed is None else uid_seed, _work(scene)),
+        series=replace(
+            series,
+            uids=Uids(random if uid_seed is None else uid_seed, _fingerprint(scene)),
             when=datetime.fromisoformat(moment) if moment else None,
             record=record,
         ),
-        made=folders,
+        parents=folders,
     )
 
 
@@ -287,7 +289,8 @@ def _ours(path: Path) -> bool:
     return header is not None and header.derived
 
 
-def _work(scene: Scene) -> str:
+def _fingerprint(scene: Scene) -> str:
+    """What was made and where it lies, as a text: with a seed, UIDs follow from it."""
     first = scene.grid.planes[0]
     told = {key: text for key, text in sorted(scene.provenance.items()) if key != STEPS}  # as jobs of before told it
     return json.dumps([told, scene.grid.shape, first.position, first.spacing])

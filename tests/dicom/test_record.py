@@ -245,7 +245,7 @@ def test_a_job_of_before_goes_on_without_one(source: Path, tmp_path: Path, ct_mo
     """All slices of a series say the same."""
     sr = geomedsr.upscale(geomedsr.open(source), ct_model)
     sink: Any = open_sink(sr, tmp_path / "out")
-    before = replace(sink, job=replace(sink.job, record=""))
+    before = replace(sink, series=replace(sink.series, record=""))
     (sink.folder / "record.json").unlink()
     box = next(plan(sr.source))
     before.put(box, sr.source.read(box), sr.source.valid(box))

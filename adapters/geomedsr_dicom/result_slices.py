@@ -26,7 +26,7 @@ _ASTRAY = 0.05
 
 
 @dataclass(frozen=True)
-class Made:
+class ResultSlice:
     """A slice of a result, the ``number``-th from 0.
 
     ``sources`` are the slices that it comes from: first the one whose header it takes over, then those that the model
@@ -52,33 +52,34 @@ class Made:
         return self.plane.depth - self.source.plane.depth
 
 
-def made_of(frames: Sequence[Frame], planes: Sequence[Plane], lineage: Lineage) -> tuple[Made, ...]:
+def result_slices(frames: Sequence[Frame], planes: Sequence[Plane], lineage: Lineage) -> tuple[ResultSlice, ...]:
     """The slices of a result at ``planes``, made of ``frames``."""
     if not lineage:
-        return tuple(Made(i, plane, (frame,)) for i, (frame, plane) in enumerate(zip(frames, planes, strict=True)))
+        pairs = zip(frames, planes, strict=True)
+        return tuple(ResultSlice(i, plane, (frame,)) for i, (frame, plane) in enumerate(pairs))
     apart = abs(planes[1].depth - planes[0].depth) if len(lineage) > len(frames) else 0.0
-    made: list[Made] = []
+    made: list[ResultSlice] = []
     for _, group in groupby(range(len(lineage)), key=lambda i: lineage[i][0]):
         numbers = list(group)
         for part, i in enumerate(numbers):
             sources = tuple(frames[of] for of in lineage[i])
-            made.append(Made(i, planes[i], sources, part, len(numbers), apart))
+            made.append(ResultSlice(i, planes[i], sources, part, len(numbers), apart))
     return tuple(made)
 
 
-def by_file(made: Iterable[Made]) -> dict[str, list[Made]]:
+def by_file(slices: Iterable[ResultSlice]) -> dict[str, list[ResultSlice]]:
     """The slices that are made of each file, in the order of its frames."""
-    found: dict[str, list[Made]] = {}
-    for slice_ in made:
+    found: dict[str, list[ResultSlice]] = {}
+    for slice_ in slices:
         found.setdefault(slice_.source.path, []).append(slice_)
-    return {path: _in_order(slices) for path, slices in found.items()}
+    return {path: _in_order(own) for path, own in found.items()}
 
 
-def _in_order(made: list[Made]) -> list[Made]:
+def _in_order(slices: list[ResultSlice]) -> list[ResultSlice]:
     """New slices along the normal, or against it where the frames of the file go so."""
-    frames = sorted((slice_.source for slice_ in made), key=lambda frame: frame.index)
+    frames = sorted((slice_.source for slice_ in slices), key=lambda frame: frame.index)
     way = 1 if frames[-1].plane.depth >= frames[0].plane.depth else -1
-    return sorted(made, key=lambda slice_: (slice_.source.index, way * slice_.part))
+    return sorted(slices, key=lambda slice_: (slice_.source.index, way * slice_.part))
 
 
 def locations_follow(frames: Sequence[Frame]) -> float | None:
@@ -94,41 +95,41 @@ def locations_follow(frames: Sequence[Frame]) -> float | None:
     return float(np.sign(slope)) if abs(abs(slope) - 1) <= _ASTRAY else None
 
 
-def thinner(ds: Dataset, made: Made) -> None:
+def thinner(ds: Dataset, slice_: ResultSlice) -> None:
     """SliceThickness and SpacingBetweenSlices (C.7.6.2), where they are told, as new slices have them."""
-    if made.parts == 1:
+    if slice_.parts == 1:
         return
-    if made.plane.thickness is not None and ds.get("SliceThickness"):
-        ds.SliceThickness = decimal(made.plane.thickness)
+    if slice_.plane.thickness is not None and ds.get("SliceThickness"):
+        ds.SliceThickness = decimal(slice_.plane.thickness)
     if ds.get("SpacingBetweenSlices"):
-        ds.SpacingBetweenSlices = decimal(made.apart)
+        ds.SpacingBetweenSlices = decimal(slice_.apart)
 
 
-def placed(ds: Dataset, made: Made, along: float | None) -> None:
+def placed(ds: Dataset, slice_: ResultSlice, along: float | None) -> None:
     """What a single-frame image tells of a new slice's place in its series besides its position."""
-    if made.parts == 1:
+    if slice_.parts == 1:
         return
-    thinner(ds, made)
-    ds.InstanceNumber = made.number + 1
+    thinner(ds, slice_)
+    ds.InstanceNumber = slice_.number + 1
     if (location := number(ds.get("SliceLocation"))) is not None:
         if along is None:
             del ds.SliceLocation
         else:
-            ds.SliceLocation = decimal(location + along * made.offset)
+            ds.SliceLocation = decimal(location + along * slice_.offset)
 
 
-def stacked(ds: Dataset, made: Sequence[Made], uids: Uids) -> None:
+def stacked(ds: Dataset, slices: Sequence[ResultSlice], uids: Uids) -> None:
     """What the frames of a multi-frame image tell of their place among the others (C.7.6.16.2.2, C.7.6.17)."""
-    if made[0].parts == 1:
+    if slices[0].parts == 1:
         return
     contents = [(item.get("FrameContentSequence") or [Dataset()])[0] for item in ds.PerFrameFunctionalGroupsSequence]
-    places = _renumbered([whole(content.get("InStackPositionNumber")) for content in contents], made)
+    places = _renumbered([whole(content.get("InStackPositionNumber")) for content in contents], slices)
     for content, place in zip(contents, places, strict=False):
         content.InStackPositionNumber = place
     pointers = [int(item.get("DimensionIndexPointer") or 0) for item in ds.get("DimensionIndexSequence") or []]
     at = next((i for i, pointer in enumerate(pointers) if pointer in _PLACES), len(pointers) - 1)
     indices = [values(content.get("DimensionIndexValues")) for content in contents]
-    places = _renumbered([index[at] if 0 <= at < len(index) else None for index in indices], made)
+    places = _renumbered([index[at] if 0 <= at < len(index) else None for index in indices], slices)
     for content, index, place in zip(contents, indices, places, strict=False):
         content.DimensionIndexValues = [place if i == at else value for i, value in enumerate(index)]
     for name in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
@@ -137,15 +138,15 @@ def stacked(ds: Dataset, made: Sequence[Made], uids: Uids) -> None:
                 item.DimensionOrganizationUID = uids.dimensions(str(item.DimensionOrganizationUID))
 
 
-def _renumbered(old: Sequence[int | None], made: Sequence[Made]) -> list[int]:
+def _renumbered(old: Sequence[int | None], slices: Sequence[ResultSlice]) -> list[int]:
     """Numbers of places from 1 with as many for each as there are slices; none where a frame has none."""
     told = [number for number in old if number is not None]
     if len(told) < len(old):
         return []
-    depths = [slice_.source.plane.depth for slice_ in made]
+    depths = [slice_.source.plane.depth for slice_ in slices]
     grows = told[int(np.argmax(depths))] >= told[int(np.argmin(depths))]
-    parts = (slice_.part if grows else slice_.parts - 1 - slice_.part for slice_ in made)
-    return [(number - 1) * slice_.parts + part + 1 for number, slice_, part in zip(told, made, parts, strict=True)]
+    parts = (slice_.part if grows else slice_.parts - 1 - slice_.part for slice_ in slices)
+    return [(number - 1) * slice_.parts + part + 1 for number, slice_, part in zip(told, slices, parts, strict=True)]
 
 
 def decimal(value: float) -> Any:
