@@ -102,7 +102,7 @@ class Lazy:
         return cls(standing(source, part), part)
 
     def filled(self, box: Box, values: Array, mask: Array | None) -> Source:
-        """The source with the part of the array that a box of it touches."""
+        """The source, for reading one box of it, from the part of the array that this box touches."""
         return standing(self.hollow, replace(self.part, box=touched(self.hollow, box), values=values, mask=mask))
 
 
@@ -124,7 +124,7 @@ class Inputs:
         return cls(source, _Chunks.of(base.values), None if mask is None else _Chunks.of(mask))
 
     def parts(self, box: Box) -> tuple[Any, Any]:
-        """What of them a box of the source touches, as tasks; None for no mask."""
+        """The parts of array and mask that a box of the source is computed from, as tasks; None for no mask."""
         there = touched(self.source, box)
         return self.values.part(there), None if self.mask is None else self.mask.part(there)
 
@@ -194,8 +194,8 @@ def _lazily(mask: Array) -> Any:
     return da.from_array(mask, name=False)  # not by its values: it may be spread over a whole scene
 
 
-def held(source: Source, boxes: Iterable[Box]) -> Iterator[tuple[Source, Box]]:
-    """The source for each of some boxes, read: of a lazy one all at once, each chunk computed once."""
+def read_at_once(source: Source, boxes: Iterable[Box]) -> Iterator[tuple[Source, Box]]:
+    """Each box with the source to read it from: of a lazy one, all boxes are computed now, and each chunk but once."""
     asked = list(boxes)
     lazy, inputs = Lazy.of(source), Inputs.of(source)
     if lazy is None or inputs is None:
@@ -254,7 +254,7 @@ def _made(shared: _Shared, box: Box, *pieces: Sequence[Array]) -> Array:
     return shared.read(shared.lazy.filled(box, parts[0], parts[1] if len(parts) > 1 else None), box)
 
 
-def together(source: Source, frames: Sequence[int]) -> list[list[int]]:
+def frames_together(source: Source, frames: Sequence[int]) -> list[list[int]]:
     """Frames that are read together: of a lazy source those in the same chunks, of others each by itself."""
     base = root(source)
     if base is None or (source.inner is not None and base.shape[0] != source.shape[0]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from geomedsr.geometry import Box, Window
-from geomedsr.lazy import held, together
+from geomedsr.lazy import frames_together, read_at_once
 from geomedsr.sources import Array, FrameSource, Source
 
 
@@ -14,10 +14,10 @@ def sample_frames(source: Source) -> list[list[Array]]:
     _, bands, height, width = source.shape
     windows = spread_windows(height, width)
     found: list[list[Array]] = []
-    for group in together(source, range(source.shape[0])):
+    for group in frames_together(source, range(source.shape[0])):
         about = slice(group[0], group[-1] + 1)
         parts: list[list[list[Array]]] = [[[] for _ in range(bands)] for _ in group]
-        for read, box in held(source, [Box.of(about, window) for window in windows]):
+        for read, box in read_at_once(source, [Box.of(about, window) for window in windows]):
             for i, of in zip(group, parts, strict=True):
                 _collect(FrameSource(read, i), Box.of(0, box.window), of)
         for i, of in zip(group, parts, strict=True):
@@ -38,13 +38,13 @@ def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array
         return [values[:, b][valid[:, b]] for b in range(bands)]
     per_side = int((pixels // (side * side)) ** 0.5)
     windows = spread_windows(height, width, pixels, side)
-    groups = together(source, _frames(source.shape[0]))
+    groups = frames_together(source, _frames(source.shape[0]))
     found: list[list[Array]] = [[] for _ in range(bands)]
     while True:
         missing = [b for b, parts in enumerate(found) if not parts]
         part = source if len(missing) == bands else source.select(missing)
         for group in groups:
-            for read, box in held(part, [Box.of(frame, window) for frame in group for window in windows]):
+            for read, box in read_at_once(part, [Box.of(frame, window) for frame in group for window in windows]):
                 _collect(read, box, [found[b] for b in missing])
         per_side *= 2
         if all(found) or height * width <= pixels or per_side > 64:

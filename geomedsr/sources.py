@@ -74,11 +74,11 @@ class Source(ABC):
 
     @property
     def depth(self) -> int:
-        """How many frames come at the cost of one: those that a model makes of one frame."""
+        """How many frames one read serves: where a model makes new slices, those of one frame of its input."""
         return 1 if self.inner is None else self.inner.depth
 
     def touches(self, box: Box) -> Box:
-        """What of its inner source it reads for a box."""
+        """The box of its inner source that it reads for a box of its own."""
         return box
 
     def on(self, inner: Source) -> Source:
@@ -254,7 +254,7 @@ class CroppedSource(WrappingSource):
     window: Window
 
     def touches(self, box: Box) -> Box:
-        """What of that a box needs."""
+        """The box of the whole that is read for one of its own."""
         return box.shifted((0, self.window.row, self.window.col))
 
     def coarser(self, inner: Source, scale: int) -> CroppedSource:
@@ -291,7 +291,7 @@ class FrameSource(WrappingSource):
     frame: int
 
     def touches(self, box: Box) -> Box:
-        """What of that a box needs."""
+        """The box of the whole that is read for one of its own."""
         return box.shifted((self.frame, 0, 0))
 
     @property

@@ -16,7 +16,7 @@ import geomedsr
 from geomedsr import Band, Grid, Model, Scene, Window
 from geomedsr.areas import AreaSource
 from geomedsr.geometry import Box
-from geomedsr.inference.memory import kept
+from geomedsr.inference.memory import reader_cache
 from geomedsr.lazy import root, standing, touched
 from geomedsr.masking import Masking, alike
 from geomedsr.sources import ArraySource, CroppedSource, Source
@@ -64,7 +64,7 @@ def test_what_a_source_need_not_have() -> None:
     source = Plain((1, 1, 9, 9), np.dtype("float32"))
     box = Box((0, 1, 2), (1, 5, 6))
     assert (source.inner, source.overview(1), source.veil(), source.opaque()) == (None,) * 4
-    assert (root(source), touched(source, box), kept(source, 4)) == (None, box, 0)
+    assert (root(source), touched(source, box), reader_cache(source, 4)) == (None, box, 0)
     other = Plain((1, 1, 9, 9), np.dtype("uint8"))
     assert standing(CroppedSource(source, Window(1, 2, 3, 3)), other) == CroppedSource(other, Window(1, 2, 3, 3))
     assert source.masking == (Masking.NAN,)

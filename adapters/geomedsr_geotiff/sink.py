@@ -31,8 +31,8 @@ from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid
 from geomedsr.io import Move, Scratch, Sink
+from geomedsr.io.blocks import BLOCK, block_side
 from geomedsr.io.files import atomic_write, file_target
-from geomedsr.io.jobs import BLOCK, block_side
 from geomedsr.provenance import ROLE
 from geomedsr.scene import Band, Scene
 from geomedsr.sources import Array

@@ -15,7 +15,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from geomedsr.io.jobs import CHUNK, chunk_side
+from geomedsr.io.blocks import CHUNK, chunk_side
 from geomedsr.masking import alike
 from geomedsr.scene import Band, Scene
 

@@ -14,8 +14,8 @@ import zarr
 from geomedsr.errors import OutputError
 from geomedsr.geometry import Box
 from geomedsr.io import Move, Scratch, Sink
+from geomedsr.io.blocks import chunk_side, region_side
 from geomedsr.io.files import exists
-from geomedsr.io.jobs import chunk_side, region_side
 from geomedsr.scene import Scene
 from geomedsr.sources import Array
 from geomedsr_zarr.groups import marker

@@ -1,4 +1,4 @@
-"""The engine: a scene is written region by region through dask, so that nothing holds the whole of it."""
+"""The engine: a scene is written box by box through dask, so that nothing holds the whole of it."""
 
 from __future__ import annotations
 
@@ -92,13 +92,28 @@ def write(
     if isinstance(scene, Scene):
         if path is None:
             raise OutputError(f"no path for {scene.name}", "a file or a folder", "say where to write it")
-        return _written({path: scene}, overwrite, workers, cluster, progress, options)[path]
+        return _write_all({path: scene}, overwrite, workers, cluster, progress, options)[path]
     if path is not None:
         raise OutputError(f"the path {path} beside several scenes", "one for each", "give {path: scene, …}")
-    return _written(scene, overwrite, workers, cluster, progress, options)
+    return _write_all(scene, overwrite, workers, cluster, progress, options)
 
 
-def _written(
+@dataclass(frozen=True)
+class Written:
+    """What was written where.
+
+    ``deviation`` is the largest absolute difference, in stored units, that rounding and clipping left between the input
+    and the result as the model's operator brings it down, in the regions that this call computed; None where there is
+    none. ``resumed`` of ``regions`` had been computed before, by a call that was stopped.
+    """
+
+    path: str
+    deviation: float | None
+    resumed: int = 0
+    regions: int = 1
+
+
+def _write_all(
     scenes: Mapping[Any, Scene],
     overwrite: bool,
     workers: int | None,
@@ -106,6 +121,10 @@ def _written(
     progress: bool,
     options: Mapping[str, Any],
 ) -> dict[Any, Written]:
+    """Open a sink for each scene, run the passes, and finish all sinks at once; see :func:`write`.
+
+    What fails before anything is stored leaves nothing behind; after that, what is stored is kept for the next call.
+    """
     keep_memory()
     _check_apart(scenes)
     jobs: list[Job] = []
@@ -115,24 +134,41 @@ def _written(
             jobs.append(Job(scene, open_sink(scene, path, overwrite, **options)))
         planned = passes(jobs, workers)
         _tell_short(planned)
-        told = _computed(planned, cluster, progress)
+        told = _run(planned, cluster, progress)
         finish([job.sink for job in jobs])
     except BaseException as error:
-        kept, boxes = _kept(jobs, planned), sum(len(each.boxes) for each in planned)
+        stored, boxes = _stored(jobs, planned), sum(len(each.boxes) for each in planned)
         for job in jobs:
-            if kept == 0:
+            if stored == 0:
                 job.sink.discard()
             else:
                 job.sink.release()
-        if kept != 0 and planned:
-            count = "the" if kept is None else f"{kept} of {boxes}"
+        if stored != 0 and planned:
+            count = "the" if stored is None else f"{stored} of {boxes}"
             error.add_note(f"{count} regions are kept: the same command goes on from there")
         raise
     return {path: replace(told[id(job)], path=os.fspath(path)) for path, job in zip(scenes, jobs, strict=True)}
 
 
-def _computed(planned: Sequence[Pass], cluster: Any, progress: bool) -> dict[int, Written]:
-    """Compute and store what is missing; what came of each job."""
+def _check_apart(scenes: Mapping[Any, Scene]) -> None:
+    """Raise an OutputError where two scenes go to one path."""
+    seen: dict[str, Any] = {}
+    for path in scenes:
+        real = os.path.realpath(path)
+        if real in seen:
+            raise OutputError(f"one path for two scenes, {path}", "one for each", "choose another name")
+        seen[real] = path
+
+
+def _tell_short(planned: Sequence[Pass]) -> None:
+    """Warn of passes that take more memory than they may."""
+    for each in planned:
+        if each.short is not None:
+            warnings.warn(each.short, SceneWarning, stacklevel=4)
+
+
+def _run(planned: Sequence[Pass], cluster: Any, progress: bool) -> dict[int, Written]:
+    """Compute and store the boxes that are missing, pass by pass; what came of each job, by its ``id``."""
     done = [each.done() for each in planned]
     left = [[box for box in each.boxes if box.key not in keys] for each, keys in zip(planned, done, strict=True)]
     jobs = [job for each in planned for job in each.jobs]
@@ -172,57 +208,16 @@ def _computed(planned: Sequence[Pass], cluster: Any, progress: bool) -> dict[int
     return found
 
 
-def _tell_short(planned: Sequence[Pass]) -> None:
-    """Warn of passes that take more memory than they may."""
-    for each in planned:
-        if each.short is not None:
-            warnings.warn(each.short, SceneWarning, stacklevel=4)
-
-
-def _check_apart(scenes: Mapping[Any, Scene]) -> None:
-    """Raise an OutputError where two scenes go to one path."""
-    seen: dict[str, Any] = {}
-    for path in scenes:
-        real = os.path.realpath(path)
-        if real in seen:
-            raise OutputError(f"one path for two scenes, {path}", "one for each", "choose another name")
-        seen[real] = path
-
-
-@dataclass(frozen=True)
-class Written:
-    """What was written where.
-
-    ``deviation`` is the largest absolute difference, in stored units, that rounding and clipping left between the input
-    and the result as the model's operator brings it down, in the regions that this call computed; None where there is
-    none. ``resumed`` of ``regions`` had been computed before, by a call that was stopped.
-    """
-
-    path: str
-    deviation: float | None
-    resumed: int = 0
-    regions: int = 1
-
-
 def _threads(chosen: Scheduler) -> int:
     """torch's threads for each worker: its share of this machine's cores; on a cluster one, as workers are many."""
     return 1 if isinstance(chosen, Cluster) else max(1, cores() // chosen.count)
 
 
 def _check_shared(chosen: Scheduler, job: Job) -> None:
+    """Raise an error unless a cluster's workers see where a job's regions gather, and the files that it reads."""
     if isinstance(chosen, Cluster):
         sources = [file for file in job.scene.files if os.path.exists(file)]
         chosen.check_shared(os.fspath(job.sink.folder), sources)
-
-
-def _kept(jobs: Sequence[Job], planned: Sequence[Pass]) -> int | None:
-    """How many regions are stored; None if that cannot be told now, the disk having gone away."""
-    try:
-        if not any(job.sink.done() for job in jobs):
-            return 0
-        return sum(len(each.done()) for each in planned) or None
-    except (OSError, OutputError):
-        return None
 
 
 @contextmanager
@@ -233,3 +228,13 @@ def _threads_kept() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _stored(jobs: Sequence[Job], planned: Sequence[Pass]) -> int | None:
+    """How many boxes all sinks have; None if that cannot be told: the disk went away, or only some sinks have some."""
+    try:
+        if not any(job.sink.done() for job in jobs):
+            return 0
+        return sum(len(each.done()) for each in planned) or None
+    except (OSError, OutputError):
+        return None

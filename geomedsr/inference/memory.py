@@ -11,7 +11,7 @@ from geomedsr.devices import cores
 from geomedsr.errors import InputError
 from geomedsr.inference import gpu
 from geomedsr.inference.runtime import SMALL, Runtime
-from geomedsr.io.jobs import chunk_side, region_side
+from geomedsr.io.blocks import chunk_side, region_side
 from geomedsr.models import Model
 from geomedsr.sources import Source
 
@@ -55,7 +55,7 @@ def _nothing(workers: int) -> int:
     return 0
 
 
-def kept(source: Source, workers: int) -> int:
+def reader_cache(source: Source, workers: int) -> int:
     """Bytes that the reader of a source keeps beyond the usual while so many workers read."""
     while source.inner is not None:
         source = source.inner
@@ -66,7 +66,7 @@ def kept(source: Source, workers: int) -> int:
 class Need:
     """What a worker of a model holds at once, at most: a tile's activations, and a region's values on their way out.
 
-    ``size`` is the bytes of an activation; ``bands`` and ``itemsize`` are the result's. ``frame`` is the shape
+    ``activation`` is the bytes of one number of those; ``bands`` and ``itemsize`` are the result's. ``region`` is the
     ``(height, width)`` of regions in input pixels, once it is known; until then they follow the tile. ``depth`` is how
     many frames of the input they are made of. ``at_once`` is how many bands go through a band-agnostic network
     together, ``device`` how many bytes the memory has that activations are in, where that is not the CPU's;
@@ -75,10 +75,10 @@ class Need:
     """
 
     model: Model
-    size: int
+    activation: int
     bands: int
     itemsize: int
-    frame: tuple[int, int] | None = None
+    region: tuple[int, int] | None = None
     at_once: int = 1
     device: int | None = None
     conserved: bool = True
@@ -92,21 +92,21 @@ class Need:
         runtime: Runtime,
         bands: int,
         itemsize: int,
-        frame: tuple[int, int] | None = None,
+        region: tuple[int, int] | None = None,
         conserved: bool = True,
         cache: Callable[[int], int] = _nothing,
     ) -> Need:
         """On a device, in a precision."""
-        size = 2 if runtime.precision == "bfloat16" else 4
-        return cls(model, size, bands, itemsize, frame, runtime.bands, runtime.memory, conserved, cache)
+        activation = 2 if runtime.precision == "bfloat16" else 4
+        return cls(model, activation, bands, itemsize, region, runtime.bands, runtime.memory, conserved, cache)
 
     def side(self, tile: int) -> int:
         """The side of the equal parts that a region is computed in, for the side of a tile, both in input pixels.
 
-        Regions are of whole blocks (``jobs.region_side``), whatever the tile is; Zarr's are the larger ones. They are
-        smaller where there are many bands.
+        Regions are of whole blocks (``blocks.region_side``), whatever the tile is, and smaller where there are many
+        bands. Until they are known, Zarr's are taken, which are the largest.
         """
-        region = self._region(tile) if self.frame is None else max(self.frame)
+        region = self._region(tile) if self.region is None else max(self.region)
         return -(-region // -(-region // tile))
 
     def _region(self, tile: int) -> int:
@@ -118,7 +118,7 @@ class Need:
         """Bytes of a tile's activations."""
         card, network = self.model.descriptor, self.model.module
         seen = (self.side(tile) + 2 * self.model.radius) ** 2
-        return int(network.held(card.shapes) * self.size * seen * self._together)
+        return int(network.held(card.shapes) * self.activation * seen * self._together)
 
     @property
     def _together(self) -> int:
@@ -128,7 +128,7 @@ class Need:
     def worker(self, tile: int) -> int:
         """Bytes of the CPU's memory: what the network holds or what is made of its guess, and the region's values."""
         card = self.model.descriptor
-        rows, cols = (self._region(tile),) * 2 if self.frame is None else self.frame
+        rows, cols = (self._region(tile),) * 2 if self.region is None else self.region
         pixels = self.depth * rows * cols * card.factors.volume
         guesses = pixels * (self.bands if card.channels > 1 else self._together)
         network = self.network(tile) if self.device is None else 0
@@ -191,4 +191,4 @@ class Need:
         height, width = (n + -(-n // side) * radius for n in shape)
         largest = (min(region, shape[0]) + radius) * (min(region, shape[1]) + radius)
         twice = 2 if (min(side, *shape) + 2 * self.model.radius) ** 2 * self.model.descriptor.inputs < SMALL else 1
-        return twice * (height * width / workers + (0 if self.frame else largest / 2))
+        return twice * (height * width / workers + (0 if self.region else largest / 2))

@@ -80,7 +80,7 @@ class Output(Source):
 
 
 def predicted(source: Source) -> Prediction | None:
-    """The prediction that a source shows a part of; None for others."""
+    """The prediction that a source shows a window of, or one output; None for others."""
     while isinstance(source, CroppedSource | AreaSource):
         source = source.whole
     source = source.prediction if isinstance(source, Output) else source

@@ -19,13 +19,13 @@ from geomedsr.lazy import Inputs, Lazy
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, Source
 
-#: How many times as many pixels as the largest region of any sink the boxes of several may have.
+#: A box of several sinks has at most so many times the pixels of the largest region of any of them.
 _LARGER = 4
 
 
 @dataclass(frozen=True)
 class Job:
-    """A scene, and the sink that it is written to."""
+    """One result to be written: a scene, and the sink that it goes to, whose scratch knows it as a job, too."""
 
     scene: Scene
     sink: Sink
@@ -33,9 +33,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Pass:
-    """Jobs whose boxes are computed at once: of ``boxes``, by so many ``workers`` of this machine.
+    """Jobs that are computed together: all of them in the same ``boxes``, ``workers`` boxes at once on this machine.
 
-    ``short`` tells that even one of them takes more memory than it may.
+    ``short`` warns, in words, that one worker alone takes more memory than the user allows; None where it does not.
     """
 
     jobs: tuple[Job, ...]
@@ -47,18 +47,15 @@ class Pass:
         """Keys of the boxes that all sinks have."""
         stored = [(job.sink, job.sink.done()) for job in self.jobs]
         return {
-            box.key for box in self.boxes if all(part.key in keys for sink, keys in stored for part in parts(sink, box))
+            box.key
+            for box in self.boxes
+            if all(region.key in keys for sink, keys in stored for region in regions(sink, box))
         }
 
-    def work(self, threads: int) -> Work:
+    def work(self, threads: int) -> PassWork:
         """What computes and stores a box, with so many threads of torch."""
         sources = tuple(job.scene.source for job in self.jobs)
-        return Work(sources, tuple(job.sink for job in self.jobs), threads, Inputs.of(sources[0]))
-
-
-def parts(sink: Sink, box: Box) -> Iterator[Box]:
-    """The regions that a sink stores of a box."""
-    return iter((box,)) if sink.block is None else box.tiles((1, *sink.block))
+        return PassWork(sources, tuple(job.sink for job in self.jobs), threads, Inputs.of(sources[0]))
 
 
 def passes(jobs: Sequence[Job], asked: int | None) -> list[Pass]:
@@ -73,12 +70,12 @@ def passes(jobs: Sequence[Job], asked: int | None) -> list[Pass]:
     """
     groups: dict[object, list[Job]] = {}
     for job in jobs:
-        groups.setdefault(_together(job.scene.source), []).append(job)
-    return [_planned(tuple(group), asked) for group in groups.values()]
+        groups.setdefault(_group(job.scene.source), []).append(job)
+    return [_pass(tuple(group), asked) for group in groups.values()]
 
 
-def _together(source: Source) -> object:
-    """What is the same for sources that show the same part of one prediction; for others, nothing is."""
+def _group(source: Source) -> object:
+    """A key that sources share which show the same part of one prediction; any other source has one of its own."""
     prediction, box = _beneath(source, Box.whole(source.shape))
     return object() if prediction is None else (id(prediction), box, source.shape[0], source.shape[2:])
 
@@ -92,9 +89,10 @@ def _beneath(source: Source, box: Box) -> tuple[Prediction | None, Box]:
     return source, box
 
 
-def _planned(jobs: tuple[Job, ...], asked: int | None) -> Pass:
+def _pass(jobs: tuple[Job, ...], asked: int | None) -> Pass:
+    """The pass of jobs that go together. The tile and the memory are the prediction's already; workers follow here."""
     source = jobs[0].scene.source
-    boxes = tuple(plan(source, joint(jobs)))
+    boxes = tuple(boxes_of(source, common_block(jobs)))
     prediction, box = _beneath(source, boxes[0])
     if prediction is None:
         return Pass(jobs, boxes, max(1, min(asked or cores(), len(boxes))))
@@ -103,28 +101,13 @@ def _planned(jobs: tuple[Job, ...], asked: int | None) -> Pass:
     return Pass(jobs, boxes, max(1, min(workers, len(boxes))), _short(jobs[0].scene, tile, need.least(tile), memory))
 
 
-def _short(scene: Scene, tile: int, least: int, memory: int) -> str | None:
-    """That a job takes at least so many bytes, where it may take fewer."""
-    if least <= memory:
-        return None
-    return (
-        f"{scene.name} takes about {least / 2**20:.0f} MiB in tiles of {tile} pixels, one at a time: "
-        f"more than the {memory / 2**20:.0f} MiB of --memory"
-    )
+def common_block(jobs: Sequence[Job]) -> tuple[int, int]:
+    """The smallest ``(height, width)`` of a box that holds whole regions of all sinks.
 
-
-def plan(source: Source, block: tuple[int, int] | None = None) -> Iterator[Box]:
-    """The boxes of an output: of the sink's block, or else of the source's own; first the frames that come together,
-    then rows.
-    """
-    return Box.whole(source.shape).tiles((source.depth, *(block or source.block)))
-
-
-def joint(jobs: Sequence[Job]) -> tuple[int, int]:
-    """The smallest ``(height, width)`` of boxes that are whole regions of all sinks; the last may be smaller.
+    At the last row and column boxes may be smaller.
 
     Raises:
-        OutputError: only much larger ones than theirs are: memory is planned for theirs.
+        OutputError: even that is much larger than the regions are, for which memory was planned.
     """
     whole = jobs[0].scene.source.shape[2:]
     told = [job.sink.block for job in jobs if job.sink.block is not None] or [jobs[0].scene.source.block]
@@ -140,9 +123,37 @@ def joint(jobs: Sequence[Job]) -> tuple[int, int]:
     return rows, columns
 
 
+def boxes_of(source: Source, block: tuple[int, int] | None = None) -> Iterator[Box]:
+    """The boxes that an output is computed in, frames first, then rows.
+
+    Each has the frames that one read makes (:attr:`geomedsr.sources.Source.depth`), and rows and columns of ``block``;
+    without one, of the source's own.
+    """
+    return Box.whole(source.shape).tiles((source.depth, *(block or source.block)))
+
+
+def regions(sink: Sink, box: Box) -> Iterator[Box]:
+    """What a sink stores of a box, one after the other: its own blocks, frame by frame; or the box as it is."""
+    return iter((box,)) if sink.block is None else box.tiles((1, *sink.block))
+
+
+def _short(scene: Scene, tile: int, least: int, memory: int) -> str | None:
+    """That a job takes at least so many bytes, where it may take fewer."""
+    if least <= memory:
+        return None
+    return (
+        f"{scene.name} takes about {least / 2**20:.0f} MiB in tiles of {tile} pixels, one at a time: "
+        f"more than the {memory / 2**20:.0f} MiB of --memory"
+    )
+
+
 @dataclass(frozen=True, eq=False)
-class Work:
-    """Reads, computes and stores a box of all jobs of a pass; see :class:`geomedsr.inference.schedulers.Work`."""
+class PassWork:
+    """The work of a pass: reads, computes and stores a box of all its jobs. A scheduler runs it.
+
+    It is what :class:`geomedsr.inference.schedulers.Work` asks for. ``array`` is the dask array at the sources' root,
+    if that is one, as tasks; once it is taken out (:meth:`alone`), ``lazy`` are the sources without it.
+    """
 
     sources: tuple[Source, ...]
     sinks: tuple[Sink, ...]
@@ -151,11 +162,11 @@ class Work:
     lazy: tuple[Lazy, ...] = ()
 
     def inputs(self, box: Box) -> tuple[Any, ...]:
-        """What of a dask array a box is computed from."""
+        """What of the dask array a box is computed from; nothing without one."""
         return () if self.array is None else self.array.parts(box)
 
-    def alone(self) -> Work:
-        """Without that array."""
+    def alone(self) -> PassWork:
+        """The same without the dask array, so that it is small to send: it is then called with its ``inputs``."""
         lazy = tuple(found for source in self.sources if (found := Lazy.of(source)) is not None)
         if not lazy:
             return self
@@ -169,27 +180,27 @@ class Work:
         sources = [found.filled(box, *inputs) for found in self.lazy] or list(self.sources)
         deviation = None
         if predicted(sources[0]) is not None:
-            made = Made.of(sources[0], box)
-            sources, deviation = [_on(source, made) for source in sources], made.deviation
+            computed = ComputedPrediction.of(sources[0], box)
+            sources, deviation = [_on(source, computed) for source in sources], computed.deviation
         for sink, source in zip(self.sinks, sources, strict=True):
             values, valid = source.read(box), source.valid(box)
-            for part in parts(sink, box):
-                inside = part.within(box).index
-                sink.put(part, values[inside], valid[inside])
+            for region in regions(sink, box):
+                inside = region.within(box).index
+                sink.put(region, values[inside], valid[inside])
         return deviation
 
 
 @dataclass(frozen=True)
-class Made(Prediction):
-    """A prediction of which a box is computed already: what shows a part of it is read from there."""
+class ComputedPrediction(Prediction):
+    """A prediction of which one box is computed already: all outputs of it are read from there, not computed again."""
 
     box: Box
     outputs: Mapping[str, Array]
     deviation: float | None
 
     @classmethod
-    def of(cls, source: Source, box: Box) -> Made:
-        """What a box of a source needs of the prediction that it shows."""
+    def of(cls, source: Source, box: Box) -> ComputedPrediction:
+        """Compute what a box of a source needs of the prediction that it shows."""
         prediction, box = _beneath(source, box)
         assert prediction is not None
         outputs, deviation = prediction.compute(box)
@@ -197,7 +208,7 @@ class Made(Prediction):
         return cls(**own, box=box, outputs=outputs, deviation=deviation)
 
     def compute(self, box: Box) -> tuple[dict[str, Array], float | None]:
-        """What was computed."""
+        """What was computed; of a box that leaves it, computed now."""
         if box & self.box != box:
             return super().compute(box)
         inside = box.within(self.box).index
@@ -205,7 +216,7 @@ class Made(Prediction):
 
 
 def _on(source: Source, base: Prediction) -> Source:
-    """A source that shows a part of a prediction, on another one."""
+    """The same view of another prediction: a crop of an output, say, now of ``base``."""
     if isinstance(source, Prediction):
         return base
     assert source.inner is not None

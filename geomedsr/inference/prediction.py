@@ -18,9 +18,9 @@ import torch
 from geomedsr import operators
 from geomedsr.errors import InputError, ModelError
 from geomedsr.geometry import Box, Factors
-from geomedsr.inference.memory import Need, kept
+from geomedsr.inference.memory import Need, reader_cache
 from geomedsr.inference.ports import as_seen, store, stored_type
-from geomedsr.inference.runtime import Runtime, together
+from geomedsr.inference.runtime import Runtime, bands_at_once
 from geomedsr.inference.stopping import check
 from geomedsr.masking import Masking
 from geomedsr.models import Model
@@ -38,8 +38,8 @@ class Prediction(Source):
 
     ``scene`` is the image that the model is given, ``beside`` are its other inputs by name. ``computed`` are the
     positions of the bands that go through the model, in its order; ``operator`` is the model's, bound to its inputs.
-    Pixels follow from ``tile`` to the last count, so it is the prediction's; from ``memory``, the bytes that writing it
-    may take, nothing does.
+    ``tile`` is fixed here, as the last counts of pixels may follow from it; ``memory`` is how many bytes writing may
+    take: workers follow from it, and no pixel.
     """
 
     scene: Scene
@@ -61,7 +61,7 @@ class Prediction(Source):
 
     @property
     def depth(self) -> int:
-        """All that are made of what its input gives at once."""
+        """Its frames that one read of the image serves: the new slices of each frame that is read with it."""
         return self.factors.frame * self.inner.depth
 
     def on(self, inner: Source) -> Prediction:
@@ -69,7 +69,9 @@ class Prediction(Source):
         return replace(self, scene=replace(self.scene, source=inner))
 
     def touches(self, box: Box) -> Box:
-        """What of that a box needs: its pixels with the halo, and neighbouring frames."""
+        """The box of the image that a box of the result needs, with all halos: what agreement depends on; around that
+        the frames, rows and columns that the network sees; and how far valid pixels reach into what is no data.
+        """
         neighbours, rows, columns = self.model.halo
         needed = self._agreement.support(box.coarsened(self.factors), self.scene.shape)
         halo = neighbours, rows + FILL_REACH, columns + FILL_REACH
@@ -147,9 +149,9 @@ class Prediction(Source):
 
     def need(self, box: Box) -> Need:
         """What a worker holds that computes boxes as large as this one of output pixels."""
-        around = self._agreement.support(box.coarsened(self.factors), self.scene.shape)
-        one = need(self.scene, self.model, self.runtime, self.conserve, around.shape[1:])
-        return replace(one, depth=around.shape[0])
+        whole = self._agreement.support(box.coarsened(self.factors), self.scene.shape)
+        one = need_of(self.scene, self.model, self.runtime, self.conserve, whole.shape[1:])
+        return replace(one, depth=whole.shape[0])
 
     def read(self, box: Box) -> Array:
         """Stored values of the image in a box of output pixels."""
@@ -278,7 +280,7 @@ class Prediction(Source):
         others = [self._given(tile.grown((0, radius, radius))) for tile in tiles]
         count, bands = len(places), len(self.computed)
         largest = max(math.prod(halo.shape[2:]) for halo in halos) * self.model.descriptor.inputs
-        step = together(self.runtime.bands, largest) if self.model.descriptor.channels == 1 else bands
+        step = bands_at_once(self.runtime.bands, largest) if self.model.descriptor.channels == 1 else bands
         for first in range(0, bands, step):
             picks = slice(first, min(first + step, bands))
             alone = count == len(tiles) == 1
@@ -288,7 +290,7 @@ class Prediction(Source):
                 _, _, rows, columns = tile.within(coarse).index
                 for frame in range(count):
                     check()
-                    made = self._made(halo[:, picks], places[frame : frame + 1], given, frame, picks)
+                    made = self._frame_planes(halo[:, picks], places[frame : frame + 1], given, frame, picks)
                     if alone:
                         planes = made
                         continue
@@ -308,7 +310,7 @@ class Prediction(Source):
         ports = {port.name: port for port in self.model.descriptor.ports.inputs}
         return {name: as_seen(ports[name], scene, box) for name, scene in self.beside}
 
-    def _made(
+    def _frame_planes(
         self, images: torch.Tensor, places: Array, others: Mapping[str, torch.Tensor], frame: int, picks: slice
     ) -> dict[str, Array]:
         """Planes ``(1, b, v, h, w)`` of a frame of a tile, whose neighbours lie at ``places``: independent bands are
@@ -327,9 +329,11 @@ class Prediction(Source):
         return {name: planes.numpy().reshape(1, -1, *planes.shape[2:]) for name, planes in made.items()}
 
 
-def need(scene: Scene, model: Model, runtime: Runtime, conserve: bool, region: tuple[int, int] | None = None) -> Need:
+def need_of(
+    scene: Scene, model: Model, runtime: Runtime, conserve: bool, region: tuple[int, int] | None = None
+) -> Need:
     """What a worker holds that makes regions of a scene finer, of such a height and width in its pixels, if known."""
-    cache = partial(kept, scene.source)
+    cache = partial(reader_cache, scene.source)
     return Need.of(model, runtime, len(scene.bands), scene.dtype.itemsize, region, conserve, cache)
 
 

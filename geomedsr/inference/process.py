@@ -17,7 +17,7 @@ from geomedsr.errors import InputError, ModelError, SceneWarning
 from geomedsr.grid import Grid
 from geomedsr.inference import memory as budget
 from geomedsr.inference.output import Output
-from geomedsr.inference.prediction import Prediction, need, whole_frames
+from geomedsr.inference.prediction import Prediction, need_of, whole_frames
 from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Model, load_model
 from geomedsr.models.descriptor import Descriptor
@@ -96,7 +96,7 @@ def process(
     conserve = conserve and operator.constrains
     most = budget.DEFAULT if memory is None else budget.size(memory)
     if tile is None:
-        tile = _side(image, model, runtime, most, conserve)
+        tile = _tile(image, model, runtime, most, conserve)
     source = Prediction(
         scene=image,
         beside=beside,
@@ -273,10 +273,10 @@ def _bound(
     return operator.bind({IMAGE: image.select([i + 1 for i in computed]), **given})
 
 
-def _side(scene: Scene, model: Model, runtime: Runtime, memory: int, conserve: bool) -> int:
-    """The side of a tile for a job that may take so much memory."""
+def _tile(scene: Scene, model: Model, runtime: Runtime, memory: int, conserve: bool) -> int:
+    """The side of a tile, in pixels of the image, for a job that may take so much memory: where the user gives none."""
     frame = scene.shape[2:] if whole_frames(scene, model) else None
-    tile, _ = need(scene, model, runtime, conserve, frame).choose(scene.shape[2:], memory)
+    tile, _ = need_of(scene, model, runtime, conserve, frame).choose(scene.shape[2:], memory)
     if scene.grid.planes:  # each slice in equal parts
         side = max(scene.shape[2:])
         tile = -(-side // -(-side // tile))

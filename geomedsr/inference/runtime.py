@@ -100,7 +100,7 @@ class Runtime:
             return {name: planes[:count] for name, planes in made.items()}
 
 
-def together(bands: int, numbers: int) -> int:
+def bands_at_once(bands: int, numbers: int) -> int:
     """How many bands go through a network at once, of images of so many numbers each, where so many suit the device:
     small images two by two, since one alone is computed twice.
     """

@@ -1,7 +1,7 @@
-"""Where a job's regions are computed: threads of this process, or the workers of a Dask cluster.
+"""Where the boxes of a pass are computed: in threads of this process, or by the workers of a Dask cluster.
 
-Either way the graph is the same: one task that is the work, and one per region that applies it. Through the scheduler
-of a cluster go the work (a few kilobytes: paths, options, the name of the model) and, per region, a few numbers.
+Either way each box is a task of one graph. Through the scheduler of a cluster go the work, once (a few kilobytes:
+paths, options, the name of the model), and for each box a few numbers.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
 from geomedsr.inference.stopping import Flight, Stopped
 
-#: How often a region whose worker died is tried elsewhere.
+#: How often a box whose worker died is tried elsewhere.
 _RETRIES = 2
 
 #: What a worker of a local cluster is given, in threads: its share of the cores is one.
 _THREADS = 1
 
-#: Told of each region that is stored, and of the largest deviation in it.
+#: Told of each box that is stored, and of the largest deviation in it.
 Report = Callable[[Box, float | None], None]
 
 
 class Work(Protocol):
-    """Computes a region and stores it; picklable, where it stands alone."""
+    """Computes a box and stores it; :class:`geomedsr.inference.passes.PassWork` is it. Picklable once it is alone."""
 
     def __call__(self, box: Box, *inputs: Any) -> float | None:
         """Do it, with what it needs; returns the largest deviation."""
 
     def inputs(self, box: Box) -> tuple[Any, ...]:
-        """What a region needs that dask is to compute first: dask arrays, or nothing."""
+        """What a box needs that dask is to compute first: tasks, or nothing."""
 
     def alone(self) -> Work:
-        """The same without what ``inputs`` gives."""
+        """The same without the arrays behind ``inputs``, whose results it is then called with."""
 
 
 class Scheduler(Protocol):
-    """Something that computes regions."""
+    """Something that computes boxes."""
 
     #: How many at once.
     count: int
@@ -166,16 +166,16 @@ class _Constant:
 
 
 def _apply(work: Work, box: Box, *inputs: Any) -> float | None:
-    """The work in a thread of its own: the worker's are older than what ``keep_memory`` says about new ones."""
+    """Do the work in a new thread: ``keep_memory`` holds for threads that start after it, and the worker's did not."""
     keep_memory()
     with ThreadPoolExecutor(1) as own:
         return own.submit(work, box, *inputs).result()
 
 
 def _names(count: int) -> list[str]:
-    """Names of tasks, in the order in which they should run: of tasks that are alike dask takes the last name first."""
-    job = uuid.uuid4().hex
-    return [f"geomedsr-{job}-{number:09d}" for number in reversed(range(count))]
+    """Names of tasks that are to run in this order: among equals dask begins with the last name, so numbers go down."""
+    run = uuid.uuid4().hex
+    return [f"geomedsr-{run}-{number:09d}" for number in reversed(range(count))]
 
 
 @contextmanager
@@ -210,42 +210,6 @@ def active_client() -> Any:
 
 
 @contextmanager
-def _environment_kept() -> Iterator[None]:
-    """The environment as it was: a nanny sets OMP_NUM_THREADS and others for its workers, and leaves them set."""
-    import dask.config
-
-    names = list(dask.config.get("distributed.nanny.pre-spawn-environ", {}))
-    before = {name: os.environ.get(name) for name in names}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-#: A cluster of our own does not profile itself, nor look fifty times a second whether it is late.
-_QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}
-
-
-@contextmanager
-def local_cluster(count: int) -> Iterator[Any]:
-    """The client of a cluster of so many processes of this machine, each of one thread."""
-    import dask.config
-    from distributed import Client, LocalCluster
-
-    with (
-        _environment_kept(),
-        dask.config.set(_QUIET),
-        LocalCluster(n_workers=count, threads_per_worker=_THREADS, dashboard_address=":0", silence_logs=50) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
-
-
-@contextmanager
 def _connected(address: Any) -> Iterator[Any]:
     try:
         from distributed import Client
@@ -272,3 +236,39 @@ def _connected(address: Any) -> Iterator[Any]:
         if not client.nthreads():
             raise InputError(f"the cluster {address}, which has no workers", "at least one", "start some")
         yield client
+
+
+#: A cluster of our own does not profile itself, nor look fifty times a second whether it is late.
+_QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}
+
+
+@contextmanager
+def local_cluster(count: int) -> Iterator[Any]:
+    """The client of a cluster of so many processes of this machine, each of one thread."""
+    import dask.config
+    from distributed import Client, LocalCluster
+
+    with (
+        _environment_kept(),
+        dask.config.set(_QUIET),
+        LocalCluster(n_workers=count, threads_per_worker=_THREADS, dashboard_address=":0", silence_logs=50) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@contextmanager
+def _environment_kept() -> Iterator[None]:
+    """The environment as it was: a nanny sets OMP_NUM_THREADS and others for its workers, and leaves them set."""
+    import dask.config
+
+    names = list(dask.config.get("distributed.nanny.pre-spawn-environ", {}))
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -44,7 +44,7 @@ class Adapter(ABC):
     :class:`~geomedsr.errors.GeomedsrError` for what they cannot use.
     """
 
-    #: Who is asked first whether a path is his: those of the lowest.
+    #: Adapters are asked in this order whether a path is theirs, the lowest first.
     priority: ClassVar[int] = 0
 
     #: What ``open`` takes by name beside its three arguments; it is given nothing else. ``slice_axis`` is known.
@@ -70,7 +70,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def explain(self, path: str) -> GeomedsrError | None:
-        """Why ``can_open`` said no, where this adapter is the one to know, best as it can."""
+        """Why ``can_open`` said no, as far as this adapter can tell; None leaves that to the next one."""
 
     @abstractmethod
     def can_write(self, scene: Scene, path: str) -> bool:

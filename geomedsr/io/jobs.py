@@ -1,4 +1,7 @@
-"""Jobs that can go on: a hidden folder beside the destination, held by one process, that knows what the job is."""
+"""Jobs that can go on: a hidden folder beside the destination, held by one process, that knows what the job is.
+
+A job is one result on its way to one destination. Several that are written by one call have a folder each.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,9 @@ def hold(folder: Path) -> int | None:
 
 #: The folders that this process holds.
 _held: dict[Path, int] = {}
+
+#: The file that says what the job is.
+_JOB = "job.json"
 
 #: What is said of a part of a job that is not as it was.
 _CHANGED = {
@@ -127,9 +133,6 @@ class Scratch:
         self.release()
 
 
-_JOB = "job.json"
-
-
 def writing(target: Path) -> bool:
     """Whether this process is writing to a destination just now."""
     return _folder(target) in _held
@@ -187,35 +190,6 @@ def _newest(folder: str) -> os.stat_result:
     """What the newest file under a folder is: a Zarr store changes chunk by chunk."""
     stats = [os.stat(os.path.join(where, name)) for where, _, names in os.walk(folder) for name in names]
     return max(stats, key=lambda stat: stat.st_mtime_ns, default=os.stat(folder))
-
-
-#: Sides of blocks of a GeoTIFF and of chunks of a Zarr store, in pixels.
-BLOCK, CHUNK = 512, 1024
-
-#: The most bytes that a block of all bands may have, but for the smallest blocks: GDAL's cache must hold several.
-_BLOCK_BYTES, _SMALLEST = 32 << 20, 64
-
-
-def block_side(bands: int, itemsize: int) -> int:
-    """The side of a GeoTIFF's blocks: 512, or less where there are so many bands that a block of them all is large."""
-    side = BLOCK
-    while side > _SMALLEST and side**2 * bands * itemsize > _BLOCK_BYTES:
-        side //= 2
-    return side
-
-
-def chunk_side(bands: int, itemsize: int) -> int:
-    """The side of a Zarr store's chunks: 1024, or less where there are as many bands; always two blocks."""
-    return CHUNK // BLOCK * block_side(bands, itemsize)
-
-
-def region_side(pixels: int, least: int, chunk: int) -> int:
-    """The side of the regions that raster sinks store, for tiles that are so many output pixels wide.
-
-    Whole chunks of a side; or ``least``, a format's own block. Chunks are an even number of blocks, so that overviews
-    end where regions do.
-    """
-    return least if pixels <= least else -(-pixels // chunk) * chunk
 
 
 def _read_json(path: Path) -> Any:

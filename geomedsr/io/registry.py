@@ -107,8 +107,8 @@ def adapter_for(text: str) -> Adapter:
         if adapter.can_open(text):
             return adapter
     for adapter in working.values():
-        if (reason := adapter.explain(text)) is not None:
-            raise reason
+        if (why := adapter.explain(text)) is not None:
+            raise why
     raise InputError(f"{text}", f"a file for one of the adapters {_names(working, failed)}", "check the path")
 
 

@@ -83,12 +83,12 @@ class Sink(ABC):
         return {path.name.removesuffix(".done") for path in self.folder.glob("*.done")}
 
     def forget(self) -> None:
-        """Know of no region that is stored: what held them is gone."""
+        """Remove the marks of all regions, as what held them is gone."""
         for mark in self.folder.glob("*.done"):
             mark.unlink()
 
     def move(self, made: Path | None, target: Path | None = None, overwrite: bool | None = None) -> Move:
-        """That a hidden file or folder gets a name, or that nothing has it: by default the result's."""
+        """The move that gives ``made`` a name, by default the result's; None: the move after which nothing has it."""
         final = target or self.target
         spare = self.folder / f"old{zlib.crc32(final.name.encode(errors='surrogateescape')):08x}"
         return Move(made, final, spare, self.overwrite if overwrite is None else overwrite)

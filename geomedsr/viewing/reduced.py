@@ -11,7 +11,7 @@ from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Window
 from geomedsr.inference.prediction import Prediction
-from geomedsr.lazy import held
+from geomedsr.lazy import read_at_once
 from geomedsr.scene import Scene
 from geomedsr.sources import Array, ArraySource, Source
 
@@ -102,7 +102,8 @@ def _read(source: Source, frame: int, factor: int, nearest: Sequence[bool]) -> t
         for col in range(0, window.width, step):
             part = Window(col, row, min(step, window.width - col), min(step, window.height - row))
             places.append(Box.of(frame, part.shifted(window.col, window.row)))
-        pieces = [_shrunk(read.read(box)[0], read.valid(box)[0], factor, nearest) for read, box in held(source, places)]
+        read = read_at_once(source, places)
+        pieces = [_shrunk(part.read(box)[0], part.valid(box)[0], factor, nearest) for part, box in read]
         lines.append([np.concatenate(parts, axis=2) for parts in zip(*pieces, strict=True)])
     values, valid = (np.concatenate(parts, axis=1) for parts in zip(*lines, strict=True))
     return values, valid, window

@@ -23,7 +23,7 @@ from geomedsr.geometry.box import Box
 from geomedsr.inference import gpu
 from geomedsr.inference.memory import Need
 from geomedsr.inference.output import predicted
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.inference.prediction import Prediction
 from geomedsr.models.network import IMAGE
 
@@ -92,7 +92,7 @@ def stages(path: Path, model: Model, precision: str, device: str, memory: str) -
     scene = geomedsr.upscale(geomedsr.open(path), model, device=device, precision=precision, memory=memory)
     source = predicted(scene.source)
     assert source is not None
-    regions = list(plan(source))
+    regions = list(boxes_of(source))
     workers = source.need(regions[0]).workers(source.tile, source.memory)
     halos = pooled(partial(_halo, source), regions, workers)
     found = {}

@@ -18,7 +18,7 @@ from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
 from geomedsr.grid import Grid, Plane
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.io import open_sink
 from geomedsr.sources import Array
 from geomedsr.training import load_recipe, train
@@ -145,7 +145,7 @@ def test_a_series_keeps_its_planes_and_lines(tiny_x2: Model, tmp_path: Path) -> 
 @pytest.mark.parametrize("ending", ["npy", "npz"])
 def test_a_job_goes_on_to_the_same_pixels(rich: Scene, tiny: Model, tmp_path: Path, ending: str) -> None:
     sr, out = geomedsr.upscale(rich, tiny, tile=16), tmp_path / f"sr.{ending}"
-    regions = list(plan(sr.source))
+    regions = list(boxes_of(sr.source))
     sink = open_sink(sr, out)
     for region in regions[:7]:
         sink.put(region, sr.source.read(region), sr.source.valid(region))
@@ -158,7 +158,7 @@ def test_a_job_goes_on_to_the_same_pixels(rich: Scene, tiny: Model, tmp_path: Pa
 def test_a_file_that_was_being_joined_is_joined_again(rich: Scene, tiny: Model, tmp_path: Path) -> None:
     sr, out = geomedsr.upscale(rich, tiny), tmp_path / "sr.npy"
     sink: Any = open_sink(sr, out)
-    (region,) = plan(sr.source)
+    (region,) = boxes_of(sr.source)
     sink.put(region, pixels(sr), masks(sr))
     with open(sink.scratch.folder / "values.npy", "ab") as file:
         file.write(b"half of what comes after")

@@ -32,9 +32,9 @@ def upscaled(source: Path, model: Model, out: Path, **more: object) -> Path:
 def test_what_appears_in_the_output_meanwhile_is_not_lost(series: Series, tmp_path: Path, ct_model: Model) -> None:
     sr, out = geomedsr.upscale(geomedsr.open(series(2)), ct_model), tmp_path / "out"
     sink = geomedsr.io.open_sink(sr, out)
-    from geomedsr.inference.passes import plan
+    from geomedsr.inference.passes import boxes_of
 
-    for region in plan(sr.source):
+    for region in boxes_of(sr.source):
         sink.put(region, sr.source.read(region), np.ones(1))
     out.mkdir()
     (out / "note.txt").write_text("precious")

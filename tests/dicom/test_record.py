@@ -19,7 +19,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 import geomedsr
 from dicom.conftest import SECRETS, enhanced, files, pixels, save
 from geomedsr.errors import InputError
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.io import open_sink
 from geomedsr.models import Model
 from geomedsr.promises import verify
@@ -247,7 +247,7 @@ def test_a_job_of_before_goes_on_without_one(source: Path, tmp_path: Path, ct_mo
     sink: Any = open_sink(sr, tmp_path / "out")
     before = replace(sink, series=replace(sink.series, record=""))
     (sink.folder / "record.json").unlink()
-    box = next(plan(sr.source))
+    box = next(boxes_of(sr.source))
     before.put(box, sr.source.read(box), sr.source.valid(box))
     before.release()
     assert geomedsr.write(sr, tmp_path / "out").resumed == 1

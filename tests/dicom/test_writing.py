@@ -22,7 +22,7 @@ from pydicom.sequence import Sequence
 import geomedsr
 from dicom.conftest import OURS, SECRETS, TILTED, enhanced, errors, files, pixels, save, slice_of, stored
 from geomedsr.errors import GeomedsrError, InputError, OutputError
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.io import open_sink
 from geomedsr.models import Model
 from geomedsr.promises import verify
@@ -340,7 +340,7 @@ def test_nothing_appears_before_it_is_whole(series: Series, tmp_path: Path, ct_m
 def test_a_series_that_goes_on_has_the_uids_it_began_with(series: Series, tmp_path: Path, ct_model: Model) -> None:
     sr = geomedsr.upscale(geomedsr.open(series(4)), ct_model)
     sink = open_sink(sr, tmp_path / "out")
-    for region in list(plan(sr.source))[:2]:
+    for region in list(boxes_of(sr.source))[:2]:
         sink.put(region, sr.source.read(region), np.ones(1))
     sink.release()
     begun = {pydicom.dcmread(p).SeriesInstanceUID for p in tmp_path.glob(".out.*/*/series/*.dcm")}
@@ -358,7 +358,7 @@ def test_two_workers_may_store_the_same_slice(
     series: Series, tmp_path: Path, ct_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sr = geomedsr.upscale(geomedsr.open(series(2)), ct_model)
-    parts = [(r, sr.source.read(r), np.ones(1, bool)) for r in plan(sr.source)]
+    parts = [(r, sr.source.read(r), np.ones(1, bool)) for r in boxes_of(sr.source)]
     sink, rename = open_sink(sr, tmp_path / "out"), os.replace
 
     def meanwhile(*names: Path) -> None:

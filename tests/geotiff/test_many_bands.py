@@ -16,11 +16,11 @@ import geomedsr
 from geomedsr import Scene
 from geomedsr.errors import InputError
 from geomedsr.geometry.box import Box
-from geomedsr.inference.memory import BASE, DEFAULT, Need, kept
+from geomedsr.inference.memory import BASE, DEFAULT, Need, reader_cache
 from geomedsr.inference.passes import Job, Pass, passes
 from geomedsr.inference.runtime import Runtime
 from geomedsr.io import open_sink
-from geomedsr.io.jobs import BLOCK, block_side, chunk_side
+from geomedsr.io.blocks import BLOCK, block_side, chunk_side
 from geomedsr.models import Model, load_model
 from geomedsr_geotiff import handles
 from geomedsr_geotiff.regions import Tiling
@@ -149,20 +149,20 @@ def test_memory_is_planned_with_the_blocks_that_the_cache_holds(
     block, usual, most = 512 * 512 * 72 * 2, 64 << 20, 512 << 20
     part = scene.select([3]).crop(geomedsr.Window(5, 5, 20, 20))
     for workers, held in ((1, 3 * block), (4, 6 * block), (50, most)):
-        assert kept(scene.source, workers) == kept(part.source, workers) == held - usual
-    need = Need.of(tiny, FLOAT32, 72, 2, cache=lambda workers: kept(scene.source, workers))
+        assert reader_cache(scene.source, workers) == reader_cache(part.source, workers) == held - usual
+    need = Need.of(tiny, FLOAT32, 72, 2, cache=lambda workers: reader_cache(scene.source, workers))
     enough = BASE + 4 * need.worker(128) + 6 * block - usual
     assert [need.workers(128, enough), need.workers(128, enough - 1)] == [4, 3]
     plain = Need.of(tiny, FLOAT32, 72, 2)
     assert need.least(128) == plain.least(128) + 3 * block - usual
-    needed = replace(plain, frame=(128, 128)).least(128) // 2**20 + 8  # as GeoTIFF's regions are: 512 pixels of output
+    needed = replace(plain, region=(128, 128)).least(128) // 2**20 + 8  # as GeoTIFF's regions are: 512 pixels of output
     choices: dict[str, Any] = {"tile": 128, "memory": f"{needed}MiB", "precision": "float32"}
     assert "more than the" in (planned(geomedsr.upscale(scene, tiny, **choices), tmp_path / "a.tif").short or "")
     apart = geomedsr.open(raster(array, "apart.tif", interleave="band", **profile))
-    assert kept(apart.source, 4) == 0
+    assert reader_cache(apart.source, 4) == 0
     assert planned(geomedsr.upscale(apart, tiny, **choices), tmp_path / "a.tif").short is None
     monkeypatch.setenv("GDAL_CACHEMAX", "100")
-    assert kept(scene.source, 4) == 0
+    assert reader_cache(scene.source, 4) == 0
 
 
 def test_a_header_of_blocks_that_nothing_holds_is_refused_at_once(tmp_path: Path) -> None:

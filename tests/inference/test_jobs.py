@@ -24,7 +24,7 @@ import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.inference import memory
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.inference.stopping import Flight, Stopped, check
 from geomedsr.io import open_sink
 
@@ -142,7 +142,7 @@ def begun(scene_path: Path, out: Path, model: Any = "satellite-x4", count: int =
     """A job that was left after some regions, in this process."""
     sr = geomedsr.upscale(geomedsr.open(scene_path), model, **({"tile": 128} | options))
     sink = open_sink(sr, out)
-    for region in list(plan(sr.source, sink.block))[:count]:  # type: ignore[attr-defined]
+    for region in list(boxes_of(sr.source, sink.block))[:count]:  # type: ignore[attr-defined]
         values = sr.source.read(region)
         sink.put(region, values, sr.source.valid(region))
     sink.release()
@@ -179,7 +179,7 @@ def test_a_worker_of_a_stopped_job_cannot_write_into_the_next_one(scene_path: Pa
     straggler.release()
     with pytest.warns(SceneWarning, match="other options"):
         sink = open_sink(geomedsr.upscale(geomedsr.open(scene_path), "satellite-x4", tile=128, conserve=False), out)
-    region = next(plan(before.source, straggler.block))  # type: ignore[attr-defined]
+    region = next(boxes_of(before.source, straggler.block))  # type: ignore[attr-defined]
     with pytest.raises(OutputError, match="No such file"):
         straggler.put(region, *(np.ones((1, 1, 512, 512), kind) for kind in ("uint16", "bool")))
     assert sink.done() == set()
@@ -212,7 +212,7 @@ def test_another_window_is_another_job(raster: Raster, tiny: geomedsr.Model, tmp
         [whole.crop(window.scaled(4)) for window in windows],
     ):
         sink = open_sink(first, out)
-        region = next(plan(first.source, sink.block))
+        region = next(boxes_of(first.source, sink.block))
         sink.put(region, first.source.read(region), np.ones((1, 1, 512, 512), bool))
         sink.release()
         with pytest.warns(SceneWarning, match="sr.tif was begun with other options: starting afresh"):
@@ -240,7 +240,7 @@ def test_arrays_in_memory_go_on_too(tiny: geomedsr.Model, tmp_path: Path) -> Non
     array = texture(1, 300, 300)
     sr = geomedsr.upscale(geomedsr.Scene.from_array(array), tiny, tile=128)
     sink = open_sink(sr, tmp_path / "sr.tif")
-    region = next(plan(sr.source, sink.block))
+    region = next(boxes_of(sr.source, sink.block))
     sink.put(region, sr.source.read(region), np.ones((1, 1, 512, 512), bool))
     sink.release()
     again = geomedsr.upscale(geomedsr.Scene.from_array(array.copy()), tiny, tile=128)
@@ -348,10 +348,10 @@ def test_only_small_messages_go_through_the_scheduler(scene_path: Path) -> None:
     """The work as it travels: paths, options and the model's name, not its weights."""
     from distributed.protocol import dumps
 
-    from geomedsr.inference.passes import Work
+    from geomedsr.inference.passes import PassWork
 
     sr = geomedsr.upscale(geomedsr.open(scene_path), "satellite-x4")
-    assert sum(len(frame) for frame in dumps(Work((sr.source,), (), 1))) < 20_000
+    assert sum(len(frame) for frame in dumps(PassWork((sr.source,), (), 1))) < 20_000
 
 
 def test_a_worker_that_dies_is_replaced(scene_path: Path, expected: np.ndarray, tmp_path: Path) -> None:

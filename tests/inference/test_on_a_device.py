@@ -19,7 +19,7 @@ from geomedsr.errors import DeviceError
 from geomedsr.grid import Grid, Plane
 from geomedsr.inference import gpu
 from geomedsr.inference.memory import Need
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.inference.runtime import Runtime
 from geomedsr.io import open_sink
 from geomedsr.sources import Array
@@ -88,7 +88,7 @@ def test_a_job_that_was_stopped_goes_on_to_the_same_pixels(tmp_path: Path) -> No
     sr = geomedsr.upscale(
         Scene.from_array(texture(2, 192 // LESS, 192 // LESS)), "satellite-x4", device=DEVICE, tile=16
     )
-    regions = list(plan(sr.source))
+    regions = list(boxes_of(sr.source))
     sink = open_sink(sr, tmp_path / "sr.npy")
     for region in regions[:5]:
         sink.put(region, sr.source.read(region), sr.source.valid(region))

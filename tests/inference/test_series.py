@@ -12,7 +12,7 @@ from geomedsr import Band, Grid, Scene, Window, operators
 from geomedsr.errors import ModelError
 from geomedsr.geometry import Box
 from geomedsr.grid import Plane
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.models import Model, default_model, load_model
 from geomedsr.operators.k_space import central
 
@@ -46,7 +46,7 @@ def test_the_tile_changes_no_bit(name: str, request: pytest.FixtureRequest) -> N
 
 
 def test_a_slice_is_one_region(crop: Model) -> None:
-    regions = list(plan(geomedsr.upscale(slices(3, 30, 40), crop, tile=8).source))
+    regions = list(boxes_of(geomedsr.upscale(slices(3, 30, 40), crop, tile=8).source))
     assert [(r.start[0], r.window) for r in regions] == [(i, Window(0, 0, 80, 60)) for i in range(3)]
 
 

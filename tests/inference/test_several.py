@@ -20,7 +20,7 @@ import geomedsr
 from geomedsr import Scene
 from geomedsr.errors import OutputError
 from geomedsr.inference import process
-from geomedsr.inference.passes import Job, joint, passes
+from geomedsr.inference.passes import Job, common_block, passes
 from geomedsr.inference.prediction import Prediction
 from geomedsr.io import Sink, open_sink
 
@@ -143,7 +143,7 @@ class Regions:
 
 def test_boxes_fit_all_sinks(made: dict[str, Scene]) -> None:
     def of(*sinks: Regions) -> tuple[int, int]:
-        return joint([Job(made["image"], sink) for sink in sinks])  # type: ignore[arg-type]
+        return common_block([Job(made["image"], sink) for sink in sinks])  # type: ignore[arg-type]
 
     assert of(Regions()) == made["image"].source.block
     assert of(Regions(512, 512), Regions(256, 1024)) == (512, 1024)

@@ -20,7 +20,7 @@ from geomedsr.errors import OutputError
 from geomedsr.geometry import Box, Factors
 from geomedsr.grid import Plane
 from geomedsr.inference import process
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.inference.prediction import Prediction
 from geomedsr.io import open_scene
 
@@ -136,7 +136,7 @@ def test_frames_that_come_together_are_one_region() -> None:
     once = process(toy(frame_factor=3), image=stack(4), precision="float32")["image"]
     both = process(toy(scale=2), image=once, precision="float32")["image"]
     for made, size in ((once, (26, 30)), (both, (52, 60))):
-        boxes = list(plan(made.source))
+        boxes = list(boxes_of(made.source))
         assert boxes == [Box((3 * i, 0, 0), (3 * i + 3, *size)) for i in range(4)]
         assert made.data.chunks is not None
         assert made.data.chunks[0] == (3,) * 4

@@ -15,7 +15,7 @@ from geomedsr import Scene, Window
 from geomedsr.checks import Check
 from geomedsr.geometry import Box, Factors
 from geomedsr.inference import process
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.operators import OPERATORS, Observation, Operator
 from geomedsr.operators.conserve import unconserved
 from geomedsr.operators.phases import merged
@@ -77,7 +77,7 @@ def test_boxes_grow_to_whole_blocks() -> None:
 def test_tiles_are_of_whole_blocks() -> None:
     made = process(toy(operator="toy-blocks"), image=scene(), tile=9)["image"]
     assert made.source.block == (16, 16)
-    assert all(start % SIDE == 0 for box in plan(made.source) for start in box.start[1:])
+    assert all(start % SIDE == 0 for box in boxes_of(made.source) for start in box.start[1:])
 
 
 @pytest.mark.parametrize("tile", [3, 9, 16, 20])

@@ -17,7 +17,7 @@ import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.io import open_sink
 from geomedsr.scene import Band
 
@@ -105,7 +105,7 @@ def test_a_stopped_job_goes_on(tiny: geomedsr.Model, tmp_path: Path) -> None:
     sr = geomedsr.upscale(geomedsr.Scene.from_array(texture(1, 600, 300)), tiny, tile=256)
     out = tmp_path / "sr.zarr"
     sink = open_sink(sr, out)
-    regions = list(plan(sr.source, sink.block))
+    regions = list(boxes_of(sr.source, sink.block))
     assert len(regions) == 6
     for region in regions[:4]:
         values = sr.source.read(region)

@@ -20,7 +20,7 @@ import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.geometry import Box
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.io import jobs, open_sink
 from geomedsr.models import Model
 from geomedsr_volume.files import created
@@ -484,7 +484,7 @@ def test_a_stopped_job_goes_on_whatever_the_slice_axis(
     for count in (2, 3):
         sink = pickle.loads(pickle.dumps(open_sink(scene, tmp_path / "out.nii.gz")))
         assert len(sink.done()) == (count - 2) * 2
-        for box in list(plan(scene.source, sink.block))[:count]:
+        for box in list(boxes_of(scene.source, sink.block))[:count]:
             sink.put(box, scene.source.read(box), np.ones(1, bool))
         sink.release()
         jobs._held.clear()  # the pickled copy holds nothing

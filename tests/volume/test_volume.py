@@ -23,7 +23,7 @@ import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.grid import Grid, Plane
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 from geomedsr.io import open_sink
 from geomedsr.models import Model, load_model
 from geomedsr.promises import verify
@@ -494,7 +494,7 @@ def test_two_workers_may_store_the_same_slice(
     volume: Callable[..., Path], tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sr, out = geomedsr.upscale(geomedsr.open(volume()), model), tmp_path / "out.mha"
-    parts = [(r, sr.source.read(r), np.ones(1, bool)) for r in plan(sr.source)]
+    parts = [(r, sr.source.read(r), np.ones(1, bool)) for r in boxes_of(sr.source)]
     sink, rename = open_sink(sr, out), os.replace
 
     def meanwhile(*names: Path) -> None:
@@ -520,7 +520,7 @@ def test_what_a_stopped_worker_had_begun_is_removed(
         raise OSError(28, "No space left on device")
 
     sr, out = geomedsr.upscale(geomedsr.open(volume()), model), tmp_path / "out.mha"
-    region = next(iter(plan(sr.source)))
+    region = next(iter(boxes_of(sr.source)))
     part = region, sr.source.read(region), np.ones(1, bool)
     for failing, error, left in ((stopped, KeyboardInterrupt, 1), (full, OutputError, 0)):
         sink = open_sink(sr, out)
@@ -581,7 +581,7 @@ import numpy as np
 from geomedsr import Grid, Scene
 from geomedsr.io import open_sink
 from geomedsr.grid import Plane
-from geomedsr.inference.passes import plan
+from geomedsr.inference.passes import boxes_of
 
 def held(what):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(what))
@@ -591,7 +591,7 @@ planes = tuple(Plane((0, 0, 3 * i), (1, 0, 0), (0, 1, 0), (1, 1)) for i in range
 small = np.random.default_rng(0).integers(0, 4000, (count, 1, 1, 1)).astype("int16")
 scene = Scene.from_array(np.broadcast_to(small, (count, 1, side, side)), grid=Grid((side, side), planes=planes))
 sink = open_sink(scene, sys.argv[1])
-for region in plan(scene.source, sink.block):
+for region in boxes_of(scene.source, sink.block):
     values = scene.source.read(region)
     noise = np.random.default_rng(region.start[0]).integers(0, 4000, values.shape)
     sink.put(region, (values + noise).astype("int16"), np.ones(1, bool))
