@@ -21,6 +21,22 @@ Prediction.compute = compute
 geomedsr.write(pickle.load(open(sys.argv[1], "rb")), workers=1, progress=False)
 """
 
+_NAMING = """
+import os, pickle, signal, sys, geomedsr
+from geomedsr.io import publishing
+own, count, when, overwrite = publishing.place, 0, sys.argv[2], sys.argv[3] == "True"
+def place(made, target, overwrite):
+    global count
+    count += 1
+    if when == f"before {count}":
+        os.kill(os.getpid(), signal.SIGKILL)
+    own(made, target, overwrite)
+    if when == f"after {count}":
+        os.kill(os.getpid(), signal.SIGKILL)
+publishing.place = place
+geomedsr.write(pickle.load(open(sys.argv[1], "rb")), workers=1, progress=False, overwrite=overwrite)
+"""
+
 
 def killed(scenes: dict[Path, Scene], region: str) -> None:
     """Write scenes by their paths, all in one folder, and kill that once there is a file of a region's name."""
@@ -35,3 +51,19 @@ def killed(scenes: dict[Path, Scene], region: str) -> None:
     job.send_signal(signal.SIGKILL)
     job.wait(60)
     assert not any(path.exists() for path in scenes)
+
+
+def killed_naming(scenes: dict[Path, Scene], when: str, overwrite: bool = False) -> None:
+    """Write scenes by their paths, and kill that ``before`` or ``after`` an output gets its name, such as "after 1"."""
+    job = next(iter(scenes)).parent / "job"
+    job.write_bytes(pickle.dumps(scenes))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-W", "ignore", "-c", _NAMING, str(job), when, str(overwrite)]
+    assert subprocess.run(command, env=env, timeout=240).returncode == -signal.SIGKILL
+    job.unlink()
+
+
+def contents(*paths: Path) -> dict[str, bytes]:
+    """Files, and all files in folders, by their names."""
+    files = [file for path in paths for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    return {str(file): file.read_bytes() for file in files if file.is_file()}

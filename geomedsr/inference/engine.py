@@ -17,6 +17,7 @@ from geomedsr.geometry import Box
 from geomedsr.inference.passes import Job, Pass, passes, shows_image
 from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
 from geomedsr.io import open_sink
+from geomedsr.io.jobs import take_back
 from geomedsr.io.sink import finish
 from geomedsr.lazy import grouped
 from geomedsr.progress import bar
@@ -127,6 +128,7 @@ def _write_all(
     """
     keep_memory()
     _check_apart(scenes)
+    take_back(scenes)
     jobs: list[Job] = []
     planned: list[Pass] = []
     try:

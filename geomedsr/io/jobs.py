@@ -10,13 +10,15 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from geomedsr._version import __version__
 from geomedsr.errors import OutputError, SceneWarning
+from geomedsr.io import publishing
 from geomedsr.io.files import atomic_write, reason, unwritable
 from geomedsr.provenance import STEPS
 from geomedsr.scene import Scene
@@ -50,8 +52,8 @@ def hold(folder: Path) -> int | None:
 #: The folders that this process holds.
 _held: dict[Path, int] = {}
 
-#: The file that says what the job is.
-_JOB = "job.json"
+#: The files that say what the job is, and which names it and others are to get.
+_JOB, _JOURNAL = "job.json", "names.json"
 
 #: What is said of a part of a job that is not as it was.
 _CHANGED = {
@@ -90,6 +92,7 @@ class Scratch:
         inner = folder / hashlib.sha256(json.dumps(job).encode()).hexdigest()[:8]
         try:
             _hold(folder, target)
+            (folder / _JOURNAL).unlink(missing_ok=True)  # of a call for other outputs: this one begins
             before = _read_json(folder / _JOB)
             if before != job:
                 for entry in folder.iterdir():
@@ -131,6 +134,31 @@ class Scratch:
         """Remove the folder."""
         shutil.rmtree(self.folder.parent, ignore_errors=True)
         self.release()
+
+
+def journal(folders: Set[Path]) -> Path | None:
+    """Where the names of several outputs are noted, whose jobs have these hidden folders; of one none are."""
+    return min(folders) / _JOURNAL if len(folders) > 1 else None
+
+
+def take_back(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Take back what a killed call for the same outputs has named, not all having their names; no live one's.
+
+    Raises:
+        OutputError: it cannot be taken back.
+    """
+    folders = {_folder(Path(os.path.realpath(path))) for path in paths}
+    noted = journal(folders)
+    if noted is None or not os.path.exists(noted):
+        return
+    with ExitStack() as held:
+        try:
+            for folder in sorted(folders):
+                if (handle := hold(folder)) is not None:
+                    held.callback(os.close, handle)
+        except OSError:  # another job is at work, or has been
+            return
+        publishing.take_back(noted, folders)
 
 
 def writing(target: Path) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from geomedsr.errors import OutputError
-from geomedsr.io.files import exists, reason, unwritable
+from geomedsr.io.files import exists, reason, unwritable, write_page
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Move:
                 if self.made is not None:
                     place(self.made, self.target, self.overwrite)
             except BaseException:
-                self._give_back()
+                self.give_back()
                 raise
         except OutputError:
             raise
@@ -53,7 +54,12 @@ class Move:
                 self.target.unlink()
             else:
                 os.replace(self.target, self.made)
-        self._give_back()
+        self.give_back()
+
+    def give_back(self) -> None:
+        """What was set aside has its name again, unless something has it."""
+        if os.path.lexists(self.spare) and not os.path.lexists(self.target):
+            os.replace(self.spare, self.target)
 
     def _set_aside(self) -> None:
         remove(self.spare)
@@ -72,10 +78,6 @@ class Move:
             if self.made is None:
                 self.target.unlink(missing_ok=True)
 
-    def _give_back(self) -> None:
-        if os.path.lexists(self.spare):
-            os.replace(self.spare, self.target)
-
 
 def place(made: Path, target: Path, overwrite: bool) -> None:
     """Give a finished file or folder its name; without ``overwrite`` not in place of one that has it."""
@@ -92,8 +94,14 @@ def place(made: Path, target: Path, overwrite: bool) -> None:
         os.replace(made, target)
 
 
-def publish(moves: Sequence[Move]) -> None:
-    """Give them all their names; where one cannot have it, none gets it, and what had been replaced is back."""
+def publish(moves: Sequence[Move], journal: Path | None = None) -> None:
+    """Give them all their names; where one cannot have it, none gets it, and what had been replaced is back.
+
+    A ``journal`` tells of them until all have theirs: a process that is killed before leaves it for :func:`take_back`.
+    """
+    if journal is not None:
+        told = [(move.made and str(move.made), str(move.target), str(move.spare), _mark(move.made)) for move in moves]
+        write_page(journal, json.dumps(told).encode())
     done: list[Move] = []
     try:
         for move in moves:
@@ -104,6 +112,53 @@ def publish(moves: Sequence[Move]) -> None:
             with suppress(OSError):  # the fault is told already
                 move.undo()
         raise
+    if journal is not None:
+        with suppress(OSError):  # all have their names
+            journal.unlink()
+
+
+def take_back(journal: Path, folders: Set[Path]) -> None:
+    """Take back the names that a killed process gave: everything is as it was before the first of them.
+
+    Nothing is touched where the journal is not of jobs in just these hidden folders, or where something is not as that
+    process left it: another call went on from there, or the user did.
+
+    Raises:
+        OutputError: one cannot be taken back; asked again, it is tried again.
+    """
+    try:
+        told = json.loads(journal.read_text())
+        moves = [(Move(made and Path(made), Path(to), Path(spare), True), mark) for made, to, spare, mark in told]
+    except (OSError, ValueError, TypeError):
+        return
+    if {move.spare.parent.parent for move, _ in moves} != folders:
+        return
+    try:
+        if all(_as_left(move, mark) for move, mark in moves):
+            for move, mark in reversed(moves):
+                if mark is not None and _mark(move.target) == mark:
+                    move.undo()
+                else:
+                    move.give_back()
+        journal.unlink()
+    except OSError as error:
+        raise unwritable(moves[0][0].target, reason(error)) from error
+
+
+def _as_left(move: Move, mark: list[int] | None) -> bool:
+    """Whether what a move names has its hidden name yet, or has got the other one; its job's folder being there."""
+    job = move.spare.parent
+    there = job.is_dir() and move.target.parent == job.parent.parent
+    return there and (move.made is None or mark in (_mark(move.made), _mark(move.target)))
+
+
+def _mark(path: Path | None) -> list[int] | None:
+    """What a file or folder keeps when it gets another name, and no other has; None where there is none."""
+    try:
+        stat = os.lstat(path or "")
+    except OSError:
+        return None
+    return [stat.st_ino, stat.st_mtime_ns]
 
 
 def remove(path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from geomedsr.errors import GeomedsrError
 from geomedsr.geometry import Box
 from geomedsr.io.files import exists, reason, sync, unwritable
-from geomedsr.io.jobs import Scratch
+from geomedsr.io.jobs import Scratch, journal
 from geomedsr.io.publishing import Move, publish
 from geomedsr.sources import Array
 
@@ -125,7 +125,7 @@ def finish(sinks: Sequence[Sink]) -> None:
 
     Raises:
         GeomedsrError: one cannot be assembled, or named. What the names stood for before, they stand for again, and
-            what is stored is still there.
+            what is stored is still there; after a kill, by :func:`geomedsr.io.jobs.take_back`.
     """
     moves: list[Move] = []
     for sink in sinks:
@@ -138,6 +138,6 @@ def finish(sinks: Sequence[Sink]) -> None:
     for sink in sinks:
         with sink.io():
             sink.check()
-    publish(moves)
+    publish(moves, journal({sink.scratch.folder.parent for sink in sinks}))
     for sink in sinks:
         sink.discard()

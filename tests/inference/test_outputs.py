@@ -9,14 +9,14 @@ import nibabel
 import numpy as np
 import pytest
 from dicom.conftest import pixels, save, slice_of
-from killing import killed
+from killing import contents, killed, killed_naming
 from toys import WIDTHS, saved_toy
 
 import geomedsr
 from geomedsr import Scene, verify
 from geomedsr.errors import InputError, OutputError
 from geomedsr.inference import process
-from geomedsr.io import open_scene
+from geomedsr.io import Sink, open_scene
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +89,27 @@ def test_an_intercept_of_the_source_is_not_added_to_half_widths(out: str, tmp_pa
         again = open_scene(tmp_path / out, force=True)
         np.testing.assert_array_equal(again.physical().values, made[port].physical().values)
         assert again.physical().min() >= 0
+
+
+@pytest.mark.parametrize("when", ["after 1", "before 2", "after 3"])
+def test_a_series_and_volumes_are_replaced_together_though_the_call_is_killed(
+    made: tuple[Path, dict[str, Scene]], when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenes = {path: made[1][port] for port, path in paths(tmp_path).items()}
+    geomedsr.write(scenes)
+    before = contents(*scenes)
+    killed_naming(scenes, when, overwrite=True)
+    assert contents(*scenes) != before  # the series has other UIDs
+
+    def fault(sink: Sink) -> None:
+        raise OutputError("nothing", "something", "wait")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("geomedsr_volume.sink.VolumeSink.check", fault)
+        with pytest.raises(OutputError, match="got nothing"):
+            geomedsr.write(scenes, overwrite=True)
+    assert contents(*scenes) == before
+    told = geomedsr.write(scenes, overwrite=True)
+    assert all(each.resumed == each.regions for each in told.values())
+    check(made[1], tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["doubt.nrrd", "image", "width.nii.gz"]

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import texture
-from toys import WIDTHS, scene, stack, toy
+from killing import contents, killed_naming
+from toys import WIDTHS, saved_toy, scene, stack, toy
 
 import geomedsr
 from geomedsr import Scene
@@ -23,6 +24,7 @@ from geomedsr.inference import process
 from geomedsr.inference.passes import Job, common_block, passes
 from geomedsr.inference.prediction import Prediction
 from geomedsr.io import Sink, open_sink
+from geomedsr.io.jobs import hold, take_back
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -189,3 +191,124 @@ def test_equal_bits_by_all_ways(how: str, tiny_path: Path, tmp_path: Path) -> No
             assert {each.resumed for each in told.values()} > {0} or next(iter(told.values())).resumed > 0
     for path in paths:
         np.testing.assert_array_equal(geomedsr.open(path).data.values, expected)
+
+
+MOMENTS = ["after 1", "before 2", "after 2"]
+
+
+@pytest.fixture
+def pair(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Scene]:
+    """Two outputs of a small scene, a GeoTIFF and a Zarr store, by their paths."""
+    model = saved_toy(tmp_path_factory.mktemp("model"), ports=WIDTHS, scale=2)
+    made = process(model, image=scene(90, 80), tile=64, precision="float32")
+    return {tmp_path / "b.tif": made["image"], tmp_path / "a.zarr": made["halfwidth"]}
+
+
+def check_whole(scenes: dict[Path, Scene]) -> None:
+    """That all outputs are there, and nothing else."""
+    (folder,) = {path.parent for path in scenes}
+    for path, each in scenes.items():
+        np.testing.assert_array_equal(geomedsr.open(path).data.values, each.data.values)
+    assert sorted(folder.iterdir()) == sorted(scenes)
+
+
+@pytest.mark.parametrize("when", MOMENTS)
+def test_a_call_that_was_killed_between_two_names_is_finished_by_the_same(pair: dict[Path, Scene], when: str) -> None:
+    one, two = pair
+    killed_naming(pair, when)
+    assert (one.exists(), two.exists()) == (True, when == "after 2")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", geomedsr.errors.SceneWarning)
+        told = geomedsr.write(dict(reversed(pair.items())))  # in whatever order
+    assert all(of.resumed == of.regions for of in told.values())
+    check_whole(pair)
+
+
+@pytest.mark.parametrize("when", MOMENTS)
+def test_what_a_killed_call_replaced_is_kept_until_all_have_their_names(
+    pair: dict[Path, Scene], when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = pair
+    geomedsr.write({path: Scene.from_array(texture(1, 40, 40)) for path in pair})
+    one.with_name("b.tif.aux.xml").write_text("<PAMDataset/>")  # describes the old one
+    before = contents(one.parent)
+    killed_naming(pair, when, overwrite=True)
+    np.testing.assert_array_equal(geomedsr.open(one).data.values, pair[one].data.values)
+    assert two.exists() == (when != "before 2")  # of folders there is a moment without
+
+    def fault(sink: Sink) -> None:
+        raise OutputError("nothing", "something", "wait")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sink, "check", fault)
+        with pytest.raises(OutputError, match="got nothing"):
+            geomedsr.write(pair, overwrite=True)
+    now = contents(one.parent)
+    assert {name: now.get(name) for name in before} == before
+    geomedsr.write(pair, overwrite=True)
+    check_whole(pair)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_another_call_takes_nothing_back(pair: dict[Path, Scene], again: bool) -> None:
+    """Either output is then written by itself: again, or for the first time."""
+    one, two = pair
+    three = one.with_name("c.tif")
+    killed_naming(pair, "after 1")
+    named = contents(one)
+    with pytest.raises(OutputError, match=r"b\.tif, which exists"):
+        geomedsr.write({three: pair[two], one: pair[one]})
+    with pytest.raises(OutputError, match=r"b\.tif, which exists"):
+        geomedsr.write(pair[one], one)
+    assert contents(one) == named
+    alone = one if again else two
+    geomedsr.write(pair[alone], alone, overwrite=again)
+    named = contents(one)
+    with pytest.raises(OutputError, match=r"b\.tif, which exists"):
+        geomedsr.write(pair)
+    assert contents(one) == named
+    geomedsr.write(pair, overwrite=True)
+    check_whole(pair)
+
+
+def test_the_same_outputs_of_another_scene_begin_afresh(pair: dict[Path, Scene]) -> None:
+    killed_naming(pair, "after 1")
+    others = {path: Scene.from_array(texture(1, 40, 40)) for path in pair}
+    with pytest.warns(geomedsr.errors.SceneWarning, match="was begun with .*: starting afresh"):
+        geomedsr.write(others)
+    check_whole(others)
+
+
+def test_a_call_for_more_outputs_replaces_what_a_killed_one_named(pair: dict[Path, Scene]) -> None:
+    killed_naming(pair, "after 1")
+    more = {**pair, next(iter(pair)).with_name("c.tif"): pair[next(iter(pair))]}
+    geomedsr.write(more, overwrite=True)
+    check_whole(more)
+
+
+def test_a_file_of_the_users_in_place_of_what_was_named_stays(pair: dict[Path, Scene]) -> None:
+    one = next(iter(pair))
+    killed_naming(pair, "after 1")
+    one.unlink()
+    one.write_bytes(b"precious")
+    with pytest.raises(OutputError, match=r"b\.tif, which exists"):
+        geomedsr.write(pair)
+    assert one.read_bytes() == b"precious"
+    one.unlink()
+    geomedsr.write(pair)
+    check_whole(pair)
+
+
+def test_the_names_that_a_live_job_gives_are_left_to_it(pair: dict[Path, Scene]) -> None:
+    one = next(iter(pair))
+    killed_naming(pair, "after 1")
+    (folder,) = one.parent.glob(".b.tif.*")
+    handle = hold(folder)
+    if handle is not None:
+        take_back(pair)
+        assert one.exists()
+        os.close(handle)
+    take_back(pair)
+    assert not one.exists()
+    geomedsr.write(pair)
+    check_whole(pair)

@@ -1,13 +1,15 @@
 """Names are given together, or not at all."""
 
 import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from geomedsr.errors import OutputError
 from geomedsr.io.files import atomic_write, replacing
-from geomedsr.io.publishing import Move, publish
+from geomedsr.io.publishing import Move, publish, take_back
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -17,7 +19,7 @@ def tree(folder: Path) -> dict[str, str]:
 @pytest.fixture
 def moves(tmp_path: Path) -> dict[str, Move]:
     """A new file, one in place of another, a file that is to go, and a folder in place of another."""
-    work = tmp_path / ".work"
+    work = tmp_path / ".work" / "job"
     for name in ("new", "file", "folder/a", "kept/b"):
         (work / name).parent.mkdir(exist_ok=True, parents=True)
         (work / name).write_text(f"made {name}")
@@ -95,6 +97,66 @@ def test_without_links_it_is_the_same(tmp_path: Path, moves: dict[str, Move], mo
     shown = {name: text for name, text in tree(tmp_path).items() if not name.startswith(".work")}
     assert shown["file"] == "made file"
     assert "gone" not in shown
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of threads: the child only renames
+@pytest.mark.parametrize("links", [True, False])
+def test_killed_at_any_moment_all_is_as_it_was(
+    tmp_path: Path, moves: dict[str, Move], links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before each of the system's calls that change a name, among the last of which all have theirs."""
+    journal, before, moment = tmp_path / ".work" / "names.json", tree(tmp_path), 0
+
+    def child() -> None:
+        count = 0
+
+        def counted(own: Any) -> Any:
+            def call(*parts: Any, **more: Any) -> Any:
+                nonlocal count
+                if count == moment:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                count += 1
+                return own(*parts, **more)
+
+            return call
+
+        for name in ("link", "replace", "unlink"):
+            setattr(os, name, counted(getattr(os, name)))
+        if not links:
+            os.link = refused  # type: ignore[assignment]
+        publish(list(moves.values()), journal)
+
+    def refused(*parts: object, **more: object) -> None:
+        raise PermissionError("no links here")
+
+    while True:
+        if (process := os.fork()) == 0:
+            try:
+                child()
+            finally:
+                os._exit(0)
+        if os.waitpid(process, 0)[1] == 0:
+            break
+        take_back(journal, {tmp_path / ".other"})
+        take_back(journal, {tmp_path / ".work"})
+        now = tree(tmp_path)
+        assert {name: now.get(name) for name in before} == before
+        assert all(name.startswith(".work/") for name in now.keys() - before.keys())
+        assert not any((tmp_path / "kept").iterdir())
+        moment += 1
+    assert moment > 8
+    shown = {name: text for name, text in tree(tmp_path).items() if not name.startswith(".work")}
+    assert shown == {"new": "made new", "file": "made file", "folder/a": "made folder/a", "kept/b": "made kept/b"}
+    assert not journal.exists()
+
+
+@pytest.mark.parametrize("damage", ["", "[1]", "{}", '[["a", "b"]]', "[[1, 2, 3, 4]]"])
+def test_a_damaged_journal_moves_nothing(tmp_path: Path, moves: dict[str, Move], damage: str) -> None:
+    journal = tmp_path / ".work" / "names.json"
+    journal.write_text(damage)
+    before = tree(tmp_path)
+    take_back(journal, {tmp_path / ".work"})
+    assert tree(tmp_path) == before
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
