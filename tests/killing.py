@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
+import geomedsr
 from geomedsr import Scene
+from geomedsr.errors import SceneWarning
 
 _SLOW = """
 import pickle, sys, time, geomedsr
@@ -51,6 +54,15 @@ def killed(scenes: dict[Path, Scene], region: str) -> None:
     job.send_signal(signal.SIGKILL)
     job.wait(60)
     assert not any(path.exists() for path in scenes)
+
+
+def killed_and_resumed(scenes: dict[Path, Scene], region: str, workers: int | None = None) -> list[tuple[int, int]]:
+    """The same, and the same call again, which must go on without a warning: regions found and all, of each output."""
+    killed(scenes, region)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SceneWarning)
+        told = geomedsr.write(scenes, workers=workers)
+    return [(each.resumed, each.regions) for each in told.values()]
 
 
 def killed_naming(scenes: dict[Path, Scene], when: str, overwrite: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Toy models of other shapes than one image made finer, and what they are given."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +10,13 @@ from conftest import texture
 from torch import nn
 
 from geomedsr import Band, Grid, Model, Scene
-from geomedsr.checks import Check
-from geomedsr.geometry import Box, Factors
+from geomedsr.geometry import Factors
 from geomedsr.grid import Plane
 from geomedsr.models import Descriptor, load_model, save_model
 from geomedsr.models.network import Network
 from geomedsr.models.ports import Port, Ports
 from geomedsr.models.store import ARCHITECTURES, build
-from geomedsr.operators import OPERATORS, BlockMean, Observation, Operator, Stack
-from geomedsr.sources import Array
+from geomedsr.operators import OPERATORS, BlockMean, Stack, Unconstrained
 
 
 class Toy(Network):
@@ -110,10 +108,10 @@ WIDTHS = Ports(outputs=(Port(name="halfwidth", meaning="half-width"), Port(name=
 PANNED = Ports(inputs=(Port(name="guide", bands=("pan",), factors=(1, 2, 2)),))
 
 
-class Pan(Operator):
+class Pan(Unconstrained):
     """One band sees the mean of all."""
 
-    name, keeps, reduction, held = "toy-pan", "the bands' mean", "block-mean", 24
+    name, keeps = "toy-pan", "the bands' mean"
 
     def forward(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
         return fine.mean(1, keepdim=True)
@@ -123,12 +121,6 @@ class Pan(Operator):
     ) -> torch.Tensor:
         assert scale == 1  # the guide is as fine as the result
         return fine + (coarse - self.forward(fine, scale))
-
-    def agree(self, seen: Observation, planes: Array, out: Array) -> None:
-        raise NotImplementedError
-
-    def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
-        raise NotImplementedError
 
 
 STACK = Stack("toy-guided", {"guide": Pan(), "image": BlockMean()}, beside=("guide",))

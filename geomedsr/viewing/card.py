@@ -149,7 +149,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
         lines.append(_line("td", [(s.scene, False), (s.method, False), *figures]))
     notes = "".join(f"<div>{html.escape(words)}</div>" for words in evaluation.words)
     return (
-        '<div style="min-width:0;overflow-x:auto;font-size:12px">'
+        '<div style="min-width:0;overflow-x:auto;font-size:11px">'
         '<table style="border-collapse:collapse;margin:0;font:inherit">'
         f"<thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>"
         f'<div style="opacity:.65;margin-top:6px;font-size:11px;max-width:60em">{notes}</div></div>'
@@ -159,7 +159,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
 def _line(tag: str, cells: Sequence[tuple[str, bool]]) -> str:
     """A line of a table: texts, and whether each is bold; the first two are words, the others figures."""
     parts = "".join(
-        f'<{tag} style="padding:1px 8px 1px 0;text-align:{"left" if i < 2 else "right"};vertical-align:top;'
+        f'<{tag} style="padding:1px 6px 1px 0;text-align:{"left" if i < 2 else "right"};vertical-align:top;'
         f'font-weight:{600 if bold else 400}">{_unbroken(html.escape(text))}</{tag}>'
         for i, (text, bold) in enumerate(cells)
     )

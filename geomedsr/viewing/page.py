@@ -21,6 +21,7 @@ table.plain td, table.plain th { text-align: left; vertical-align: top; padding:
 .kept { color: #00664a; font-weight: 600; }
 .broken { color: #b00020; font-weight: 700; }
 .open { color: #777; }
+.kept, .broken, .open { white-space: nowrap; }
 .warn { border-left: 4px solid #d55e00; padding: 4px 12px; background: #fff6ee; }
 """
 

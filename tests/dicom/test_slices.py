@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from placing import check_halved
 from pydicom.dataset import Dataset
 from toys import toy
 
@@ -100,13 +101,7 @@ def test_other_programs_see_one_volume_in_the_same_place(series: Series, tmp_pat
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
         volumes.append(reader.Execute())
-    before, after = volumes
-    assert after.GetSize() == tuple(2 * n for n in before.GetSize())
-    np.testing.assert_allclose(after.GetSpacing(), np.array(before.GetSpacing()) / 2, atol=1e-6)
-    for index in ((0, 0, 0), (23, 19, 3)):
-        middle = tuple(2 * n + 0.5 for n in index)
-        expected = before.TransformIndexToPhysicalPoint(index)
-        np.testing.assert_allclose(after.TransformContinuousIndexToPhysicalPoint(middle), expected, atol=1e-4)
+    check_halved(*volumes)
 
 
 @pytest.mark.parametrize("factors", MODELS)

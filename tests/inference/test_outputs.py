@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 from dicom.conftest import pixels, save, slice_of
-from killing import contents, killed, killed_naming
+from killing import contents, killed_and_resumed, killed_naming
 from toys import WIDTHS, saved_toy
 
 import geomedsr
@@ -62,12 +61,9 @@ def test_by_a_cluster(made: tuple[Path, dict[str, Scene]], tmp_path: Path) -> No
 
 def test_after_a_kill(made: tuple[Path, dict[str, Scene]], tmp_path: Path) -> None:
     scenes = {path: made[1][port] for port, path in paths(tmp_path).items()}
-    killed(scenes, "*.done")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", geomedsr.errors.SceneWarning)
-        told = geomedsr.write(scenes)
-    assert {each.regions for each in told.values()} == {5}
-    assert len({each.resumed for each in told.values()}) == 1
+    told = killed_and_resumed(scenes, "*.done")
+    assert {regions for _, regions in told} == {5}
+    assert len({resumed for resumed, _ in told}) == 1
     check(made[1], tmp_path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from affine import Affine
-from killing import killed
+from killing import killed_and_resumed
 from toys import DATES, MASKED, PANNED, saved_toy, scene
 
 import geomedsr
@@ -75,9 +74,6 @@ def test_a_cluster_gives_the_same_bits(made: tuple[Path, Scene, np.ndarray], tmp
 
 def test_a_killed_job_goes_on_to_the_same_bits(made: tuple[Path, Scene, np.ndarray], tmp_path: Path) -> None:
     out = tmp_path / "out.tif"
-    killed({out: made[1]}, "f*.tif")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", geomedsr.errors.SceneWarning)
-        told = geomedsr.write(made[1], out, workers=2)
-    assert 0 < told.resumed < told.regions
+    ((resumed, regions),) = killed_and_resumed({out: made[1]}, "f*.tif", workers=2)
+    assert 0 < resumed < regions
     np.testing.assert_array_equal(geomedsr.open(out).data.values, made[2])

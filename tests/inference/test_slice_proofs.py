@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from killing import killed
+from killing import killed_and_resumed
 from toys import saved_toy, scene, stack, toy
 
 import geomedsr
@@ -62,11 +61,8 @@ def test_a_cluster_gives_the_same_bits(made: tuple[Path, Scene, np.ndarray], tmp
 
 def test_a_killed_job_goes_on_to_the_same_bits(made: tuple[Path, Scene, np.ndarray], tmp_path: Path) -> None:
     out = tmp_path / "out.nii.gz"
-    killed({out: made[1]}, "*.done")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", geomedsr.errors.SceneWarning)
-        told = geomedsr.write(made[1], out, workers=2)
-    assert 0 < told.resumed < told.regions == SLICES
+    ((resumed, regions),) = killed_and_resumed({out: made[1]}, "*.done", workers=2)
+    assert 0 < resumed < regions == SLICES
     np.testing.assert_array_equal(stored(out), made[2])
 
 

@@ -146,6 +146,21 @@ def test_the_reports_viewer_is_swiped(result: Path, tmp_path: Path) -> None:
         assert np.array_equal(pixels(stage)[60:-60, moved], before[60:-60, moved])
 
 
+def test_words_and_tables_fit_its_width(result: Path, tmp_path: Path) -> None:
+    """No "kept" is broken in two, and no figure lies beyond the edge."""
+    report(SOURCE, result, tmp_path / "report.html", reference=TRUTH)
+    with opened((tmp_path / "report.html").as_uri()) as page:
+        lines = """cells => cells.map(cell => {
+            const text = document.createRange(); text.selectNodeContents(cell); return text.getClientRects().length
+        })"""
+        counts = page.locator("td.kept").evaluate_all(lines)
+        assert len(counts) > 8
+        assert set(counts) == {1}
+        table = page.locator("table:has-text('hallucinated')")
+        wide, room = table.evaluate("table => [table.scrollWidth, table.parentElement.clientWidth]")
+        assert wide <= room
+
+
 def test_the_histogram_of_slices_each_on_a_scale_of_its_own() -> None:
     stored = np.full((2, 1, 8, 8), 100, np.uint8)
     scene = Scene.from_array(stored, rescale=((1.0, 0.0), (3.0, -50.0)), domain="MR")

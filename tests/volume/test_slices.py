@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from placing import check_halved
 from toys import toy
 
 import geomedsr
@@ -94,13 +95,7 @@ def test_other_programs_find_new_slices_within_the_old(suffix: str, tmp_path: Pa
     before = sitk.ReadImage(str(tmp_path / "in.nii.gz"))
     sitk.WriteImage(before, str(tmp_path / f"in{suffix}"))
     finer(tmp_path / f"in{suffix}", tmp_path / f"out{suffix}", Factors(2, 2, 2))
-    after = sitk.ReadImage(str(tmp_path / f"out{suffix}"))
-    assert after.GetSize() == tuple(2 * n for n in before.GetSize())
-    np.testing.assert_allclose(after.GetSpacing(), np.array(before.GetSpacing()) / 2, rtol=1e-6)
-    for index in ((0, 0, 0), (19, 23, 4)):
-        middle = tuple(2 * n + 0.5 for n in index)
-        expected = before.TransformIndexToPhysicalPoint(index)
-        np.testing.assert_allclose(after.TransformContinuousIndexToPhysicalPoint(middle), expected, atol=1e-4)
+    check_halved(before, sitk.ReadImage(str(tmp_path / f"out{suffix}")))
 
 
 def test_each_of_several_volumes_gets_slices_of_its_own(tmp_path: Path) -> None:
