@@ -22,7 +22,7 @@ from geomedsr.nodata import same_nodata, unified
 from geomedsr.placed import CORNER, differences
 from geomedsr.provenance import OF_FRAMES, PREFIX, Provenance, foreign, provenance_of, window_of
 from geomedsr.scene import Scene
-from geomedsr.sources import Array, ArraySource, CroppedSource, cropping
+from geomedsr.sources import ArraySource, CroppedSource, cropping
 
 
 def verify(
@@ -239,14 +239,14 @@ def _valid(source: Scene, result: Scene, factors: Factors, tells: bool, bound: B
     """Where there is data; of a result whose format cannot say so, that what is none holds what it held."""
     wrong, silent, more = 0, 0, 0
     for box in _pieces(source):
-        before = _repeated(bound.valid(box, source.source.valid(box)), factors)
+        before = factors.repeated(bound.valid(box, source.source.valid(box)))
         after = result.source.valid(box.refined(factors))
         differ = before != after
         if bound.lacking:
             more += int((differ & after).sum())
             differ &= before
         if differ.any() and not tells:
-            stored = _repeated(source.source.read(box), factors)
+            stored = factors.repeated(source.source.read(box))
             same = differ & after & (stored == result.source.read(box.refined(factors)))
             silent += int(same.sum())
             differ &= ~same
@@ -262,11 +262,6 @@ def _valid(source: Scene, result: Scene, factors: Factors, tells: bool, bound: B
         None if more and not wrong else wrong == 0,
         "; ".join(part for part in told if part),
     )
-
-
-def _repeated(array: Array, factors: Factors) -> Array:
-    """Each pixel of ``(frame, band, y, x)``, as often as it is made finer."""
-    return array.repeat(factors.y, axis=-2).repeat(factors.x, axis=-1).repeat(factors.frame, axis=0)
 
 
 def _conserved(source: Scene, result: Scene, factors: Factors, provenance: Provenance, bound: Bound) -> Iterator[Check]:
@@ -291,7 +286,7 @@ def _classes(source: Scene, result: Scene, factors: Factors) -> Check:
     wrong = 0
     for box in _pieces(source):
         after = result.source.read(box.refined(factors))
-        wrong += int((_repeated(source.source.read(box), factors) != after).sum())
+        wrong += int((factors.repeated(source.source.read(box)) != after).sum())
     return Check("classes and flags are the source's, repeated", not wrong, f"{wrong} pixels differ" if wrong else "")
 
 

@@ -7,6 +7,8 @@ from dataclasses import astuple, dataclass
 from operator import index
 from typing import Any
 
+import numpy as np
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -69,6 +71,11 @@ class Factors:
         plane = f"×{self.x}" if self.y == self.x else f"×{self.y} × {self.x}"
         told = [plane] * (self.y * self.x > 1) + [f"×{self.frame} slices"] * (self.frame > 1)
         return ", ".join(told)
+
+    def repeated(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """A new array: each pixel of ``(frame, …, y, x)`` as often as it is made finer, side by side."""
+        fine = array.repeat(self.y, -2).repeat(self.x, -1)
+        return fine.repeat(self.frame, 0) if self.frame > 1 else fine
 
     @property
     def volume(self) -> int:

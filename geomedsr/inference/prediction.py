@@ -167,7 +167,7 @@ class Prediction(Source):
             valid[:, bands] = data
         if valid.all():
             return np.broadcast_to(np.True_, (box.shape[0], valid.shape[1], *box.shape[1:]))
-        return self._repeat(valid)[box.within(coarse.refined(self.factors)).index]
+        return self.factors.repeated(valid)[box.within(coarse.refined(self.factors)).index]
 
     def compute(self, box: Box) -> tuple[dict[str, Array], float | None]:
         """Stored values of all outputs by name, and how far rounding and clipping took the image from its input.
@@ -184,15 +184,15 @@ class Prediction(Source):
         if bands == list(range(valid.shape[1])) and data.all():  # nothing else is to be seen
             made, deviation = self._to_stored(stored, coarse)
             return {name: fine[inner] for name, fine in made.items()}, deviation
-        out, made = self._repeat(stored), {}
+        out, made = self.factors.repeated(stored), {}
         if data.any():
             made, deviation = self._to_stored(stored[:, bands], coarse)
             fine = made[IMAGE]
-            out[:, bands] = fine if data.all() else np.where(self._repeat(data), fine, out[:, bands])
+            out[:, bands] = fine if data.all() else np.where(self.factors.repeated(data), fine, out[:, bands])
         for band, nodata in enumerate(self.nodata):
             known = data[:, bands.index(band)] if band in self.computed else valid[:, band]
             if nodata is not None and not known.all():
-                out[:, band][~self._repeat(known)] = nodata
+                out[:, band][~self.factors.repeated(known)] = nodata
         found = {port.name: self._filled(port, made, data) for port in self.model.descriptor.ports.outputs}
         return {name: fine[inner] for name, fine in {IMAGE: out, **found}.items()}, deviation
 
@@ -211,15 +211,9 @@ class Prediction(Source):
                 "upscale the bands that share one, with --bands",
             )
 
-    def _repeat(self, array: Array) -> Array:
-        """What is ``(frame, …, y, x)`` of the input, at each pixel of the result."""
-        by = self.factors
-        fine = array.repeat(by.y, axis=-2).repeat(by.x, axis=-1)
-        return fine.repeat(by.frame, axis=0) if by.frame > 1 else fine
-
     def _filled(self, port: Port, made: Mapping[str, Array], data: Array) -> Array:
         """An output besides the image where some pixels are no data: they have the nodata value there, or else 0."""
-        known, nodata = self._repeat(data), self.nodata[self.computed[0]]
+        known, nodata = self.factors.repeated(data), self.nodata[self.computed[0]]
         empty = np.zeros((), stored_type(port, self.dtype))
         if nodata is not None and port.meaning != "mask":
             empty = np.asarray(nodata).astype(empty.dtype)

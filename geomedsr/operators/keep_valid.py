@@ -74,7 +74,7 @@ class KeepValid(BlockMean):
         if marked.any():
             low, span = (by_fine_frame(values, seen.factors) for values in (seen.low, seen.span))
             made = unconserved(merged(planes, seen.factors), low, span, out.dtype, seen.nodata, seen.limits)
-            np.copyto(out, made, where=_finer(marked, seen.factors))
+            np.copyto(out, made, where=seen.factors.repeated(marked))
 
     def valid(self, box: Box, valid: Array) -> Array:
         """What is marked is data, too."""
@@ -107,11 +107,6 @@ class KeepValid(BlockMean):
             return Check(promise, True if asked and not changed else None, told if changed else "no pixel differs")
         told = f"{filled} of {total} pixels are marked" + (f", {changed} others differ" if changed else "")
         return Check(promise, changed == 0 if asked else None, told)
-
-
-def _finer(coarse: Array, factors: Factors) -> Array:
-    fine = coarse.repeat(factors.y, -2).repeat(factors.x, -1)
-    return fine.repeat(factors.frame, 0) if factors.frame > 1 else fine
 
 
 def _moved(before: Array, after: Array, factors: Factors) -> Array:

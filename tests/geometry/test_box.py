@@ -75,6 +75,16 @@ def test_its_name_is_that_of_stored_regions() -> None:
     assert Box((2, 512, 1024), (3, 768, 1536)).key == "f2-3_r512_c1024_512x256"
 
 
+@given(factors)
+def test_repeated_pixels_lie_within_their_own(by: Factors) -> None:
+    coarse = np.arange(2 * 3 * 4 * 2).reshape(2, 3, 4, 2)
+    fine = by.repeated(coarse)
+    for at in np.ndindex(fine.shape):
+        assert fine[at] == coarse[at[0] // by.frame, at[1], at[2] // by.y, at[3] // by.x]
+    fine[...] = -1
+    assert coarse.min() == 0  # a new array
+
+
 def test_factors() -> None:
     assert tuple(Factors.in_plane(4)) == (1, 4, 4)
     assert Factors.in_plane(2) * Factors(5, 1, 1) == Factors(5, 2, 2)
