@@ -19,34 +19,34 @@ from geomedsr.providers import provide
 if TYPE_CHECKING:
     from geomedsr.checks import Check
     from geomedsr.errors import GeomedsrError
-    from geomedsr.grid import Grid, Window
+    from geomedsr.geometry.grid import Grid, Window
     from geomedsr.inference.engine import write
     from geomedsr.inference.process import process
     from geomedsr.inference.upscale import upscale
     from geomedsr.io import open_scene as open
     from geomedsr.models import Model, load_model
     from geomedsr.progress import show_progress
-    from geomedsr.promises import verify
-    from geomedsr.scene import Band, Scene
+    from geomedsr.scene.scene import Band, Scene
+    from geomedsr.verification.verify import verify
     from geomedsr.viewing import Comparison, compare
 
 #: Where each name is from: it is imported when it is first used, for torch alone takes a second.
 _HOMES = {
-    "Band": "scene",
+    "Band": "scene.scene",
     "Check": "checks",
     "Comparison": "viewing",
     "GeomedsrError": "errors",
-    "Grid": "grid",
+    "Grid": "geometry.grid",
     "Model": "models",
-    "Scene": "scene",
-    "Window": "grid",
+    "Scene": "scene.scene",
+    "Window": "geometry.grid",
     "compare": "viewing",
     "load_model": "models",
     "open": "io.registry",
     "process": "inference.process",
     "show_progress": "progress",
     "upscale": "inference.upscale",
-    "verify": "promises",
+    "verify": "verification.verify",
     "write": "inference.engine",
 }
 

@@ -20,8 +20,8 @@ from geomedsr.labelled import scene_of
 from geomedsr.labelled.axes import named
 from geomedsr.labelled.place import TRANSFORMS
 from geomedsr.models import Model
-from geomedsr.provenance import foreign
-from geomedsr.scene import Scene
+from geomedsr.scene.provenance import foreign
+from geomedsr.scene.scene import Scene
 
 #: Attributes that hold the size of a pixel: of an array (stackstac, xarray.open_rasterio), or of a coordinate
 #: (datacube).

@@ -17,9 +17,9 @@ import yaml
 from geomedsr.degradations import chain
 from geomedsr.errors import GeomedsrError
 from geomedsr.geometry.box import Box
-from geomedsr.grid import Grid, Window
-from geomedsr.scene import Scene
-from geomedsr.sources import ArraySource
+from geomedsr.geometry.grid import Grid, Window
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import ArraySource
 from geomedsr.training import Recipe, load_recipe
 from geomedsr.training.data import split, training_scenes, validation_scenes
 from geomedsr_arrays import save

@@ -11,7 +11,7 @@ from torch import nn
 
 from geomedsr import Band, Grid, Model, Scene
 from geomedsr.geometry import Factors
-from geomedsr.grid import Plane
+from geomedsr.geometry.grid import Plane
 from geomedsr.models import Descriptor, load_model, save_model
 from geomedsr.models.network import Network
 from geomedsr.models.ports import Port, Ports

@@ -7,7 +7,7 @@ from typing import Any
 
 from geomedsr.errors import GeomedsrError, InputError
 from geomedsr.io import Adapter
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 from geomedsr_arrays.reader import open_arrays
 from geomedsr_arrays.sink import ArraySink, create_sink
 

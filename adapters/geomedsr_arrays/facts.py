@@ -16,10 +16,10 @@ import numpy as np
 from affine import Affine
 
 from geomedsr.geometry import Box
-from geomedsr.grid import ControlPoint, Grid, Plane
-from geomedsr.scene import Band, Scene
-from geomedsr.sources import Array
-from geomedsr.values import ValueScale
+from geomedsr.geometry.grid import ControlPoint, Grid, Plane
+from geomedsr.scene.scaling import ValueScale
+from geomedsr.scene.scene import Band, Scene
+from geomedsr.scene.sources import Array
 
 #: The names of the arrays.
 VALUES, VALID, FACTS = "values", "valid", "geomedsr"

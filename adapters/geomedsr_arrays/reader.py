@@ -15,14 +15,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from geomedsr.arrays import NATIVE
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
-from geomedsr.grid import Grid
+from geomedsr.geometry.grid import Grid
 from geomedsr.io.files import reason
-from geomedsr.masking import Masking
-from geomedsr.scene import Band, Scene
-from geomedsr.sources import Array, ArraySource, Source, by_value
+from geomedsr.scene.arrays import NATIVE
+from geomedsr.scene.masking import Masking
+from geomedsr.scene.scene import Band, Scene
+from geomedsr.scene.sources import Array, ArraySource, Source, by_value
 from geomedsr_arrays.facts import FACTS, VALID, VALUES, described
 
 _AXES = "an array of 2 to 4 axes (frame, band, y, x), none empty, of integers or floats"

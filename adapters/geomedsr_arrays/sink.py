@@ -14,8 +14,8 @@ import numpy as np
 from geomedsr.geometry import Box
 from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.files import file_target
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 from geomedsr_arrays.facts import FACTS, VALID, VALUES, told
 
 

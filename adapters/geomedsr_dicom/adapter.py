@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomedsr.errors import GeomedsrError, InputError, SceneWarning
 from geomedsr.io import Adapter, Contents
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 from geomedsr_dicom.files import is_directory, looks_like_dicom, walk
 
 if TYPE_CHECKING:  # slow to import, and of no use for other formats

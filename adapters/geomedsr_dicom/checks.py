@@ -13,7 +13,7 @@ from pydicom.tag import BaseTag
 
 from geomedsr.checks import Check
 from geomedsr.geometry import Box
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 from geomedsr_dicom import record
 from geomedsr_dicom.attributes import load, quiet, values
 from geomedsr_dicom.derive import DROPPED, LOSSY, of_old_grid

@@ -7,8 +7,8 @@ import warnings
 from typing import Any
 
 from geomedsr.errors import InputError, SceneWarning
+from geomedsr.geometry.stacking import Stacking
 from geomedsr.io import Contents, Item
-from geomedsr.stacking import Stacking
 from geomedsr_dicom.index import Series, index
 from geomedsr_dicom.series import open_series, title
 

@@ -19,8 +19,8 @@ from pydicom.valuerep import DS
 
 from geomedsr._version import __version__
 from geomedsr.geometry import Factors
-from geomedsr.grid import Plane
-from geomedsr.sources import Array
+from geomedsr.geometry.grid import Plane
+from geomedsr.scene.sources import Array
 from geomedsr_dicom.attributes import values
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.headers import IMPLEMENTATION_UID

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from geomedsr.grid import Plane
+from geomedsr.geometry.grid import Plane
 from geomedsr_dicom.attributes import first, number, values
 
 #: What tells the times, echoes and directions of a 4-D series apart, in the order in which it is tried.

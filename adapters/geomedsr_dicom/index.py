@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pydicom.uid import UID
 
-from geomedsr.stacking import Stacking
+from geomedsr.geometry.stacking import Stacking
 from geomedsr_dicom.belonging import belonging, signed_parts, unusable
 from geomedsr_dicom.directory import listed
 from geomedsr_dicom.files import begins_as_dicom, is_directory, looks_like_dicom, walk

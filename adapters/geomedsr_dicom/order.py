@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geomedsr.stacking import same_place
+from geomedsr.geometry.stacking import same_place
 from geomedsr_dicom.frames import PHASES, Frame
 
 #: Normals nearer than this are of one direction (the cosine of 5°).

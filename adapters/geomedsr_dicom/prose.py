@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 
 from geomedsr.geometry import Factors
-from geomedsr.provenance import Agreement, ModelFacts, Provenance, RunFacts
-from geomedsr.provenance.texts import part, part_text
+from geomedsr.scene.provenance import Agreement, ModelFacts, Provenance, RunFacts
+from geomedsr.scene.provenance.texts import part, part_text
 
 NOT_DIAGNOSTIC = "not for diagnostic use"
 

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag, Tag
 
-from geomedsr.provenance import Provenance
+from geomedsr.scene.provenance import Provenance
 
 #: Where it is: an odd group, a block that others may move within it, and the element within the block.
 GROUP, CREATOR, ELEMENT = 0x4753, "GEOMEDSR PROVENANCE", 0x01

@@ -11,8 +11,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.valuerep import DS
 
-from geomedsr.frames import Lineage
-from geomedsr.grid import Plane
+from geomedsr.geometry.grid import Plane
+from geomedsr.scene.frames import Lineage
 from geomedsr_dicom.attributes import load, number, values, whole
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.uids import Uids

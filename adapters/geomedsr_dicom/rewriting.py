@@ -14,7 +14,7 @@ from pydicom.filewriter import correct_ambiguous_vr
 from pydicom.valuerep import CUSTOMIZABLE_CHARSET_VR
 
 from geomedsr.errors import InputError
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 from geomedsr_dicom.attributes import load
 from geomedsr_dicom.derive import LOSSY, DerivedSeries, derive_classic, derive_enhanced, mark_lossy, walk
 from geomedsr_dicom.headers import CLASSIC

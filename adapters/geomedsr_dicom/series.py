@@ -6,8 +6,8 @@ import warnings
 
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.geometry import Box
-from geomedsr.grid import Grid, Window
-from geomedsr.scene import Band, Scene
+from geomedsr.geometry.grid import Grid, Window
+from geomedsr.scene.scene import Band, Scene
 from geomedsr_dicom.frames import UNSPECIFIED, Frame
 from geomedsr_dicom.index import Series
 from geomedsr_dicom.prose import stated

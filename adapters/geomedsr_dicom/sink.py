@@ -23,9 +23,9 @@ from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box, Factors
 from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.files import exists, reason, replacing, unwritable
-from geomedsr.provenance import STEPS
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.provenance import STEPS
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 from geomedsr_dicom.attributes import load, quiet
 from geomedsr_dicom.derive import DerivedSeries
 from geomedsr_dicom.frames import Frame

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from geomedsr.checks import Check
 from geomedsr.geometry import Factors
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 from geomedsr_dicom.attributes import first, load, number, quiet, values, whole
 from geomedsr_dicom.frames import Frame
 

@@ -15,8 +15,8 @@ from pydicom.tag import BaseTag
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
-from geomedsr.masking import Masking
-from geomedsr.sources import Array, Source
+from geomedsr.scene.masking import Masking
+from geomedsr.scene.sources import Array, Source
 from geomedsr_dicom.attributes import load, quiet, unheard
 from geomedsr_dicom.frames import Frame
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from geomedsr.errors import GeomedsrError, InputError
 from geomedsr.io import Adapter
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 from geomedsr_geotiff.drivers import FORMATS
 from geomedsr_geotiff.handles import can_open, gdal_error
 from geomedsr_geotiff.native import same_crs

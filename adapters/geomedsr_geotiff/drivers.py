@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 from geomedsr.errors import OutputError
-from geomedsr.masking import BESIDE, Masking
-from geomedsr.scene import Scene
+from geomedsr.scene.masking import BESIDE, Masking
+from geomedsr.scene.scene import Scene
 from geomedsr_geotiff.handles import EXACT
 
 #: Formats by suffix, where none is named. ``COG`` and ``GTiff`` are both for ``.tif``.

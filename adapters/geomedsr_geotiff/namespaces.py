@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
-from geomedsr.scene import Band
+from geomedsr.scene.scene import Band
 from geomedsr_geotiff.tiff import Tiff
 
 #: The tag whose text is replaced, in the default domain.

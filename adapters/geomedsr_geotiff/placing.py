@@ -25,9 +25,9 @@ from rasterio.errors import CRSError, RasterioError
 from rasterio.io import MemoryFile
 
 from geomedsr.addresses import file_name, public
-from geomedsr.crs import crs_name
 from geomedsr.errors import OutputError, SceneWarning
-from geomedsr.grid import ControlPoint, Grid
+from geomedsr.geometry.crs import crs_name
+from geomedsr.geometry.grid import ControlPoint, Grid
 from geomedsr_geotiff.handles import gdal, one_line, unplaced
 from geomedsr_geotiff.native import Limited, Native, opened, same_crs
 

@@ -14,15 +14,15 @@ from rasterio._err import CPLE_BaseError
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioIOError
 
-from geomedsr import classes
 from geomedsr.addresses import file_name
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.geometry import Box
-from geomedsr.grid import Window
-from geomedsr.masking import Masking
-from geomedsr.provenance import ROLE
-from geomedsr.scene import Band, Kind, Scene
-from geomedsr.sources import Array, Source, by_value, data_by_value
+from geomedsr.geometry.grid import Window
+from geomedsr.scene import classes
+from geomedsr.scene.masking import Masking
+from geomedsr.scene.provenance import ROLE
+from geomedsr.scene.scene import Band, Kind, Scene
+from geomedsr.scene.sources import Array, Source, by_value, data_by_value
 from geomedsr_geotiff.complaints import listening
 from geomedsr_geotiff.handles import (
     EXACT,

@@ -15,10 +15,10 @@ from affine import Affine
 from rasterio.enums import Resampling
 from rasterio.io import MemoryFile
 
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.io.blocks import BLOCK, CHUNK, block_side, region_side
 from geomedsr.io.files import atomic_write
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 from geomedsr_geotiff.handles import gdal
 from geomedsr_geotiff.tiff import OFFSETS, SIZES, Directory, Tiff
 

@@ -29,13 +29,13 @@ from rasterio.windows import Window as RasterWindow
 
 from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
-from geomedsr.grid import Grid
+from geomedsr.geometry.grid import Grid
 from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.blocks import BLOCK, block_side
 from geomedsr.io.files import atomic_write, file_target
-from geomedsr.provenance import ROLE
-from geomedsr.scene import Band, Scene
-from geomedsr.sources import Array
+from geomedsr.scene.provenance import ROLE
+from geomedsr.scene.scene import Band, Scene
+from geomedsr.scene.sources import Array
 from geomedsr_geotiff import namespaces, placing, tiff
 from geomedsr_geotiff.drivers import IMAGES, check_format, driver_for, needs_mask
 from geomedsr_geotiff.handles import gdal, one_line, unplaced

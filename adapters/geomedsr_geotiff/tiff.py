@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 WIDTH, HEIGHT, COMPRESSION, PREDICTOR = 256, 257, 259, 317
 KIND, TILE_WIDTH, TILE_HEIGHT, OFFSETS, SIZES = 254, 322, 323, 324, 325

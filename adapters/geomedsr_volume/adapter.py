@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.io import Adapter
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 from geomedsr_volume.files import is_pair
 from geomedsr_volume.names import ITK, PAIRS, WRITTEN, suffix_of
 

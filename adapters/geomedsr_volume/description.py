@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from geomedsr.provenance import Agreement, ModelFacts, Provenance, RunFacts
+from geomedsr.scene.provenance import Agreement, ModelFacts, Provenance, RunFacts
 
 #: What the header holds, without the zero at its end.
 _LONGEST = 79

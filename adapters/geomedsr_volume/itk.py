@@ -16,9 +16,9 @@ import numpy as np
 import SimpleITK as sitk  # noqa: N813 (its own examples' name)
 
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.grid import Grid
-from geomedsr.scene import Band, Scene
-from geomedsr.sources import Array
+from geomedsr.geometry.grid import Grid
+from geomedsr.scene.scene import Band, Scene
+from geomedsr.scene.sources import Array
 from geomedsr_volume.files import stamp_of
 from geomedsr_volume.headers import VolumeHeaders
 from geomedsr_volume.lattice import ORDINALS, Lattice, chosen_axis, triple

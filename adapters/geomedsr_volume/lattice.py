@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from geomedsr.errors import InputError
-from geomedsr.grid import Plane
-from geomedsr.provenance import Provenance
-from geomedsr.sources import Array
+from geomedsr.geometry.grid import Plane
+from geomedsr.scene.provenance import Provenance
+from geomedsr.scene.sources import Array
 
 Triple = tuple[float, float, float]
 

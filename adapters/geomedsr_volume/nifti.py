@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.grid import Grid
-from geomedsr.provenance import Provenance
-from geomedsr.scene import Band, Scene
+from geomedsr.geometry.grid import Grid
+from geomedsr.scene.provenance import Provenance
+from geomedsr.scene.scene import Band, Scene
 from geomedsr_volume.files import compressed, damaged, short, stamp_of
 from geomedsr_volume.headers import VolumeHeaders
 from geomedsr_volume.lattice import ORDINALS, Lattice, chosen_axis

@@ -19,8 +19,8 @@ from nibabel.nifti2 import Nifti2Header, Nifti2PairHeader
 from nibabel.spatialimages import HeaderDataError
 
 from geomedsr.errors import GeomedsrError, InputError, SceneWarning
-from geomedsr.provenance import PREFIX, Provenance
-from geomedsr.sources import Array
+from geomedsr.scene.provenance import PREFIX, Provenance
+from geomedsr.scene.sources import Array
 from geomedsr_volume.description import described
 from geomedsr_volume.files import DAMAGED, damaged, opened
 from geomedsr_volume.names import FREESURFER, PAIRS, pair_of, suffix_of

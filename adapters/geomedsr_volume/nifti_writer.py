@@ -12,8 +12,8 @@ import numpy as np
 from nibabel.nifti1 import Nifti1Extension, Nifti1Header
 from nibabel.nifti2 import Nifti2Header
 
-from geomedsr.grid import Plane
-from geomedsr.provenance import Provenance
+from geomedsr.geometry.grid import Plane
+from geomedsr.scene.provenance import Provenance
 from geomedsr_volume.description import describe, described
 from geomedsr_volume.files import DAMAGED, created, opened
 from geomedsr_volume.lattice import Lattice

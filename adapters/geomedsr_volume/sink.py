@@ -14,14 +14,14 @@ import SimpleITK as sitk  # noqa: N813
 
 from geomedsr.errors import OutputError, SceneWarning
 from geomedsr.geometry import Box
-from geomedsr.grid import Plane
+from geomedsr.geometry.grid import Plane
+from geomedsr.geometry.stacking import Stacking, volumes_of
 from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.files import atomic_write, exists, file_target
 from geomedsr.io.jobs import writing
-from geomedsr.provenance import Provenance, foreign
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
-from geomedsr.stacking import Stacking, volumes_of
+from geomedsr.scene.provenance import Provenance, foreign
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 from geomedsr_volume.headers import VolumeHeaders
 from geomedsr_volume.lattice import Lattice, slice_axis, triple
 from geomedsr_volume.names import NIFTI, suffix_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from geomedsr.provenance import Provenance
+from geomedsr.scene.provenance import Provenance
 
 
 def texts_of(told: Provenance) -> dict[str, str]:

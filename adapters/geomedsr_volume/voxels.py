@@ -16,7 +16,7 @@ import numpy as np
 
 from geomedsr.errors import GeomedsrError, InputError
 from geomedsr.geometry import Box
-from geomedsr.sources import Array, Source
+from geomedsr.scene.sources import Array, Source
 from geomedsr_volume.files import DAMAGED, PIECE, compressed, damaged, opened, short
 
 #: Decompressed copies that a process keeps, such as a source's and its result's.

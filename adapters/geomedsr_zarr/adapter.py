@@ -7,7 +7,7 @@ from typing import Any
 
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.io import Adapter, Sink
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 from geomedsr_zarr.groups import marker
 
 SUFFIX = ".zarr"

@@ -16,8 +16,8 @@ import numpy as np
 import xarray as xr
 
 from geomedsr.io.blocks import CHUNK, chunk_side
-from geomedsr.masking import alike
-from geomedsr.scene import Band, Scene
+from geomedsr.scene.masking import alike
+from geomedsr.scene.scene import Band, Scene
 
 #: The names of the array, of the mask that some have beside it, and of the variable that holds the reference system.
 IMAGE, MASK, PLACE = "image", "mask", "spatial_ref"

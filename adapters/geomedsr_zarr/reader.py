@@ -15,15 +15,15 @@ from typing import Any
 import xarray as xr
 import zarr
 
-from geomedsr.bands import listed
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.grid import ControlPoint, Grid
+from geomedsr.geometry.grid import ControlPoint, Grid
 from geomedsr.labelled.axes import Axes, named, spatial
 from geomedsr.labelled.place import grid_of, mapping_of
 from geomedsr.labelled.scenes import frames_of
 from geomedsr.labelled.values import bands_of, numbers
-from geomedsr.provenance import PREFIX, Provenance, picked
-from geomedsr.scene import Band, Scene
+from geomedsr.scene.bands import listed
+from geomedsr.scene.provenance import PREFIX, Provenance, picked
+from geomedsr.scene.scene import Band, Scene
 from geomedsr_zarr.groups import located, marker
 from geomedsr_zarr.layout import MASK, ORDER, SEEN
 from geomedsr_zarr.source import ZarrSource

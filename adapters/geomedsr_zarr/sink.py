@@ -16,8 +16,8 @@ from geomedsr.geometry import Box
 from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.blocks import chunk_side, region_side
 from geomedsr.io.files import exists
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 from geomedsr_zarr.groups import marker
 from geomedsr_zarr.layout import MASK, Layout
 

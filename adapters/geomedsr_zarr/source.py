@@ -13,8 +13,8 @@ import zarr
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
-from geomedsr.masking import Masking
-from geomedsr.sources import Array, Source, by_value, data_by_value
+from geomedsr.scene.masking import Masking
+from geomedsr.scene.sources import Array, Source, by_value, data_by_value
 from geomedsr_zarr.groups import marker
 
 #: What reading fails with: the disk, or chunks that are no chunks.

@@ -19,8 +19,8 @@ from geomedsr.geometry import Box, Factors
 from geomedsr.models.network import Network
 from geomedsr.models.store import ARCHITECTURES
 from geomedsr.operators import OPERATORS, Observation, Unconstrained
-from geomedsr.scene import Scene
-from geomedsr.sources import Array, CroppedSource, Source
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array, CroppedSource, Source
 
 #: How many rows of a scene its noise is measured in, and how many standard deviations a pixel may move.
 ROWS, MOST = 256, 3.0

@@ -14,7 +14,7 @@ from geomedsr.io.files import page_target, write_page
 from geomedsr.metrics.evaluate import evaluate
 from geomedsr.metrics.methods import USUAL
 from geomedsr.models import load_model
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 
 
 def run(options: argparse.Namespace) -> None:

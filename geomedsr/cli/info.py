@@ -8,12 +8,12 @@ from typing import Any
 
 from geomedsr.addresses import public
 from geomedsr.cli.output import print_json
-from geomedsr.crs import crs_name
 from geomedsr.errors import InputError
+from geomedsr.geometry.crs import crs_name
+from geomedsr.geometry.stacking import Stacking, volumes_of
 from geomedsr.io import Contents, contents_of, open_scene
-from geomedsr.masking import Masking
-from geomedsr.scene import Scene
-from geomedsr.stacking import Stacking, volumes_of
+from geomedsr.scene.masking import Masking
+from geomedsr.scene.scene import Scene
 
 
 def run(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ import argparse
 from typing import Any, NoReturn
 
 from geomedsr._version import __version__
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 
 # Options whose value may begin with a minus sign, which argparse takes for another option.
 _SIGNED = ("--above", "--realism", "--bbox", "--level", "--nodata", "--range", "--window")

@@ -16,7 +16,7 @@ from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.geometry import Factors
 from geomedsr.inference import upscale, write
 from geomedsr.io import Item, contents_of, open_scene
-from geomedsr.polygons import area_of
+from geomedsr.scene.polygons import area_of
 
 
 def run(options: argparse.Namespace) -> int | None:

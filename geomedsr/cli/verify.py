@@ -6,7 +6,7 @@ import argparse
 
 from geomedsr.cli.output import print_json
 from geomedsr.errors import InputError
-from geomedsr.promises import verify
+from geomedsr.verification.verify import verify
 
 
 def run(options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import model_validator
 
 from geomedsr.degradations.degradation import Disturbance
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 @dataclass(frozen=True)

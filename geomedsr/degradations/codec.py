@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 def compressed(

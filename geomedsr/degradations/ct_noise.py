@@ -10,7 +10,7 @@ import torch
 from pydantic import model_validator
 
 from geomedsr.degradations.degradation import Disturbance
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 @dataclass(frozen=True)

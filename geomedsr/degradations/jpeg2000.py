@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from geomedsr.degradations.codec import compressed
 from geomedsr.degradations.degradation import Disturbance
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 class JPEG2000(Disturbance):

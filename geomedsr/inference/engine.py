@@ -19,9 +19,9 @@ from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
 from geomedsr.io import open_sink
 from geomedsr.io.jobs import take_back
 from geomedsr.io.sink import finish
-from geomedsr.lazy import grouped
 from geomedsr.progress import bar
-from geomedsr.scene import Scene
+from geomedsr.scene.lazy import grouped
+from geomedsr.scene.scene import Scene
 
 #: How a user names where a scene goes.
 Path = TypeVar("Path", bound=str | os.PathLike[str])

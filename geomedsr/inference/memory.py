@@ -13,7 +13,7 @@ from geomedsr.inference import gpu
 from geomedsr.inference.runtime import SMALL, Runtime
 from geomedsr.io.blocks import chunk_side, region_side
 from geomedsr.models import Model
-from geomedsr.sources import Source
+from geomedsr.scene.sources import Source
 
 #: What a job may take where the user says nothing: it fits a machine of 4 GiB.
 DEFAULT = 1536 << 20

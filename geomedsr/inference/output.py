@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from geomedsr.areas import AreaSource
 from geomedsr.geometry import Box
 from geomedsr.inference.ports import stored_type
 from geomedsr.inference.prediction import Prediction
-from geomedsr.masking import Masking
 from geomedsr.models.ports import Port
-from geomedsr.sources import Array, CroppedSource, Source
+from geomedsr.scene.areas import AreaSource
+from geomedsr.scene.masking import Masking
+from geomedsr.scene.sources import Array, CroppedSource, Source
 
 
 @dataclass(frozen=True)

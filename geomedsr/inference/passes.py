@@ -15,9 +15,9 @@ from geomedsr.geometry import Box
 from geomedsr.inference.output import Output, predicted
 from geomedsr.inference.prediction import Prediction
 from geomedsr.io.sink import Sink
-from geomedsr.lazy import Inputs, Lazy
-from geomedsr.scene import Scene
-from geomedsr.sources import Array, Source
+from geomedsr.scene.lazy import Inputs, Lazy
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array, Source
 
 #: A box of several sinks has at most so many times the pixels of the largest region of any of them.
 _LARGER = 4
@@ -126,8 +126,8 @@ def common_block(jobs: Sequence[Job]) -> tuple[int, int]:
 def boxes_of(source: Source, block: tuple[int, int] | None = None) -> Iterator[Box]:
     """The boxes that an output is computed in, frames first, then rows.
 
-    Each has the frames that one read makes (:attr:`geomedsr.sources.Source.depth`), and rows and columns of ``block``;
-    without one, of the source's own.
+    Each has the frames that one read makes (:attr:`geomedsr.scene.sources.Source.depth`), and rows and columns of
+    ``block``; without one, of the source's own.
     """
     return Box.whole(source.shape).tiles((source.depth, *(block or source.block)))
 

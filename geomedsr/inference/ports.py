@@ -12,10 +12,10 @@ from geomedsr.models.ports import Port
 from geomedsr.operators import Observation
 from geomedsr.operators.conserve import unconserved
 from geomedsr.operators.operator import by_fine_frame
-from geomedsr.operators.phases import merged
-from geomedsr.padding import read_reflected
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.operators.sub_pixel import merged
+from geomedsr.scene.padding import read_reflected
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 
 def as_seen(port: Port, scene: Scene, box: Box) -> torch.Tensor:

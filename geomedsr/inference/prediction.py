@@ -22,14 +22,14 @@ from geomedsr.inference.memory import Need, reader_cache
 from geomedsr.inference.ports import as_seen, store, stored_type
 from geomedsr.inference.runtime import Runtime, bands_at_once
 from geomedsr.inference.stopping import check
-from geomedsr.masking import Masking
 from geomedsr.models import Model
 from geomedsr.models.ports import IMAGE, Port
-from geomedsr.neighbours import around, as_channels
-from geomedsr.padding import FILL_REACH
-from geomedsr.scene import Scene
-from geomedsr.sources import Array, Source, by_value
-from geomedsr.values import ValueScale
+from geomedsr.scene.context import around, as_channels
+from geomedsr.scene.masking import Masking
+from geomedsr.scene.padding import FILL_REACH
+from geomedsr.scene.scaling import ValueScale
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array, Source, by_value
 
 
 @dataclass(frozen=True)

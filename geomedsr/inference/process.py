@@ -11,10 +11,8 @@ import numpy as np
 
 from geomedsr import operators
 from geomedsr._version import __version__
-from geomedsr.alpha import doubt
-from geomedsr.bands import joint
 from geomedsr.errors import InputError, ModelError, SceneWarning
-from geomedsr.grid import Grid
+from geomedsr.geometry.grid import Grid
 from geomedsr.inference import memory as budget
 from geomedsr.inference.output import Output
 from geomedsr.inference.prediction import Prediction, need_of, whole_frames
@@ -22,13 +20,15 @@ from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Model, load_model
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.ports import IMAGE, Port
-from geomedsr.neighbours import descended
-from geomedsr.nodata import same_nodata, unified
-from geomedsr.provenance import Agreement, ModelFacts, Provenance, RunFacts, before, foreign
-from geomedsr.provenance.texts import Range
-from geomedsr.sampling import sample
-from geomedsr.scene import Band, Scene
-from geomedsr.values import few
+from geomedsr.scene.alpha import doubt
+from geomedsr.scene.bands import joint
+from geomedsr.scene.context import descended
+from geomedsr.scene.nodata import same_nodata, unified
+from geomedsr.scene.provenance import Agreement, ModelFacts, Provenance, RunFacts, before, foreign
+from geomedsr.scene.provenance.texts import Range
+from geomedsr.scene.sampling import sample
+from geomedsr.scene.scaling import few
+from geomedsr.scene.scene import Band, Scene
 
 #: As many different values a volume of labels may have, such as the parts of a brain.
 LABELS = 64

@@ -7,7 +7,7 @@ import os
 from geomedsr.inference.process import process
 from geomedsr.models import Model, default_model
 from geomedsr.models.ports import IMAGE
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 
 
 def upscale(

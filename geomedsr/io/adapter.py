@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from geomedsr.checks import Check
 from geomedsr.errors import GeomedsrError
 from geomedsr.io.sink import Sink
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 
 
 @dataclass(frozen=True)

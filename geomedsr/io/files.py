@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from geomedsr.errors import OutputError
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 
 
 @contextmanager

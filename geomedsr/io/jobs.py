@@ -20,9 +20,9 @@ from geomedsr._version import __version__
 from geomedsr.errors import OutputError, SceneWarning
 from geomedsr.io import publishing
 from geomedsr.io.files import atomic_write, reason, unwritable
-from geomedsr.provenance import STEPS
-from geomedsr.scene import Scene
-from geomedsr.sources import ArraySource
+from geomedsr.scene.provenance import STEPS
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import ArraySource
 
 
 def hold(folder: Path) -> int | None:

@@ -15,8 +15,8 @@ from geomedsr.io.adapter import Adapter, Contents
 from geomedsr.io.files import reason, unwritable
 from geomedsr.io.sink import Sink
 from geomedsr.plugins import loaded
-from geomedsr.provenance import provenance_of
-from geomedsr.scene import Scene
+from geomedsr.scene.provenance import provenance_of
+from geomedsr.scene.scene import Scene
 
 GROUP = "geomedsr.adapters"
 

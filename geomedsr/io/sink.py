@@ -15,7 +15,7 @@ from geomedsr.geometry import Box
 from geomedsr.io.files import exists, reason, sync, unwritable
 from geomedsr.io.jobs import Scratch, journal
 from geomedsr.io.publishing import Move, publish
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 @dataclass(frozen=True)

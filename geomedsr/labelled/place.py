@@ -16,9 +16,9 @@ import numpy as np
 import xarray as xr
 from affine import Affine
 
-from geomedsr.crs import wkt_of
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.grid import Grid
+from geomedsr.geometry.crs import wkt_of
+from geomedsr.geometry.grid import Grid
 from geomedsr.labelled.axes import Axes
 
 #: How evenly pixels must be spaced, in parts of one; how exactly coordinates must lie at a place in their pixels.

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geomedsr.arrays import usable
-from geomedsr.frames import Frames
-from geomedsr.grid import Grid
+from geomedsr.geometry.grid import Grid
 from geomedsr.labelled.axes import Axes, named, placed, spatial
 from geomedsr.labelled.place import grid_of
 from geomedsr.labelled.values import bands_of
-from geomedsr.provenance import PREFIX
-from geomedsr.scene import Band, Scene
+from geomedsr.scene.arrays import usable
+from geomedsr.scene.frames import Frames
+from geomedsr.scene.provenance import PREFIX
+from geomedsr.scene.scene import Band, Scene
 
 
 def scene_of(

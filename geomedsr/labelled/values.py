@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from geomedsr.bands import listed
-from geomedsr.classes import by_band
 from geomedsr.errors import InputError
 from geomedsr.labelled.axes import Axes
-from geomedsr.scene import Band
+from geomedsr.scene.bands import listed
+from geomedsr.scene.classes import by_band
+from geomedsr.scene.scene import Band
 
 #: Attributes that hold the value of pixels without data, as rioxarray looks for them: of CF, and of datacube and
 #: odc-stac.
@@ -48,8 +48,8 @@ def bands_of(array: xr.DataArray, axes: Axes) -> list[Band]:
 
 
 def entries(array: xr.DataArray, band: Hashable | None, key: str) -> list[Any]:
-    """Each band's entry in an attribute that lists one for each band of a file (:func:`geomedsr.bands.listed`); None
-    where that cannot be told.
+    """Each band's entry in an attribute that lists one for each band of a file (:func:`geomedsr.scene.bands.listed`);
+    None where it lists none.
     """
     told: Any = array.attrs.get(key)
     count = 1 if band is None else array.sizes[band]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 #: Resamples, the seed they are drawn with, and the share of them that an interval holds.
 TIMES, SEED, SHARE = 1000, 0, 0.95

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.metrics.methods import Method
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from geomedsr import operators
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 def drift(result: Array, source: Array, scale: int, operator: str) -> Array:

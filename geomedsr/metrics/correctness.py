@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 #: The names of the classes, in their order.
 CLASSES = ("improvement", "omission", "hallucination")

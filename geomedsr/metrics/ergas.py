@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 def ergas(squares: Array, reference: Array, count: Array, scale: int) -> Array:

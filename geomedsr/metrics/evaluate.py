@@ -8,22 +8,22 @@ from typing import TypeVar
 
 import numpy as np
 
-from geomedsr.bands import select_joint
 from geomedsr.errors import InputError
 from geomedsr.metrics.case import Case
 from geomedsr.metrics.consistency import drift
 from geomedsr.metrics.methods import USUAL, Method, check_peers, peers, results
-from geomedsr.metrics.pairs import paired
 from geomedsr.metrics.protocol import Protocol
 from geomedsr.metrics.reduced import reduced
-from geomedsr.metrics.regions import Region, continuous, count_regions, divisible, regions
+from geomedsr.metrics.regions import Region, count_regions, divisible, regions
 from geomedsr.metrics.spectrum import mean_ratio
 from geomedsr.metrics.table import Evaluation, Score
 from geomedsr.metrics.tally import Tally
 from geomedsr.models import Descriptor, Model
 from geomedsr.operators import get as operator_named
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.pairs.common import paired
+from geomedsr.scene.bands import continuous, select_joint
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 __all__ = ["Evaluation", "Protocol", "Score", "compare_with", "evaluate"]
 

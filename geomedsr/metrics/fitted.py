@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 def residual(result: Array, truth: Array, counted: Array) -> Array:

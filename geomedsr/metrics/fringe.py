@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 #: The share of a square's pixels that are its strong edges.
 _SHARE = 0.05

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from geomedsr.geometry import Box, Factors
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 
 def steps(values: Array, counted: Array, scale: int, shape: tuple[int, int] | None = None) -> Array:

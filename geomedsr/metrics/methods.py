@@ -16,8 +16,8 @@ from geomedsr.metrics.peers.realesrgan import RealESRGAN
 from geomedsr.metrics.reduced import stored
 from geomedsr.metrics.regions import physical
 from geomedsr.models import Model
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 #: What a model can be measured against; bicubic always is, since gains are over it.
 PEERS = ("bicubic", "lanczos", "realesrgan")

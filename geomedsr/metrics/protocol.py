@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geomedsr.ranges import physical_range
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.ranges import physical_range
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 
 @dataclass(frozen=True)

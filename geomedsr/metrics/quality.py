@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from geomedsr.errors import GeomedsrError
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 def psnr(result: Array, reference: Array, span: Array, valid: Array | None = None) -> Array:

@@ -11,11 +11,11 @@ import torch
 
 from geomedsr import operators
 from geomedsr.geometry import Box, Factors
-from geomedsr.grid import Grid
-from geomedsr.masking import Masking
+from geomedsr.geometry.grid import Grid
 from geomedsr.operators.conserve import unconserved
-from geomedsr.scene import Band, Scene
-from geomedsr.sources import Array, Source
+from geomedsr.scene.masking import Masking
+from geomedsr.scene.scene import Band, Scene
+from geomedsr.scene.sources import Array, Source
 
 
 @dataclass(frozen=True)

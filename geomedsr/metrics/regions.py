@@ -12,8 +12,9 @@ from geomedsr import operators
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors, Window
 from geomedsr.metrics.interpolation import REACH
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.bands import continuous
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 #: Side of the regions that rasters are compared in, and of the squares that figures are summed over, both in pixels of
 #: the reference. Squares are what bootstrap intervals draw from, and what spectra are taken of.
@@ -100,12 +101,6 @@ def divisible(scene: Scene, scale: int) -> Scene:
         raise InputError(f"{scene.name} of {width} × {height} pixels", f"at least {16 * scale} a side", "leave it out")
     scene = continuous(scene)
     return replace(scene.crop(Window(0, 0, width // scale * scale, height // scale * scale)), scale=None)
-
-
-def continuous(scene: Scene) -> Scene:
-    """The scene without bands of classes, flags and alpha."""
-    picks = [i for i, band in enumerate(scene.bands, 1) if band.kind == "continuous"]
-    return scene if len(picks) == len(scene.bands) else scene.select(picks)
 
 
 def physical(scene: Scene, frames: slice, stored: Array) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from geomedsr.errors import GeomedsrError
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 def spectral_angles(result: Array, reference: Array) -> Array:

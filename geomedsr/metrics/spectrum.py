@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 def power(patch: Array) -> Array:

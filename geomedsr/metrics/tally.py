@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from geomedsr.errors import ModelError
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.metrics.bootstrap import draws, interval
 from geomedsr.metrics.correctness import CLASSES, classes, shares
 from geomedsr.metrics.ergas import ergas
@@ -23,7 +23,7 @@ from geomedsr.metrics.quality import ssim_map
 from geomedsr.metrics.regions import Region, square_side, squares
 from geomedsr.metrics.sam import spectral_angles
 from geomedsr.metrics.spectrum import beyond_nyquist, power
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 #: Side of the crops that VGG-19 sees, in reference pixels, and the least that it is shown.
 CROP, _LEAST_CROP = 192, 32

@@ -16,8 +16,8 @@ from torch import nn
 from geomedsr.models.interpolation import BicubicSkip
 from geomedsr.models.network import Network
 from geomedsr.models.ports import IMAGE
-from geomedsr.models.reach import radius
-from geomedsr.neighbours import middle
+from geomedsr.models.receptive_field import radius
+from geomedsr.scene.context import middle
 
 #: Rows that are laid out anew at once, so that they stay in a core's cache.
 _ROWS = 16

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 def keys_cubic(distance: Array, a: float = -0.5) -> Array:

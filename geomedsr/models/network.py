@@ -83,7 +83,7 @@ class Network(nn.Module, ABC):
         return other
 
     def planes(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Its outputs without the halo, as sub-pixel planes (:mod:`geomedsr.operators.phases`).
+        """Its outputs without the halo, as sub-pixel planes (:mod:`geomedsr.operators.sub_pixel`).
 
         Args:
             inputs: by name, ``(B, C, H + 2r, W + 2r)`` with a halo of ``receptive_radius`` pixels; those on a finer

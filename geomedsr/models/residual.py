@@ -7,8 +7,8 @@ from torch import nn
 
 from geomedsr.models.interpolation import BicubicSkip
 from geomedsr.models.network import Network
-from geomedsr.models.reach import radius
-from geomedsr.neighbours import middle
+from geomedsr.models.receptive_field import radius
+from geomedsr.scene.context import middle
 
 
 class ResidualGenerator(Network):

@@ -24,17 +24,17 @@ from torch import nn
 from geomedsr.errors import ModelError, OutputError
 from geomedsr.geometry import Factors
 from geomedsr.io.files import atomic_write
-from geomedsr.models.community import SUFFIXES, load_community
 from geomedsr.models.compact import Compact
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.network import Network
 from geomedsr.models.ports import Ports
 from geomedsr.models.rrdb import RRDBNet
 from geomedsr.models.srresnet import SRResNet
+from geomedsr.models.third_party import SUFFIXES, load_community
 from geomedsr.operators import OPERATORS
 from geomedsr.plugins import Registry, imported
 from geomedsr.providers import provider
-from geomedsr.values import PERCENTILES
+from geomedsr.scene.scaling import PERCENTILES
 
 #: Architectures by the name a descriptor gives them; others add theirs by ``ARCHITECTURES.register(name, network)``.
 #: They are called with ``scale`` and ``channels``, the descriptor's options, and, where a descriptor has them,

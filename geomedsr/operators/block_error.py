@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from geomedsr.geometry import Factors
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 #: The axes within a block, of ``(frame, f, band, y, r, x, c)``.
 _INSIDE = (1, 4, 6)

@@ -12,8 +12,8 @@ from geomedsr.geometry import Box, Factors
 from geomedsr.operators.block_error import block_error
 from geomedsr.operators.conserve import conserve
 from geomedsr.operators.operator import Observation, Operator
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 
 class BlockMean(Operator):

@@ -6,8 +6,8 @@ digits. For integers the deviations are rounded by cascade rounding (round the r
 differences): each rounded deviation is the floor or the ceiling of the exact one and their sum is exactly
 zero, so averaging the block gives the input back bit for bit.
 
-The fine image comes as its phases (:mod:`geomedsr.operators.phases`), as networks make it; with the phase as the first
-axis, ``(s², frame, band, y, x)``, everything here is arithmetic between whole arrays.
+The fine image comes as its phases (:mod:`geomedsr.operators.sub_pixel`), as networks make it; with the phase as the
+first axis, ``(s², frame, band, y, x)``, everything here is arithmetic between whole arrays.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from geomedsr.geometry import Factors
-from geomedsr.operators.phases import merged
-from geomedsr.sources import Array
+from geomedsr.operators.sub_pixel import merged
+from geomedsr.scene.sources import Array
 
 #: Coarse pixels that are worked on at once, so that what is computed of them stays in a core's cache.
 _AT_ONCE = 1 << 14

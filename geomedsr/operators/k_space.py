@@ -25,9 +25,9 @@ from geomedsr.geometry import Box, Factors
 from geomedsr.operators import large
 from geomedsr.operators.conserve import unconserved
 from geomedsr.operators.operator import Observation, Operator
-from geomedsr.operators.phases import merged
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.operators.sub_pixel import merged
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 #: Rounding moves a pixel of the k-space image by less than this, in counts (floats: in parts of the range).
 ROUNDING, FLOAT_ROUNDING = 1.0, 1e-5

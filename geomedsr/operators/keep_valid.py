@@ -16,10 +16,10 @@ from geomedsr.operators.block_error import block_error
 from geomedsr.operators.block_mean import BlockMean
 from geomedsr.operators.conserve import unconserved
 from geomedsr.operators.operator import Observation, by_fine_frame
-from geomedsr.operators.phases import merged
-from geomedsr.padding import read_reflected
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.operators.sub_pixel import merged
+from geomedsr.scene.padding import read_reflected
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 #: The input that marks defects: pixels that are not 0, and are data.
 MASK = "mask"

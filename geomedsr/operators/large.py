@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 #: Numbers below this are told apart, to a small part of 1, by float32 as the network sees them.
 LARGE = 2**20

@@ -10,9 +10,9 @@ import torch
 
 from geomedsr.checks import Check
 from geomedsr.geometry import Box, Factors
-from geomedsr.provenance import texts
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.provenance import texts
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Operator(ABC):
         Args:
             seen: what was observed, over a box that holds the operator's :meth:`support`.
             planes: the prediction there, normalised float32, as the planes ``(frame, band, v, y, x)`` that
-                :mod:`geomedsr.operators.phases` describes.
+                :mod:`geomedsr.operators.sub_pixel` describes.
             out: the same box on the fine grid, ``(frame, band, y, x)``, in the storage type.
 
         Returns:

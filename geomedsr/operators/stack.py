@@ -12,9 +12,9 @@ from geomedsr.checks import Check
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
 from geomedsr.operators.operator import Observation, Operator
-from geomedsr.operators.phases import merged, split
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.operators.sub_pixel import merged, split
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 #: The input that every model has.
 IMAGE = "image"

@@ -11,9 +11,9 @@ from geomedsr.geometry import Box, Factors
 from geomedsr.operators.block_mean import BlockMean
 from geomedsr.operators.conserve import unconserved
 from geomedsr.operators.operator import Observation, by_fine_frame
-from geomedsr.operators.phases import merged
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.operators.sub_pixel import merged
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 
 class Unconstrained(BlockMean):

@@ -15,13 +15,13 @@ import torch
 
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.geometry import Box
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.io import open_scene
-from geomedsr.scene import Scene
-from geomedsr.sources import ArraySource
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import ArraySource
 from geomedsr.training.distributed import ProcessGroup
 from geomedsr.training.pairs import PairPatches, ScenePair
-from geomedsr.training.patches import Example, Patches, continuous
+from geomedsr.training.patches import Example, Patches, training_bands
 from geomedsr.training.recipe import Recipe, SceneEntry
 from geomedsr.training.stages import StagePart
 
@@ -50,7 +50,7 @@ def validation_scenes(recipe: Recipe) -> list[Scene]:
     train, held = split(recipe)
     warn_of_both_sides([(e.window, path) for e, path in train], [(e.window, path) for e, path in held])
     part = recipe.generator
-    return [continuous(_scene(recipe, entry, path), part.channels, part.bands) for entry, path in held]
+    return [training_bands(_scene(recipe, entry, path), part.channels, part.bands) for entry, path in held]
 
 
 def stage_patches(

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from geomedsr.errors import RecipeError, SceneWarning
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.io import open_scene
-from geomedsr.pairing import Placement, placement, tell_unplaced
-from geomedsr.scene import Scene
+from geomedsr.pairs.placement import Placement, placement, tell_unplaced
+from geomedsr.scene.scene import Scene
 from geomedsr.training.data import HELD, in_memory, kept_out, size_in_bytes, split, warn_of_both_sides
 from geomedsr.training.pairs import ScenePair, matched
-from geomedsr.training.patches import continuous
+from geomedsr.training.patches import training_bands
 from geomedsr.training.recipe import PairEntry, Recipe
 from geomedsr.training.validation import SIDE
 
@@ -125,7 +125,7 @@ def _placed(recipe: Recipe, entry: PairEntry, paths: tuple[str, str]) -> tuple[S
     """A pair's scenes, opened; where the one lies on the other; and the coarse pixels of the entry that both show."""
     part = recipe.generator
     fine, coarse = (
-        continuous(open_scene(path) if bands is None else open_scene(path).select(bands), part.channels, part.bands)
+        training_bands(open_scene(path) if bands is None else open_scene(path).select(bands), part.channels, part.bands)
         for path, bands in zip(paths, (entry.fine_bands, entry.coarse_bands), strict=True)
     )
     if entry.window is not None:

@@ -10,14 +10,14 @@ import numpy as np
 
 from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.geometry import Box
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.models.ports import IMAGE
-from geomedsr.pairing import Placement, placement, tell_unplaced
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.pairs.placement import Placement, placement, tell_unplaced
+from geomedsr.pairs.radiometry import Line, fit_line
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 from geomedsr.training.augment import Augment
 from geomedsr.training.patches import TARGET, Draw, Drawn, Example
-from geomedsr.training.radiometry import Line, fit_line
 
 #: The least R² of a band's line, and that below which it is told; both of what outliers leave.
 LEAST_R2, GOOD_R2 = 0.5, 0.9
@@ -63,7 +63,7 @@ def paired(fine: Scene, coarse: Scene, scale: int, side: int = _SIDE) -> ScenePa
 
     Raises:
         InputError: other numbers of bands, or grids that do not go together, see
-            :func:`geomedsr.pairing.placement` and :meth:`geomedsr.pairing.Placement.check`.
+            :func:`geomedsr.pairs.placement.placement` and :meth:`geomedsr.pairs.placement.Placement.check`.
         RecipeError: more than one frame; no data in common; or values that no line relates.
     """
     tell_unplaced([placement(fine, coarse, scale)])

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from geomedsr.bands import select_joint
 from geomedsr.degradations import AnyDegradation, BlockMean, Chain, chain
 from geomedsr.errors import InputError, RecipeError
 from geomedsr.geometry import Box
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.models.ports import IMAGE, Port
-from geomedsr.neighbours import around, as_channels
-from geomedsr.padding import read_reflected
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.bands import select_joint
+from geomedsr.scene.context import around, as_channels
+from geomedsr.scene.padding import read_reflected
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 from geomedsr.training.augment import ZOOM_REACH, Augment, Change, padded, sharpen, zoomed
 
 #: What is drawn at once, by name: :data:`TARGET`, and the network's inputs by port.
@@ -100,7 +100,7 @@ class Patches(Drawn):
         channels: 1 draws single bands; otherwise each scene must have so many, and they stay together.
         bands: the names of those, found in each scene wherever they are, and cut in this order; others are left out.
         neighbours: how many frames before and after are made coarse too: of the same window, changed and degraded by
-            the same draw, each with noise of its own. See :mod:`geomedsr.neighbours`.
+            the same draw, each with noise of its own. See :mod:`geomedsr.scene.context`.
         ports: the network's inputs besides the image: masks of what the degradation breaks, by name, for each band or,
             where they have one band, for all together.
         augment: what is changed at random.
@@ -132,7 +132,7 @@ class Patches(Drawn):
         length: int = 1_000_000,
     ) -> None:
         channels = len(bands) or channels
-        self.scenes = [continuous(scene, channels, bands) for scene in scenes]
+        self.scenes = [training_bands(scene, channels, bands) for scene in scenes]
         self.size, self.scale, self.channels, self.neighbours = size, scale, channels, neighbours
         self.chain, self.ports = chain(degradation, scale), tuple(ports)
         self.augment = augment or Augment()
@@ -249,7 +249,7 @@ def nearly_empty(scene: Scene) -> RecipeError:
     )
 
 
-def continuous(scene: Scene, channels: int, bands: Sequence[str] = ()) -> Scene:
+def training_bands(scene: Scene, channels: int, bands: Sequence[str] = ()) -> Scene:
     """The scene's bands that are not classes or flags; or those of some names, in that order.
 
     Raises:

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 def grey_png(shades: Array) -> bytes:

@@ -19,9 +19,9 @@ from geomedsr.models.descriptor import MOST_NEIGHBOURS, check_bands
 from geomedsr.models.ports import Ports
 from geomedsr.parts import Part
 from geomedsr.providers import provider
+from geomedsr.scene.scaling import PERCENTILES
 from geomedsr.training.augment import Augment
 from geomedsr.training.stages import AdversarialPart, ContentPart, StagePart
-from geomedsr.values import PERCENTILES
 
 
 class GeneratorPart(Part):

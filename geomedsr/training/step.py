@@ -16,7 +16,7 @@ from geomedsr.errors import RecipeError
 from geomedsr.losses import AdversarialLoss, Sample
 from geomedsr.models.network import image_of
 from geomedsr.models.ports import IMAGE
-from geomedsr.neighbours import middle
+from geomedsr.scene.context import middle
 from geomedsr.training.patches import TARGET
 from geomedsr.training.run import Run
 

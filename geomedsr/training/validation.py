@@ -16,16 +16,16 @@ from geomedsr import operators
 from geomedsr.degradations import Chain, chain
 from geomedsr.errors import ModelError, RecipeError
 from geomedsr.geometry import Box
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.io.files import write_page
 from geomedsr.losses import Perceptual
 from geomedsr.metrics.features import FeatureDistance
 from geomedsr.metrics.grid import ratio, steps, worst
 from geomedsr.models.network import image_of
 from geomedsr.models.ports import IMAGE, Port
-from geomedsr.neighbours import around, middle
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.context import around, middle
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 from geomedsr.training.pairs import ScenePair, spread
 from geomedsr.training.patches import TARGET, Example, marked
 from geomedsr.training.picture import grey_png

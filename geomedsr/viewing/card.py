@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from geomedsr import operators
 from geomedsr.errors import GeomedsrError
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 from geomedsr.viewing import facts
 from geomedsr.viewing.colours import view_of
 from geomedsr.viewing.images import data_uri, png

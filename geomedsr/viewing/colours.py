@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geomedsr.bands import colours
 from geomedsr.errors import InputError
-from geomedsr.scene import Scene
+from geomedsr.scene.bands import colours
+from geomedsr.scene.scene import Scene
 
 #: Views by name: the colours, red first, that they show as red, green and blue.
 COMPOSITES = {"true colour": ("red", "green", "blue"), "false colour": ("nir", "red", "green")}

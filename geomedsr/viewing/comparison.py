@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geomedsr.crs import crs_code
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.grid import Grid, Window
-from geomedsr.scene import Scene
+from geomedsr.geometry.crs import crs_code
+from geomedsr.geometry.grid import Grid, Window
+from geomedsr.scene.scene import Scene
 from geomedsr.viewing.colours import View, view_of, views
 from geomedsr.viewing.figure import common_stretch, pick_frame
 from geomedsr.viewing.stretch import Level

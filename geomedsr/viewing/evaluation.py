@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import replace
 
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.metrics.case import Case
 from geomedsr.metrics.figures import ABOUT, Figure, is_best
 from geomedsr.metrics.table import Evaluation, Score

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from geomedsr.crs import crs_name
 from geomedsr.errors import GeomedsrError
-from geomedsr.grid import Grid, Plane
-from geomedsr.provenance import provenance_of
-from geomedsr.ranges import measured_range
-from geomedsr.scene import Scene
+from geomedsr.geometry.crs import crs_name
+from geomedsr.geometry.grid import Grid, Plane
+from geomedsr.scene.provenance import provenance_of
+from geomedsr.scene.ranges import measured_range
+from geomedsr.scene.scene import Scene
 
 #: Of latitude; of longitude at the equator.
 METRES_PER_DEGREE = 111_320.0

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from geomedsr.errors import GeomedsrError, InputError
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 from geomedsr.viewing import facts
 from geomedsr.viewing.colours import View, view_of
 from geomedsr.viewing.reduced import reduced

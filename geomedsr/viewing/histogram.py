@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 #: Bars, and the size of the plot in CSS pixels.
 _BINS, _WIDTH, _HEIGHT, _FOOT = 96, 420, 120, 34

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 def png(shades: Array) -> bytes:

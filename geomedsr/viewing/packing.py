@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 #: Codes besides 0.
 _CODES = 65_535

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from geomedsr.geometry import Box, Factors
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.metrics.case import Case
 from geomedsr.metrics.regions import physical
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 from geomedsr.viewing.colours import View, view_of
 from geomedsr.viewing.images import data_uri, png
 from geomedsr.viewing.stretch import limits, shades

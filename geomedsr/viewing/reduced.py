@@ -9,11 +9,11 @@ import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.inference.prediction import Prediction
-from geomedsr.lazy import read_at_once
-from geomedsr.scene import Scene
-from geomedsr.sources import Array, ArraySource, Source
+from geomedsr.scene.lazy import read_at_once
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array, ArraySource, Source
 
 #: Of scenes without reduced copies no more pixels are read than a square of this side: their middle.
 _MOST = 6144

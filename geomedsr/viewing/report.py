@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from geomedsr.checks import Check
 from geomedsr.errors import InputError
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.io import open_pair, open_scene
 from geomedsr.io.files import page_target, write_page
 from geomedsr.metrics.evaluate import Evaluation, compare_with
-from geomedsr.promises import taken, verify
-from geomedsr.provenance import PREFIX, provenance_of
-from geomedsr.ranges import physical_sample
-from geomedsr.scene import Scene
-from geomedsr.sources import cropping
+from geomedsr.scene.provenance import PREFIX, provenance_of
+from geomedsr.scene.ranges import physical_sample
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import cropping
+from geomedsr.verification.verify import taken, verify
 from geomedsr.viewing.card import evaluation_table, scene_card
 from geomedsr.viewing.comparison import compare
 from geomedsr.viewing.facts import unit

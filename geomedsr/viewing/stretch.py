@@ -9,10 +9,10 @@ import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.inference.output import predicted
-from geomedsr.ranges import physical_range
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
-from geomedsr.values import PERCENTILES
+from geomedsr.scene.ranges import physical_range
+from geomedsr.scene.scaling import PERCENTILES
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 #: CT windows in Hounsfield units: centre and width, as radiology teaches them.
 CT_WINDOWS: dict[str, tuple[float, float]] = {

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from geomedsr.geometry import Box
-from geomedsr.grid import Grid, Window
+from geomedsr.geometry.grid import Grid, Window
 from geomedsr.io.files import page_target, write_page
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 from geomedsr.viewing import facts
 from geomedsr.viewing.colours import View, views
 from geomedsr.viewing.images import data_uri, png

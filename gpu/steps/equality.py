@@ -11,8 +11,8 @@ from step import Step, everything, imagery, main
 import geomedsr
 from geomedsr import Scene
 from geomedsr.devices import fast_bfloat16
-from geomedsr.grid import Grid, Plane
-from geomedsr.sources import Array
+from geomedsr.geometry.grid import Grid, Plane
+from geomedsr.scene.sources import Array
 
 MODELS = {"satellite-x4": "satellite", "satellite-x2": "satellite", "ct-x2": "CT", "mr-x2": "MR"}
 

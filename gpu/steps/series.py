@@ -13,7 +13,7 @@ from step import Step, imagery, main
 import geomedsr
 from geomedsr import Scene
 from geomedsr.devices import cores
-from geomedsr.grid import Grid, Plane
+from geomedsr.geometry.grid import Grid, Plane
 from geomedsr.inference.gpu import exact
 from geomedsr.inference.runtime import Runtime, prepared
 

@@ -20,7 +20,7 @@ from geomedsr.devices import choose_device, cores
 from geomedsr.errors import GeomedsrError
 from geomedsr.geometry.box import Box
 from geomedsr.io.files import atomic_write
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 HOME = Path(__file__).resolve().parents[2]
 

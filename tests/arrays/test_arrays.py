@@ -17,10 +17,10 @@ from geomedsr import Band, Model, Scene, Window
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
-from geomedsr.grid import Grid, Plane
+from geomedsr.geometry.grid import Grid, Plane
 from geomedsr.inference.passes import boxes_of
 from geomedsr.io import open_sink
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 from geomedsr.training import load_recipe, train
 from geomedsr.training.data import training_scenes
 from geomedsr_arrays import save

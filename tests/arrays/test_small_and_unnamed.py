@@ -12,7 +12,7 @@ from conftest import texture
 import geomedsr  # noqa: F401 - which registers the accessor
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.models import Model
-from geomedsr.scene import Scene
+from geomedsr.scene.scene import Scene
 
 pytest.importorskip("rioxarray")
 

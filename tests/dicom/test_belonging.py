@@ -18,7 +18,7 @@ from dicom.conftest import SECRETS, enhanced, files, pixels, save, slice_of, sto
 from geomedsr.cli import main
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.models import Model
-from geomedsr.promises import verify
+from geomedsr.verification.verify import verify
 from geomedsr_dicom.index import index
 
 Series = Callable[..., Path]

@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence
 import geomedsr
 from dicom.conftest import OURS, enhanced, files, pixels, save
 from geomedsr.models import Model
-from geomedsr.promises import verify
+from geomedsr.verification.verify import verify
 from geomedsr_dicom.derive import MAKER
 
 Series = Callable[..., Path]

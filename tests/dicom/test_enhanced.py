@@ -12,7 +12,7 @@ from pydicom.uid import JPEG2000
 import geomedsr
 from dicom.conftest import enhanced, errors, pixels, save, slice_of
 from geomedsr.models import Model
-from geomedsr.promises import verify
+from geomedsr.verification.verify import verify
 from geomedsr_dicom.validators import complaints
 
 

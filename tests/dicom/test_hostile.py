@@ -18,7 +18,7 @@ from geomedsr.cli import main
 from geomedsr.cli.upscale import places
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.models import Model
-from geomedsr.promises import verify
+from geomedsr.verification.verify import verify
 
 Series = Callable[..., Path]
 MR_SAMPLE = SAMPLE.parent / "mr_thigh"

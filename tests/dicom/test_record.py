@@ -22,8 +22,8 @@ from geomedsr.errors import InputError
 from geomedsr.inference.passes import boxes_of
 from geomedsr.io import open_sink
 from geomedsr.models import Model
-from geomedsr.promises import verify
-from geomedsr.provenance import Provenance, Step, provenance_of
+from geomedsr.scene.provenance import Provenance, Step, provenance_of
+from geomedsr.verification.verify import verify
 from geomedsr_dicom import record
 from geomedsr_dicom.prose import stated
 from geomedsr_dicom.validators import complaints

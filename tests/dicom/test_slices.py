@@ -20,7 +20,7 @@ from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Factors
 from geomedsr.inference import process
 from geomedsr.io import open_scene
-from geomedsr.promises import verify
+from geomedsr.verification.verify import verify
 
 Series = Callable[..., Path]
 

@@ -15,10 +15,10 @@ import geomedsr
 from dicom.conftest import SECRETS, files
 from geomedsr.checks import Check
 from geomedsr.cli import main
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.models import Model
-from geomedsr.promises import verify
-from geomedsr.provenance import provenance_of
+from geomedsr.scene.provenance import provenance_of
+from geomedsr.verification.verify import verify
 from geomedsr_dicom import record
 
 Series = Callable[..., Path]

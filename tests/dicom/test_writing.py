@@ -25,7 +25,7 @@ from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.inference.passes import boxes_of
 from geomedsr.io import open_sink
 from geomedsr.models import Model
-from geomedsr.promises import verify
+from geomedsr.verification.verify import verify
 from geomedsr_dicom.validators import complaints
 
 Series = Callable[..., Path]

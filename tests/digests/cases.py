@@ -27,7 +27,7 @@ from rasterio.crs import CRS
 
 import geomedsr
 from geomedsr import Band, Grid, Model, Scene, Window
-from geomedsr.grid import Plane
+from geomedsr.geometry.grid import Plane
 from geomedsr.models import load_model, save_model
 
 WEIGHTS = Path(__file__).parent / "weights"

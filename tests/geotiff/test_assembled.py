@@ -17,10 +17,10 @@ from rio_cogeo.cogeo import cog_validate
 import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import OutputError
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.io import open_sink
 from geomedsr.io.publishing import place
-from geomedsr.scene import Band, Scene
+from geomedsr.scene.scene import Band, Scene
 from geomedsr_geotiff import tiff
 from geomedsr_geotiff.regions import BLOCK, BlockReader, Encoding, Tiling, open_level
 from geomedsr_geotiff.sink import RasterSink

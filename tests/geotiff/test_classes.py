@@ -13,7 +13,7 @@ import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import SceneWarning
 from geomedsr.models import Model
-from geomedsr.values import few
+from geomedsr.scene.scaling import few
 
 Raster = Callable[..., Path]
 WORDS = np.array([1, 21824, 21890, 22080, 54596, 55052], np.uint16)

@@ -12,8 +12,8 @@ from rasterio.crs import CRS
 
 import geomedsr
 from geomedsr import Model
-from geomedsr.crs import vertical_unit
 from geomedsr.geometry import Factors
+from geomedsr.geometry.crs import vertical_unit
 from geomedsr.io import adapter_for
 from geomedsr.operators.block_error import block_error
 

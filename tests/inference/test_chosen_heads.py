@@ -14,7 +14,7 @@ import geomedsr
 from geomedsr import Grid, Model, Scene, upscale, verify
 from geomedsr.errors import InputError
 from geomedsr.geometry import Factors
-from geomedsr.grid import Plane
+from geomedsr.geometry.grid import Plane
 from geomedsr.inference import process
 from geomedsr.io import open_scene
 

@@ -13,10 +13,10 @@ import xarray as xr
 from conftest import texture
 
 import geomedsr
-from geomedsr import lazy
 from geomedsr.models import Model
-from geomedsr.sampling import sample
-from geomedsr.scene import Scene
+from geomedsr.scene import lazy
+from geomedsr.scene.sampling import sample
+from geomedsr.scene.scene import Scene
 
 
 class Watched:

@@ -16,7 +16,7 @@ import geomedsr
 from geomedsr import Grid, Model, Scene, Window, load_model
 from geomedsr.errors import SceneWarning
 from geomedsr.geometry import Box
-from geomedsr.grid import Plane
+from geomedsr.geometry.grid import Plane
 from geomedsr.inference import process
 from geomedsr.inference.memory import BASE, DEFAULT, Need
 from geomedsr.inference.passes import Job, Pass, passes

@@ -16,13 +16,13 @@ import geomedsr
 from geomedsr import Scene
 from geomedsr.devices import choose_device
 from geomedsr.errors import DeviceError
-from geomedsr.grid import Grid, Plane
+from geomedsr.geometry.grid import Grid, Plane
 from geomedsr.inference import gpu
 from geomedsr.inference.memory import Need
 from geomedsr.inference.passes import boxes_of
 from geomedsr.inference.runtime import Runtime
 from geomedsr.io import open_sink
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 from geomedsr.training import load_recipe, loop, train
 
 DEVICE = os.environ.get("GEOMEDSR_TEST_DEVICE", "cuda" if torch.cuda.is_available() else "")

@@ -11,7 +11,7 @@ import geomedsr
 from geomedsr import Band, Grid, Scene, Window, operators
 from geomedsr.errors import ModelError
 from geomedsr.geometry import Box
-from geomedsr.grid import Plane
+from geomedsr.geometry.grid import Plane
 from geomedsr.inference.passes import boxes_of
 from geomedsr.models import Model, default_model, load_model
 from geomedsr.operators.k_space import central

@@ -17,7 +17,7 @@ import geomedsr
 from geomedsr import Grid, Scene, verify
 from geomedsr.errors import OutputError
 from geomedsr.geometry import Box, Factors
-from geomedsr.grid import Plane
+from geomedsr.geometry.grid import Plane
 from geomedsr.inference import process
 from geomedsr.inference.passes import boxes_of
 from geomedsr.inference.prediction import Prediction

@@ -22,7 +22,7 @@ from geomedsr.models.compact import Compact
 from geomedsr.models.interpolation import merged
 from geomedsr.models.ports import IMAGE
 from geomedsr.operators.conserve import conserve
-from geomedsr.operators.phases import split
+from geomedsr.operators.sub_pixel import split
 
 ALL_DTYPES = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"]
 

@@ -17,7 +17,7 @@ from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.io import Adapter, Move, Scratch, Sink, contents_of, open_sink, registry
 from geomedsr.io.files import file_target
-from geomedsr.sources import Array
+from geomedsr.scene.sources import Array
 
 
 class RowsSink(Sink):

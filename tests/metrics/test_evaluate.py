@@ -173,7 +173,7 @@ def torchvision_vgg(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_slopes_of_single_frames_change_no_figure() -> None:
     rng = np.random.default_rng(0)
     physical = rng.integers(0, 300, (2, 1, 64, 64)).astype("int16") * 10
-    plane = geomedsr.grid.Plane((0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1))
+    plane = geomedsr.geometry.grid.Plane((0, 0, 0), (1, 0, 0), (0, 1, 0), (1, 1))
     found = []
     for slopes in ((1, 1), (1, 10), (10, 1)):
         stored = np.stack([values // slope for values, slope in zip(physical, slopes, strict=True)])

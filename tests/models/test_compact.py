@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from geomedsr.models.compact import Compact
 from geomedsr.models.interpolation import BicubicSkip, keys_cubic
-from geomedsr.models.reach import radius
+from geomedsr.models.receptive_field import radius
 
 
 @pytest.mark.parametrize(("blocks", "channels", "scale"), [(1, 1, 4), (3, 2, 2), (0, 1, 3)])

@@ -18,8 +18,8 @@ from geomedsr.inference import process
 from geomedsr.inference.passes import boxes_of
 from geomedsr.operators import OPERATORS, Observation, Operator
 from geomedsr.operators.conserve import unconserved
-from geomedsr.operators.phases import merged
-from geomedsr.sources import Array, cropping
+from geomedsr.operators.sub_pixel import merged
+from geomedsr.scene.sources import Array, cropping
 
 SIDE = 8
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from geomedsr.geometry import Factors
 from geomedsr.operators.conserve import conserve, unconserved
-from geomedsr.operators.phases import split
+from geomedsr.operators.sub_pixel import split
 
 INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
 

@@ -19,8 +19,8 @@ from rasterio.crs import CRS
 import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.frames import Frames
-from geomedsr.scene import Band, Scene
+from geomedsr.scene.frames import Frames
+from geomedsr.scene.scene import Band, Scene
 
 pytest.importorskip("zarr")
 pytest.importorskip("rioxarray")

@@ -19,7 +19,7 @@ from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
 from geomedsr.inference.passes import boxes_of
 from geomedsr.io import open_sink
-from geomedsr.scene import Band
+from geomedsr.scene.scene import Band
 
 pytest.importorskip("zarr")
 

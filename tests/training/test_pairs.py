@@ -16,13 +16,13 @@ from rasterio.crs import CRS
 import geomedsr
 from geomedsr import Scene, Window
 from geomedsr.errors import InputError, RecipeError, SceneWarning
-from geomedsr.grid import Grid
+from geomedsr.geometry.grid import Grid
+from geomedsr.pairs.radiometry import fit_line
 from geomedsr.training import load_recipe, train
 from geomedsr.training.augment import Augment, Change
 from geomedsr.training.pair_data import split_pairs, trained_on, training_pairs, validation_pairs
 from geomedsr.training.pairs import PairPatches, ScenePair, paired, spread
 from geomedsr.training.patches import Draw
-from geomedsr.training.radiometry import fit_line
 from geomedsr.training.run import identity
 from geomedsr.training.validation import Validation
 

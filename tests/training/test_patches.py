@@ -15,7 +15,7 @@ import geomedsr
 from geomedsr import Scene, operators
 from geomedsr.degradations import BlockMean, GaussianPSF, KSpaceCrop, PoissonGaussian
 from geomedsr.errors import RecipeError, SceneWarning
-from geomedsr.scene import Band
+from geomedsr.scene.scene import Band
 from geomedsr.training import Augment, Patches, Recipe, load_recipe
 from geomedsr.training.augment import Change, Circle, padded, zoomed
 from geomedsr.training.data import batches, split, training_scenes, validation_scenes

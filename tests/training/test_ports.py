@@ -17,7 +17,7 @@ import geomedsr
 from geomedsr import Scene
 from geomedsr.degradations import BlockMean, DeadPixels, PoissonGaussian
 from geomedsr.errors import RecipeError
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.inference import process
 from geomedsr.models import load_model
 from geomedsr.models.ports import Port

@@ -19,7 +19,7 @@ import geomedsr
 from geomedsr import Scene
 from geomedsr.cli import main
 from geomedsr.errors import DeviceError, GeomedsrError, ModelError, OutputError, RecipeError, SceneWarning
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 from geomedsr.losses import AnyLoss
 from geomedsr.training import load_recipe, train
 from geomedsr.training.folder import alone, made

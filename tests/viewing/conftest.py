@@ -7,8 +7,8 @@ import pytest
 
 import geomedsr
 from geomedsr.geometry import Box
-from geomedsr.scene import Scene
-from geomedsr.sources import ArraySource
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import ArraySource
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

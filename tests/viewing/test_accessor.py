@@ -12,9 +12,9 @@ from rasterio.crs import CRS
 
 import geomedsr
 from geomedsr.errors import InputError
-from geomedsr.grid import Grid
+from geomedsr.geometry.grid import Grid
 from geomedsr.models import Model
-from geomedsr.scene import Band, Scene
+from geomedsr.scene.scene import Band, Scene
 
 UTM = CRS.from_epsg(32618).to_wkt()
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import geomedsr
-from geomedsr.grid import Window
-from geomedsr.scene import Band, Scene
+from geomedsr.geometry.grid import Window
+from geomedsr.scene.scene import Band, Scene
 from viewing.browsing import drag, drag_handle, opened, pixels, viewer
 
 

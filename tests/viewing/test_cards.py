@@ -15,11 +15,11 @@ from conftest import recipe_file
 from PIL import Image
 
 import geomedsr
-from geomedsr.grid import Grid, Window
+from geomedsr.geometry.grid import Grid, Window
 from geomedsr.inference.prediction import Prediction
 from geomedsr.metrics.evaluate import Evaluation, Score
 from geomedsr.metrics.figures import Figure
-from geomedsr.scene import Band, Scene
+from geomedsr.scene.scene import Band, Scene
 from geomedsr.training import load_recipe
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from geomedsr.errors import InputError
-from geomedsr.scene import Band, Scene
+from geomedsr.scene.scene import Band, Scene
 from geomedsr.viewing.colours import view_of, views
 
 

@@ -16,8 +16,8 @@ from rasterio.crs import CRS
 import geomedsr
 from geomedsr.errors import InputError, OutputError, SceneWarning
 from geomedsr.geometry import Box
-from geomedsr.grid import ControlPoint, Grid, Window
-from geomedsr.scene import Band, Scene
+from geomedsr.geometry.grid import ControlPoint, Grid, Window
+from geomedsr.scene.scene import Band, Scene
 from geomedsr.viewing.packing import Codes, pack
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from rasterio.crs import CRS
 
-from geomedsr.crs import crs_code, same_crs
-from geomedsr.grid import Grid, Window
-from geomedsr.scene import Band, Scene
-from geomedsr.values import ValueScale
+from geomedsr.geometry.crs import crs_code, same_crs
+from geomedsr.geometry.grid import Grid, Window
+from geomedsr.scene.scaling import ValueScale
+from geomedsr.scene.scene import Band, Scene
 from geomedsr.viewing.facts import spacing, unit_of, value_range
 
 

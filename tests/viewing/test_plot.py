@@ -10,8 +10,8 @@ from PIL import Image
 
 import geomedsr
 from geomedsr.errors import InputError
-from geomedsr.grid import Grid, Window
-from geomedsr.scene import Band, Scene
+from geomedsr.geometry.grid import Grid, Window
+from geomedsr.scene.scene import Band, Scene
 
 pytest.importorskip("matplotlib")
 from rasterio.crs import CRS

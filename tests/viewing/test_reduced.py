@@ -8,8 +8,8 @@ import pytest
 import rasterio
 
 import geomedsr
-from geomedsr.grid import Window
-from geomedsr.scene import Band, Scene
+from geomedsr.geometry.grid import Window
+from geomedsr.scene.scene import Band, Scene
 from geomedsr.viewing import reduced as module
 from geomedsr.viewing.reduced import reduced
 from viewing.conftest import Watched

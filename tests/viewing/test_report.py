@@ -8,8 +8,8 @@ import rasterio
 
 import geomedsr
 from geomedsr.cli import main
-from geomedsr.grid import Window
-from geomedsr.scene import Scene
+from geomedsr.geometry.grid import Window
+from geomedsr.scene.scene import Scene
 from geomedsr.viewing.report import _histograms, report
 from viewing.browsing import drag_handle, opened, pixels, viewer
 

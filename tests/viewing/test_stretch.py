@@ -3,7 +3,7 @@ import pytest
 
 import geomedsr
 from geomedsr.errors import InputError
-from geomedsr.scene import Band, Scene
+from geomedsr.scene.scene import Band, Scene
 from geomedsr.viewing.stretch import limits, shades
 
 

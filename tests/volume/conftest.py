@@ -14,7 +14,7 @@ from dicom.conftest import save_medical
 import geomedsr
 from geomedsr.checks import Check
 from geomedsr.models import Model, load_model
-from geomedsr.promises import verify
+from geomedsr.verification.verify import verify
 
 
 @pytest.fixture(scope="session")

@@ -502,7 +502,7 @@ READ = """
 import sys
 import geomedsr
 from geomedsr.geometry import Box
-from geomedsr.grid import Window
+from geomedsr.geometry.grid import Window
 
 def held(what):
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(what))

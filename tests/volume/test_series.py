@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 import geomedsr
 from geomedsr.errors import OutputError
 from geomedsr.models import Model
-from geomedsr.promises import verify
+from geomedsr.verification.verify import verify
 from volume.conftest import broken, stored
 
 

@@ -22,11 +22,11 @@ from pydicom.dataset import Dataset
 import geomedsr
 from geomedsr.cli import main
 from geomedsr.errors import InputError, OutputError, SceneWarning
-from geomedsr.grid import Grid, Plane
+from geomedsr.geometry.grid import Grid, Plane
 from geomedsr.inference.passes import boxes_of
 from geomedsr.io import open_sink
 from geomedsr.models import Model, load_model
-from geomedsr.promises import verify
+from geomedsr.verification.verify import verify
 from geomedsr_volume.names import NIFTI
 from geomedsr_volume.nifti_header import others, read_header
 
@@ -580,7 +580,7 @@ import sys
 import numpy as np
 from geomedsr import Grid, Scene
 from geomedsr.io import open_sink
-from geomedsr.grid import Plane
+from geomedsr.geometry.grid import Plane
 from geomedsr.inference.passes import boxes_of
 
 def held(what):

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from geomedsr.bands import colours
 from geomedsr.errors import GeomedsrError, InputError
 from geomedsr.geometry import Box, Factors
 from geomedsr.metrics.interpolation import bicubic
-from geomedsr.scene import Scene
-from geomedsr.sources import Array
+from geomedsr.scene.bands import colours
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import Array
 
 #: What the network makes finer by.
 _SCALE = 4

@@ -18,7 +18,7 @@ from geomedsr.metrics.interpolation import bicubic
 from geomedsr.metrics.peers import realesrgan
 from geomedsr.metrics.peers.realesrgan import RealESRGAN
 from geomedsr.models import Model
-from geomedsr.scene import Band
+from geomedsr.scene.scene import Band
 
 RGBN = tuple(Band(name) for name in ("B02", "B03", "B04", "B08"))
 

@@ -1,0 +1,1 @@
+"""Real pairs: a fine and a coarse scene of one place."""

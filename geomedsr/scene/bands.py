@@ -1,0 +1,156 @@
+"""Which band of a scene shows what: told by the user, by the file's colour interpretation, or by the bands' names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from geomedsr.errors import InputError
+from geomedsr.scene.scene import Band, Scene
+
+#: What names tell of a band without doubt.
+COLOURS = ("red", "green", "blue", "nir")
+
+#: Sentinel-2's names, with their zeros; HLS has the same for what is visible.
+_PADDED = {"red": "b04", "green": "b03", "blue": "b02", "nir": "b08"}
+
+#: Names without zeros, of Landsat 8 and 9 and of Sentinel-2 alike; near infrared differs between those.
+_UNPADDED = {"red": "b4", "green": "b3", "blue": "b2"}
+
+#: Names by which Landsat 8 and 9 and Sentinel-2 are told from Landsat 4 to 7, whose B1 is blue.
+_LATER = {"b8a", "b9", "b10", "b11", "b12"}
+
+_PREFIX = re.compile(r"^(?:sr|toa|boa)[ _-]*")
+
+
+def colours(bands: Sequence[Band]) -> dict[str, int]:
+    """Positions of ``red``, ``green``, ``blue`` and ``nir``: as the user told, or where told beyond doubt."""
+    usable = {i: band for i, band in enumerate(bands) if band.kind == "continuous"}
+    said = {role: i for role, i in _roles(usable).items() if role in COLOURS}
+    for told in (_by_interpretation, _by_word, _by_number):
+        found = told(usable)
+        if {"red", "green", "blue"} <= found.keys():
+            return {colour: i for colour, i in found.items() if i not in said.values()} | said
+    return said
+
+
+def find(bands: Sequence[Band], wanted: Sequence[str]) -> dict[str, int]:
+    """Positions of the bands that are ``wanted``, by what they show, such as ``red``, or else by their own name.
+
+    What the user told (see :meth:`geomedsr.Scene.select`) goes before what names and colour interpretation tell; case
+    does not matter. Those that cannot be told are left out, and so are bands of classes or flags.
+    """
+    usable = {i: band for i, band in enumerate(bands) if band.kind == "continuous"}
+    names = {i: band.name.casefold() for i, band in usable.items()}
+    zeros = _by_number(usable) if _names(usable) & set(_PADDED.values()) else {}  # told beyond doubt one by one
+    own = _unique(names, [word.casefold() for word in wanted])
+    places = (own, _by_word(usable), zeros, colours(bands), _roles(usable))
+    known = {word: i for told in places for word, i in told.items()}
+    return {word: known[word.casefold()] for word in wanted if word.casefold() in known}
+
+
+def joint(scene: Scene, wanted: Sequence[str], whose: str) -> tuple[int, ...]:
+    """Positions of all the bands that are ``wanted``, in that order; see :func:`find`.
+
+    Raises:
+        InputError: one cannot be told, or two are the same band.
+    """
+    found = find(scene.bands, wanted)
+    missing = [word for word in wanted if word not in found]
+    if missing:
+        names = ", ".join(band.name for band in scene.bands[:20])
+        roles = ",".join(f"{word}={scene.bands[found[word]].name if word in found else 'BAND'}" for word in wanted)
+        raise InputError(
+            f"{scene.name}, whose bands {names} do not tell {', '.join(missing)}, for {whose}",
+            f"one band each for {', '.join(wanted)}",
+            f"say which is which, by --bands or scene.select: {roles}",
+        )
+    places = tuple(found[word] for word in wanted)
+    if len(set(places)) < len(places):
+        twice = [word for word in wanted if places.count(found[word]) > 1]
+        raise InputError(
+            f"{scene.name}, whose band {scene.bands[found[twice[0]]].name} is {' and '.join(twice)}, for {whose}",
+            f"one band each for {', '.join(wanted)}",
+            "say which is which, by --bands or scene.select, as in red=3,nir=4",
+        )
+    return places
+
+
+def select_joint(scene: Scene, wanted: Sequence[str], whose: str) -> Scene:
+    """Those bands alone, in that order, each with what it shows as its role; see :func:`joint`.
+
+    Raises:
+        InputError: one cannot be told, or two are the same band.
+    """
+    picked = scene.select([i + 1 for i in joint(scene, wanted, whose)])
+    bands = tuple(replace(band, role=word.casefold()) for band, word in zip(picked.bands, wanted, strict=True))
+    return replace(picked, bands=bands)
+
+
+def listed(numbers: Sequence[Any], length: int) -> Sequence[int] | None:
+    """Which entries of an attribute that lists one for each band are those of an array's bands; None if none tells it.
+
+    By the bands' numbers from 1, as stores and rioxarray have them in a coordinate: xarray selects those together with
+    the bands, but not the lists. Where they are no such numbers, by order, if there are as many entries as bands.
+    """
+    if all(number in range(1, length + 1) for number in numbers):
+        return [int(number) - 1 for number in numbers]
+    return range(length) if length == len(numbers) else None
+
+
+def _roles(bands: dict[int, Band]) -> dict[str, int]:
+    """What the user told, now or in the file; of two bands that show one thing, as files may say, neither."""
+    roles = [band.role for band in bands.values()]
+    return {band.role: i for i, band in bands.items() if band.role is not None and roles.count(band.role) == 1}
+
+
+def _by_interpretation(bands: dict[int, Band]) -> dict[str, int]:
+    found = _unique({i: band.interpretation for i, band in bands.items()}, ("red", "green", "blue"))
+    words = _by_word(bands)
+    return found | ({"nir": words["nir"]} if "nir" in words else {})
+
+
+def _by_word(bands: dict[int, Band]) -> dict[str, int]:
+    words = {}
+    for i, band in bands.items():
+        texts = [_PREFIX.sub("", text.casefold().strip()) for text in (band.name, band.description or "")]
+        words[i] = next((t for t in texts if t in ("red", "green", "blue", "nir")), "")
+        words[i] = words[i] or next(("nir" for t in texts if t in ("nir08", "near infrared", "near-infrared")), "")
+    return _unique(words, ("red", "green", "blue", "nir"))
+
+
+def _by_number(bands: dict[int, Band]) -> dict[str, int]:
+    names = {i: _short(band) for i, band in bands.items()}
+    known = _names(bands)
+    table = _PADDED
+    if not known & set(_PADDED.values()):
+        if "b1" in known and not known & _LATER:  # Landsat 4 to 7, perhaps
+            return {}
+        table = _UNPADDED
+    reverse = {number: colour for colour, number in table.items()}
+    return _unique({i: reverse.get(name, "") for i, name in names.items()}, tuple(table))
+
+
+def _names(bands: dict[int, Band]) -> set[str]:
+    return {_short(band) for band in bands.values()}
+
+
+def _short(band: Band) -> str:
+    return _PREFIX.sub("", band.name.casefold().strip())
+
+
+def _unique(words: dict[int, str], wanted: Sequence[str]) -> dict[str, int]:
+    found = {}
+    for colour in wanted:
+        places = [i for i, word in words.items() if word == colour]
+        if len(places) == 1:
+            found[colour] = places[0]
+    return found
+
+
+def continuous(scene: Scene) -> Scene:
+    """The scene without bands of classes, flags and alpha."""
+    picks = [i for i, band in enumerate(scene.bands, 1) if band.kind == "continuous"]
+    return scene if len(picks) == len(scene.bands) else scene.select(picks)

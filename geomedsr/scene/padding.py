@@ -1,0 +1,84 @@
+"""What the network sees outside the data: reflection past the scene's edge, a bounded fill under nodata.
+
+Both are functions of the scene alone, not of the window read, so any two windows agree where they overlap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geomedsr.geometry import Box
+from geomedsr.scene.sources import Array, Source
+
+if TYPE_CHECKING:
+    import torch  # slow to import
+
+#: How far, in pixels, valid values reach into nodata. It is part of every halo.
+FILL_REACH = 16
+
+#: The normalised value of nodata further from valid pixels than that: the middle of the value scale.
+FILL_REST = 0.5
+
+
+def reflected(start: int, stop: int, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Indices of positions ``start … stop`` of an axis of ``length`` continued by reflection, repeatedly.
+
+    The edge pixel is not doubled (… 2 1 0 1 2 …), as in ``numpy.pad(mode="reflect")``.
+    """
+    if length == 1:
+        return np.zeros(stop - start, np.int64)
+    period = 2 * (length - 1)
+    phase = np.arange(start, stop, dtype=np.int64) % period
+    return np.minimum(phase, period - phase)
+
+
+def read_reflected(source: Source, box: Box) -> tuple[Array, Array]:
+    """Stored values and validity of a box whose rows and columns may leave the scene, continued by reflection."""
+    (first, top, left), (last, bottom, right) = box.start, box.stop
+    rows = reflected(top, bottom, source.shape[2])
+    cols = reflected(left, right, source.shape[3])
+    first_row, first_col = int(rows.min()), int(cols.min())
+    inside = Box((first, first_row, first_col), (last, int(rows.max()) + 1, int(cols.max()) + 1))
+    values, valid = source.read(inside), source.valid(inside)
+    if inside == box:
+        return values, valid
+    pick = (..., (rows - first_row)[:, None], (cols - first_col)[None, :])
+    return values[pick], valid[pick]
+
+
+def fill(tensor: torch.Tensor, valid: Array) -> torch.Tensor:
+    """Replace invalid pixels by what lies around them, so that the network meets no cliff and no NaN.
+
+    ``tensor`` is normalised float32 ``(frame, band, y, x)``. In each of :data:`FILL_REACH` steps, invalid
+    pixels beside known ones take the mean of their known 8-neighbours; what is left takes
+    :data:`FILL_REST`. A filled pixel thus depends on pixels at most :data:`FILL_REACH` away, and nothing
+    depends on what was under the mask.
+    """
+    import torch
+
+    if valid.all():
+        return tensor
+    known = np.ascontiguousarray(valid).astype(np.float32)
+    values = np.where(valid, tensor.numpy(), np.float32(0))
+    for _ in range(FILL_REACH):
+        count = _box_sum(known)
+        grow = (known == 0) & (count > 0)
+        if not grow.any():
+            break
+        values[grow] = _box_sum(values)[grow] / count[grow]
+        known[grow] = 1
+    values[known == 0] = FILL_REST
+    return torch.from_numpy(values)
+
+
+def _box_sum(plane: Array) -> Array:
+    """Sum over each pixel's 3 × 3 neighbourhood; zeros beyond the edge."""
+    rows = plane.copy()
+    rows[..., 1:, :] += plane[..., :-1, :]
+    rows[..., :-1, :] += plane[..., 1:, :]
+    box = rows.copy()
+    box[..., 1:] += rows[..., :-1]
+    box[..., :-1] += rows[..., 1:]
+    return box

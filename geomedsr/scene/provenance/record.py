@@ -1,0 +1,240 @@
+"""The record of how a result was made, and its machine-readable form: tags whose names begin with ``GEOMEDSR_``.
+
+Formats hold the tags as they hold tags: GeoTIFF and Zarr one by one, NIfTI and DICOM together as JSON. Words for people
+are made from the record, and never read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+from geomedsr.geometry import Factors
+from geomedsr.scene.provenance import steps, texts
+from geomedsr.scene.provenance.steps import Step
+
+PREFIX = "GEOMEDSR_"
+
+#: What a band shows, as the user said: a tag of the band, so that it follows it wherever it is taken.
+ROLE = f"{PREFIX}ROLE"
+
+#: The models before the last one: in words, and as data.
+_BEFORE, STEPS = f"{PREFIX}BEFORE", f"{PREFIX}STEPS"
+
+#: What a window of a result is told to conserve, where its operator's promise is of frames as a whole.
+OF_FRAMES = "of whole frames"
+
+#: The nodata value of a source in which the user said that no value means "no data".
+NONE = "none"
+
+_NAME = re.compile(rf"{PREFIX}\w{{1,90}}", re.ASCII)
+
+
+def _fact(name: str, read: Callable[[str], Any] = texts.some, text: Callable[[Any], str] = str) -> Any:
+    """A fact that may be unknown (None), the tag that holds it, and how it stands there."""
+    return field(default=None, metadata={"tag": PREFIX + name, "read": read, "text": text})
+
+
+_factor = texts.whole(1, 9999)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What of the source was made finer, or is shown of it.
+
+    ``bands`` are those that were chosen, by name, or by number from 1 where names do not tell. ``nodata`` is the value
+    that the user said means "no data", :data:`NONE` where none does. ``slice_axis`` is the axis of a volume's file
+    along which its slices lie, from 1, where that is not what its header would tell. ``aoi`` are the polygons that
+    bound what is data, in the source's pixels (:mod:`geomedsr.scene.areas`). ``window`` is the part of the source that
+    is shown, where that is not the whole: column, row, width and height in the source's pixels, of which a window of a
+    result may show parts.
+    """
+
+    bands: tuple[str | int, ...] | None = _fact("BANDS", texts.bands, json.dumps)
+    nodata: float | int | str | None = _fact(
+        "NODATA",
+        lambda text: text if text == NONE else texts.number(text),
+        lambda value: value if value == NONE else repr(value),
+    )
+    slice_axis: int | None = _fact("SLICE_AXIS", texts.whole(1, 3))
+    aoi: str | None = _fact("AOI")
+    window: tuple[Fraction, ...] | None = _fact("WINDOW", texts.part, texts.part_text)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """The model that made it.
+
+    ``bands`` tells which band was taken for each that the model names, ``inputs`` the scenes beside the image, by port.
+    ``output`` is the port that it is of; None of the image.
+    """
+
+    name: str | None = _fact("MODEL")
+    version: str | None = _fact("MODEL_VERSION")
+    sha256: str | None = _fact("MODEL_SHA256", texts.like("[0-9a-f]{4,64}"))
+    realism: float | None = _fact("REALISM", texts.unit, lambda value: f"{value:g}")
+    factor: int | None = _fact("FACTOR", _factor)
+    bands: Mapping[str, str] | None = _fact("MODEL_BANDS", texts.words, json.dumps)
+    neighbours: int | None = _fact("NEIGHBOURS", texts.whole(0, 99))
+    frame_factor: int | None = _fact("FRAME_FACTOR", _factor)
+    inputs: Mapping[str, str] | None = _fact("INPUTS", texts.words, json.dumps)
+    output: str | None = _fact("OUTPUT")
+
+    @property
+    def factors(self) -> Factors | None:
+        """How many times finer it made the image; None where that is not told."""
+        return None if self.factor is None else Factors(self.frame_factor or 1, self.factor, self.factor)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The operator under which it was made, and whether it agrees with its source: yes, no, or :data:`OF_FRAMES`."""
+
+    operator: str | None = _fact("OPERATOR")
+    conserved: str | None = _fact("CONSERVED", texts.one_of("yes", "no", OF_FRAMES))
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What it was computed on, and how: the side of a tile, and whether tiles equal the untiled result."""
+
+    words: str | None = _fact("RUNTIME")
+    precision: str | None = _fact("PRECISION")
+    tile: int | None = _fact("TILE", texts.whole(1, 10**9))
+    tiling: str | None = _fact("TILING")
+
+    @property
+    def approximate(self) -> str | None:
+        """In words, that tiles are not exactly those of the untiled result; None where they are."""
+        return None if self.tiling in (None, "exact") else self.tiling
+
+
+@dataclass(frozen=True, eq=False)
+class Provenance(Mapping[str, str]):
+    """How a scene was made; of one that no model made, what was chosen of it since it was opened.
+
+    What is not known is None. As a mapping it is its tags. ``before`` are the passes before the last one. ``ranges``
+    are the values that met 0 and 1 of the network, band by band. ``others`` are tags of which this version knows
+    nothing, or cannot read: they are carried along as they are, and nothing follows from them.
+    """
+
+    chosen: Chosen = field(default_factory=Chosen)
+    before: tuple[Step, ...] = ()
+    software: str | None = _fact("VERSION")
+    source: str | None = _fact("SOURCE")
+    model: ModelFacts = field(default_factory=ModelFacts)
+    agreement: Agreement = field(default_factory=Agreement)
+    run: RunFacts = field(default_factory=RunFacts)
+    ranges: tuple[texts.Range, ...] | None = _fact("VALUE_RANGE", texts.ranges, json.dumps)
+    note: str | None = _fact("NOTE")
+    others: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(cls, tags: Mapping[Any, Any]) -> Provenance:
+        """The record that tags tell; whatever stands in them, it never fails. Tags of other names are none of it."""
+        left = {key: text for key, text in tags.items() if _ours(key, text)}
+        told = _read(cls, left)
+        earlier: tuple[Step, ...] = ()
+        for key, read in ((STEPS, steps.of_text), (_BEFORE, steps.of_prose)):
+            try:
+                earlier = read(left[key])
+            except (KeyError, *texts.UNREAD):
+                if key in left:  # words do not stand in for data
+                    break
+                continue
+            left.pop(STEPS, None)
+            left.pop(_BEFORE, None)
+            break
+        return cls(**told, before=earlier, others=tuple(left.items()))
+
+    @cached_property
+    def _tags(self) -> dict[str, str]:
+        told = _texts(self)
+        return told | {key: text for key, text in self.others if key not in told}
+
+    def __getitem__(self, key: str) -> str:
+        return self._tags[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tags)
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._tags.items()))
+
+    def over(self, older: Provenance) -> Provenance:
+        """This record, and what an older one tells beside."""
+        return Provenance.of({**older, **self})
+
+    def choosing(self, **more: Any) -> Provenance:
+        """The record with other facts of what was chosen."""
+        return replace(self, chosen=replace(self.chosen, **more))
+
+    @property
+    def made(self) -> bool:
+        """Whether a model made it."""
+        return self.model.name is not None
+
+    @property
+    def earlier(self) -> Factors:
+        """How many times finer the models of earlier passes made the source."""
+        made = Factors()
+        for step in self.before:
+            made = made * Factors(step.frame_factor or 1, step.factor or 1, step.factor or 1)
+        return made
+
+    @property
+    def step(self) -> Step:
+        """Its last pass, as one of the earlier ones of what is made of it."""
+        model = self.model
+        return Step(model.name or "?", model.version, model.sha256, model.factor, model.frame_factor)
+
+    @property
+    def without_names(self) -> Provenance:
+        """The record without names of files, which may be called after a patient."""
+        return replace(self, source=None, model=replace(self.model, inputs=None))
+
+
+#: The facts that are parts, of facts of their own.
+_PARTS: Mapping[str, type[Any]] = {"chosen": Chosen, "model": ModelFacts, "agreement": Agreement, "run": RunFacts}
+
+
+def _ours(key: Any, text: Any) -> bool:
+    """Whether a tag is one of ours, with a name and a text that every format can hold."""
+    return isinstance(key, str) and _NAME.fullmatch(key) is not None and texts.readable(text)
+
+
+def _read(kind: type[Any], left: dict[str, str]) -> dict[str, Any]:
+    """The facts of a part that tags tell; they are taken out of ``left``."""
+    told: dict[str, Any] = {}
+    for fact in fields(kind):
+        if fact.name in _PARTS:
+            told[fact.name] = _PARTS[fact.name](**_read(_PARTS[fact.name], left))
+        elif (tag := fact.metadata.get("tag")) in left:
+            try:
+                told[fact.name] = fact.metadata["read"](left[tag])
+            except texts.UNREAD:
+                continue
+            del left[tag]
+    return told
+
+
+def _texts(told: Any) -> dict[str, str]:
+    """The tags of a record, or of a part of it, in the order of its facts."""
+    found: dict[str, str] = {}
+    for fact in fields(told):
+        value = getattr(told, fact.name)
+        if fact.name in _PARTS:
+            found |= _texts(value)
+        elif "tag" in fact.metadata and value is not None:
+            found[fact.metadata["tag"]] = fact.metadata["text"](value)
+        elif fact.name == "before" and value:
+            found |= {_BEFORE: steps.prose(value), STEPS: steps.text(value)}
+    return found

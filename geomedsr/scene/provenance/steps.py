@@ -1,0 +1,87 @@
+"""The models of earlier passes: as data in results of today, as prose in those of earlier versions."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from geomedsr.scene.provenance.texts import readable
+
+#: More passes than anybody makes, and a larger factor than any.
+_MOST, _LARGEST = 100, 9999
+
+
+@dataclass(frozen=True)
+class Step:
+    """A pass of a model before the last one. Of a result of earlier versions the hash has 12 digits."""
+
+    model: str
+    version: str | None = None
+    sha256: str | None = None
+    factor: int | None = None
+    frame_factor: int | None = None
+
+    def __str__(self) -> str:
+        """A model and how much finer it made a scene, in a few words."""
+        slices = f" x{self.frame_factor} slices" if self.frame_factor else ""
+        return f"{self.model} {self.version or '?'} ({(self.sha256 or '?')[:12]}) x{self.factor or '?'}{slices}"
+
+
+def prose(steps: Sequence[Step]) -> str:
+    """The steps in words, for people; :func:`of_prose` reads those of earlier versions."""
+    return ", ".join(map(str, steps))
+
+
+def text(steps: Sequence[Step]) -> str:
+    """The steps as JSON."""
+    return json.dumps([{key: fact for key, fact in asdict(step).items() if fact is not None} for step in steps])
+
+
+def of_text(told: str) -> tuple[Step, ...]:
+    """The steps that JSON tells.
+
+    Raises:
+        ValueError, TypeError, RecursionError: it tells none.
+    """
+    found = json.loads(told)
+    if not isinstance(found, list) or len(found) > _MOST:
+        raise ValueError("no list of steps")
+    return tuple(map(_step, found))
+
+
+def _step(found: Any) -> Step:
+    step = Step(**found)
+    if not all(fact is None or readable(fact) for fact in (step.version, step.sha256)) or not readable(step.model):
+        raise ValueError("no step")
+    return Step(step.model, step.version, step.sha256, _factor(step.factor), _factor(step.frame_factor))
+
+
+def _factor(found: Any) -> int | None:
+    if found is None or (type(found) is int and 1 <= found <= _LARGEST):
+        return found
+    raise ValueError("no factor")
+
+
+#: A step as :func:`prose` tells it, up to the next one.
+_TOLD = re.compile(r"(.{1,200}?) (\S+) \(([0-9a-f]{1,12}|\?)\) x([1-9]\d{0,3}|\?)(?:, |$)", re.ASCII)
+
+
+def of_prose(told: str) -> tuple[Step, ...]:
+    """The steps that results of earlier versions tell in words alone.
+
+    Raises:
+        ValueError: these are no such words.
+    """
+    found: list[Step] = []
+    place = 0
+    while place < len(told):
+        step = _TOLD.match(told, place)
+        if step is None or len(found) == _MOST:
+            raise ValueError("no steps")
+        model, version, sha256, factor = (None if fact == "?" else fact for fact in step.groups())
+        found.append(Step(model or "?", version, sha256, None if factor is None else int(factor)))
+        place = step.end()
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""Checks of a result against its source."""

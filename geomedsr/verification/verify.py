@@ -1,0 +1,319 @@
+"""``verify``: check a result against its source, promise by promise, from the two files alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from geomedsr.checks import Check
+from geomedsr.errors import InputError
+from geomedsr.geometry import Box, Factors
+from geomedsr.geometry.crs import vertical_unit
+from geomedsr.io import adapter_for, open_pair
+from geomedsr.metrics.grid import shown
+from geomedsr.scene.areas import AreaSource, polygons_of
+from geomedsr.scene.nodata import same_nodata, unified
+from geomedsr.scene.provenance import OF_FRAMES, PREFIX, Provenance, foreign, provenance_of, window_of
+from geomedsr.scene.scene import Scene
+from geomedsr.scene.sources import ArraySource, CroppedSource, cropping
+from geomedsr.verification.bound import Bound, others_of
+from geomedsr.verification.placed import CORNER, differences
+
+
+def verify(
+    src: str | os.PathLike[str],
+    dst: str | os.PathLike[str],
+    *,
+    series: str | None = None,
+    nodata: float | str | None = None,
+    inputs: Mapping[str, str | os.PathLike[str] | Scene] | None = None,
+) -> list[Check]:
+    """Each promise about a result, as kept or broken.
+
+    Args:
+        src: what was upscaled.
+        dst: what came out.
+        series: which DICOM series of ``src``.
+        nodata: the value that means "no data" in ``src``, as for :func:`geomedsr.open`; by default, what ``dst`` says.
+        inputs: the model's other inputs by name, files or scenes, such as the mask of what was repaired: ``dst`` tells
+            what they are called. What depends on one that is not given is not checked.
+
+    Raises:
+        InputError: one of them cannot be opened, or they are not of one kind, or do not fit.
+    """
+    source, result = open_pair(src, dst, series, nodata)
+    if (port := provenance_of(result).model.output) is not None:
+        raise InputError(f"{os.fspath(dst)}, the {port} beside an image", "the image", "verify that")
+    if source.grid.planes and not _identity(source) and _identity(result):
+        source = _rescaled(source, result)  # a series written as a volume, which has no slope and intercept
+    whole, source = source, taken(source, result)
+    adapter = adapter_for(os.fspath(dst))
+    factors = Factors.between(source.shape, result.shape)
+    size = _size(source, result, factors)
+    checks = [size]
+    if size.kept and factors is not None:
+        provenance = provenance_of(result)
+        bound = Bound.of(provenance, source, others_of(inputs or {}, whole, source, provenance))
+        checks += [
+            _field_of_view(source, result, factors),
+            _type(source, result),
+            *_bands(source, result, adapter.same_tag),
+            _valid(source, result, factors, adapter.tells_nodata, bound),
+            *_conserved(source, result, factors, provenance, bound),
+            _limits(source, result, factors),
+            _stated(provenance, factors),
+            *_tiling(provenance),
+            *(Check("the source's pixels do not show", None, told) for told in shown(result, _pieces(source), factors)),
+            *adapter.checks(source, result),
+        ]
+    return checks
+
+
+def taken(source: Scene, result: Scene) -> Scene:
+    """What of a source a result was made of: the bands and the window that it says were chosen, as by ``--bands`` and
+    ``--window``, and what it says means "no data" in it.
+    """
+    told = provenance_of(result)
+    made_of = told.chosen
+    if made_of.nodata is not None and source.provenance.chosen.nodata is None:
+        with suppress(InputError):  # of another source
+            source = source.with_nodata(made_of.nodata)
+    if made_of.bands is not None:
+        with suppress(InputError):  # of other bands
+            source = source.select(made_of.bands)
+    if made_of.aoi is not None and not source.grid.planes:
+        with suppress(ValueError):  # no polygons
+            source = replace(source, source=_part(source, made_of.aoi))
+    window = window_of(told)
+    if window is None or not window.inside(source.grid.shape):
+        return source
+    return replace(source, source=CroppedSource(source.source, window), grid=source.grid.cropped(window))
+
+
+def _part(source: Scene, area: str) -> AreaSource:
+    """What of a source lies in polygons."""
+    polygons_of(area)
+    return AreaSource(source.source, area, tuple(0 if b.nodata is None else b.nodata for b in source.bands))
+
+
+def _identity(scene: Scene) -> bool:
+    """Whether stored values are physical ones."""
+    slope, offset = scene.lines
+    return bool((slope == 1).all() and (offset == 0).all())
+
+
+def _rescaled(source: Scene, result: Scene) -> Scene:
+    """The source in physical values, of the result's type."""
+    slope, offset = (table[..., None, None] for table in source.lines)
+    stored = source.data.data.astype(np.float64) * slope + offset
+    values = ArraySource(stored.astype(result.dtype), source.valid.data)
+    return replace(source, source=values, bands=result.bands, rescale=())
+
+
+def _size(source: Scene, result: Scene, factors: Factors | None) -> Check:
+    (frames, bands, height, width), (frames2, bands2, height2, width2) = source.shape, result.shape
+    kept = bands == bands2 and factors is not None and factors.y == factors.x  # as all cards have it
+    detail = f"{width} × {height} to {width2} × {height2}"
+    if frames > 1 or frames2 > 1:
+        detail += f", {frames} to {frames2} slices"
+    if (window := cropping(source.source)) is not None:
+        detail += f", of the window {window}"
+    elif not kept and f"{PREFIX}WINDOW" in provenance_of(result):
+        detail += ", of a window that is none of the source in whole pixels"
+    return Check("every frame and band there, a whole factor finer", kept, detail)
+
+
+def _field_of_view(source: Scene, result: Scene, factors: Factors) -> Check:
+    promise = f"same field of view: outer corners within {CORNER} source pixel"
+    if source.grid.planes:
+        shifts = []
+        try:
+            planes = source.grid.refined(Factors(frame=factors.frame)).planes
+        except InputError as error:
+            return Check(promise, False, f"new slices of {error.got}")
+        for old, new in zip(planes, result.grid.planes, strict=True):
+            pairs = zip(old.corners(source.grid.shape), new.corners(result.grid.shape), strict=True)
+            apart = max(float(np.linalg.norm(np.subtract(a, b))) for a, b in pairs)
+            shifts.append(apart / min(old.spacing))
+        return Check(promise, max(shifts) <= CORNER, f"largest shift {max(shifts):.2g} pixel")
+    factor = factors.y
+    before, after = source.grid.scaled(factor), result.grid
+    faults, told = differences(before, after, factor), "not georeferenced"
+    if before.affine is not None and after.affine is not None:
+        moved = ~before.affine @ after.affine
+        height, width = after.shape
+        corners = [(0, 0), (width, 0), (0, height), (width, height)]
+        shift = max(float(np.hypot(*np.subtract(moved @ corner, corner))) for corner in corners) / factor
+        told = f"largest shift {shift:.2g} pixel"
+        if not shift <= CORNER:
+            faults = ["affine", *faults]
+    elif before.affine is not None or after.affine is not None:
+        faults = ["affine", *faults]
+    elif before.gcps or before.rpcs or before.geolocation:
+        told = "by GCPs, RPCs or geolocation arrays"
+    if faults:
+        return Check(promise, False, f"{told}; not the source's: {', '.join(faults)}")
+    return Check(promise, None if told == "not georeferenced" else True, told)
+
+
+def _type(source: Scene, result: Scene) -> Check:
+    return Check("same storage type", source.dtype == result.dtype, f"{source.dtype} to {result.dtype}")
+
+
+def _described(source: Scene, result: Scene) -> tuple[list[str], list[str]]:
+    """Names of bands, in source and result; a band without a description is called by its number, which may change."""
+    pairs = [
+        (a, b) if a.description or b.description else (a, a) for a, b in zip(source.bands, result.bands, strict=True)
+    ]
+    return [a.name for a, _ in pairs], [b.name for _, b in pairs]
+
+
+def _bands(source: Scene, result: Scene, same_tag: Callable[[str, str, str], bool]) -> list[Check]:
+    def same(what: str, before: object, after: object) -> Check:
+        return Check(f"same {what}", repr(before) == repr(after))
+
+    implied = vertical_unit(result.grid.crs)  # GeoTIFF gives it to bands that say none
+    checks = [
+        same("band names", *_described(source, result)),
+        _nodata(source, result),
+        same(
+            "scale, offset and unit",
+            ([(b.scale, b.offset, b.units or implied) for b in source.bands], source.rescale),
+            ([(b.scale, b.offset, b.units or implied) for b in result.bands], result.rescale),
+        ),
+    ]
+    of_file: dict[str, Mapping[str, str]] = dict(source.tags)
+    area = of_file.get("", {}).get("AREA_OR_POINT") == "Area" and "AREA_OR_POINT" not in result.tags.get("", {})
+    if source.grid.affine is None or area:  # GeoTIFF has no place for it then; where nothing is said, it is an area
+        of_file[""] = {key: text for key, text in of_file.get("", {}).items() if key != "AREA_OR_POINT"}
+    pairs: list[tuple[str, Mapping[str, Mapping[str, str]], Mapping[str, Mapping[str, str]]]]
+    pairs = [("", of_file, result.tags)]
+    pairs += [
+        (f"band {i} ", a.tags, b.tags) for i, (a, b) in enumerate(zip(source.bands, result.bands, strict=True), 1)
+    ]
+    lost = [
+        f"{whose}{ns}:{key}"
+        for whose, before, after in pairs
+        for ns, tags in before.items()
+        for key, text in foreign(tags).items()
+        if not same_tag(key, text, after.get(ns, {}).get(key, ""))
+    ]
+    if any(before for _, before, _ in pairs):
+        checks.append(Check("tags kept", not lost, ", ".join(lost[:5])))
+    return checks
+
+
+def _nodata(source: Scene, result: Scene) -> Check:
+    """The same values; or one for all, if bands of the source differ."""
+    own, one, found = (
+        [_stored(value, scene.dtype) for value in values]
+        for scene, values in (
+            (source, [b.nodata for b in source.bands]),
+            (source, unified(source.bands)),
+            (result, [b.nodata for b in result.bands]),
+        )
+    )
+    kept = same_nodata(own, found)
+    made_one = not kept and same_nodata(one, found)
+    return Check("same no-data value", kept or made_one, f"{found[0]:g} in all bands" if made_one else "")
+
+
+def _stored(nodata: float | int | None, dtype: np.dtype[Any]) -> float | int | None:
+    """A nodata value as a pixel of that type has it."""
+    with np.errstate(over="ignore"):
+        return float(dtype.type(nodata)) if nodata is not None and dtype.kind == "f" else nodata
+
+
+def _pieces(source: Scene) -> Iterator[Box]:
+    """The source in pieces: whole slices of a series, else of at most 1024 × 1024 pixels."""
+    sides = source.shape[2:] if source.grid.planes else (1024, 1024)
+    return Box.whole(source.shape).tiles((1, *sides))
+
+
+def _valid(source: Scene, result: Scene, factors: Factors, tells: bool, bound: Bound) -> Check:
+    """Where there is data; of a result whose format cannot say so, that what is none holds what it held."""
+    wrong, silent, more = 0, 0, 0
+    for box in _pieces(source):
+        before = factors.repeated(bound.valid(box, source.source.valid(box)))
+        after = result.source.valid(box.refined(factors))
+        differ = before != after
+        if bound.lacking:
+            more += int((differ & after).sum())
+            differ &= before
+        if differ.any() and not tells:
+            stored = factors.repeated(source.source.read(box))
+            same = differ & after & (stored == result.source.read(box.refined(factors)))
+            silent += int(same.sum())
+            differ &= ~same
+        wrong += int(differ.sum())
+    needs = " or ".join(bound.operator.needs)
+    told = (
+        f"{wrong} pixels differ" if wrong else "",
+        f"{silent} pixels without data hold what they held; the format cannot tell them" if silent else "",
+        f"{more} pixels are data that are none in the source; to check them, give {bound.asked}" if more else "",
+    )
+    return Check(
+        "data where the source has data" + (f", or the {needs} says so" if needs else "") + ", and nowhere else",
+        None if more and not wrong else wrong == 0,
+        "; ".join(part for part in told if part),
+    )
+
+
+def _conserved(source: Scene, result: Scene, factors: Factors, provenance: Provenance, bound: Bound) -> Iterator[Check]:
+    told = provenance.agreement.conserved or "yes"
+    if bound.operator.whole_frames and _carried(provenance):
+        yield _classes(source, result, factors)
+        return
+    if bound.operator.needs and bound.carried:
+        source, carried = (source.select([i + 1 for i in of]) for of in (bound.computed, bound.carried))
+        result, its = (result.select([i + 1 for i in of]) for of in (bound.computed, bound.carried))
+        yield _classes(carried, its, factors)
+    check = bound.operator.check(source, result, factors, _pieces(source), asked=told == "yes")
+    yield replace(check, detail=f"a window {told}; {check.detail}") if told == OF_FRAMES else check
+
+
+def _carried(provenance: Provenance) -> bool:
+    """Whether a result says that none of its bands was computed: it tells no range of any."""
+    return bool(provenance.ranges) and not any(provenance.ranges or ())
+
+
+def _classes(source: Scene, result: Scene, factors: Factors) -> Check:
+    wrong = 0
+    for box in _pieces(source):
+        after = result.source.read(box.refined(factors))
+        wrong += int((factors.repeated(source.source.read(box)) != after).sum())
+    return Check("classes and flags are the source's, repeated", not wrong, f"{wrong} pixels differ" if wrong else "")
+
+
+def _limits(source: Scene, result: Scene, factors: Factors) -> Check:
+    """Stored values within the bits that the header declares."""
+    promise = "values within the bits stored"
+    limits = source.bands[0].limits
+    if limits is None:
+        return Check("values within the type", True)
+    low, high, least = float("inf"), -float("inf"), float(limits[0])
+    for box in _pieces(source):
+        before = source.source.read(box)
+        values = result.source.read(box.refined(factors))
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+        least = min(least, float(before.min()))
+    kept = least <= low and high <= limits[1]
+    return Check(promise, kept, f"{low:g} … {high:g} in {limits[0]} … {limits[1]}")
+
+
+def _stated(provenance: Provenance, factors: Factors) -> Check:
+    model = provenance.model
+    kept = model.name is not None and model.sha256 is not None and model.factors == factors
+    told = f"{model.name} {model.version or ''}" if model.name else ""
+    return Check("it says which model made it", kept, told)
+
+
+def _tiling(provenance: Provenance) -> list[Check]:
+    """Of a result whose tiles are not exactly those of the untiled one, that it says so; nothing to tell of others."""
+    told = provenance.run.approximate
+    return [Check("tiles equal the untiled result", None, told)] if told else []
