@@ -19,7 +19,8 @@ def told_by(metadata: Mapping[str, str]) -> Provenance:
 
 
 def _plain(text: str) -> bool:
-    return text.isascii() and text.isprintable() and text == text.strip() and not text.startswith('"')
+    """Whether a header gives the text back. MetaIO drops leading ``:`` and ``=``, and spaces at both ends."""
+    return text.isascii() and text.isprintable() and text == text.strip() and not text.startswith(('"', "=", ":"))
 
 
 def _read(text: str) -> str:
