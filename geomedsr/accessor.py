@@ -102,8 +102,8 @@ def _like(array: xr.DataArray, made: Scene) -> xr.DataArray:
     for name, coord in coords.items():
         transform = getattr(coord, "attrs", {}).get("GeoTransform")
         if transform is not None and affine is not None:
-            told = {"GeoTransform": " ".join(repr(float(v)) for v in affine.to_gdal())}
-            coords[name] = xr.Variable(coord.dims, coord.data, coord.attrs | told)
+            mapping = {"GeoTransform": " ".join(repr(float(v)) for v in affine.to_gdal())}
+            coords[name] = xr.Variable(coord.dims, coord.data, coord.attrs | mapping)
     attrs = _finer(foreign(array.attrs), affine, made.grid.shape, factor) | dict(made.provenance.without_names)
     result = xr.DataArray(values, dims=axes.order, coords=coords, attrs=attrs).transpose(*array.dims)
     result.name = array.name  # afterwards: xarray takes dask's name for that of an array without one
@@ -116,11 +116,11 @@ def _finer(attrs: Mapping[Any, Any], affine: Affine | None, shape: tuple[int, in
     made = dict(attrs)
     for key in TRANSFORMS:
         if key in made and affine is not None:
-            told = affine
+            text = affine
             if key == "spatial:transform" and made.get("spatial:registration") == "node":
-                told = affine @ Affine.translation(0.5, 0.5)
-            numbers = list(told)[: len(list(made[key]))]
-            made[key] = told if isinstance(made[key], Affine) else type(made[key])(numbers)
+                text = affine @ Affine.translation(0.5, 0.5)
+            numbers = list(text)[: len(list(made[key]))]
+            made[key] = text if isinstance(made[key], Affine) else type(made[key])(numbers)
     for key in _STEPS:
         if key in made:
             made[key] = _divided(made[key], factor)
@@ -136,11 +136,11 @@ def _finer(attrs: Mapping[Any, Any], affine: Affine | None, shape: tuple[int, in
     return made
 
 
-def _divided(told: Any, factor: int) -> Any:
+def _divided(value: Any, factor: int) -> Any:
     """A number, or several, divided."""
-    if isinstance(told, (list, tuple)):
-        return type(told)(_divided(part, factor) for part in told)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_divided(part, factor) for part in value)
     try:
-        return told / factor
+        return value / factor
     except TypeError:
-        return told
+        return value

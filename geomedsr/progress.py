@@ -23,8 +23,8 @@ def bar(total: int, *, unit: str, done: int = 0, title: str = "", large: bool = 
 
     ``large`` counts in thousands and millions. Nothing is shown unless it is ``wanted``, and progress is switched on.
     """
-    told = os.environ.get("GEOMEDSR_PROGRESS", "1").strip().casefold()
-    silent = not (wanted and _shown and told not in ("0", "off", "no", "false"))
+    setting = os.environ.get("GEOMEDSR_PROGRESS", "1").strip().casefold()
+    silent = not (wanted and _shown and setting not in ("0", "off", "no", "false"))
     notebook = in_notebook()
     kind: Any = tqdm
     if notebook and not silent and find_spec("ipywidgets") is not None:

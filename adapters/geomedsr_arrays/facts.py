@@ -25,7 +25,7 @@ from geomedsr.scene.sources import Array
 VALUES, VALID, FACTS = "values", "valid", "geomedsr"
 
 
-def told(scene: Scene) -> Array:
+def facts_of(scene: Scene) -> Array:
     """The text, as an array without axes."""
     grid, scale = scene.grid, scene.scale
     facts = {
@@ -82,7 +82,7 @@ def save(scene: Scene, path: str | os.PathLike[str]) -> None:
     """
     everything = Box.whole(scene.shape)
     values, valid = scene.source.read(everything), scene.source.valid(everything)
-    arrays: dict[str, Any] = {VALUES: values, FACTS: told(replace(scene, scale=scene.values))}
+    arrays: dict[str, Any] = {VALUES: values, FACTS: facts_of(replace(scene, scale=scene.values))}
     if not valid.all():
         arrays[VALID] = valid
     np.savez_compressed(path, **arrays)
@@ -91,13 +91,13 @@ def save(scene: Scene, path: str | os.PathLike[str]) -> None:
 _BAND = tuple(field.name for field in fields(Band))
 
 
-def _band(told: Mapping[str, Any]) -> Band:
-    palette, limits = told["palette"], told["limits"]
+def _band(fields: Mapping[str, Any]) -> Band:
+    palette, limits = fields["palette"], fields["limits"]
     changed = {
         "palette": palette and {int(value): tuple(colour) for value, colour in palette.items()},
         "limits": limits and tuple(limits),
     }
-    return Band(**{**told, **changed})
+    return Band(**{**fields, **changed})
 
 
 def _plain(value: Any) -> Any:

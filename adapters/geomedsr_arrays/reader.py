@@ -63,12 +63,12 @@ class StoredSource(Source):
 
     def read(self, box: Box) -> Array:
         """Stored values of a box."""
-        with _told(self.path):
+        with _readable(self.path):
             return np.array(self._held.read(box))  # not a view of a file that may change
 
     def valid(self, box: Box) -> Array:
         """Not masked, finite, and not the nodata value."""
-        with _told(self.path):
+        with _readable(self.path):
             return self._held.valid(box)
 
     @property
@@ -103,7 +103,7 @@ def open_arrays(path: str) -> Scene:
     Raises:
         InputError: it is not readable, holds several arrays of other names, or no real numbers.
     """
-    with _told(path):
+    with _readable(path):
         version = os.stat(path).st_mtime_ns
         places = contents(path)
         others = [name for name in places if name not in (VALID, FACTS)]
@@ -235,7 +235,7 @@ class _Picked:
 
 
 @contextmanager
-def _told(path: str) -> Iterator[None]:
+def _readable(path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, struct.error) as error:

@@ -16,7 +16,7 @@ from geomedsr.io import Move, Scratch, Sink
 from geomedsr.io.files import file_target
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
-from geomedsr_arrays.facts import FACTS, VALID, VALUES, told
+from geomedsr_arrays.facts import FACTS, VALID, VALUES, facts_of
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> ArraySink:
                 sink.forget()  # values that were published
                 if scene.masked or scene.dtype.kind == "f" or any(band.nodata is not None for band in scene.bands):
                     _lay_out(sink.part(VALID), np.dtype(bool), scene.shape)
-                np.save(sink.part(FACTS), told(scene), allow_pickle=False)
+                np.save(sink.part(FACTS), facts_of(scene), allow_pickle=False)
                 made = scratch.folder / "new.npy"
                 _lay_out(made, scene.dtype, scene.shape)
                 os.replace(made, sink.part(VALUES))

@@ -147,5 +147,5 @@ def _main_orientation(frames: Sequence[Frame]) -> Callable[[Frame], bool] | None
 
 def _left_out(paths: Sequence[str], what: str, many: str, folder: str) -> str:
     names = [os.path.relpath(path, folder) for path in dict.fromkeys(paths)]
-    told = ", ".join(" ".join(name.split()) for name in names[:_NAMED]) + ", …" * (len(names) > _NAMED)
-    return f"{len(paths)} {what if len(paths) == 1 else many} ({told})"
+    shown = ", ".join(" ".join(name.split()) for name in names[:_NAMED]) + ", …" * (len(names) > _NAMED)
+    return f"{len(paths)} {what if len(paths) == 1 else many} ({shown})"

@@ -1,4 +1,4 @@
-"""What a derived series must say and keep, checked header by header; no value of a patient's is ever told."""
+"""What a derived series must say and keep, checked header by header; no value of a patient's is ever shown."""
 
 from __future__ import annotations
 
@@ -164,8 +164,8 @@ def _marked(before: Dataset, after: Dataset) -> list[str]:
     lossy = before.get("LossyImageCompression") == "01" or str(before.file_meta.get("TransferSyntaxUID")) in LOSSY
     if lossy and after.get("LossyImageCompression") != "01":
         faults.append("LossyImageCompression")
-    told = "LossyImageCompressionRatio", "LossyImageCompressionMethod"
-    faults += [name for name in told if name in before and not _same(before, after, name)]
+    attributes = "LossyImageCompressionRatio", "LossyImageCompressionMethod"
+    faults += [name for name in attributes if name in before and not _same(before, after, name)]
     return faults
 
 
@@ -202,11 +202,11 @@ def _clean(before: Dataset, after: Dataset) -> list[str]:
 
 def _one_maker(pairs: list[tuple[Dataset, Dataset]]) -> Check:
     """Every image tells of the same model, whose hash is there, and of the same work."""
-    told = set()
+    makers = set()
     for _, after in pairs:
         text = record.text_of(after)
-        told |= {record.told(text)} if text else {stated(words) for words in _words(after)}
-    return Check("every image says the same of what made it", len(told) == 1 and all(told))
+        makers |= {record.read_record(text)} if text else {stated(words) for words in _words(after)}
+    return Check("every image says the same of what made it", len(makers) == 1 and all(makers))
 
 
 def _recorded(pairs: list[tuple[Dataset, Dataset]]) -> list[Check]:
@@ -217,7 +217,7 @@ def _recorded(pairs: list[tuple[Dataset, Dataset]]) -> list[Check]:
 
 
 def _unlike_its_words(before: Dataset, after: Dataset) -> list[str]:
-    expected = describe(record.told(record.text_of(after)))
+    expected = describe(record.read_record(record.text_of(after)))
     faults = ["the words are others"] * any(not words.endswith(expected[-1024:]) for words in _words(after))
     return faults + ["not listed as safe"] * (not record.listed(after))
 

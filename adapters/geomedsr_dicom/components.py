@@ -46,9 +46,9 @@ def component(ds: Dataset, image_type: Any) -> str:
 
     ``ds`` holds what is said of a frame, ``image_type`` its ImageType or FrameType.
     """
-    told = _COMPLEX.get(str(ds.get("ComplexImageComponent") or "").upper())
-    if told is not None:
-        return told
+    stated = _COMPLEX.get(str(ds.get("ComplexImageComponent") or "").upper())
+    if stated is not None:
+        return stated
     kinds = [str(v).strip().upper().replace("_", " ") for v in values(image_type)][2:]
     for kind in kinds:  # maps, whatever letter of the signal they were made from
         if _WORDS.get(kind) in ("phase", "velocity"):

@@ -40,7 +40,7 @@ def _item(series: Series, root: str) -> Item:
     refusal = None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SceneWarning)  # told below
+            warnings.simplefilter("ignore", SceneWarning)  # the warning comes below
             scene = open_series(series, force=True)
             facts |= _geometry(series)
             slope, offset = scene.lines

@@ -27,7 +27,7 @@ PHASES = (
 #: Why a scout is no slice of a series.
 LOCALIZER = ("a localizer (scout)", "a series of slices", "take another series")
 
-#: Axes that differ more than this from unit vectors at right angles are made such, which is told; more than that,
+#: Axes that differ more than this from unit vectors at right angles are made such, with a warning; more than that,
 #: and they are refused.
 SKEW, MOST_SKEW = 1e-4, 0.01
 
@@ -62,7 +62,7 @@ class Frame:
 def classic_frames(path: str, ds: Dataset) -> tuple[Frame, ...]:
     """The slice of a single-frame image; of one that holds several frames all the same, each.
 
-    Where those lie is told by GridFrameOffsetVector, else by the distance between slices; the frames of a cine lie in
+    GridFrameOffsetVector says where those lie, else the distance between slices; the frames of a cine lie in
     one place.
 
     Raises:
@@ -95,9 +95,9 @@ def classic_frames(path: str, ds: Dataset) -> tuple[Frame, ...]:
 def _offsets(ds: Dataset) -> list[float]:
     """How far along the normal each frame of an image without functional groups lies from the first, in mm."""
     count = int(ds.get("NumberOfFrames") or 1)
-    told = [float(v) for v in values(ds.get("GridFrameOffsetVector"))]
-    if len(told) == count:
-        return [v - told[0] for v in told]
+    offsets = [float(v) for v in values(ds.get("GridFrameOffsetVector"))]
+    if len(offsets) == count:
+        return [v - offsets[0] for v in offsets]
     over_time = any(pointer in (0x00181063, 0x00181065) for pointer in values(ds.get("FrameIncrementPointer")))
     step = 0.0 if over_time else number(ds.get("SpacingBetweenSlices")) or number(ds.get("SliceThickness")) or 0.0
     return [index * step for index in range(count)]
@@ -179,9 +179,9 @@ def _plane(measures: Dataset, orientation: Dataset, position: Dataset) -> Plane:
 
 
 def _thickness(measures: Dataset) -> float | None:
-    """In mm; None where it is not told, or none."""
-    told = number(measures.get("SliceThickness"))
-    return told if told is not None and 0 < told < math.inf else None
+    """In mm; None where it is absent or zero."""
+    stated = number(measures.get("SliceThickness"))
+    return stated if stated is not None and 0 < stated < math.inf else None
 
 
 def skew(axes: list[float]) -> float:
@@ -193,11 +193,11 @@ def skew(axes: list[float]) -> float:
 def largest_skew(ds: Dataset) -> float:
     """The same of an image, whose frames may each have their own."""
     items = [*(ds.get("SharedFunctionalGroupsSequence") or []), *(ds.get("PerFrameFunctionalGroupsSequence") or [])]
-    told = [
+    skews = [
         values((first(item, "PlaneOrientationSequence") or item).get("ImageOrientationPatient"))
         for item in (ds, *items)
     ]
-    return max((skew([float(v) for v in axes]) for axes in told if len(axes) == 6), default=0.0)
+    return max((skew([float(v) for v in axes]) for axes in skews if len(axes) == 6), default=0.0)
 
 
 def _upright(axes: list[float]) -> list[float]:

@@ -29,22 +29,22 @@ def contribution(factors: Factors) -> str:
     return f"Super-resolution {finer(factors) if factors.frame > 1 else f'x{factors.x}'}"
 
 
-def describe(told: Provenance) -> str:
+def describe(provenance: Provenance) -> str:
     """The words for a provenance."""
     from geomedsr import operators  # which take torch a second to import
 
-    model, operator = told.model, told.agreement.operator or ""
+    model, operator = provenance.model, provenance.agreement.operator or ""
     what = operators.keeps(operator)
-    kept = f"{what} conserved" if told.agreement.conserved == "yes" else f"{what} not conserved"
+    kept = f"{what} conserved" if provenance.agreement.conserved == "yes" else f"{what} not conserved"
     realism = f", realism {model.realism:g}" if model.realism is not None else ""
-    tiling = f", {told.run.approximate}" if told.run.approximate else ""
-    window = f", of its window {part_text(told.chosen.window)}" if told.chosen.window else ""
+    tiling = f", {provenance.run.approximate}" if provenance.run.approximate else ""
+    window = f", of its window {part_text(provenance.chosen.window)}" if provenance.chosen.window else ""
     count = model.neighbours
     beside = f", seeing {count} slice{'s' * (count != 1)} before and after" if count else ""
     factors = model.factors or Factors()
     what_was_done = "Restored at the same size" if factors.volume == 1 else f"Super-resolved {finer(factors)}"
     return (
-        f"{what_was_done} by geomedsr {told.software}, model {model.name} {model.version}, "
+        f"{what_was_done} by geomedsr {provenance.software}, model {model.name} {model.version}, "
         f"sha256 {model.sha256}{realism}{beside}{tiling}{window}, operator {operator}, {kept}. "
         f"{_guessed(factors)} a model's guess, not a measurement; {NOT_DIAGNOSTIC}."
     )
@@ -64,7 +64,7 @@ def stated(description: str) -> Provenance:
     """
     *earlier, last = [Provenance(), *map(_facts, _STATED.finditer(description))]
     return Provenance(
-        before=tuple(told.step for told in earlier[1:]),
+        before=tuple(record.step for record in earlier[1:]),
         software=last.software,
         chosen=last.chosen,
         model=last.model,
@@ -75,7 +75,7 @@ def stated(description: str) -> Provenance:
 
 def _facts(found: re.Match[str]) -> Provenance:
     realism, neighbours, window = (found[name] for name in ("realism", "neighbours", "window"))
-    told = Provenance(
+    facts = Provenance(
         software=found["software"],
         model=ModelFacts(
             name=found["name"],
@@ -88,7 +88,7 @@ def _facts(found: re.Match[str]) -> Provenance:
         agreement=Agreement(found["operator"], "no" if found["not"] else "yes"),
         run=RunFacts(tiling=found["tiling"]),
     )
-    return told if window is None else told.choosing(window=part(window))
+    return facts if window is None else facts.choosing(window=part(window))
 
 
 _NUMBER = r"\d{1,9}(?:/[1-9]\d{0,3})?"

@@ -30,9 +30,9 @@ TAGS = [GROUP << 16 | number for block in _BLOCKS for number in (block, block <<
 _SAFE = "PrivateDataElementCharacteristicsSequence"
 
 
-def recorded(told: Provenance) -> str:
+def recorded(provenance: Provenance) -> str:
     """The text for a provenance: of what others wrote nothing is known, so it stays out."""
-    return json.dumps(dict(replace(told.without_names, others=())))
+    return json.dumps(dict(replace(provenance.without_names, others=())))
 
 
 def put(ds: Dataset, text: str) -> None:
@@ -64,7 +64,7 @@ def text_of(ds: Dataset) -> str:
     return ""
 
 
-def told(text: str) -> Provenance:
+def read_record(text: str) -> Provenance:
     """The provenance that a text tells: an empty one where it is not what :func:`recorded` wrote."""
     try:
         found = json.loads(text)

@@ -88,15 +88,15 @@ def locations_follow(frames: Sequence[Frame]) -> float | None:
     way = ends[1].plane.depth - ends[0].plane.depth
     if not way:
         return 1.0
-    told = [number(load(frame.path, specific_tags=["SliceLocation"])[0].get("SliceLocation")) for frame in ends]
-    if told[0] is None or told[1] is None:
+    locations = [number(load(frame.path, specific_tags=["SliceLocation"])[0].get("SliceLocation")) for frame in ends]
+    if locations[0] is None or locations[1] is None:
         return 1.0
-    slope = (told[1] - told[0]) / way
+    slope = (locations[1] - locations[0]) / way
     return float(np.sign(slope)) if abs(abs(slope) - 1) <= _ASTRAY else None
 
 
 def thinner(ds: Dataset, slice_: ResultSlice) -> None:
-    """SliceThickness and SpacingBetweenSlices (C.7.6.2), where they are told, as new slices have them."""
+    """SliceThickness and SpacingBetweenSlices (C.7.6.2), where present, as new slices have them."""
     if slice_.parts == 1:
         return
     if slice_.plane.thickness is not None and ds.get("SliceThickness"):
@@ -140,13 +140,13 @@ def stacked(ds: Dataset, slices: Sequence[ResultSlice], uids: Uids) -> None:
 
 def _renumbered(old: Sequence[int | None], slices: Sequence[ResultSlice]) -> list[int]:
     """Numbers of places from 1 with as many for each as there are slices; none where a frame has none."""
-    told = [number for number in old if number is not None]
-    if len(told) < len(old):
+    numbers = [number for number in old if number is not None]
+    if len(numbers) < len(old):
         return []
     depths = [slice_.source.plane.depth for slice_ in slices]
-    grows = told[int(np.argmax(depths))] >= told[int(np.argmin(depths))]
+    grows = numbers[int(np.argmax(depths))] >= numbers[int(np.argmin(depths))]
     parts = (slice_.part if grows else slice_.parts - 1 - slice_.part for slice_ in slices)
-    return [(number - 1) * slice_.parts + part + 1 for number, slice_, part in zip(told, slices, parts, strict=True)]
+    return [(number - 1) * slice_.parts + part + 1 for number, slice_, part in zip(numbers, slices, parts, strict=True)]
 
 
 def decimal(value: float) -> Any:

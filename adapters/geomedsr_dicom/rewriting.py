@@ -47,7 +47,7 @@ def derived_file(series: DerivedSeries, slices: list[ResultSlice], stored: Array
 
 
 def rehearse(series: DerivedSeries, slices: list[ResultSlice], size: tuple[int, int], dtype: str) -> None:
-    """Derive a header and write it nowhere, so that what is wrong with it is told before the work.
+    """Derive a header and write it nowhere, so that its faults are reported before the work.
 
     Raises:
         InputError: as above; and whatever a faulty header makes pydicom raise.

@@ -11,7 +11,7 @@ from geomedsr.scene.scene import Band, Scene
 from geomedsr_dicom.frames import UNSPECIFIED, Frame
 from geomedsr_dicom.index import Series
 from geomedsr_dicom.prose import stated
-from geomedsr_dicom.record import told
+from geomedsr_dicom.record import read_record
 from geomedsr_dicom.source import SeriesSource
 
 #: No scanner reconstructs less: air is -1000, and 12 bits begin at -1024.
@@ -55,7 +55,7 @@ def open_series(series: Series, force: bool = False) -> Scene:
         domain=series.modality,
         rescale=() if one_line else tuple(lines),
         headers=frames,
-        provenance=told(header.record) or stated(header.derivation),
+        provenance=read_record(header.record) or stated(header.derivation),
     )
 
 
@@ -68,7 +68,7 @@ def _undeclared(source: SeriesSource) -> int | None:
     first, (height, width) = source.frames[0], source.size
     try:
         edges = [source.read(Box.of(0, Window(col, row, 1, 1))) for row in (0, height - 1) for col in (0, width - 1)]
-    except InputError:  # told when the slice is read in earnest
+    except InputError:  # reported when the slice's pixels are read
         return None
     found = {int(edge.item()) for edge in edges}
     value = found.pop()

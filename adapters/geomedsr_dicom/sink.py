@@ -204,15 +204,15 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         )
     _check_target(scene, path, target, single, overwrite)
     when = _when(uid_seed)
-    told = scene.provenance
+    provenance = scene.provenance
     series = DerivedSeries(
         uids=Uids("", ""),
         number=_number(header.number),
-        series_description=_series_description(frames[0].path, told.model.name or ""),
-        description=describe(told),
-        record=recorded(told),
-        model=f"{told.model.name} {told.model.version}",
-        factors=told.model.factors or Factors(),
+        series_description=_series_description(frames[0].path, provenance.model.name or ""),
+        description=describe(provenance),
+        record=recorded(provenance),
+        model=f"{provenance.model.name} {provenance.model.version}",
+        factors=provenance.model.factors or Factors(),
         along=locations_follow(frames) if slices[0].parts > 1 else 1.0,
         when=when,
     )
@@ -292,8 +292,8 @@ def _ours(path: Path) -> bool:
 def _fingerprint(scene: Scene) -> str:
     """What was made and where it lies, as a text: with a seed, UIDs follow from it."""
     first = scene.grid.planes[0]
-    told = {key: text for key, text in sorted(scene.provenance.items()) if key != STEPS}  # as jobs of before told it
-    return json.dumps([told, scene.grid.shape, first.position, first.spacing])
+    texts = {key: text for key, text in sorted(scene.provenance.items()) if key != STEPS}  # as earlier jobs did
+    return json.dumps([texts, scene.grid.shape, first.position, first.spacing])
 
 
 def _when(seed: str | None) -> datetime | None:

@@ -63,7 +63,7 @@ def _lineage(pairs: list[tuple[Frame, Frame, _Said]]) -> Check:
 
 
 def _depths(source: Scene, result: Scene, said: list[_Said], parts: int) -> Check:
-    """SliceThickness, SpacingBetweenSlices and SliceLocation, where they are told."""
+    """SliceThickness, SpacingBetweenSlices and SliceLocation, where present."""
     promise = "slice thickness, spacing and location as new slices have them"
     planes = source.grid.refined(Factors(frame=parts)).planes
     apart = abs(planes[1].depth - planes[0].depth)
@@ -81,8 +81,8 @@ def _depths(source: Scene, result: Scene, said: list[_Said], parts: int) -> Chec
         if one.location is not None and other.location is not None:
             way = abs(other.location - one.location)
             faults["SliceLocation"] += not math.isclose(way, abs(there - here), rel_tol=0.06, abs_tol=_NEAR)
-    told = [f"{name} ({count} slices)" for name, count in faults.items() if count]
-    return Check(promise, not told, "; ".join(told))
+    counted = [f"{name} ({count} slices)" for name, count in faults.items() if count]
+    return Check(promise, not counted, "; ".join(counted))
 
 
 def _numbers(headers: dict[str, Dataset], made: list[tuple[Frame, _Said]]) -> Check:

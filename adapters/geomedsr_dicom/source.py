@@ -125,42 +125,42 @@ class SeriesSource(Source):
 
 
 def _decode(frame: Frame) -> Array:
-    told = Dataset()
+    described = Dataset()
     try:
-        values = pixel_array(frame.path, ds_out=told, specific_tags=_OVERLAY_BITS, index=frame.index, raw=True)
+        values = pixel_array(frame.path, ds_out=described, specific_tags=_OVERLAY_BITS, index=frame.index, raw=True)
     except AttributeError:  # a deflated data set cannot be read in part, one without meta information not at all
-        told = load(frame.path, pixels=True)[0]
-        values = pixel_array(told, index=frame.index, raw=True)
-    return _stored_bits(values, told)
+        described = load(frame.path, pixels=True)[0]
+        values = pixel_array(described, index=frame.index, raw=True)
+    return _stored_bits(values, described)
 
 
 def _short(frame: Frame) -> bool:
     """Whether a file that cannot be decoded ends early, or has fewer bytes of pixels than its header tells of."""
     try:
-        told, _ = load(frame.path, pixels=True)
-        if told.file_meta.TransferSyntaxUID.is_compressed:
+        dataset, _ = load(frame.path, pixels=True)
+        if dataset.file_meta.TransferSyntaxUID.is_compressed:
             return False
-        numbers = int(told.Rows) * int(told.Columns) * int(told.get("SamplesPerPixel", 1))
-        bits = numbers * int(told.BitsAllocated) * int(told.get("NumberOfFrames") or 1)
-        return len(told.get("PixelData", b"")) * 8 < bits
+        numbers = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel", 1))
+        bits = numbers * int(dataset.BitsAllocated) * int(dataset.get("NumberOfFrames") or 1)
+        return len(dataset.get("PixelData", b"")) * 8 < bits
     except EOFError:
         return True
-    except Exception:  # it is told of already
+    except Exception:  # reported already
         return False
 
 
-def _stored_bits(values: Array, told: Dataset) -> Array:
+def _stored_bits(values: Array, described: Dataset) -> Array:
     """The bits that hold values: overlays of old files lie in those above, which decoders of compressed pixels leave.
 
     Raises:
         _BeyondError: there is something in them, and no overlay that it could be.
     """
-    bits, most = int(told.BitsStored), values.dtype.itemsize * 8
+    bits, most = int(described.BitsStored), values.dtype.itemsize * 8
     signed = values.dtype.kind == "i"
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     if bits == most or (low <= int(values.min()) and int(values.max()) <= high):
         return values
-    overlays = (told.get(tag) for tag in _OVERLAY_BITS)
+    overlays = (described.get(tag) for tag in _OVERLAY_BITS)
     if not any(overlay is not None and int(overlay.value or 0) >= bits for overlay in overlays):
         raise _BeyondError
     shift = values.dtype.type(most - bits)

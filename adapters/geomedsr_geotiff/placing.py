@@ -87,8 +87,8 @@ def _usable(path: str, what: str, fields: Mapping[str, str], numbers: set[str]) 
     wrong = [key for key in fields if key in numbers and not _numbers(fields[key])]
     if wrong:
         value = f"{wrong[0]} is {fields[wrong[0]][:40]!r}, which is no number"
-        told = f"{file_name(path)}: {what} are left out, since {value}"
-        warnings.warn(told, SceneWarning, stacklevel=2)
+        message = f"{file_name(path)}: {what} are left out, since {value}"
+        warnings.warn(message, SceneWarning, stacklevel=2)
     return not wrong
 
 
@@ -161,7 +161,7 @@ def settle(grid: Grid, driver: str, point: bool, target: str) -> tuple[Grid, boo
     ``point`` is what the tag ``AREA_OR_POINT`` says.
 
     Raises:
-        OutputError: a place that PROJ does not know, or that cannot be told of even beside a file.
+        OutputError: a place that PROJ does not know, or that cannot be stored even beside a file.
     """
     if grid.affine is not None and grid.gcps:
         _tell(f"{target} keeps the affine, not the {len(grid.gcps)} ground control points beside it")

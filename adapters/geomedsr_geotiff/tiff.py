@@ -127,7 +127,7 @@ class Tiff:
             link = first + count * entry_size
 
 
-#: Bytes of a result after which the disk is told to begin with them.
+#: Bytes of a result after which writing to the disk begins.
 _FLUSH = 32 << 20
 
 #: Gives the encoded block of a level (0 the finest), mask or image, by row and column of blocks.

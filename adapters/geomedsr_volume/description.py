@@ -11,7 +11,7 @@ from geomedsr.scene.provenance import Agreement, ModelFacts, Provenance, RunFact
 #: What the header holds, without the zero at its end.
 _LONGEST = 79
 
-_TOLD = re.compile(
+_STATED = re.compile(
     r"geomedsr (?P<software>\S+) (?P<name>\S+) (?P<version>\S+) x(?P<factor>[1-9]\d{0,3}) (?P<operator>\S+) "
     r"(?P<agreed>kept|free)(,r(?P<realism>[01](\.\d+)?(e-\d+)?))?(,n(?P<neighbours>\d{1,2}))?(,s(?P<slices>\d{1,4}))?"
     r"(,h(?P<halo>\d+))? "
@@ -20,10 +20,10 @@ _TOLD = re.compile(
 )
 
 
-def describe(told: Provenance) -> str | None:
+def describe(provenance: Provenance) -> str | None:
     """As much as fits; None of a provenance that does not tell it all."""
-    model, agreement = told.model, told.agreement
-    known = (told.software, model.name, model.version, model.factor, agreement.operator, model.sha256)
+    model, agreement = provenance.model, provenance.agreement
+    known = (provenance.software, model.name, model.version, model.factor, agreement.operator, model.sha256)
     if None in known or agreement.conserved is None:
         return None
     words = ["kept" if agreement.conserved == "yes" else "free"]
@@ -33,8 +33,8 @@ def describe(told: Provenance) -> str | None:
         words.append(f"n{model.neighbours}")
     if model.frame_factor is not None:
         words.append(f"s{model.frame_factor}")
-    if told.run.approximate:
-        words.append(f"h{told.run.approximate.rpartition(' ')[2]}")
+    if provenance.run.approximate:
+        words.append(f"h{provenance.run.approximate.rpartition(' ')[2]}")
     *facts, sha256 = known
     start = "geomedsr {} {} {} x{} {} ".format(*facts)
     return f"{start}{','.join(words)} {sha256}"[:_LONGEST]
@@ -42,7 +42,7 @@ def describe(told: Provenance) -> str | None:
 
 def described(text: str) -> Provenance:
     """The provenance that a description tells."""
-    found = _TOLD.match(text)
+    found = _STATED.match(text)
     if not found:
         return Provenance()
     facts = found.groupdict()

@@ -22,7 +22,7 @@ from geomedsr.scene.sources import Array
 from geomedsr_volume.files import stamp_of
 from geomedsr_volume.headers import VolumeHeaders
 from geomedsr_volume.lattice import ORDINALS, Lattice, chosen_axis, triple
-from geomedsr_volume.texts import told_by
+from geomedsr_volume.texts import provenance_in
 from geomedsr_volume.voxels import VolumeSource
 
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
@@ -69,7 +69,7 @@ def open_image(path: str, slices: int | None = None) -> Scene:
         sizes=(i, j, k),
     )
     metadata = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-    axis, why, provenance = chosen_axis(slices, told_by(metadata), lattice.sizes, lattice.spacing, None)
+    axis, why, provenance = chosen_axis(slices, provenance_in(metadata), lattice.sizes, lattice.spacing, None)
     if why:
         warnings.warn(
             f"{path}: slices are taken along its {ORDINALS[axis]} axis, {why}; --slice-axis chooses another",

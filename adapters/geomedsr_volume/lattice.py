@@ -137,17 +137,17 @@ def slice_axis(sizes: Sequence[int], spacing: Sequence[float], header: int | Non
     largest = max(range(3), key=lambda a: spacing[a])
     others = max(s for a, s in enumerate(spacing) if a != largest)
     coarse = largest if spacing[largest] > _COARSER * others and not single else None
-    told = " × ".join(f"{s:.4g}" for s in spacing)
+    sizes_in_mm = " × ".join(f"{s:.4g}" for s in spacing)
     if header is not None:
-        also = "" if coarse in (None, header) else f", though voxels are {told} mm"
+        also = "" if coarse in (None, header) else f", though voxels are {sizes_in_mm} mm"
         return header, f"as its header says{also}" if header != 2 or also else ""
     if coarse is not None and coarse != 2:
-        return coarse, f"since voxels are {told} mm"
+        return coarse, f"since voxels are {sizes_in_mm} mm"
     return 2, ""
 
 
 def chosen_axis(
-    asked: int | None, told: Provenance, sizes: Sequence[int], spacing: Sequence[float], header: int | None
+    asked: int | None, provenance: Provenance, sizes: Sequence[int], spacing: Sequence[float], header: int | None
 ) -> tuple[int, str, Provenance]:
     """The slice axis from 0, what to say of it, and a provenance that tells it: what the user asked for, or what
     geomedsr wrote, goes before all.
@@ -157,7 +157,7 @@ def chosen_axis(
     """
     if asked is not None and asked not in (1, 2, 3):
         raise InputError(f"the slice axis {asked}", "1, 2 or 3", "count the file's axes from 1")
-    known = asked or told.chosen.slice_axis
+    known = asked or provenance.chosen.slice_axis
     axis, why = (known - 1, "") if known else slice_axis(sizes, spacing, header)
     if asked is not None and sum(size > 1 for a, size in enumerate(sizes) if a != axis) < 2:
         raise InputError(
@@ -165,7 +165,7 @@ def chosen_axis(
             "slices of more than a row",
             "take another",
         )
-    return axis, why, told.choosing(slice_axis=axis + 1) if known or axis != 2 else told
+    return axis, why, provenance.choosing(slice_axis=axis + 1) if known or axis != 2 else provenance
 
 
 def _near(value: float, parts: int) -> float:

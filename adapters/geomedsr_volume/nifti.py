@@ -16,7 +16,7 @@ from geomedsr.scene.scene import Band, Scene
 from geomedsr_volume.files import compressed, damaged, short, stamp_of
 from geomedsr_volume.headers import VolumeHeaders
 from geomedsr_volume.lattice import ORDINALS, Lattice, chosen_axis
-from geomedsr_volume.nifti_header import NAMES, NiftiFields, VolumeFile, read_header, told
+from geomedsr_volume.nifti_header import NAMES, NiftiFields, VolumeFile, provenance_in, read_header
 from geomedsr_volume.voxels import FileSource
 
 #: From positions towards right and anterior to those towards left and posterior, as DICOM has them.
@@ -50,7 +50,7 @@ def open_nifti(path: str, series: str | None = None, slices: int | None = None) 
     need, length = source.offset + volumes * i * j * k * kind.itemsize, stamp_of(file.data)[1]
     if length < need and not compressed(file.data):
         raise short(path, length, need) if length >= file.offset else damaged(path)
-    provenance = Provenance() if file.fields is None else told(file.fields)
+    provenance = Provenance() if file.fields is None else provenance_in(file.fields)
     lattice = Lattice.of(_LPS @ file.matrix, (i, j, k))
     axis, why, provenance = chosen_axis(slices, provenance, lattice.sizes, lattice.spacing, file.slices)
     if why:

@@ -223,7 +223,7 @@ def _usable(matrix: Array, header: Nifti1Header) -> bool:
 
 
 def _extensions(header: Nifti1Header, block: bytes, path: str) -> tuple[tuple[int, bytes], ...]:
-    """What stands behind the header, by code; told where it is damaged."""
+    """What stands behind the header, by code; a warning says where it is damaged."""
     begin = header.sizeof_hdr
     if not block[begin : begin + 1].strip(b"\0"):
         return ()
@@ -241,7 +241,7 @@ def _extensions(header: Nifti1Header, block: bytes, path: str) -> tuple[tuple[in
     return tuple(found)
 
 
-def told(fields: NiftiFields) -> Provenance:
+def provenance_in(fields: NiftiFields) -> Provenance:
     """The provenance that geomedsr wrote behind a header, or as much as its description holds."""
     own: dict[str, Any] = {}
     for code, content in fields.extensions:

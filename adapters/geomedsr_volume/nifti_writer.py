@@ -65,7 +65,7 @@ class NiftiHead:
 
 
 def finer_head(
-    fields: NiftiFields, lattice: Lattice, first: Plane, size: tuple[int, int], slices: int, told: Provenance
+    fields: NiftiFields, lattice: Lattice, first: Plane, size: tuple[int, int], slices: int, provenance: Provenance
 ) -> NiftiHead:
     """The header of a result whose first slice lies at ``first``, ``(height, width)`` pixels large, with so many
     ``slices`` for each.
@@ -91,10 +91,10 @@ def finer_head(
     unplaced = not (header["qform_code"] or header["sform_code"])
     if unplaced and not _centred(indices, lattice, size):  # a window: it lies where it does beside its source
         header.set_sform(_in_units(header, _RAS @ lattice.moved(first, *size, slices).matrix), 2)
-    return _described(header, others(fields), told)
+    return _described(header, others(fields), provenance)
 
 
-def new_head(lattice: Lattice, kind: str, axes: int, volumes: int, told: Provenance) -> NiftiHead:
+def new_head(lattice: Lattice, kind: str, axes: int, volumes: int, provenance: Provenance) -> NiftiHead:
     """The header of a volume whose source has none of NIfTI's: in mm, in the scanner's coordinates."""
     header = Nifti1Header(endianness=np.dtype(kind).newbyteorder("<").str[0].replace("|", "<"))
     header.set_data_dtype(np.dtype(kind))
@@ -106,7 +106,7 @@ def new_head(lattice: Lattice, kind: str, axes: int, volumes: int, told: Provena
     if lattice.square:
         header.set_qform(matrix, 1)
     header.set_sform(matrix, 1)
-    return _described(header, [], told)
+    return _described(header, [], provenance)
 
 
 def _move_forms(header: Nifti1Header, indices: np.ndarray) -> None:
@@ -134,12 +134,12 @@ def _in_units(header: Nifti1Header, matrix: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def _described(header: Nifti1Header, kept: list[tuple[int, bytes]], told: Provenance) -> NiftiHead:
+def _described(header: Nifti1Header, kept: list[tuple[int, bytes]], provenance: Provenance) -> NiftiHead:
     """The header with what made the result: in a comment behind it and, as much as fits, in its description."""
-    if (text := describe(told)) is not None:
+    if (text := describe(provenance)) is not None:
         header["descrip"] = text.encode()
     elif described(header["descrip"].item().decode("latin-1")):
         header["descrip"] = b""
-    comment = [(COMMENT, json.dumps(dict(told)).encode())] if told else []
+    comment = [(COMMENT, json.dumps(dict(provenance)).encode())] if provenance else []
     version = 2 if isinstance(header, Nifti2Header) else 1
     return NiftiHead(NiftiFields(version, header.endianness, header.binaryblock, (*kept, *comment)))

@@ -180,12 +180,12 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     axes = headers.axes if headers is not None and volumes == 1 else 3
     if suffix not in NIFTI and not lattice.flat:  # an image of two axes says nothing of the third
         axes = 3
-    told = _told(scene, lattice, None if fields is None else fields.header().get_dim_info()[2])
+    provenance = _provenance(scene, lattice, None if fields is None else fields.header().get_dim_info()[2])
     head = None
     if fields is not None and headers is not None:
-        head = finer_head(fields, headers.lattice, scene.grid.planes[0], (height, width), _slices(scene), told)
+        head = finer_head(fields, headers.lattice, scene.grid.planes[0], (height, width), _slices(scene), provenance)
     elif suffix in NIFTI:
-        head = new_head(lattice, kind, axes, volumes, told)
+        head = new_head(lattice, kind, axes, volumes, provenance)
     scratch = Scratch.open(target, scene, {"format": suffix})
     return VolumeSink(
         target=target,
@@ -198,7 +198,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
         lines=lines,
         axes=min(axes, 3),
         lattice=lattice,
-        metadata=_metadata(headers, told),
+        metadata=_metadata(headers, provenance),
         head=head,
     )
 
@@ -291,20 +291,20 @@ def _values(scene: Scene) -> tuple[str, tuple[tuple[float, float], ...] | None]:
     return ("int16" if fits else "int32"), lines
 
 
-def _metadata(headers: VolumeHeaders | None, told: Provenance) -> dict[str, str]:
+def _metadata(headers: VolumeHeaders | None, provenance: Provenance) -> dict[str, str]:
     """What the source said of itself, and what made this."""
     before = foreign(headers.metadata) if headers is not None else {}
     kept = {
         key: text for key, text in before.items() if not key.startswith(("ITK_", "NRRD_", "qform", "sform", "dim["))
     }
-    return {**kept, **texts_of(told)}
+    return {**kept, **texts_of(provenance)}
 
 
-def _told(scene: Scene, lattice: Lattice, header: int | None) -> Provenance:
+def _provenance(scene: Scene, lattice: Lattice, header: int | None) -> Provenance:
     """The provenance, without names of files, which may be called after a patient; and the slice axis, where
     another would be taken for it.
     """
-    told = scene.provenance.without_names
+    provenance = scene.provenance.without_names
     if slice_axis(lattice.sizes, lattice.spacing, header)[0] != lattice.axis:
-        told = told.choosing(slice_axis=lattice.axis + 1)
-    return told
+        provenance = provenance.choosing(slice_axis=lattice.axis + 1)
+    return provenance

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from geomedsr.scene.provenance import Provenance
 
 
-def texts_of(told: Provenance) -> dict[str, str]:
+def texts_of(provenance: Provenance) -> dict[str, str]:
     """The tags of a provenance; what is not plain ASCII as a string of JSON."""
-    return {key: text if _plain(text) else json.dumps(text) for key, text in told.items()}
+    return {key: text if _plain(text) else json.dumps(text) for key, text in provenance.items()}
 
 
-def told_by(metadata: Mapping[str, str]) -> Provenance:
+def provenance_in(metadata: Mapping[str, str]) -> Provenance:
     """The provenance that metadata tell."""
     return Provenance.of({key: _read(text) for key, text in metadata.items()})
 

@@ -52,9 +52,9 @@ def open_store(path: str) -> Scene:
     axes = named(first)
     attrs = first.attrs
     own = [_named(array, axes) for array in arrays]
-    told = [_told(array.attrs, numbers(array, axes.band)) for array in arrays]
+    records = [_records(array.attrs, numbers(array, axes.band)) for array in arrays]
     bands = [
-        _band(band, said) for found, of in zip(own, told, strict=True) for band, said in zip(found, of, strict=True)
+        _band(band, said) for found, of in zip(own, records, strict=True) for band, said in zip(found, of, strict=True)
     ]
     at = [None if axis is None else first.dims.index(axis) for axis in (axes.frame, axes.band, axes.y, axes.x)]
     chunks = zarr.open_array(os.path.join(folder, str(first.name)), mode="r").chunks
@@ -106,7 +106,7 @@ def _dataset(folder: str) -> xr.Dataset:
 
 
 def _chosen(path: str, dataset: xr.Dataset, name: str | None, mask: str | None) -> list[xr.DataArray]:
-    """The arrays that are the scene's bands: those of one shape and type, of which there are most; others are told."""
+    """The arrays that are the scene's bands: those of the commonest shape and type; a warning names the others."""
     group = {key: value for key, value in dataset.attrs.items() if str(key).startswith(_INHERITED)}
     if name is not None and name not in dataset.variables:
         raise InputError(f"the array {path}", "one that xarray opens", "check it")
@@ -134,9 +134,9 @@ def _chosen(path: str, dataset: xr.Dataset, name: str | None, mask: str | None) 
     most = max(map(len, kinds.values()))
     largest = [arrays for arrays in kinds.values() if len(arrays) == most]
     if len(largest) > 1:
-        told = [_kind(array) for arrays in kinds.values() for array in arrays]
+        found = [_kind(array) for arrays in kinds.values() for array in arrays]
         raise InputError(
-            f"{path} with arrays of several shapes or types: {_listed(told)}",
+            f"{path} with arrays of several shapes or types: {_listed(found)}",
             "arrays of one kind, which are bands of one scene",
             f"name one, as in {os.path.join(path.rstrip('/'), str(largest[0][0].name))}",
         )
@@ -206,7 +206,7 @@ def _named(array: xr.DataArray, axes: Axes) -> list[Band]:
     ]
 
 
-def _told(attrs: Mapping[str, Any], of: Sequence[Any]) -> list[dict[str, Any]]:
+def _records(attrs: Mapping[str, Any], of: Sequence[Any]) -> list[dict[str, Any]]:
     """What the lists among the attributes, one entry for each band, say of each band."""
     found: list[dict[str, Any]] = [{} for _ in of]
     for key, values in attrs.items():
@@ -217,9 +217,9 @@ def _told(attrs: Mapping[str, Any], of: Sequence[Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _provenance(told: Mapping[Any, Any], attrs: Mapping[str, Any], of: Sequence[Any]) -> dict[str, str]:
+def _provenance(attributes: Mapping[Any, Any], attrs: Mapping[str, Any], of: Sequence[Any]) -> dict[str, str]:
     """What geomedsr said when it made the store, of those of its bands that are there now."""
-    ours = {str(key): str(value) for key, value in told.items() if str(key).startswith(PREFIX)}
+    ours = {str(key): str(value) for key, value in attributes.items() if str(key).startswith(PREFIX)}
     names = attrs.get("long_name")
     entries = listed(of, len(names)) if isinstance(names, (list, tuple)) else None
     if not ours or not names or entries is None or list(entries) == list(range(len(names))):
@@ -227,19 +227,19 @@ def _provenance(told: Mapping[Any, Any], attrs: Mapping[str, Any], of: Sequence[
     return dict(picked(Provenance.of(ours), [str(name) for name in names], entries))
 
 
-def _band(band: Band, told: Mapping[str, Any]) -> Band:
+def _band(band: Band, fields: Mapping[str, Any]) -> Band:
     """A band as its array's attributes tell, with what our own lists say of it."""
     return replace(
         band,
-        name=str(told.get("band_name", band.name)),
-        nodata=float("nan") if told.get("band_nodata") == "nan" else band.nodata,
-        scale=float(told.get("band_scale", band.scale)),
-        offset=float(told.get("band_offset", band.offset)),
-        units=told.get("band_units", band.units),
-        description=told.get("band_description", None if "band_kind" in told else band.description),
-        interpretation=told.get("band_interpretation", "undefined"),
-        palette=_palette(told.get("band_palette")),
-        tags=_tags(told.get("band_tags")),
+        name=str(fields.get("band_name", band.name)),
+        nodata=float("nan") if fields.get("band_nodata") == "nan" else band.nodata,
+        scale=float(fields.get("band_scale", band.scale)),
+        offset=float(fields.get("band_offset", band.offset)),
+        units=fields.get("band_units", band.units),
+        description=fields.get("band_description", None if "band_kind" in fields else band.description),
+        interpretation=fields.get("band_interpretation", "undefined"),
+        palette=_palette(fields.get("band_palette")),
+        tags=_tags(fields.get("band_tags")),
     )
 
 

@@ -171,6 +171,6 @@ def _describe(options: argparse.Namespace) -> None:
 
 def _masked(scene: Scene) -> str:
     """What besides values tells which pixels are no data."""
-    told = {Masking.MASK: "of the whole data set", Masking.OWN: "of each band", Masking.ALPHA: "by an alpha band"}
-    words = [word for way, word in told.items() if any(way in found for found in scene.source.masking)]
+    how = {Masking.MASK: "of the whole data set", Masking.OWN: "of each band", Masking.ALPHA: "by an alpha band"}
+    words = [word for way, word in how.items() if any(way in found for found in scene.source.masking)]
     return ", and ".join(words) or "none, or by nodata value"

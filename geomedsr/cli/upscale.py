@@ -75,8 +75,8 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         precision=options.precision,
         conserve=not options.no_conserve,
     )
-    told = sr.provenance
-    factors = told.model.factors or Factors()
+    provenance = sr.provenance
+    factors = provenance.model.factors or Factors()
     if window:  # a part of the whole result: the model sees what lies around it
         sr = sr.crop(window.scaled(factors.x))
     if options.aoi is not None:
@@ -85,11 +85,11 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     more = {name: value for name, value in named.items() if value is not None}
     written = write(sr, dst, overwrite=options.overwrite, cluster=options.cluster, progress=not options.quiet, **more)
     frames, bands, height, width = sr.shape
-    model = f"{told.model.name} {told.model.version}"
-    if told.model.realism:
-        model += f", realism {told.model.realism:g}"
-    if told.run.approximate:
-        model += f", {told.run.approximate}"
+    model = f"{provenance.model.name} {provenance.model.version}"
+    if provenance.model.realism:
+        model += f", realism {provenance.model.realism:g}"
+    if provenance.run.approximate:
+        model += f", {provenance.run.approximate}"
     slices = f"{frames} slice{'s' * (frames != 1)} of " if sr.grid.planes else ""
     return {
         "output": dst,

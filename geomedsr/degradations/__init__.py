@@ -52,7 +52,7 @@ __all__ = [
     "of_kind",
 ]
 
-#: Any degradation, told by its ``kind``.
+#: Any degradation; its ``kind`` says which.
 AnyDegradation = Annotated[
     BlockMean | KSpaceCrop | Bicubic | GaussianPSF | CTPSF | AnySingle | RandomChain, Field(discriminator="kind")
 ]

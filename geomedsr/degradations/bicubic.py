@@ -18,8 +18,8 @@ class Bicubic(Reduction):
 
     Keys 1981 (IEEE TASSP 29(6), eq. 15) with a = −½: ``1.5 |x|³ − 2.5 |x|² + 1`` up to 1,
     ``−0.5 |x|³ + 2.5 |x|² − 4 |x| + 2`` up to 2, and 0 beyond, at ``x`` = distance from the block's centre / s.
-    MATLAB's ``imresize`` and Pillow's ``resize`` reduce like this; torch's bicubic interpolation has a = −¾ and, unless
-    told, does not widen the kernel.
+    MATLAB's ``imresize`` and Pillow's ``resize`` reduce like this; torch's bicubic interpolation has a = −¾ and, by
+    default, does not widen the kernel.
     """
 
     kind: Literal["bicubic"] = "bicubic"

@@ -18,7 +18,7 @@ from geomedsr.degradations.poisson_gaussian import PoissonGaussian
 from geomedsr.degradations.resize import Resize
 from geomedsr.degradations.stripes import Stripes
 
-#: Any disturbance but a random chain, told by its ``kind``.
+#: Any corruption but a random chain; its ``kind`` says which.
 AnySingle = Annotated[
     PoissonGaussian | CTNoise | JPEG | JPEG2000 | DeadPixels | Stripes | Blur | Resize, Field(discriminator="kind")
 ]

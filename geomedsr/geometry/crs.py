@@ -47,26 +47,26 @@ def vertical_unit(wkt: str | None) -> str | None:
     return found[1] if found else None
 
 
-def wkt_of(told: Any) -> str | None:
+def wkt_of(crs: Any) -> str | None:
     """A CRS as WKT: of a text (WKT as it is, ``EPSG:32618``, PROJ), a code, PROJJSON, the attributes of CF's grid
     mapping, or an object that tells its WKT, such as pyproj's. None where PROJ makes nothing of it.
     """
-    if isinstance(told, str) and "[" in told and not told.lstrip().startswith("{"):
-        return told
-    if callable(as_wkt := getattr(told, "to_wkt", None)):
+    if isinstance(crs, str) and "[" in crs and not crs.lstrip().startswith("{"):
+        return crs
+    if callable(as_wkt := getattr(crs, "to_wkt", None)):
         return str(as_wkt())
     from pyproj import CRS  # slow to import
     from pyproj.exceptions import CRSError
 
-    if isinstance(told, str):  # the same system; axes are always east and north here
-        told = re.sub(r"^\+init=(\w+):(\d+)$", r"\1:\2", told.strip(), flags=re.IGNORECASE)
-    elif hasattr(told, "__index__"):
-        told = int(told)
+    if isinstance(crs, str):  # the same system; axes are always east and north here
+        crs = re.sub(r"^\+init=(\w+):(\d+)$", r"\1:\2", crs.strip(), flags=re.IGNORECASE)
+    elif hasattr(crs, "__index__"):
+        crs = int(crs)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            cf = isinstance(told, Mapping) and "grid_mapping_name" in told
-            return str((CRS.from_cf(dict(told)) if cf else CRS.from_user_input(told)).to_wkt())
+            cf = isinstance(crs, Mapping) and "grid_mapping_name" in crs
+            return str((CRS.from_cf(dict(crs)) if cf else CRS.from_user_input(crs)).to_wkt())
     except (CRSError, TypeError, ValueError, KeyError, AttributeError):
         return None
 
@@ -88,11 +88,11 @@ def box_in(box: Bounds, crs: str | int, wkt: str) -> Bounds:
     from pyproj import Transformer  # slow to import
     from pyproj.exceptions import ProjError
 
-    told = wkt_of(crs)
-    if told is None:
+    given = wkt_of(crs)
+    if given is None:
         raise InputError(f"the CRS {crs}", "a code such as EPSG:4326, or WKT", "check it")
     try:
-        west, south, east, north = Transformer.from_crs(told, wkt, always_xy=True).transform_bounds(
+        west, south, east, north = Transformer.from_crs(given, wkt, always_xy=True).transform_bounds(
             *box, densify_pts=_ALONG, errcheck=True
         )
     except ProjError as error:

@@ -69,8 +69,8 @@ class Factors:
         if self.volume == 1:
             return "the same size"
         plane = f"×{self.x}" if self.y == self.x else f"×{self.y} × {self.x}"
-        told = [plane] * (self.y * self.x > 1) + [f"×{self.frame} slices"] * (self.frame > 1)
-        return ", ".join(told)
+        parts = [plane] * (self.y * self.x > 1) + [f"×{self.frame} slices"] * (self.frame > 1)
+        return ", ".join(parts)
 
     def repeated(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """A new array: each pixel of ``(frame, …, y, x)`` as often as it is made finer, side by side."""

@@ -28,7 +28,7 @@ def finer_slices(planes: Sequence[Plane], factor: int) -> tuple[Plane, ...]:
     """``factor`` planes for each: evenly about its place, along the line through the stack.
 
     So the outer faces of the stack stay where they are, and each plane is the mean of those made of it. Of several
-    volumes one after the other, each by itself. Slices whose thickness is told get what is then theirs.
+    volumes one after the other, each by itself. Slices of known thickness get their new one.
 
     Raises:
         InputError: the planes are not those of contiguous slices, evenly stacked along their normal.
@@ -50,11 +50,11 @@ def finer_slices(planes: Sequence[Plane], factor: int) -> tuple[Plane, ...]:
 def _step(planes: Sequence[Plane], factor: int) -> np.ndarray:
     """From one plane of a volume to the next, in mm."""
     first = planes[0]
-    told = [plane.thickness for plane in planes if plane.thickness is not None]
+    thicknesses = [plane.thickness for plane in planes if plane.thickness is not None]
     if len(planes) == 1:
-        if not told:
-            raise InputError("new slices of one whose thickness is not told", "its SliceThickness", _OTHERWISE)
-        alone: np.ndarray = told[0] * np.array(first.normal)
+        if not thicknesses:
+            raise InputError("new slices of one without a thickness", "its SliceThickness", _OTHERWISE)
+        alone: np.ndarray = thicknesses[0] * np.array(first.normal)
         return alone
     faults = Stacking.of(planes).faults
     places = np.array([plane.position for plane in planes])
@@ -70,7 +70,7 @@ def _step(planes: Sequence[Plane], factor: int) -> np.ndarray:
             _OTHERWISE,
         )
     apart = abs(float(step @ np.array(first.normal)))
-    for thickness in told:
+    for thickness in thicknesses:
         if abs(thickness - apart) > _CONTIGUOUS * apart:
             what = "gaps between them" if thickness < apart else "overlaps"
             raise InputError(

@@ -136,7 +136,7 @@ def _write_all(
             jobs.append(Job(scene, open_sink(scene, path, overwrite, **options)))
         planned = passes(jobs, workers)
         _tell_short(planned)
-        told = _run(planned, cluster, progress)
+        deviations = _run(planned, cluster, progress)
         finish([job.sink for job in jobs])
     except BaseException as error:
         stored, boxes = _stored(jobs, planned), sum(len(each.boxes) for each in planned)
@@ -149,7 +149,7 @@ def _write_all(
             count = "the" if stored is None else f"{stored} of {boxes}"
             error.add_note(f"{count} regions are kept: the same command goes on from there")
         raise
-    return {path: replace(told[id(job)], path=os.fspath(path)) for path, job in zip(scenes, jobs, strict=True)}
+    return {path: replace(deviations[id(job)], path=os.fspath(path)) for path, job in zip(scenes, jobs, strict=True)}
 
 
 def _check_apart(scenes: Mapping[Any, Scene]) -> None:
@@ -191,10 +191,10 @@ def _run(planned: Sequence[Pass], cluster: Any, progress: bool) -> dict[int, Wri
         for each, boxes in zip(planned, left, strict=True):
             deviations: list[float] = []
 
-            def report(box: Box, deviation: float | None, told: list[float] = deviations) -> None:
+            def report(box: Box, deviation: float | None, largest: list[float] = deviations) -> None:
                 shown.update(box.pixels)
                 if deviation is not None:
-                    told.append(deviation)
+                    largest.append(deviation)
 
             own = chosen.at_most(min(each.workers, max(1, len(boxes))))
             if boxes:
@@ -233,7 +233,7 @@ def _threads_kept() -> Iterator[None]:
 
 
 def _stored(jobs: Sequence[Job], planned: Sequence[Pass]) -> int | None:
-    """How many boxes all sinks have; None if that cannot be told: the disk went away, or only some sinks have some."""
+    """How many boxes all sinks have; None if unknown: the disk went away, or only some sinks have some."""
     try:
         if not any(job.sink.done() for job in jobs):
             return 0

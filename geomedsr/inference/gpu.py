@@ -167,7 +167,7 @@ def free(place: torch.device) -> float:
 
 
 @contextmanager
-def told(inputs: Tensors, place: torch.device) -> Iterator[None]:
+def oom_as_error(inputs: Tensors, place: torch.device) -> Iterator[None]:
     """In one line, that the device's memory does not hold some batches.
 
     Raises:

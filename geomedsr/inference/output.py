@@ -26,7 +26,7 @@ class Output(Source):
     picks: tuple[int, ...]
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        """What its pixels follow from; a port is told by its text, the same in all processes."""
+        """What its pixels follow from; a port enters by its text, which is the same in all processes."""
         from dask.base import normalize_token
 
         return normalize_token(self.prediction), self.port.model_dump_json(), self.picks

@@ -110,8 +110,8 @@ def common_block(jobs: Sequence[Job]) -> tuple[int, int]:
         OutputError: even that is much larger than the regions are, for which memory was planned.
     """
     whole = jobs[0].scene.source.shape[2:]
-    told = [job.sink.block for job in jobs if job.sink.block is not None] or [jobs[0].scene.source.block]
-    blocks = {(min(rows, whole[0]), min(columns, whole[1])) for rows, columns in told}
+    stated = [job.sink.block for job in jobs if job.sink.block is not None] or [jobs[0].scene.source.block]
+    blocks = {(min(rows, whole[0]), min(columns, whole[1])) for rows, columns in stated}
     rows, columns = (min(math.lcm(*(block[axis] for block in blocks)), whole[axis]) for axis in (0, 1))
     if rows * columns > _LARGER * max(math.prod(block) for block in blocks):
         sides = " and ".join(sorted(f"{height} × {width}" for height, width in blocks))

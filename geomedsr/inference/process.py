@@ -84,8 +84,8 @@ def process(
     computed, grid = _computed(image, model), _grid(image, model.descriptor)
     beside = _beside(image, computed, model, others)
     _tell_few(image, computed)
-    if (told := doubt(image)) is not None:
-        warnings.warn(told, SceneWarning, stacklevel=3)
+    if (doubtful := doubt(image)) is not None:
+        warnings.warn(doubtful, SceneWarning, stacklevel=3)
     card = model.descriptor
     if card.value_scale == "physical":
         image = image.with_physical_range(*card.value_range)
@@ -327,7 +327,7 @@ def _output(image: Scene, prediction: Prediction, port: Port) -> Scene:
     elif port.meaning == "half-width":
         bands = [replace(band, name=f"{band.name}_{port.name}", description=None, offset=0.0) for band in bands]
     lines = {"half-width": tuple((slope, 0.0) for slope, _ in image.rescale), "mask": ()}
-    told = image.provenance
+    provenance = image.provenance
     return replace(
         image,
         source=source,
@@ -336,6 +336,8 @@ def _output(image: Scene, prediction: Prediction, port: Port) -> Scene:
         rescale=lines.get(port.meaning, image.rescale),
         scale=None,
         provenance=replace(
-            told, model=replace(told.model, output=port.name), agreement=replace(told.agreement, conserved="no")
+            provenance,
+            model=replace(provenance.model, output=port.name),
+            agreement=replace(provenance.agreement, conserved="no"),
         ),
     )

@@ -89,7 +89,7 @@ class Runtime:
         place = choose_device(self.device)
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         if place.type == "cuda":
-            with gpu.told(inputs, place):
+            with gpu.oom_as_error(inputs, place):
                 return gpu.run(prepared(model, self, place), inputs, place, layout)
         network = prepared(model, self, place)
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Files and folders of outputs: checked before the work, written whole or not at all, their faults told in one line."""
+"""Files and folders of outputs: checked before the work, written whole or not at all, each fault one line."""
 
 from __future__ import annotations
 

@@ -196,8 +196,8 @@ def _job(scene: Scene, options: Mapping[str, str]) -> dict[str, str]:
     """What must be the same for a job to go on, each as a digest."""
     from dask.base import tokenize  # which models, that need this package, load without
 
-    told = replace(scene.provenance, software=None, source=None)
-    kept = {key: text for key, text in told.items() if key != STEPS}  # jobs of before told of steps in words alone
+    provenance = replace(scene.provenance, software=None, source=None)
+    kept = {key: text for key, text in provenance.items() if key != STEPS}  # earlier jobs recorded steps in words alone
     model = {k: v for k, v in kept.items() if k.startswith(("GEOMEDSR_MODEL", "GEOMEDSR_REALISM"))}
     stats = [(path, os.stat(path)) for path in sorted(scene.files) if os.path.isfile(path)]
     stats += [(path, _newest(path)) for path in sorted(scene.files) if os.path.isdir(path)]

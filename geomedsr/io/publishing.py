@@ -100,8 +100,10 @@ def publish(moves: Sequence[Move], journal: Path | None = None) -> None:
     A ``journal`` tells of them until all have theirs: a process that is killed before leaves it for :func:`take_back`.
     """
     if journal is not None:
-        told = [(move.made and str(move.made), str(move.target), str(move.spare), _mark(move.made)) for move in moves]
-        write_page(journal, json.dumps(told).encode())
+        entries = [
+            (move.made and str(move.made), str(move.target), str(move.spare), _mark(move.made)) for move in moves
+        ]
+        write_page(journal, json.dumps(entries).encode())
     done: list[Move] = []
     try:
         for move in moves:
@@ -109,7 +111,7 @@ def publish(moves: Sequence[Move], journal: Path | None = None) -> None:
             done.append(move)
     except BaseException:
         for move in reversed(done):
-            with suppress(OSError):  # the fault is told already
+            with suppress(OSError):  # the fault is reported already
                 move.undo()
         raise
     if journal is not None:
@@ -127,8 +129,8 @@ def take_back(journal: Path, folders: Set[Path]) -> None:
         OutputError: one cannot be taken back; asked again, it is tried again.
     """
     try:
-        told = json.loads(journal.read_text())
-        moves = [(Move(made and Path(made), Path(to), Path(spare), True), mark) for made, to, spare, mark in told]
+        entries = json.loads(journal.read_text())
+        moves = [(Move(made and Path(made), Path(to), Path(spare), True), mark) for made, to, spare, mark in entries]
     except (OSError, ValueError, TypeError):
         return
     if {move.spare.parent.parent for move, _ in moves} != folders:

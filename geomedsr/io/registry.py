@@ -1,7 +1,7 @@
 """Which adapter opens or writes a path. Adapters are found by entry point, so anyone can add one.
 
 The core never imports an adapter: a package that registers a class in the group ``geomedsr.adapters`` is
-enough. One that fails to import does not break the others; its failure is told when nothing else fits.
+enough. One that fails to import does not break the others; its failure is reported when nothing else fits.
 """
 
 from __future__ import annotations

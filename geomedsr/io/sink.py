@@ -36,7 +36,7 @@ class Sink(ABC):
     scratch: Scratch
     overwrite: bool
 
-    #: What a format's libraries raise where a file cannot be written; it is told in one line.
+    #: What a format's libraries raise where a file cannot be written; the user sees one line.
     faults: ClassVar[tuple[type[Exception], ...]] = (OSError,)
 
     @property

@@ -36,9 +36,9 @@ class Axes(NamedTuple):
 
 def spatial(array: xr.DataArray) -> tuple[Hashable, Hashable] | None:
     """The axes to the right and downwards; None where nothing tells them."""
-    told = array.attrs.get("spatial:dimensions")  # GeoZarr's: rows, columns
-    if isinstance(told, (list, tuple)) and len(told) == 2 and {*map(str, told)} <= {*map(str, array.dims)}:
-        row, column = (next(axis for axis in array.dims if str(axis) == str(name)) for name in told)
+    named = array.attrs.get("spatial:dimensions")  # GeoZarr's: rows, columns
+    if isinstance(named, (list, tuple)) and len(named) == 2 and {*map(str, named)} <= {*map(str, array.dims)}:
+        row, column = (next(axis for axis in array.dims if str(axis) == str(name)) for name in named)
         return column, row
     folded = {str(axis).casefold(): axis for axis in reversed(array.dims)}
     for x, y in zip(_X, _Y, strict=True):

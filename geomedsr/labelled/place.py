@@ -1,4 +1,4 @@
-"""Where a labelled array lies: its affine, from coordinates or from what is told of it, and its CRS.
+"""Where a labelled array lies: its affine, from coordinates or attributes, and its CRS.
 
 Read as rioxarray reads them: coordinates at pixel centres go before a GeoTransform, which serves where there are none
 or where it is rotated. An attribute ``transform`` (or ``spatial:transform``, ``proj:transform``) of the same steps says
@@ -45,8 +45,8 @@ def grid_of(array: xr.DataArray, axes: Axes) -> Grid:
 
 def mapping_name(array: xr.DataArray) -> Hashable | None:
     """The coordinate that holds the CRS: the one that is named, or else one that looks like it."""
-    told = array.encoding.get("grid_mapping", array.attrs.get("grid_mapping"))
-    named = told.split()[0].rstrip(":") if isinstance(told, str) and told.split() else told
+    stated = array.encoding.get("grid_mapping", array.attrs.get("grid_mapping"))
+    named = stated.split()[0].rstrip(":") if isinstance(stated, str) and stated.split() else stated
     for name in (named, "spatial_ref", "crs"):
         if name in array.coords:
             return str(name)
@@ -70,12 +70,12 @@ def _crs(array: xr.DataArray, axes: Axes) -> str | None:
     if "epsg" in array.coords and array.coords["epsg"].ndim == 0:  # stackstac
         found.append(array.coords["epsg"].item())
     unknown = []
-    for told in found:
-        if told is None or told == "":
+    for stated in found:
+        if stated is None or stated == "":
             continue
-        if (wkt := wkt_of(told)) is not None:
+        if (wkt := wkt_of(stated)) is not None:
             return wkt
-        unknown.append(told)
+        unknown.append(stated)
     if unknown:
         text = " ".join(str(unknown[0]).split())[:80]
         warnings.warn(f"the CRS {text} is none that PROJ knows: the scene has none", SceneWarning, stacklevel=4)
@@ -83,19 +83,19 @@ def _crs(array: xr.DataArray, axes: Axes) -> str | None:
 
 
 def _affine(array: xr.DataArray, axes: Axes) -> Affine | None:
-    told, mapped = told_affine(array.attrs), _mapped(array)
-    rotated = next((a for a in (mapped, told) if a is not None and (a.b or a.d)), None)
+    stated, mapped = stated_affine(array.attrs), _mapped(array)
+    rotated = next((a for a in (mapped, stated) if a is not None and (a.b or a.d)), None)
     if rotated is not None:
         return rotated
     if axes.x in array.coords and axes.y in array.coords:
         (left, right), (top, down) = (_line(array, axis) for axis in (axes.x, axes.y))
         if right and down:
             found = Affine(right, 0, left - right / 2, 0, down, top - down / 2)
-            for exact in (mapped, told):
+            for exact in (mapped, stated):
                 if exact is not None and _same(found, exact, array.sizes[axes.y], array.sizes[axes.x]):
                     return exact  # without the digits that coordinates are rounded to
-            return found if told is None else _settled(found, told, (array.sizes[axes.y], array.sizes[axes.x]))
-        if told is None and mapped is None:
+            return found if stated is None else _settled(found, stated, (array.sizes[axes.y], array.sizes[axes.x]))
+        if stated is None and mapped is None:
             line = axes.y if right else axes.x
             warnings.warn(
                 f"{line} has one pixel, and nothing tells its size: the scene has no place on the map, which an "
@@ -103,7 +103,7 @@ def _affine(array: xr.DataArray, axes: Axes) -> Affine | None:
                 SceneWarning,
                 stacklevel=4,
             )
-    return told if told is not None else mapped
+    return stated if stated is not None else mapped
 
 
 def _same(found: Affine, exact: Affine, height: int, width: int) -> bool:
@@ -113,18 +113,18 @@ def _same(found: Affine, exact: Affine, height: int, width: int) -> bool:
     return all(math.dist(moved @ corner, corner) < _EVEN for corner in corners)
 
 
-def _settled(found: Affine, told: Affine, shape: tuple[int, int]) -> Affine:
+def _settled(found: Affine, stated: Affine, shape: tuple[int, int]) -> Affine:
     """The affine of coordinates taken as pixel centres, put right where a transform says that they are corners."""
-    drift = abs(abs(found.a / told.a) - 1) * shape[1], abs(abs(found.e / told.e) - 1) * shape[0]  # in pixels
+    drift = abs(abs(found.a / stated.a) - 1) * shape[1], abs(abs(found.e / stated.e) - 1) * shape[0]  # in pixels
     if max(drift) > 0.25:
         warnings.warn(
-            f"the attribute transform has pixels of {told.a:.6g} × {told.e:.6g}, the coordinates of {found.a:.6g} × "
-            f"{found.e:.6g}: these are taken",
+            f"the attribute transform has pixels of {stated.a:.6g} × {stated.e:.6g}, the coordinates of {found.a:.6g} "
+            f"× {found.e:.6g}: these are taken",
             SceneWarning,
             stacklevel=5,
         )
         return found
-    phases = ((found.c - told.c) / told.a) % 1, ((found.f - told.f) / told.e) % 1
+    phases = ((found.c - stated.c) / stated.a) % 1, ((found.f - stated.f) / stated.e) % 1
     if any(abs(phase - 0.5) > _AT for phase in phases):
         return found
     warnings.warn(
@@ -133,26 +133,26 @@ def _settled(found: Affine, told: Affine, shape: tuple[int, int]) -> Affine:
         SceneWarning,
         stacklevel=5,
     )
-    return Affine.translation(told.a / 2, told.e / 2) @ found  # rows may have been turned around
+    return Affine.translation(stated.a / 2, stated.e / 2) @ found  # rows may have been turned around
 
 
-def told_affine(attrs: Mapping[Any, Any]) -> Affine | None:
+def stated_affine(attrs: Mapping[Any, Any]) -> Affine | None:
     """The affine among the attributes of an array, of pixel corners.
 
     Raises:
         InputError: it is none.
     """
     for key in TRANSFORMS:
-        told = attrs.get(key)
-        if told is None or isinstance(told, str):
+        stated = attrs.get(key)
+        if stated is None or isinstance(stated, str):
             continue
         try:
-            affine = Affine(*[float(number) for number in list(told)[:6]])
+            affine = Affine(*[float(number) for number in list(stated)[:6]])
             if not (all(map(math.isfinite, affine)) and affine.determinant):
                 raise ValueError
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"the attribute {key} {told}", "six numbers of an affine, as rasterio orders them", "correct it"
+                f"the attribute {key} {stated}", "six numbers of an affine, as rasterio orders them", "correct it"
             ) from error
         if key == "spatial:transform" and attrs.get("spatial:registration") == "node":
             affine = affine @ Affine.translation(-0.5, -0.5)
@@ -161,8 +161,8 @@ def told_affine(attrs: Mapping[Any, Any]) -> Affine | None:
 
 
 def _mapped(array: xr.DataArray) -> Affine | None:
-    told = mapping_of(array).get("GeoTransform")
-    numbers: Sequence[Any] = told.split() if isinstance(told, str) else [] if told is None else list(told)
+    stated = mapping_of(array).get("GeoTransform")
+    numbers: Sequence[Any] = stated.split() if isinstance(stated, str) else [] if stated is None else list(stated)
     try:
         return Affine.from_gdal(*map(float, numbers)) if len(numbers) == 6 else None
     except ValueError as error:

@@ -26,11 +26,11 @@ def bands_of(array: xr.DataArray, axes: Axes) -> list[Band]:
     slope, offset = (_number(array.attrs.get(key), rest) for key, rest in (("scale_factor", 1.0), ("add_offset", 0.0)))
     texts = array.attrs.get("long_name")
     alone = isinstance(texts, str) and band is not None and array.sizes[band] == 1
-    told = [entries(array, band, key) for key in ("long_name", "band_kind", "band_role")]
+    attributes = [entries(array, band, key) for key in ("long_name", "band_kind", "band_role")]
     tags = {str(key): str(value) for key, value in array.attrs.items()}
     names = [
         str(name if name is not None else texts if alone and not isinstance(own, str) else own)
-        for own, name in zip(own_names(array, band), told[0], strict=True)
+        for own, name in zip(own_names(array, band), attributes[0], strict=True)
     ]
     return [
         Band(
@@ -43,7 +43,7 @@ def bands_of(array: xr.DataArray, axes: Axes) -> list[Band]:
             description=texts if isinstance(texts, str) and texts and not alone else None,
             role=role.strip().casefold() or None if isinstance(role, str) else None,
         )
-        for name, kind, role, nodata in zip(names, *told[1:], nodata_of(array, axes), strict=True)
+        for name, kind, role, nodata in zip(names, *attributes[1:], nodata_of(array, axes), strict=True)
     ]
 
 
@@ -51,10 +51,10 @@ def entries(array: xr.DataArray, band: Hashable | None, key: str) -> list[Any]:
     """Each band's entry in an attribute that lists one for each band of a file (:func:`geomedsr.scene.bands.listed`);
     None where it lists none.
     """
-    told: Any = array.attrs.get(key)
+    stated: Any = array.attrs.get(key)
     count = 1 if band is None else array.sizes[band]
-    found = listed(numbers(array, band), len(told)) if isinstance(told, (list, tuple)) else None
-    return [None] * count if found is None else [told[entry] for entry in found]
+    found = listed(numbers(array, band), len(stated)) if isinstance(stated, (list, tuple)) else None
+    return [None] * count if found is None else [stated[entry] for entry in found]
 
 
 def numbers(array: xr.DataArray, band: Hashable | None) -> list[Any]:
@@ -83,21 +83,21 @@ def nodata_of(array: xr.DataArray, axes: Axes) -> list[float | int | None]:
     count = 1 if axes.band is None else array.sizes[axes.band]
     if array.dtype.kind == "f" and array.encoding.get("_FillValue") is not None:  # masked when it was opened
         return [None] * count
-    told = next((array.attrs[key] for key in FILLS if array.attrs.get(key) is not None), None)
-    if told is None and isinstance(array.attrs.get("nodatavals"), (list, tuple)):  # of xarray.open_rasterio
+    stated = next((array.attrs[key] for key in FILLS if array.attrs.get(key) is not None), None)
+    if stated is None and isinstance(array.attrs.get("nodatavals"), (list, tuple)):  # of xarray.open_rasterio
         values = entries(array, axes.band, "nodatavals")
         return [_fill(value, array.dtype) for value in values]
-    return [_fill(told, array.dtype)] * count
+    return [_fill(stated, array.dtype)] * count
 
 
-def _fill(told: Any, dtype: np.dtype[Any]) -> float | int | None:
-    if told is None or dtype.kind not in "iuf":
+def _fill(stated: Any, dtype: np.dtype[Any]) -> float | int | None:
+    if stated is None or dtype.kind not in "iuf":
         return None
     try:
-        one = np.asarray(told).item()
+        one = np.asarray(stated).item()
         value = one if isinstance(one, int) else float(one)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the fill value {told!r}", "one number", "correct the attribute _FillValue") from error
+        raise InputError(f"the fill value {stated!r}", "one number", "correct the attribute _FillValue") from error
     if dtype.kind == "f":
         return None if math.isnan(value) else float(value)
     if not math.isfinite(value) or value != int(value):
@@ -106,10 +106,10 @@ def _fill(told: Any, dtype: np.dtype[Any]) -> float | int | None:
     return int(value) if info.min <= value <= info.max else None  # else no pixel can have it
 
 
-def _number(told: Any, rest: float) -> float:
+def _number(stated: Any, rest: float) -> float:
     """A number among attributes; the rest where there is none, or none that serves."""
     try:
-        value = float(np.asarray(rest if told is None else told).item())
+        value = float(np.asarray(rest if stated is None else stated).item())
     except (TypeError, ValueError):
         return rest
     return value if math.isfinite(value) else rest

@@ -45,7 +45,7 @@ __all__ = [
     "Wasserstein",
 ]
 
-#: Any loss, told by its ``kind``.
+#: Any loss; its ``kind`` says which.
 AnyLoss = Annotated[
     L1
     | MSE

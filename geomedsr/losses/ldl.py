@@ -1,4 +1,4 @@
-"""Artifacts of adversarial training, found where errors are restless, and told apart from details."""
+"""Artifacts of adversarial training, found where errors vary strongly, and separated from details."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ super-resolution", IEEE GRSL 21). With L the interpolated input (bicubic here), 
     hallucination = exp(−0.4 · d_im · d_om)
 
 Each is the less the nearer the pixel lies to that outcome: S = H, S = L, S far from both. A pixel is given to the least
-(of equals to the first); told are the shares of the three. The distance is the absolute difference of a band's values,
+(of equals to the first); the figures are the shares of the three. The distance is the absolute difference in a band,
 the package's ``l1`` of one band, and the coefficients 0.8 and 0.4 are those that its ``Config`` had with it, up to 1.0.
 
 What differs from the package as it is now (1.3.3): its default distance is ``nd``, the mean over bands of

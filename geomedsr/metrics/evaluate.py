@@ -180,17 +180,17 @@ def _drift(result: Array, region: Region, scale: int, operator: str) -> Array:
 
 
 def _score(case: Case, method: Method, tally: Tally, base: Tally, served: Sequence[int]) -> Score:
-    told, by_band = tally.figures(served, base)
+    measured, by_band = tally.figures(served, base)
     names = [band.name for band in case.fine.bands]
     units = {band.units for band in case.coarse.bands}  # drift is from the input
     return Score(
         case.name,
         method.name,
-        told["psnr"].value,
-        told["ssim"].value,
+        measured["psnr"].value,
+        measured["ssim"].value,
         tally.vgg(),
-        told["gain"].value,
-        told,
+        measured["gain"].value,
+        measured,
         {names[band]: figures for band, figures in by_band.items()},
         mean_ratio([tally.spectra(band) for band in tally.common]),
         (units.pop() or "") if len(units) == 1 else "",

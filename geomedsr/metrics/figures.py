@@ -31,7 +31,7 @@ class About:
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
 
-#: In the order in which they are told; how each is computed: docs/metrics.md.
+#: In the order of their columns; how each is computed: docs/metrics.md.
 ABOUT = {
     "psnr": About("PSNR", "dB", 2, "high", "how small the squared error is beside the peak; +6 dB is half the error"),
     "ssim": About("SSIM", "", 4, "high", "how alike local patterns are; 1 is equal"),
@@ -59,7 +59,7 @@ ABOUT = {
     ),
 }
 
-#: Figures that bicubic is best at by definition; their best is not told.
+#: Figures that bicubic is best at by definition; their best is not marked.
 _BICUBICS = ("omission", "hallucination")
 
 

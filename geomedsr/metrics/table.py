@@ -51,7 +51,7 @@ class Score:
     spectrum: tuple[float, ...] = ()
     units: str = ""
 
-    def told(self) -> dict[str, Figure]:
+    def all(self) -> dict[str, Figure]:
         """All figures over bands, in their order."""
         known = {"psnr": self.psnr, "ssim": self.ssim, "vgg": self.vgg, "gain": self.gain}
         plain = {name: Figure(value) for name, value in known.items() if value is not None}
@@ -77,7 +77,7 @@ class Evaluation:
         writer = csv.writer(text)
         writer.writerow(("scene", "method", "band", "figure", "unit", "value", "low", "high"))
         for s in self.scores:
-            for band, figures in {"all": s.told(), **s.bands}.items():
+            for band, figures in {"all": s.all(), **s.bands}.items():
                 for name, f in figures.items():
                     ends = ("" if end is None else end for end in (f.low, f.high))
                     writer.writerow((s.scene, s.method, band, name, s.unit(name), f.value, *ends))
@@ -115,7 +115,7 @@ class Evaluation:
 
     def cell(self, score: Score, name: str) -> str:
         """How a figure is written in a table."""
-        figure = score.told().get(name)
+        figure = score.all().get(name)
         if figure is None:
             return ""
         text = f"{figure.value:{'+' if name in ('gain', 'fitted') else ''}.{ABOUT[name].digits}f}"
@@ -132,8 +132,8 @@ class Evaluation:
 
     def best(self, score: Score, name: str) -> bool:
         """Whether a figure is the best on its scene."""
-        peers = [s.told().get(name) for s in self.scores if s.scene == score.scene]
-        figure = score.told().get(name)
+        peers = [s.all().get(name) for s in self.scores if s.scene == score.scene]
+        figure = score.all().get(name)
         return figure is not None and is_best(name, figure, peers)
 
     def markdown(self) -> str:

@@ -161,7 +161,7 @@ class Tally:
         sums, low = self.units(), base.units()
         count = len(sums["count"])
         once, drawn = np.ones((1, count)), draws(count) if count > 1 else np.ones((0, count))
-        told: dict[str, Figure] = {}
+        found: dict[str, Figure] = {}
         by_band: dict[int, dict[str, Figure]] = {band: {} for band in served}
         for name, measure in self._measures().items():
             values, spread = (measure(sums, low, weights) for weights in (once, drawn))
@@ -169,14 +169,14 @@ class Tally:
                 _put(by_band[band], name, values[:, band], spread[:, band])
             picks = list(self.common)
             over = worst if name == "grid" else _mean
-            _put(told, name, *(over(v[:, picks]) for v in (values, spread)))
+            _put(found, name, *(over(v[:, picks]) for v in (values, spread)))
         if "angle" in sums:
             for name, total, number in (("sam", "angle", "angles"), ("fringe", "fringe", "fringes")):
                 pair = (_ratio(w @ sums[total], w @ sums[number])[:, 0] for w in (once, drawn))
-                _put(told, name, *pair)
+                _put(found, name, *pair)
         if self.ratios:
-            _put(told, "ergas", *(self._ergas(sums, w) for w in (once, drawn)))
-        return told, by_band
+            _put(found, "ergas", *(self._ergas(sums, w) for w in (once, drawn)))
+        return found, by_band
 
     def _measures(self) -> dict[str, Callable[[Sums, Sums, Array], Array]]:
         """Figures that each band has: of sums, bicubic's sums, and weights ``(draw, unit)``, to ``(draw, band)``."""

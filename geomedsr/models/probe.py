@@ -43,7 +43,7 @@ def probed_radius(network: Network, channels: int, scale: int, most: int, least:
 def _reach(
     network: Network, channels: int, scale: int, axis: int, most: int, shift: int, least: int
 ) -> tuple[int, int] | None:
-    """How many input pixels a line's influence goes back and forth along an axis; None if that cannot be told."""
+    """How many input pixels a line's influence goes back and forth along an axis; None if unknown."""
     shape = [1, channels, max(_STRIP, least), max(_STRIP, least)]
     shape[axis] = max(2 * most + 3 + max(_SHIFTS), least)
     line = most + 1 + shift

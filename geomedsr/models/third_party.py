@@ -2,7 +2,7 @@
 
 ``spandrel`` tells a network's architecture and size from the names and shapes of its weights and has the network's
 code. Weights are read here, without running anything that a file holds: ``torch.load(weights_only=True)``, or
-safetensors. What such a network does is not told by its file, so it is tried out once: whether its output has the size
+safetensors. Its file does not say what such a network does, so it is tried out once: whether its output has the size
 that it should, depends on nothing but the input, and how far an input pixel reaches (see ``probe``).
 """
 
@@ -34,7 +34,7 @@ SUFFIXES = (".pth", ".pt", ".ckpt")
 PREFIX = "spandrel:"
 
 #: The largest radius that is taken as it is: around a tile of 256 pixels, its halo is half of what is computed.
-#: Networks that reach further, or of which it cannot be told, get :data:`HALO` instead.
+#: Networks with a wider receptive field, or an unknown one, get :data:`HALO` instead.
 MOST_RADIUS = 53
 
 #: The declared halo in input pixels of a network whose radius is unknown or too large: a whole number of the windows of

@@ -8,7 +8,7 @@ acquisition is the centre of a fine one. Two details decide whether image and k-
 - A coarse pixel's centre lies ``(s − 1) / 2`` fine pixels from the first fine pixel's centre. The crop alone would
   put the first centres on top of each other; a linear phase in k-space moves them, exactly.
 
-For an even size the outermost frequency, −m/2, has no mirror image: it cannot be told apart from +m/2 and is
+For an even size the outermost frequency, −m/2, has no mirror image: it is the same as +m/2 and is
 left out of ``project`` and of every comparison (:func:`central`). ``forward`` keeps its real part.
 """
 
@@ -39,7 +39,7 @@ TRANSFORM = 1e-14
 #: so many rounds of projection, which end at most so many counts apart.
 ROUNDS, GAP = 100, 0.5
 
-#: Where they are apart by less than this part of the deviation then, they may meet yet: nothing is told.
+#: Where they are apart by less than this part of the deviation then, they may meet yet: no warning.
 OPEN = 1 / 100
 
 

@@ -103,14 +103,14 @@ class KeepValid(BlockMean):
         if factors.volume > 1:
             promise = "block means of pixels that the mask does not mark are the source's"
         if self.mask is None:
-            told = f"{changed} of {total} pixels differ; to check that the mask marks them, give --input {MASK}=FILE"
-            return Check(promise, True if asked and not changed else None, told if changed else "no pixel differs")
-        told = f"{filled} of {total} pixels are marked" + (f", {changed} others differ" if changed else "")
-        return Check(promise, changed == 0 if asked else None, told)
+            detail = f"{changed} of {total} pixels differ; to check that the mask marks them, give --input {MASK}=FILE"
+            return Check(promise, True if asked and not changed else None, detail if changed else "no pixel differs")
+        detail = f"{filled} of {total} pixels are marked" + (f", {changed} others differ" if changed else "")
+        return Check(promise, changed == 0 if asked else None, detail)
 
 
 def _moved(before: Array, after: Array, factors: Factors) -> Array:
-    """Which pixels' values, or block means, are others; not-a-numbers and zeros are told apart by their bits."""
+    """Which pixels' values, or block means, are others; NaNs and zeros are compared by their bits."""
     if factors.volume > 1:
         return np.asarray(block_error(before, after, factors) != 0)
     if before.dtype != after.dtype or before.dtype.kind != "f":

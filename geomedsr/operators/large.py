@@ -8,7 +8,7 @@ import numpy as np
 
 from geomedsr.scene.sources import Array
 
-#: Numbers below this are told apart, to a small part of 1, by float32 as the network sees them.
+#: Below this, float32, which the network sees, resolves a small part of 1.
 LARGE = 2**20
 
 #: Numbers further apart than this leave int64 when one is subtracted from another.

@@ -122,7 +122,7 @@ class Operator(ABC):
         """Whether a result agrees with its source.
 
         ``boxes`` are of the source, together all of it, and hold whole frames where those are needed; they are read one
-        at a time. ``asked`` says whether agreement was asked for: where it was not, only the figures are told.
+        at a time. ``asked`` says whether agreement was asked for: where it was not, only figures are given.
         """
 
     def support(self, box: Box, shape: Sequence[int]) -> Box:

@@ -16,8 +16,8 @@ _LEAST = 16
 def paired(reference: Scene, source: Scene, scale: int) -> tuple[Scene, Scene]:
     """Reference and input, continuous bands, both cropped to the ground they share; whole pixels of the input.
 
-    The reference then has the input's grid, made finer. Where its pixels lie beside that, it is told how far; where
-    sizes alone placed it, that is told too.
+    The reference then has the input's grid, made finer. A warning says how far its pixels lie beside that, and where
+    sizes alone placed it.
 
     Raises:
         InputError: other bands or frames; grids that do not go together, see

@@ -4,8 +4,8 @@ The one rule for real pairs, in training and in evaluation. A coarse pixel need 
 pixel sizes need not divide exactly: Landsat's panchromatic grid lies half a pixel off that of its other bands, and
 cut-outs round their sizes. So each coarse window takes the fine window whose centre is nearest, in whole fine pixels:
 nothing is resampled. What is left is at most half a fine pixel at the window's centre, beside what the sizes drift from
-there to its corners; it is told, and beyond :data:`TOLERANCE` refused. Where sizes alone place a scene that lies
-somewhere, that is told too.
+there to its corners. It is stated, and refused beyond :data:`TOLERANCE`. Where sizes alone place a scene that lies
+somewhere, a warning says so.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RATIO_TOLERANCE = 0.01
 #: What may be left anywhere in a window, in fine pixels: half of it for whole pixels, as much for sizes that drift.
 TOLERANCE = 1.0
 
-#: What is told, in fine pixels.
+#: The least offset that a warning is given for, in fine pixels.
 TOLD = 0.05
 
 #: What of a coarse pixel may lie outside the fine raster: float digits.

@@ -1,4 +1,4 @@
-"""Alpha that may be none: writers mark the fourth band of a picture so unless they are told otherwise."""
+"""Alpha that may be none: writers mark the fourth band of a picture so by default."""
 
 from __future__ import annotations
 

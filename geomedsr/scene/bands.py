@@ -1,4 +1,4 @@
-"""Which band of a scene shows what: told by the user, by the file's colour interpretation, or by the bands' names."""
+"""Which band of a scene shows what: by the user's word, the file's colour interpretation, or the bands' names."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _PADDED = {"red": "b04", "green": "b03", "blue": "b02", "nir": "b08"}
 #: Names without zeros, of Landsat 8 and 9 and of Sentinel-2 alike; near infrared differs between those.
 _UNPADDED = {"red": "b4", "green": "b3", "blue": "b2"}
 
-#: Names by which Landsat 8 and 9 and Sentinel-2 are told from Landsat 4 to 7, whose B1 is blue.
+#: Names that only Landsat 8 and 9 and Sentinel-2 have, not Landsat 4 to 7, whose B1 is blue.
 _LATER = {"b8a", "b9", "b10", "b11", "b12"}
 
 _PREFIX = re.compile(r"^(?:sr|toa|boa)[ _-]*")
 
 
 def colours(bands: Sequence[Band]) -> dict[str, int]:
-    """Positions of ``red``, ``green``, ``blue`` and ``nir``: as the user told, or where told beyond doubt."""
+    """Positions of ``red``, ``green``, ``blue`` and ``nir``: as the user said, or where there is no doubt."""
     usable = {i: band for i, band in enumerate(bands) if band.kind == "continuous"}
     said = {role: i for role, i in _roles(usable).items() if role in COLOURS}
-    for told in (_by_interpretation, _by_word, _by_number):
-        found = told(usable)
+    for rule in (_by_interpretation, _by_word, _by_number):
+        found = rule(usable)
         if {"red", "green", "blue"} <= found.keys():
             return {colour: i for colour, i in found.items() if i not in said.values()} | said
     return said
@@ -39,15 +39,15 @@ def colours(bands: Sequence[Band]) -> dict[str, int]:
 def find(bands: Sequence[Band], wanted: Sequence[str]) -> dict[str, int]:
     """Positions of the bands that are ``wanted``, by what they show, such as ``red``, or else by their own name.
 
-    What the user told (see :meth:`geomedsr.Scene.select`) goes before what names and colour interpretation tell; case
-    does not matter. Those that cannot be told are left out, and so are bands of classes or flags.
+    What the user said (see :meth:`geomedsr.Scene.select`) goes before names and colour interpretation; case
+    does not matter. Bands that cannot be identified are left out, and so are classes and flags.
     """
     usable = {i: band for i, band in enumerate(bands) if band.kind == "continuous"}
     names = {i: band.name.casefold() for i, band in usable.items()}
-    zeros = _by_number(usable) if _names(usable) & set(_PADDED.values()) else {}  # told beyond doubt one by one
+    zeros = _by_number(usable) if _names(usable) & set(_PADDED.values()) else {}  # each beyond doubt by itself
     own = _unique(names, [word.casefold() for word in wanted])
     places = (own, _by_word(usable), zeros, colours(bands), _roles(usable))
-    known = {word: i for told in places for word, i in told.items()}
+    known = {word: i for place in places for word, i in place.items()}
     return {word: known[word.casefold()] for word in wanted if word.casefold() in known}
 
 
@@ -55,7 +55,7 @@ def joint(scene: Scene, wanted: Sequence[str], whose: str) -> tuple[int, ...]:
     """Positions of all the bands that are ``wanted``, in that order; see :func:`find`.
 
     Raises:
-        InputError: one cannot be told, or two are the same band.
+        InputError: one cannot be identified, or two are the same band.
     """
     found = find(scene.bands, wanted)
     missing = [word for word in wanted if word not in found]
@@ -82,7 +82,7 @@ def select_joint(scene: Scene, wanted: Sequence[str], whose: str) -> Scene:
     """Those bands alone, in that order, each with what it shows as its role; see :func:`joint`.
 
     Raises:
-        InputError: one cannot be told, or two are the same band.
+        InputError: one cannot be identified, or two are the same band.
     """
     picked = scene.select([i + 1 for i in joint(scene, wanted, whose)])
     bands = tuple(replace(band, role=word.casefold()) for band, word in zip(picked.bands, wanted, strict=True))
@@ -101,7 +101,7 @@ def listed(numbers: Sequence[Any], length: int) -> Sequence[int] | None:
 
 
 def _roles(bands: dict[int, Band]) -> dict[str, int]:
-    """What the user told, now or in the file; of two bands that show one thing, as files may say, neither."""
+    """What the user said, now or in the file; neither of two bands that are said to show the same."""
     roles = [band.role for band in bands.values()]
     return {band.role: i for i, band in bands.items() if band.role is not None and roles.count(band.role) == 1}
 

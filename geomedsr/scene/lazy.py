@@ -1,4 +1,4 @@
-"""Sources on dask arrays: what is read of these is told to dask beforehand, so that each chunk is computed once.
+"""Sources on dask arrays: dask learns beforehand what will be read, so that each chunk is computed once.
 
 A source that computes its windows one by one would compute a chunk again for each window that touches it. Here each
 window is a task of one graph, and gets the part of the array that it needs as another task's result.

@@ -7,7 +7,7 @@ from enum import Flag, auto
 
 
 class Masking(Flag):
-    """Ways in which a band's pixels are told to be no data; a band may have several.
+    """Ways to mark a band's pixels as no data; a band may have several.
 
     A pixel is data only where all of them say so. ``VALUE`` is the band's nodata value, ``NAN`` values that are not
     finite, ``MASK`` a mask that is the same for all bands of the source, ``OWN`` a mask of the band's own, ``ALPHA``

@@ -69,8 +69,8 @@ def declared(scene: Scene, value: float | str | None) -> Scene:
     if source is None:
         source = scene.source if stored is None else NodataSource(scene.source, values)
     bands = tuple(replace(band, nodata=stored) for band in scene.bands)
-    told = scene.provenance.choosing(nodata=NONE if stored is None else stored)
-    return replace(scene, source=source, bands=bands, provenance=told)
+    provenance = scene.provenance.choosing(nodata=NONE if stored is None else stored)
+    return replace(scene, source=source, bands=bands, provenance=provenance)
 
 
 def _stored(scene: Scene, value: float | str) -> float | int:

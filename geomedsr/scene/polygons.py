@@ -54,19 +54,19 @@ def area_of(scene: Scene, polygons: Any, crs: str | int | None = None) -> Area:
     Raises:
         InputError: no such file, no polygon, none that holds the centre of a pixel, or a scene that lies nowhere.
     """
-    told, name = _read(polygons)
+    geometry, name = _read(polygons)
     if scene.grid.affine is None or scene.grid.crs is None:
         raise InputError(
             f"polygons for {scene.name}, which has no {'affine' if scene.grid.affine is None else 'CRS'}",
             "a georeferenced scene",
             "give the window in pixels, --window COL,ROW,W,H",
         )
-    found = list(_polygons(told, name))
+    found = list(_polygons(geometry, name))
     if not found:
         raise InputError(f"{name} without a polygon", "at least one", _REMEDY)
     by, origin = scene.provenance.model.factor or 1, origin_of(scene)
     back = ~(scene.grid.affine @ Affine.translation(-origin[1], -origin[0]) @ Affine.scale(by))
-    text = text_of(_placed(found, crs if crs is not None else _crs(told, name), scene.grid.crs, back, name))
+    text = text_of(_placed(found, crs if crs is not None else _crs(geometry, name), scene.grid.crs, back, name))
     window = _window(text, scene.grid.shape, by, origin)
     if window is None:
         bounds = ",".join(f"{v:.10g}" for v in scene.grid.bounds)
@@ -102,27 +102,27 @@ def _read(polygons: Any) -> tuple[Mapping[str, Any], str]:
             raise InputError(f"{name} ({error.strerror})", what, "check the name") from error
         except (ValueError, RecursionError) as error:  # which other texts than UTF-8 raise, too
             raise InputError(f"{name}, which is not JSON", what, _REMEDY) from error
-    told = getattr(polygons, "__geo_interface__", polygons)
-    if not isinstance(told, Mapping) or "type" not in told:
+    geometry = getattr(polygons, "__geo_interface__", polygons)
+    if not isinstance(geometry, Mapping) or "type" not in geometry:
         raise InputError(f"{name}, not a GeoJSON object", "one with a type, such as Polygon", _REMEDY)
-    return told, name
+    return geometry, name
 
 
-def _polygons(told: Any, name: str) -> Iterator[list[Array]]:
+def _polygons(geometry: Any, name: str) -> Iterator[list[Array]]:
     """Rings ``(point, 2)`` of all polygons in an object, however deep."""
-    kind = told.get("type") if isinstance(told, Mapping) else None
+    kind = geometry.get("type") if isinstance(geometry, Mapping) else None
     try:
         if kind == "FeatureCollection":
-            for feature in told["features"]:
+            for feature in geometry["features"]:
                 yield from _polygons(feature, name)
         elif kind == "Feature":
-            if told["geometry"] is not None:
-                yield from _polygons(told["geometry"], name)
+            if geometry["geometry"] is not None:
+                yield from _polygons(geometry["geometry"], name)
         elif kind == "GeometryCollection":
-            for part in told["geometries"]:
+            for part in geometry["geometries"]:
                 yield from _polygons(part, name)
         elif kind in ("Polygon", "MultiPolygon"):
-            for rings in told["coordinates"] if kind == "MultiPolygon" else [told["coordinates"]]:
+            for rings in geometry["coordinates"] if kind == "MultiPolygon" else [geometry["coordinates"]]:
                 if len(rings):
                     yield [_ring(ring) for ring in rings]
         elif kind not in ("Point", "MultiPoint", "LineString", "MultiLineString"):
@@ -141,9 +141,9 @@ def _ring(points: Any) -> Array:
     return ring if (ring[0] == ring[-1]).all() else np.concatenate([ring, ring[:1]])
 
 
-def _crs(told: Mapping[str, Any], name: str) -> str:
+def _crs(geometry: Mapping[str, Any], name: str) -> str:
     """The CRS that an object names."""
-    named = told.get("crs")
+    named = geometry.get("crs")
     if named is None:
         return _USUAL
     try:
@@ -159,8 +159,8 @@ def _placed(polygons: Polygons, crs: str | int, wkt: str, back: Affine, name: st
     from pyproj import Transformer  # slow to import
     from pyproj.exceptions import ProjError
 
-    told = wkt_of(crs)
-    if told is None:
+    own = wkt_of(crs)
+    if own is None:
         raise InputError(f"the CRS {crs} of {name}", "a code such as EPSG:4326, or WKT", "check it")
 
     def pixels(points: Array) -> Array:
@@ -177,7 +177,7 @@ def _placed(polygons: Polygons, crs: str | int, wkt: str, back: Affine, name: st
         return pixels(ring)
 
     try:
-        transformer = Transformer.from_crs(told, wkt, always_xy=True)
+        transformer = Transformer.from_crs(own, wkt, always_xy=True)
         with np.errstate(invalid="ignore"):
             placed = [[bent(ring) for ring in rings] for rings in polygons]
     except ProjError as error:

@@ -272,8 +272,8 @@ class Scene:
         """
         self.check(window)
         source = CroppedSource(self.source, window)
-        grid, told = self.grid.cropped(window), cropped(self, window)
-        return replace(self, source=source, grid=grid, scale=self.values, provenance=told)
+        grid, provenance = self.grid.cropped(window), cropped(self, window)
+        return replace(self, source=source, grid=grid, scale=self.values, provenance=provenance)
 
     def within(self, polygons: Any, crs: str | int | None = None) -> Scene:
         """What of the scene lies in polygons, cropped to the window around them; other pixels there are no data.
@@ -313,15 +313,15 @@ class Scene:
         Raises:
             InputError: a band that does not exist, none asked for, or one thing shown by two.
         """
-        told = [asked(self.bands, b) for b in bands]
-        picks = [self.band_index(b) for b, _ in told]
+        named = [asked(self.bands, b) for b in bands]
+        picks = [self.band_index(b) for b, _ in named]
         if not picks:
             raise InputError("no band", f"some of {listing(self.bands)}", "name at least one")
-        roles = [role for _, role in told if role]
+        roles = [role for _, role in named if role]
         if len(set(roles)) < len(roles):
             twice = next(role for role in roles if roles.count(role) > 1)
             raise InputError(f"two bands that show {twice}", "one", "name each thing once, as in red=3,nir=4")
-        pairs = zip(picks, told, strict=True)
+        pairs = zip(picks, named, strict=True)
         shown = [role if self.bands[i].interpretation == "alpha" else None for i, (_, role) in pairs]
         if any(role is not None for role in shown) and (source := self.source.opaque()) is not None:
             free = replace(self, source=source, bands=tuple(map(as_data, self.bands)))
@@ -332,7 +332,7 @@ class Scene:
             self,
             provenance=self.provenance if same else chosen(self, picks),
             source=self.source.select(picks),
-            bands=tuple(with_role(self.bands[i], role, roles) for i, (_, role) in zip(picks, told, strict=True)),
+            bands=tuple(with_role(self.bands[i], role, roles) for i, (_, role) in zip(picks, named, strict=True)),
             scale=None if known is None else known.select(picks),
         )
 

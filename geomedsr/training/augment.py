@@ -31,7 +31,7 @@ class Circle:
 
 @dataclass(frozen=True)
 class Change:
-    """One draw: quarter turns, a flip, ``gain · z + offset``, and what sharpen, zoomed and padded are told."""
+    """One draw: quarter turns, a flip, ``gain · z + offset``, and the parameters of sharpen, zoomed and padded."""
 
     turn: int = 0
     flip: bool = False

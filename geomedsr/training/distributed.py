@@ -97,7 +97,7 @@ class ProcessGroup:
 
     @contextmanager
     def warning_once(self) -> Iterator[None]:
-        """Within, what all processes find in the sources that they all open is told once, by the first."""
+        """Within, only the first process reports what all find in the sources that they all open."""
         if self.first:
             yield
             return

@@ -1,4 +1,4 @@
-"""The folder of a run: made, held by one process, and its faults told."""
+"""The folder of a run: made, locked by one process, its faults reported."""
 
 from __future__ import annotations
 

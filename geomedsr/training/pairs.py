@@ -19,7 +19,7 @@ from geomedsr.scene.sources import Array
 from geomedsr.training.augment import Augment
 from geomedsr.training.patches import TARGET, Draw, Drawn, Example
 
-#: The least R² of a band's line, and that below which it is told; both of what outliers leave.
+#: The least R² of a band's line, and that below which a warning is given; both without outliers.
 LEAST_R2, GOOD_R2 = 0.5, 0.9
 
 #: Lines are fitted in windows of so many coarse pixels, at most so many along each axis.
@@ -58,7 +58,7 @@ def paired(fine: Scene, coarse: Scene, scale: int, side: int = _SIDE) -> ScenePa
     """Two scenes as a pair: placed by their grids, the coarse one's values by a line for each band.
 
     The lines are fitted to the fine scene's block means, where both have data. Bands are matched by their order.
-    ``side`` is that of the windows that will be cut, in coarse pixels: how far such windows lie off is told, and where
+    ``side`` is that of the windows that will be cut, in coarse pixels. A warning says how far they lie off, and where
     sizes alone placed them.
 
     Raises:
@@ -71,7 +71,7 @@ def paired(fine: Scene, coarse: Scene, scale: int, side: int = _SIDE) -> ScenePa
 
 
 def matched(fine: Scene, coarse: Scene, scale: int, side: int = _SIDE) -> ScenePair:
-    """As :func:`paired`, for a pair of which it has been told, if it was, that sizes alone placed it."""
+    """As :func:`paired`, without its warning that sizes alone placed the pair."""
     place = placement(fine, coarse, scale)
     names = place.names
     if fine.shape[0] != 1:

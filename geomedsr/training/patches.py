@@ -253,14 +253,14 @@ def training_bands(scene: Scene, channels: int, bands: Sequence[str] = ()) -> Sc
     """The scene's bands that are not classes or flags; or those of some names, in that order.
 
     Raises:
-        RecipeError: there are none, not as many as a network of several channels wants, or names cannot be told.
+        RecipeError: there are none, not as many as a network of several channels wants, or bands cannot be identified.
     """
     if bands:
         try:
             return select_joint(scene, bands, "generator.bands")
         except InputError as error:
-            told = ", ".join(f"{band}={i}" for i, band in enumerate(bands, 1))
-            remedy = f"say which is which in its entry (pairs: fine_bands and coarse_bands), as in bands: [{told}]"
+            example = ", ".join(f"{band}={i}" for i, band in enumerate(bands, 1))
+            remedy = f"say which is which in its entry (pairs: fine_bands and coarse_bands), as in bands: [{example}]"
             raise RecipeError(error.got, error.expected, remedy) from error
     picks = [i for i, band in enumerate(scene.bands, 1) if band.kind == "continuous"]
     if not picks or (channels > 1 and len(picks) != channels):

@@ -274,7 +274,7 @@ def unsealed(data: bytes) -> State:
 
 
 def _check_stages(recipe: Recipe, group: ProcessGroup) -> None:
-    """Make all that the stages name once, so that what cannot be made is told before the first."""
+    """Make all that the stages name once, so that what cannot be made fails before the first step."""
     for name, stage in recipe.stages:
         share, left = divmod(stage.batch, stage.accumulate * group.size)
         if left:

@@ -33,8 +33,8 @@ class Bound:
         operator = operators.get(provenance.agreement.operator or operators.BlockMean.name)
         count = source.shape[1]
         ranges = provenance.ranges if provenance.ranges and len(provenance.ranges) == count else (True,) * count
-        computed = tuple(i for i, told in enumerate(ranges) if told is not None)
-        carried = tuple(i for i, told in enumerate(ranges) if told is None)
+        computed = tuple(i for i, band_range in enumerate(ranges) if band_range is not None)
+        carried = tuple(i for i, band_range in enumerate(ranges) if band_range is None)
         if computed:
             image = source if not carried else source.select([i + 1 for i in computed])
             operator = operator.bind({IMAGE: image, **others})

@@ -68,7 +68,10 @@ def verify(
             _limits(source, result, factors),
             _stated(provenance, factors),
             *_tiling(provenance),
-            *(Check("the source's pixels do not show", None, told) for told in shown(result, _pieces(source), factors)),
+            *(
+                Check("the source's pixels do not show", None, detail)
+                for detail in shown(result, _pieces(source), factors)
+            ),
             *adapter.checks(source, result),
         ]
     return checks
@@ -78,8 +81,8 @@ def taken(source: Scene, result: Scene) -> Scene:
     """What of a source a result was made of: the bands and the window that it says were chosen, as by ``--bands`` and
     ``--window``, and what it says means "no data" in it.
     """
-    told = provenance_of(result)
-    made_of = told.chosen
+    provenance = provenance_of(result)
+    made_of = provenance.chosen
     if made_of.nodata is not None and source.provenance.chosen.nodata is None:
         with suppress(InputError):  # of another source
             source = source.with_nodata(made_of.nodata)
@@ -89,7 +92,7 @@ def taken(source: Scene, result: Scene) -> Scene:
     if made_of.aoi is not None and not source.grid.planes:
         with suppress(ValueError):  # no polygons
             source = replace(source, source=_part(source, made_of.aoi))
-    window = window_of(told)
+    window = window_of(provenance)
     if window is None or not window.inside(source.grid.shape):
         return source
     return replace(source, source=CroppedSource(source.source, window), grid=source.grid.cropped(window))
@@ -143,22 +146,22 @@ def _field_of_view(source: Scene, result: Scene, factors: Factors) -> Check:
         return Check(promise, max(shifts) <= CORNER, f"largest shift {max(shifts):.2g} pixel")
     factor = factors.y
     before, after = source.grid.scaled(factor), result.grid
-    faults, told = differences(before, after, factor), "not georeferenced"
+    faults, detail = differences(before, after, factor), "not georeferenced"
     if before.affine is not None and after.affine is not None:
         moved = ~before.affine @ after.affine
         height, width = after.shape
         corners = [(0, 0), (width, 0), (0, height), (width, height)]
         shift = max(float(np.hypot(*np.subtract(moved @ corner, corner))) for corner in corners) / factor
-        told = f"largest shift {shift:.2g} pixel"
+        detail = f"largest shift {shift:.2g} pixel"
         if not shift <= CORNER:
             faults = ["affine", *faults]
     elif before.affine is not None or after.affine is not None:
         faults = ["affine", *faults]
     elif before.gcps or before.rpcs or before.geolocation:
-        told = "by GCPs, RPCs or geolocation arrays"
+        detail = "by GCPs, RPCs or geolocation arrays"
     if faults:
-        return Check(promise, False, f"{told}; not the source's: {', '.join(faults)}")
-    return Check(promise, None if told == "not georeferenced" else True, told)
+        return Check(promise, False, f"{detail}; not the source's: {', '.join(faults)}")
+    return Check(promise, None if detail == "not georeferenced" else True, detail)
 
 
 def _type(source: Scene, result: Scene) -> Check:
@@ -252,7 +255,7 @@ def _valid(source: Scene, result: Scene, factors: Factors, tells: bool, bound: B
             differ &= ~same
         wrong += int(differ.sum())
     needs = " or ".join(bound.operator.needs)
-    told = (
+    parts = (
         f"{wrong} pixels differ" if wrong else "",
         f"{silent} pixels without data hold what they held; the format cannot tell them" if silent else "",
         f"{more} pixels are data that are none in the source; to check them, give {bound.asked}" if more else "",
@@ -260,12 +263,12 @@ def _valid(source: Scene, result: Scene, factors: Factors, tells: bool, bound: B
     return Check(
         "data where the source has data" + (f", or the {needs} says so" if needs else "") + ", and nowhere else",
         None if more and not wrong else wrong == 0,
-        "; ".join(part for part in told if part),
+        "; ".join(part for part in parts if part),
     )
 
 
 def _conserved(source: Scene, result: Scene, factors: Factors, provenance: Provenance, bound: Bound) -> Iterator[Check]:
-    told = provenance.agreement.conserved or "yes"
+    stated = provenance.agreement.conserved or "yes"
     if bound.operator.whole_frames and _carried(provenance):
         yield _classes(source, result, factors)
         return
@@ -273,8 +276,8 @@ def _conserved(source: Scene, result: Scene, factors: Factors, provenance: Prove
         source, carried = (source.select([i + 1 for i in of]) for of in (bound.computed, bound.carried))
         result, its = (result.select([i + 1 for i in of]) for of in (bound.computed, bound.carried))
         yield _classes(carried, its, factors)
-    check = bound.operator.check(source, result, factors, _pieces(source), asked=told == "yes")
-    yield replace(check, detail=f"a window {told}; {check.detail}") if told == OF_FRAMES else check
+    check = bound.operator.check(source, result, factors, _pieces(source), asked=stated == "yes")
+    yield replace(check, detail=f"a window {stated}; {check.detail}") if stated == OF_FRAMES else check
 
 
 def _carried(provenance: Provenance) -> bool:
@@ -309,11 +312,11 @@ def _limits(source: Scene, result: Scene, factors: Factors) -> Check:
 def _stated(provenance: Provenance, factors: Factors) -> Check:
     model = provenance.model
     kept = model.name is not None and model.sha256 is not None and model.factors == factors
-    told = f"{model.name} {model.version or ''}" if model.name else ""
-    return Check("it says which model made it", kept, told)
+    stated = f"{model.name} {model.version or ''}" if model.name else ""
+    return Check("it says which model made it", kept, stated)
 
 
 def _tiling(provenance: Provenance) -> list[Check]:
     """Of a result whose tiles are not exactly those of the untiled one, that it says so; nothing to tell of others."""
-    told = provenance.run.approximate
-    return [Check("tiles equal the untiled result", None, told)] if told else []
+    approximate = provenance.run.approximate
+    return [Check("tiles equal the untiled result", None, approximate)] if approximate else []

@@ -65,8 +65,8 @@ def scene_card(scene: Scene) -> str:
 
 def _nodata(scene: Scene) -> str | None:
     values = {str(b.nodata) for b in scene.bands if b.nodata is not None}
-    told = sorted(values) + ["by a mask"] * (scene.masked and not values)
-    return ", ".join(told) or None
+    parts = sorted(values) + ["by a mask"] * (scene.masked and not values)
+    return ", ".join(parts) or None
 
 
 def _thumbnail(scene: Scene) -> str:
@@ -80,13 +80,13 @@ def _thumbnail(scene: Scene) -> str:
         image = shades(small.values, small.valid, [ends[b] for b in view.bands])[facts.upright(scene.grid)]
     except GeomedsrError as error:
         return _words(f"cannot be read: {error.got}")
-    told = [view.name] if len(view.bands) == 3 else []
-    told += [f"slice {frame + 1}"] if scene.shape[0] > 1 else []
-    told += ["its middle"] if small.window.height < scene.shape[2] or small.window.width < scene.shape[3] else []
+    parts = [view.name] if len(view.bands) == 3 else []
+    parts += [f"slice {frame + 1}"] if scene.shape[0] > 1 else []
+    parts += ["its middle"] if small.window.height < scene.shape[2] or small.window.width < scene.shape[3] else []
     style = f"width:{_SIDE}px;max-width:{_SIDE}px;margin:0;border-radius:3px;image-rendering:auto;display:block"
-    caption = f'<div style="opacity:.65;text-align:center;font-size:11px">{html.escape(", ".join(told))}</div>'
-    alt = html.escape(f"{scene.name}, {', '.join(told) or view.name}")
-    return f'<div><img alt="{alt}" style="{style}" src="{data_uri(png(image))}">{caption if told else ""}</div>'
+    caption = f'<div style="opacity:.65;text-align:center;font-size:11px">{html.escape(", ".join(parts))}</div>'
+    alt = html.escape(f"{scene.name}, {', '.join(parts) or view.name}")
+    return f'<div><img alt="{alt}" style="{style}" src="{data_uri(png(image))}">{caption if parts else ""}</div>'
 
 
 def _words(text: str) -> str:

@@ -168,8 +168,8 @@ def _tell_unplaced(coarse: Scene, scenes: Sequence[Scene]) -> None:
     own = _placed_by(coarse.grid)
     others = [scene for scene in scenes if _placed_by(scene.grid) != own]
     if others:
-        told = ", ".join(f"{scene.name} {_placed_by(scene.grid)}" for scene in (coarse, *others))
-        warnings.warn(f"scenes placed by sizes alone: {told}", SceneWarning, stacklevel=3)
+        placed = ", ".join(f"{scene.name} {_placed_by(scene.grid)}" for scene in (coarse, *others))
+        warnings.warn(f"scenes placed by sizes alone: {placed}", SceneWarning, stacklevel=3)
 
 
 def _placed_by(grid: Grid) -> str:

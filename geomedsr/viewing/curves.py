@@ -13,7 +13,7 @@ _WIDTH, _HEIGHT, _LEFT, _TOP, _FOOT = 560, 240, 46, 10, 40
 #: What is shown, in dB of the reference's power.
 _LOW, _HIGH = -40.0, 10.0
 
-#: Colours that are told apart by most eyes (Okabe and Ito 2008), and by their order.
+#: Colours that most eyes distinguish (Okabe and Ito 2008), in their order.
 COLOURS = ("#999999", "#56b4e9", "#cc79a7", "#0072b2", "#d55e00", "#009e73")
 
 

@@ -78,7 +78,7 @@ def _summary(evaluation: Evaluation) -> str:
     """A sentence for each method that is no baseline."""
     lines = []
     for s in evaluation.scores:
-        gain = s.told()["gain"]
+        gain = s.all()["gain"]
         if s is evaluation.base(s):
             continue
         ends = "" if gain.low is None else f" (95 %: {gain.low:+.2f} … {gain.high:+.2f})"
@@ -96,8 +96,8 @@ def _table(evaluation: Evaluation, scores: Sequence[Score]) -> str:
     head = "".join(f"<th>{html.escape(_heading(scores[0], name))}</th>" for name in columns)
     rows = []
     for s in scores:
-        told = s.told()
-        cells = "".join(_cell(name, told.get(name), [p.told().get(name) for p in scores]) for name in columns)
+        figures = s.all()
+        cells = "".join(_cell(name, figures.get(name), [p.all().get(name) for p in scores]) for name in columns)
         rows.append(f"<tr><td>{html.escape(s.method)}</td>{cells}</tr>")
     return f'<div class="wide"><table class="figures"><tr><th>method</th>{head}</tr>{"".join(rows)}</table></div>'
 
@@ -184,7 +184,7 @@ def _meanings(evaluation: Evaluation) -> str:
     rows = []
     for name in evaluation.columns():
         about = ABOUT[name]
-        told = name != "omission" and about.best
-        better = f" ({'more' if told == 'high' else 'less'} is better)" if told else ""
+        has_best = name != "omission" and about.best
+        better = f" ({'more' if has_best == 'high' else 'less'} is better)" if has_best else ""
         rows.append(f"<dt>{html.escape(about.title)}</dt><dd>{html.escape(about.meaning + better)}</dd>")
     return f"<dl>{''.join(rows)}</dl>"

@@ -144,21 +144,21 @@ def value_range(scene: Scene) -> str | None:
         return None
     if ends is None:
         return "no data"
-    told = " … ".join(dict.fromkeys(f"{end:.4g}" for end in ends))  # one number, where both are
+    text = " … ".join(dict.fromkeys(f"{end:.4g}" for end in ends))  # one number, where both are
     of = " of its input" if inner is not None else ""
-    return f"{told} {unit(scene)}".strip() + f" (1–99 %{of})"
+    return f"{text} {unit(scene)}".strip() + f" (1–99 %{of})"
 
 
 def made_by(scene: Scene) -> str | None:
     """Which model made it; None for what is no result."""
-    told = provenance_of(scene)
-    model = told.model
+    provenance = provenance_of(scene)
+    model = provenance.model
     if model.name is None:
         return None
     words = f"{model.name} {model.version or ''}, {'×?' if model.factors is None else model.factors.words}"
     if model.realism:
         words += f", realism {model.realism:g}"
-    return f"{words}, {told.run.approximate}" if told.run.approximate else words
+    return f"{words}, {provenance.run.approximate}" if provenance.run.approximate else words
 
 
 def plain(scene: Scene) -> str:
@@ -168,6 +168,6 @@ def plain(scene: Scene) -> str:
         f"<geomedsr.Scene {scene.name}: {size(scene)}, {scene.dtype}, {memory(scene)}; bands {bands(scene)}>",
         "  " + "; ".join(where),
     ]
-    if told := made_by(scene):
-        lines.append(f"  made by {told}: detail finer than its source's pixels is the model's guess")
+    if maker := made_by(scene):
+        lines.append(f"  made by {maker}: detail finer than its source's pixels is the model's guess")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from geomedsr.scene.sources import Array
 #: Bars, and the size of the plot in CSS pixels.
 _BINS, _WIDTH, _HEIGHT, _FOOT = 96, 420, 120, 34
 
-#: Colours that are told apart by most eyes (Okabe and Ito 2008), and by their order.
+#: Colours that most eyes distinguish (Okabe and Ito 2008), in their order.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 

@@ -21,7 +21,7 @@ from geomedsr.scene.sources import Array
 #: Codes besides 0.
 _CODES = 65_535
 
-#: Floats are told in so many steps of the range that is shown, and so many times that range below and above it.
+#: Floats are kept in so many steps of the range that is shown, and so many times that range below and above it.
 _STEPS, _BEYOND = 4_096, 7
 
 #: How near a whole number of steps is.
@@ -42,7 +42,7 @@ class Codes:
     ) -> Codes:
         """Codes for all values of a band, of whichever scenes; their steps are the first's, if all lie on such.
 
-        ``shown`` are the values of black and white: what lies very far beyond them need not be told apart.
+        ``shown`` are the values of black and white: values far beyond them may become equal.
         """
         step = _step(scene, band)
         low, high, origin = np.inf, -np.inf, None

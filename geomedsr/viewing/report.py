@@ -116,8 +116,8 @@ def _shape(scene: Scene) -> str:
 
 
 def _page(source: Scene, result: Scene, truth: Scene | None, viewer: Comparison, made: Report) -> str:
-    told = provenance_of(result)
-    model = f"{told.model.name or 'a model that it does not name'} {told.model.version or ''}"
+    provenance = provenance_of(result)
+    model = f"{provenance.model.name or 'a model that it does not name'} {provenance.model.version or ''}"
     broken = len(made.broken)
     verdict = "every promise kept" if not broken else f"{broken} promise{'s' * (broken != 1)} broken"
     cards = [scene_card(scene) for scene in (source, result, truth) if scene is not None]
@@ -135,7 +135,7 @@ def _page(source: Scene, result: Scene, truth: Scene | None, viewer: Comparison,
     if made.scores is not None:
         parts += ["<h2>How near to the reference</h2>", evaluation_table(made.scores)]
     parts += ["<h2>How values are spread</h2>", _histograms(source, result, truth)]
-    parts += ["<h2>Where it comes from</h2>", _table([(k.removeprefix(PREFIX), v) for k, v in told.items()])]
+    parts += ["<h2>Where it comes from</h2>", _table([(k.removeprefix(PREFIX), v) for k, v in provenance.items()])]
     return page(result.name, parts)
 
 

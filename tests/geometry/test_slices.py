@@ -67,14 +67,14 @@ def test_what_scanners_round_is_even() -> None:
 @pytest.mark.parametrize(
     ("planes", "said"),
     [
-        (at_depths(4), "new slices of one whose thickness is not told, expected its SliceThickness"),
+        (at_depths(4), "new slices of one without a thickness, expected its SliceThickness"),
         (thick(at_depths(0, 3, 6), 2.4), "new slices of 3 with gaps between them: 2.4 mm thick, 3 mm apart"),
         (thick(at_depths(0, 3, 6), 5), "new slices of 3 with overlaps: 5 mm thick, 3 mm apart"),
         (at_depths(0, 3, 6, 12), "with gaps where 1 slice would fit"),
         (at_depths(0, 3, 6.3, 9), "with slice spacing that differs by up to 10%"),
         (at_depths(0, 3, 6.1, 9), "with places up to 0.1 mm from equal steps"),
         (at_depths(0, 3, 3, 6), "with 1 slice at the position of another"),
-        (at_depths(0, 0, 0), "new slices of one whose thickness is not told"),
+        (at_depths(0, 0, 0), "new slices of one without a thickness"),
         (at_depths(0, 3, 6, lean=(0.1, 0)), "with slices stacked 5.7° off their normal"),
     ],
 )

@@ -127,7 +127,7 @@ def test_slices_and_then_pixels_are_as_both_at_once(tmp_path: Path) -> None:
 
 def test_one_slice_of_unknown_depth_is_refused(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(voxels(20, 24, 1), OBLIQUE), tmp_path / "in.nii")
-    with pytest.raises(InputError, match="new slices of one whose thickness is not told"):
+    with pytest.raises(InputError, match="new slices of one without a thickness"):
         process(MODELS[Factors(2, 1, 1)], image=geomedsr.open(tmp_path / "in.nii"))
 
 

@@ -26,7 +26,7 @@ ROLE = f"{PREFIX}ROLE"
 #: The models before the last one: in words, and as data.
 _BEFORE, STEPS = f"{PREFIX}BEFORE", f"{PREFIX}STEPS"
 
-#: What a window of a result is told to conserve, where its operator's promise is of frames as a whole.
+#: What a window of a result conserves, where its operator only guarantees whole frames.
 OF_FRAMES = "of whole frames"
 
 #: The nodata value of a source in which the user said that no value means "no data".
@@ -87,7 +87,7 @@ class ModelFacts:
 
     @property
     def factors(self) -> Factors | None:
-        """How many times finer it made the image; None where that is not told."""
+        """How many times finer it made the image; None where that is unknown."""
         return None if self.factor is None else Factors(self.frame_factor or 1, self.factor, self.factor)
 
 
@@ -138,7 +138,7 @@ class Provenance(Mapping[str, str]):
     def of(cls, tags: Mapping[Any, Any]) -> Provenance:
         """The record that tags tell; whatever stands in them, it never fails. Tags of other names are none of it."""
         left = {key: text for key, text in tags.items() if _ours(key, text)}
-        told = _read(cls, left)
+        facts = _read(cls, left)
         earlier: tuple[Step, ...] = ()
         for key, read in ((STEPS, steps.of_text), (_BEFORE, steps.of_prose)):
             try:
@@ -150,12 +150,12 @@ class Provenance(Mapping[str, str]):
             left.pop(STEPS, None)
             left.pop(_BEFORE, None)
             break
-        return cls(**told, before=earlier, others=tuple(left.items()))
+        return cls(**facts, before=earlier, others=tuple(left.items()))
 
     @cached_property
     def _tags(self) -> dict[str, str]:
-        told = _texts(self)
-        return told | {key: text for key, text in self.others if key not in told}
+        texts = _texts(self)
+        return texts | {key: text for key, text in self.others if key not in texts}
 
     def __getitem__(self, key: str) -> str:
         return self._tags[key]
@@ -213,24 +213,24 @@ def _ours(key: Any, text: Any) -> bool:
 
 def _read(kind: type[Any], left: dict[str, str]) -> dict[str, Any]:
     """The facts of a part that tags tell; they are taken out of ``left``."""
-    told: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for fact in fields(kind):
         if fact.name in _PARTS:
-            told[fact.name] = _PARTS[fact.name](**_read(_PARTS[fact.name], left))
+            values[fact.name] = _PARTS[fact.name](**_read(_PARTS[fact.name], left))
         elif (tag := fact.metadata.get("tag")) in left:
             try:
-                told[fact.name] = fact.metadata["read"](left[tag])
+                values[fact.name] = fact.metadata["read"](left[tag])
             except texts.UNREAD:
                 continue
             del left[tag]
-    return told
+    return values
 
 
-def _texts(told: Any) -> dict[str, str]:
+def _texts(record: Any) -> dict[str, str]:
     """The tags of a record, or of a part of it, in the order of its facts."""
     found: dict[str, str] = {}
-    for fact in fields(told):
-        value = getattr(told, fact.name)
+    for fact in fields(record):
+        value = getattr(record, fact.name)
         if fact.name in _PARTS:
             found |= _texts(value)
         elif "tag" in fact.metadata and value is not None:

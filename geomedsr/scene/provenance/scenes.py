@@ -32,7 +32,7 @@ def before(scene: Scene) -> Provenance:
     """What is kept of it when a scene is made finer: the bands, the window, the nodata value and the slice axis that
     were chosen, and the models of earlier passes.
     """
-    told, own = provenance_of(scene), scene.provenance
+    provenance, own = provenance_of(scene), scene.provenance
     window = cropping(scene.source)
     return Provenance(
         chosen=Chosen(
@@ -42,7 +42,7 @@ def before(scene: Scene) -> Provenance:
             aoi=None if own.model.factor else own.chosen.aoi,  # in the pixels of what is made finer now
             window=None if window is None else _exact(window),
         ),
-        before=(*told.before, told.step) if told.made else (),
+        before=(*provenance.before, provenance.step) if provenance.made else (),
     )
 
 
@@ -51,7 +51,7 @@ def _exact(window: Window) -> tuple[Fraction, ...]:
 
 
 def _own_bands(scene: Scene) -> tuple[str | int, ...] | None:
-    """The bands that were chosen of the file itself: of a result, whose bands are told by its source's, by number."""
+    """The bands that were chosen from the file itself. A result's bands are its source's, by number."""
     picked, table = scene.provenance.chosen.bands, Provenance.of(scene.tags.get("", {})).chosen.bands
     if picked is None or table is None or any(band not in table for band in picked):
         return picked
@@ -65,36 +65,36 @@ def chosen(scene: Scene, picks: Sequence[int], shown: Sequence[str | None] = ())
     ``shown`` is what the user said that bands show which the source takes for alpha: with it, or with nothing before
     the sign, such a band is ``nir=4``.
     """
-    told = picked(provenance_of(scene), [band.name for band in scene.bands], picks)
-    bands = told.chosen.bands or ()
+    provenance = picked(provenance_of(scene), [band.name for band in scene.bands], picks)
+    bands = provenance.chosen.bands or ()
     if any(role is not None for role in shown):
         bands = tuple(b if role is None else f"{role}={b}" for b, role in zip(bands, shown, strict=True))
-    return replace(scene.provenance.choosing(bands=bands), ranges=told.ranges or scene.provenance.ranges)
+    return replace(scene.provenance.choosing(bands=bands), ranges=provenance.ranges or scene.provenance.ranges)
 
 
-def picked(told: Provenance, names: Sequence[str], picks: Sequence[int]) -> Provenance:
+def picked(provenance: Provenance, names: Sequence[str], picks: Sequence[int]) -> Provenance:
     """A provenance with what it lists band by band for some of the bands: which of the source they are, and their
     ranges.
     """
     bands: Sequence[str | int] = [n if names.count(n) == 1 else str(number) for number, n in enumerate(names, 1)]
-    if told.chosen.bands is not None and len(told.chosen.bands) == len(names):
-        bands = told.chosen.bands
-    ranges = told.ranges
+    if provenance.chosen.bands is not None and len(provenance.chosen.bands) == len(names):
+        bands = provenance.chosen.bands
+    ranges = provenance.ranges
     if ranges is not None and len(ranges) == len(names):
         ranges = tuple(ranges[i] for i in picks)
-    return replace(told.choosing(bands=tuple(bands[i] for i in picks)), ranges=ranges)
+    return replace(provenance.choosing(bands=tuple(bands[i] for i in picks)), ranges=ranges)
 
 
 def cropped(scene: Scene, window: Window) -> Provenance:
     """The provenance of a window of a scene: of a result, which part of its source that shows."""
-    told, own = provenance_of(scene), scene.provenance
+    provenance, own = provenance_of(scene), scene.provenance
     whole = (window.height, window.width) == scene.grid.shape
-    unread = told.chosen.window is None and f"{PREFIX}WINDOW" in told
-    if whole or unread or (factor := told.model.factor) is None:
+    unread = provenance.chosen.window is None and f"{PREFIX}WINDOW" in provenance
+    if whole or unread or (factor := provenance.model.factor) is None:
         return own
-    left, top, *_ = told.chosen.window or (Fraction(0),) * 4
+    left, top, *_ = provenance.chosen.window or (Fraction(0),) * 4
     col, row, width, height = (number / factor for number in _exact(window))
-    if told.agreement.conserved == "yes" and _of_frames(told.agreement.operator):
+    if provenance.agreement.conserved == "yes" and _of_frames(provenance.agreement.operator):
         own = replace(own, agreement=replace(own.agreement, conserved=OF_FRAMES))
     return own.choosing(window=(left + col, top + row, width, height))
 
@@ -117,9 +117,9 @@ def origin_of(scene: Scene) -> tuple[int, int]:
     return round(row * factor), round(col * factor)
 
 
-def window_of(told: Provenance) -> Window | None:
+def window_of(provenance: Provenance) -> Window | None:
     """The window of its source that a result shows; None of the whole, and where it shows parts of pixels."""
-    part = told.chosen.window
+    part = provenance.chosen.window
     if part is None or any(number.denominator != 1 for number in part):
         return None
     return Window(*map(int, part))

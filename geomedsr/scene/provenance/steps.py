@@ -40,13 +40,13 @@ def text(steps: Sequence[Step]) -> str:
     return json.dumps([{key: fact for key, fact in asdict(step).items() if fact is not None} for step in steps])
 
 
-def of_text(told: str) -> tuple[Step, ...]:
+def of_text(text: str) -> tuple[Step, ...]:
     """The steps that JSON tells.
 
     Raises:
         ValueError, TypeError, RecursionError: it tells none.
     """
-    found = json.loads(told)
+    found = json.loads(text)
     if not isinstance(found, list) or len(found) > _MOST:
         raise ValueError("no list of steps")
     return tuple(map(_step, found))
@@ -66,10 +66,10 @@ def _factor(found: Any) -> int | None:
 
 
 #: A step as :func:`prose` tells it, up to the next one.
-_TOLD = re.compile(r"(.{1,200}?) (\S+) \(([0-9a-f]{1,12}|\?)\) x([1-9]\d{0,3}|\?)(?:, |$)", re.ASCII)
+_STATED = re.compile(r"(.{1,200}?) (\S+) \(([0-9a-f]{1,12}|\?)\) x([1-9]\d{0,3}|\?)(?:, |$)", re.ASCII)
 
 
-def of_prose(told: str) -> tuple[Step, ...]:
+def of_prose(text: str) -> tuple[Step, ...]:
     """The steps that results of earlier versions tell in words alone.
 
     Raises:
@@ -77,8 +77,8 @@ def of_prose(told: str) -> tuple[Step, ...]:
     """
     found: list[Step] = []
     place = 0
-    while place < len(told):
-        step = _TOLD.match(told, place)
+    while place < len(text):
+        step = _STATED.match(text, place)
         if step is None or len(found) == _MOST:
             raise ValueError("no steps")
         model, version, sha256, factor = (None if fact == "?" else fact for fact in step.groups())
