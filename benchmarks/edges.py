@@ -61,8 +61,8 @@ def main(data: str, *names: str) -> None:
         near, far = counted & around, counted & ~around
         shares.append(near.sum() / counted.sum())
         for name, method in methods.items():
-            guess = method(frames)[0, 0] * slope + offset
-            square = np.square(np.clip(guess, *protocol.window) - np.clip(truth, *protocol.window))
+            result = method(frames)[0, 0] * slope + offset
+            square = np.square(np.clip(result, *protocol.window) - np.clip(truth, *protocol.window))
             errors[name].append(
                 (square[counted].mean(), square[far].mean(), square[near].sum() / square[counted].sum())
             )

@@ -45,15 +45,15 @@ def psnr(fine: Scene, coarse: Scene, model: geomedsr.Model, precision: str) -> f
     for frame in range(0, fine.shape[0], max(1, fine.shape[0] // SLICES)):
         frames = slice(frame, frame + 1)
         slope, offset = (part[0][:, None, None] for part in fine.lines)
-        truth, guess = (s.read(Box.of(frames, whole))[0] * slope + offset for s in (fine.source, source))
+        truth, result = (s.read(Box.of(frames, whole))[0] * slope + offset for s in (fine.source, source))
         seen = fine.source.valid(Box.of(frames, whole))[0] & (
             truth > (-math.inf if protocol.above is None else protocol.above)
         )
         if protocol.window is not None:
-            truth, guess = (np.clip(v, *protocol.window) for v in (truth, guess))
+            truth, result = (np.clip(v, *protocol.window) for v in (truth, result))
         for band, peak in enumerate(protocol.peak):
             if seen[band].any():
-                error = np.square(truth[band] - guess[band])[seen[band]].mean()
+                error = np.square(truth[band] - result[band])[seen[band]].mean()
                 found.append(10 * math.log10(peak**2 / error))
     return float(np.mean(found))
 

@@ -32,7 +32,7 @@ def main(folder: Path = Path("demo")) -> None:
     truth = reference.data.values[0]
     coarse = scene.data.values[0]
     smooth = bicubic(torch.from_numpy(coarse.astype(np.float64))[None], 4)[0].numpy()
-    guesses = {
+    candidates = {
         "bicubic": np.clip(np.rint(smooth), 0, 65535).astype(coarse.dtype),
         "realism 0": geomedsr.open(result).data.values[0],  # the default: most faithful
         "realism 1": geomedsr.upscale(scene, model="satellite-x4", realism=1).data.values[0],
@@ -41,10 +41,10 @@ def main(folder: Path = Path("demo")) -> None:
     print(f"{scene.name}: {coarse.shape[2]} × {coarse.shape[1]} pixels → {truth.shape[2]} × {truth.shape[1]}")
     print(f"{'':14}{'PSNR, dB':>10}{'SSIM':>8}    (mean of {len(truth)} bands; peak = the reference's 1–99 % range)")
     panels = {"input": colours(coarse, truth)}
-    for name, guess in guesses.items():
-        decibels, similar = psnr(guess, truth, span).mean(), ssim(guess, truth, span).mean()
+    for name, pixels in candidates.items():
+        decibels, similar = psnr(pixels, truth, span).mean(), ssim(pixels, truth, span).mean()
         print(f"{name:14}{decibels:10.2f}{similar:8.4f}")
-        panels[f"{name}, {decibels:.2f} dB"] = colours(guess, truth)
+        panels[f"{name}, {decibels:.2f} dB"] = colours(pixels, truth)
     draw(panels | {"reference": colours(truth, truth)}, folder / "comparison.png")
     print(f"result   {result}   ({seconds:.1f} s)")
     print(f"picture  {folder / 'comparison.png'}")

@@ -88,14 +88,14 @@ def _headers(scene: Scene) -> list[Dataset]:
     return headers
 
 
-def _all(promise: str, pairs: list[tuple[Dataset, Dataset]], wrong: Callable[[Dataset, Dataset], list[str]]) -> Check:
+def _all(name: str, pairs: list[tuple[Dataset, Dataset]], wrong: Callable[[Dataset, Dataset], list[str]]) -> Check:
     faults: dict[str, int] = {}
     with quiet():
         for before, after in pairs:
             for fault in wrong(before, after):
                 faults[fault] = faults.get(fault, 0) + 1
     detail = "; ".join(f"{fault} ({count} files)" for fault, count in faults.items())
-    return Check(promise, not faults, detail)
+    return Check(name, not faults, detail)
 
 
 def _new_uids(before: Dataset, after: Dataset) -> list[str]:

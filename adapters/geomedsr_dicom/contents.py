@@ -43,7 +43,7 @@ def _item(series: Series, root: str) -> Item:
             warnings.simplefilter("ignore", SceneWarning)  # the warning comes below
             scene = open_series(series, force=True)
             facts |= _geometry(series)
-            slope, offset = scene.lines
+            slope, offset = scene.slopes_and_offsets
             low, high = scene.values.low[0][0], scene.values.high[0][0]  # reads some slices
             facts |= {
                 "dtype": str(scene.dtype),

@@ -64,7 +64,7 @@ def _lineage(pairs: list[tuple[Frame, Frame, _Said]]) -> Check:
 
 def _depths(source: Scene, result: Scene, said: list[_Said], parts: int) -> Check:
     """SliceThickness, SpacingBetweenSlices and SliceLocation, where present."""
-    promise = "slice thickness, spacing and location as new slices have them"
+    name = "slice thickness, spacing and location as new slices have them"
     planes = source.grid.refined(Factors(frame=parts)).planes
     apart = abs(planes[1].depth - planes[0].depth)
     faults = dict.fromkeys(("SliceThickness", "SpacingBetweenSlices", "SliceLocation"), 0)
@@ -82,7 +82,7 @@ def _depths(source: Scene, result: Scene, said: list[_Said], parts: int) -> Chec
             way = abs(other.location - one.location)
             faults["SliceLocation"] += not math.isclose(way, abs(there - here), rel_tol=0.06, abs_tol=_NEAR)
     counted = [f"{name} ({count} slices)" for name, count in faults.items() if count]
-    return Check(promise, not counted, "; ".join(counted))
+    return Check(name, not counted, "; ".join(counted))
 
 
 def _numbers(headers: dict[str, Dataset], made: list[tuple[Frame, _Said]]) -> Check:
@@ -93,5 +93,5 @@ def _numbers(headers: dict[str, Dataset], made: list[tuple[Frame, _Said]]) -> Ch
     indices = [(frame.path, *map(int, values(said.content.get("DimensionIndexValues")))) for frame, said in made]
     if any(len(index) > 1 for index in indices) and len(set(indices)) < len(indices):
         faults.append("DimensionIndexValues")
-    promise = "every instance and frame has a number of its own"
-    return Check(promise, not faults, f"the same for several: {', '.join(faults)}" if faults else "")
+    name = "every instance and frame has a number of its own"
+    return Check(name, not faults, f"the same for several: {', '.join(faults)}" if faults else "")

@@ -28,21 +28,21 @@ _NAMES_SOURCE = "ReferencedSOPInstanceUID", "ReferencedSOPClassUID", "SeriesInst
 
 def validated(source: Sequence[str], result: Sequence[str]) -> list[Check]:
     """Two promises about the files of a result beside those of its source, in the same order."""
-    promise = "dciodvfy finds no error that it does not find in the source"
+    name = "dciodvfy finds no error that it does not find in the source"
     if shutil.which("dciodvfy") is None:
-        found = [Check(promise, None, "dciodvfy is not installed")]
+        found = [Check(name, None, "dciodvfy is not installed")]
     else:
         step = max(1, -(-len(result) // _MOST))
         new: dict[str, None] = {}
         for before, after in list(zip(source, result, strict=False))[::step]:
             new |= dict.fromkeys(complaints(before, after))
-        found = [Check(promise, not new, "; ".join(list(new)[:3]))]
-    promise = "dcentvfy finds source and result consistent"
+        found = [Check(name, not new, "; ".join(list(new)[:3]))]
+    name = "dcentvfy finds source and result consistent"
     if shutil.which("dcentvfy") is None:
-        return [*found, Check(promise, None, "dcentvfy is not installed")]
+        return [*found, Check(name, None, "dcentvfy is not installed")]
     own = _errors(["dcentvfy", *dict.fromkeys(source)])
     lines = _errors(["dcentvfy", *dict.fromkeys(source), *result]) - own
-    return [*found, Check(promise, not lines, f"{len(lines)} lines" if lines else "")]
+    return [*found, Check(name, not lines, f"{len(lines)} lines" if lines else "")]
 
 
 def complaints(source: str, result: str) -> list[str]:

@@ -262,7 +262,7 @@ def _check(path: str, dataset: Any) -> None:
 
 
 def _check_nodata(path: str, value: float | None, flag: list[MaskFlags], dtype: str) -> None:
-    """64-bit nodata values reach us as floats, exact up to 2⁵³ only; one that is not cannot be kept."""
+    """64-bit nodata values come as floats, exact up to 2⁵³ only; one that is not cannot be kept."""
     lost = MaskFlags.nodata in flag if value is None else abs(value) >= EXACT
     if np.dtype(dtype).itemsize == 8 and np.dtype(dtype).kind in "iu" and lost:
         raise InputError(

@@ -277,7 +277,7 @@ def _stacked(
 
 def _values(scene: Scene) -> tuple[str, tuple[tuple[float, float], ...] | None]:
     """The type of the volume's values, and the lines that make physical values of stored ones."""
-    slopes, offsets = scene.lines
+    slopes, offsets = scene.slopes_and_offsets
     lines = tuple((float(s), float(o)) for s, o in zip(slopes[:, 0], offsets[:, 0], strict=True))
     lines = lines * (scene.shape[0] if len(lines) == 1 else 1)
     if set(lines) == {(1.0, 0.0)}:

@@ -49,9 +49,9 @@ class Denoiser(Network):
 
 @dataclass(frozen=True)
 class WithinNoise(Unconstrained):
-    """See the module's text; ``reach`` is how far pixels of each band may move, in stored units."""
+    """See the module's text; ``bound`` is how far pixels of each band may move, in stored units."""
 
-    reach: tuple[float, ...] = ()
+    bound: tuple[float, ...] = ()
 
     name = "within-noise"
     keeps = "pixels within the noise"
@@ -75,18 +75,18 @@ class WithinNoise(Unconstrained):
     def agree(self, seen: Observation, planes: Array, out: Array) -> None:
         """The prediction, no further from the input than the noise reaches; whole numbers are rounded inwards."""
         super().agree(seen, planes, out)
-        reach = np.array(self.reach[seen.bands])[:, None, None]
-        reach, stored = reach if out.dtype.kind == "f" else np.floor(reach), seen.stored.astype(np.float64)
-        near = np.clip(out.astype(np.float64), stored - reach, stored + reach).astype(out.dtype)
+        bound = np.array(self.bound[seen.bands])[:, None, None]
+        bound, stored = bound if out.dtype.kind == "f" else np.floor(bound), seen.stored.astype(np.float64)
+        near = np.clip(out.astype(np.float64), stored - bound, stored + bound).astype(out.dtype)
         out[...] = near if seen.nodata is None else np.where(near == seen.nodata, seen.stored, near)
 
     def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
         """How far the furthest pixel moved, as a part of what is allowed."""
-        worst, reach = 0.0, np.maximum(np.array(self.reach), 1e-30)[:, None, None]
+        worst, bound = 0.0, np.maximum(np.array(self.bound), 1e-30)[:, None, None]
         for box in boxes:
             moved = result.source.read(box).astype(np.float64) - source.source.read(box).astype(np.float64)
             valid = source.source.valid(box)
-            worst = max(worst, float((np.abs(moved) / reach)[valid].max(initial=0.0)))
+            worst = max(worst, float((np.abs(moved) / bound)[valid].max(initial=0.0)))
         promise = f"no pixel moves by more than {MOST:g} times the noise"
         return Check(promise, worst <= 1 + 1e-6 if asked else None, f"the furthest by {MOST * worst:.3g} times")
 

@@ -58,8 +58,8 @@ def test_it_learns_and_keeps_its_promise(model: Model) -> None:
     clean = open_scene(COAST).data.values.astype(np.float64)
     before, after = image.data.values.astype(np.float64), made(model, image).data.values.astype(np.float64)
     assert np.square(after - clean).mean() < 0.95 * np.square(before - clean).mean()
-    reach = np.array(denoiser.WithinNoise().bind({"image": image}).reach)[:, None, None]
-    assert (np.abs(after - before) <= reach).all()
+    bound = np.array(denoiser.WithinNoise().bind({"image": image}).bound)[:, None, None]
+    assert (np.abs(after - before) <= bound).all()
 
 
 def test_a_scene_without_noise_is_left_as_it_is(model: Model) -> None:

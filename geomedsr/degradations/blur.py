@@ -49,8 +49,8 @@ class Blur(Disturbance):
     def apply(self, coarse: torch.Tensor, drawn: Ellipse) -> torch.Tensor:
         """The blurred image."""
         weights = torch.from_numpy(kernel(drawn)).to(coarse)
-        reach = len(weights) // 2
-        edge = ((0, 0), (0, 0), (reach, reach), (reach, reach))
+        half = len(weights) // 2
+        edge = ((0, 0), (0, 0), (half, half), (half, half))
         around = torch.from_numpy(np.pad(coarse.cpu().numpy(), edge, mode="reflect")).to(coarse)
         channels = coarse.shape[1]
         return F.conv2d(around, weights.expand(channels, 1, -1, -1).contiguous(), groups=channels)
@@ -58,8 +58,8 @@ class Blur(Disturbance):
 
 def kernel(shape: Ellipse) -> Array:
     """The weights, float64, square, out to four of the larger standard deviation."""
-    reach = math.ceil(4 * max(shape.first, shape.second))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    half = math.ceil(4 * max(shape.first, shape.second))
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
     cos, sin = math.cos(shape.angle), math.sin(shape.angle)
     along, across = (cos * x + sin * y) / shape.first, (cos * y - sin * x) / shape.second
     weights = np.exp(-(along**2 + across**2) / 2)

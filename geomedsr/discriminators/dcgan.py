@@ -30,12 +30,12 @@ class DCGANDiscriminator(nn.Module):
             layers += [nn.BatchNorm2d(after)] if batch_norm else []
             layers.append(nn.LeakyReLU(0.2))
         self.features = nn.Sequential(*layers)
-        self.judge = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(width * 8 * 16, 1))
+        self.score = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(width * 8 * 16, 1))
         self.apply(small)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits, one for each image."""
-        logits: torch.Tensor = self.judge(self.features(x))
+        logits: torch.Tensor = self.score(self.features(x))
         return logits
 
 

@@ -28,11 +28,11 @@ class SRGANDiscriminator(nn.Module):
             ]
             before = width * factor
         self.features = nn.Sequential(*layers)
-        self.judge = nn.Sequential(
+        self.score = nn.Sequential(
             nn.AdaptiveAvgPool2d(6), nn.Flatten(), nn.Linear(before * 36, dense), nn.LeakyReLU(0.2), nn.Linear(dense, 1)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits, one for each image."""
-        logits: torch.Tensor = self.judge(self.features(x))
+        logits: torch.Tensor = self.score(self.features(x))
         return logits

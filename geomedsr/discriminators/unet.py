@@ -27,7 +27,7 @@ class UNetDiscriminator(nn.Module):
         self.down = nn.ModuleList(_convolution(width * f, width * f * 2, 4, 2) for f in (1, 2, 4))
         self.up = nn.ModuleList(_convolution(width * f * 2, width * f) for f in (4, 2, 1))
         self.tail = nn.ModuleList((_convolution(width, width), _convolution(width, width)))
-        self.judge = nn.Conv2d(width, 1, 3, padding=1)
+        self.score = nn.Conv2d(width, 1, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits, one for each pixel."""
@@ -41,5 +41,5 @@ class UNetDiscriminator(nn.Module):
             x = F.leaky_relu(layer(x), 0.2) + skip
         for layer in self.tail:
             x = F.leaky_relu(layer(x), 0.2)
-        logits: torch.Tensor = self.judge(x)
+        logits: torch.Tensor = self.score(x)
         return logits

@@ -126,7 +126,7 @@ class Need:
         return 1 if self.model.descriptor.channels > 1 else min(self.bands, self.at_once)
 
     def worker(self, tile: int) -> int:
-        """Bytes of the CPU's memory: what the network holds or what is made of its guess, and the region's values."""
+        """Bytes of the CPU's memory: what the network holds, or what its prediction takes, and the region's values."""
         card = self.model.descriptor
         rows, cols = (self._region(tile),) * 2 if self.region is None else self.region
         pixels = self.depth * rows * cols * card.factors.volume

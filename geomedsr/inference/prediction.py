@@ -26,7 +26,7 @@ from geomedsr.models import Model
 from geomedsr.models.ports import IMAGE, Port
 from geomedsr.scene.context import around, as_channels
 from geomedsr.scene.masking import Masking
-from geomedsr.scene.padding import FILL_REACH
+from geomedsr.scene.padding import FILL_RADIUS
 from geomedsr.scene.scaling import ValueScale
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array, Source, by_value
@@ -70,11 +70,11 @@ class Prediction(Source):
 
     def touches(self, box: Box) -> Box:
         """The box of the image that a box of the result needs, with all halos: what agreement depends on; around that
-        the frames, rows and columns that the network sees; and how far valid pixels reach into what is no data.
+        the frames, rows and columns that the network sees; and how far valid pixels are extended into no data.
         """
         neighbours, rows, columns = self.model.halo
         needed = self._agreement.support(box.coarsened(self.factors), self.scene.shape)
-        halo = neighbours, rows + FILL_REACH, columns + FILL_REACH
+        halo = neighbours, rows + FILL_RADIUS, columns + FILL_RADIUS
         return needed.grown(halo) & Box.whole(self.scene.shape)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:

@@ -124,8 +124,8 @@ def _settled(found: Affine, stated: Affine, shape: tuple[int, int]) -> Affine:
             stacklevel=5,
         )
         return found
-    phases = ((found.c - stated.c) / stated.a) % 1, ((found.f - stated.f) / stated.e) % 1
-    if any(abs(phase - 0.5) > _AT for phase in phases):
+    fractions = ((found.c - stated.c) / stated.a) % 1, ((found.f - stated.f) / stated.e) % 1
+    if any(abs(fraction - 0.5) > _AT for fraction in fractions):
         return found
     warnings.warn(
         "the coordinates are pixel corners, as stackstac writes them and as the attribute transform tells: they are "

@@ -105,7 +105,7 @@ def divisible(scene: Scene, scale: int) -> Scene:
 
 def physical(scene: Scene, frames: slice, stored: Array) -> Array:
     """Stored values ``(frame, band, y, x)`` in physical units."""
-    slope, offset = scene.lines
+    slope, offset = scene.slopes_and_offsets
     if len(slope) > 1:
         slope, offset = slope[frames], offset[frames]
     values: Array = stored.astype(np.float64) * slope[..., None, None] + offset[..., None, None]

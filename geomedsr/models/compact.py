@@ -77,7 +77,7 @@ class Compact(Network):
     @property
     def receptive_radius(self) -> int:
         """How many input pixels away a pixel can still change an output pixel's block."""
-        return max(radius([self.head, *self.body, self.tail]), self.skip.reach)
+        return max(radius([self.head, *self.body, self.tail]), self.skip.radius)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Super-resolve a batch."""
@@ -91,7 +91,7 @@ class Compact(Network):
 
     def planes(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The same as planes, without computing what only the halo's pixels need: each layer leaves out those that lie
-        beyond its reach. On tiles that saves half of the halo's cost. For inference: layers work in place.
+        beyond its receptive field. On tiles that saves half of the halo's cost. For inference: layers work in place.
         """
         x = inputs[IMAGE]
         shallow = unpadded(self.head, x.to(self.head.weight.dtype))
@@ -100,16 +100,16 @@ class Compact(Network):
             assert isinstance(block, ResidualBlock)
             deep = block.trimmed(deep)
         detail = unpadded(self.tail, deep + _cropped(shallow, 2 * len(self.body)))
-        inner = _cropped(middle(x, self.channels), self.receptive_radius - self.skip.reach)
-        return {IMAGE: _added(self.skip.phases(inner), detail)}
+        inner = _cropped(middle(x, self.channels), self.receptive_radius - self.skip.radius)
+        return {IMAGE: _added(self.skip.subpixels(inner), detail)}
 
 
-def _added(phases: torch.Tensor, detail: torch.Tensor) -> torch.Tensor:
-    """``detail`` added in place; on CPUs some rows at a time: it may be laid out channels-last, phases are planes."""
-    detail = detail.reshape(phases.shape)
-    height = phases.shape[-2]
-    step = height if phases.is_cuda else _ROWS
+def _added(subpixels: torch.Tensor, detail: torch.Tensor) -> torch.Tensor:
+    """``detail`` added in place; on CPUs some rows at a time, since it may be laid out channels-last."""
+    detail = detail.reshape(subpixels.shape)
+    height = subpixels.shape[-2]
+    step = height if subpixels.is_cuda else _ROWS
     for row in range(0, height, step):
         rows = slice(row, row + step)
-        phases[..., rows, :] += detail[..., rows, :]
-    return phases
+        subpixels[..., rows, :] += detail[..., rows, :]
+    return subpixels

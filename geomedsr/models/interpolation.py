@@ -23,12 +23,12 @@ def keys_cubic(distance: Array, a: float = -0.5) -> Array:
 class BicubicSkip(nn.Module):
     """Area-aligned bicubic upsampling ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, the same at every pixel.
 
-    The ``s²`` phases are the output channels of one fixed 5 × 5 convolution, followed by PixelShuffle. Unlike
+    The ``s²`` sub-pixel planes are the output channels of one fixed 5 × 5 convolution, followed by PixelShuffle. Unlike
     ``interpolate``, no floating-point position enters, so a pixel's value does not depend on where its
     window began. Edges are continued by their own value.
     """
 
-    reach = 2
+    radius = 2
 
     def __init__(self, scale: int) -> None:
         super().__init__()
@@ -41,9 +41,9 @@ class BicubicSkip(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, C, H, W)`` float to ``(B, C, s·H, s·W)``."""
-        return merged(self.phases(F.pad(x, (self.reach,) * 4, mode="replicate")))
+        return merged(self.subpixels(F.pad(x, (self.radius,) * 4, mode="replicate")))
 
-    def phases(self, x: torch.Tensor) -> torch.Tensor:
+    def subpixels(self, x: torch.Tensor) -> torch.Tensor:
         """The same of the pixels that have all neighbours, before PixelShuffle: ``(B, C, H + 4, W + 4)`` to
         ``(B, C, s², H, W)``.
         """
@@ -52,8 +52,8 @@ class BicubicSkip(nn.Module):
         return planes.reshape(batch, channels, *planes.shape[1:])
 
 
-def merged(phases: torch.Tensor) -> torch.Tensor:
+def merged(subpixels: torch.Tensor) -> torch.Tensor:
     """PixelShuffle: ``(B, C, s², H, W)`` to ``(B, C, s·H, s·W)``."""
-    batch, channels, count, height, width = phases.shape
-    fine: torch.Tensor = F.pixel_shuffle(phases.reshape(batch, channels * count, height, width), isqrt(count))
+    batch, channels, count, height, width = subpixels.shape
+    fine: torch.Tensor = F.pixel_shuffle(subpixels.reshape(batch, channels * count, height, width), isqrt(count))
     return fine

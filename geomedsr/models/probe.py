@@ -1,4 +1,4 @@
-"""What a network does that nothing tells about, found by running it: its reach, and the memory it takes."""
+"""What a network does that nothing tells about, found by running it: its receptive field and the memory it takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 
-#: The least short side of the strips that a network's reach is looked for on.
+#: The least short side of the strips on which a network's receptive field is found.
 _STRIP = 8
 
 #: How far apart two computations of a pixel may be, as a part of the spread of the values.
@@ -23,7 +23,7 @@ _SHIFTS = (0, 1, 2)
 
 
 def probed_radius(network: Network, channels: int, scale: int, most: int, least: int = 1) -> int | None:
-    """Receptive radius in input pixels of a network ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``; see ``reach.radius``.
+    """Receptive radius in input pixels of a network ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``; see :func:`radius`.
 
     A line of NaN across a strip makes NaN of every output pixel that it can change, whatever the weights are: sums and
     products keep NaN, so do torch's activations and its maxima. None where that goes further than ``most`` pixels, as
@@ -32,11 +32,11 @@ def probed_radius(network: Network, channels: int, scale: int, most: int, least:
     """
     radius = 0
     for axis in (2, 3):
-        reaches = {_reach(network, channels, scale, axis, most, shift, least) for shift in _SHIFTS}
-        reach = reaches.pop()
-        if reaches or reach is None:
+        radii = {_reach(network, channels, scale, axis, most, shift, least) for shift in _SHIFTS}
+        found = radii.pop()
+        if radii or found is None:
             return None
-        radius = max(radius, *reach)
+        radius = max(radius, *found)
     return radius if radius <= most else None
 
 

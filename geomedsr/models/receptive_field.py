@@ -22,8 +22,8 @@ def radius(layers: Iterable[nn.Module]) -> int:
         last *= factor
     for module in reversed(chain):
         if isinstance(module, nn.Conv2d):
-            reach = max(d * (k - 1) // 2 for d, k in zip(module.dilation, module.kernel_size, strict=True))
-            first, last = first - reach, last + reach
+            half = max(d * (k - 1) // 2 for d, k in zip(module.dilation, module.kernel_size, strict=True))
+            first, last = first - half, last + half
         elif (factor := _factor(module)) > 1:
             first, last = first // factor, -(-last // factor)
     return max(-first, last - 1)

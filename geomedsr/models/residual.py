@@ -31,7 +31,7 @@ class ResidualGenerator(Network):
     @property
     def receptive_radius(self) -> int:
         """How many input pixels away a pixel can still change an output pixel's block."""
-        return max(radius([self.head, self.body, self.up, self.tail]), self.skip.reach)
+        return max(radius([self.head, self.body, self.up, self.tail]), self.skip.radius)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Super-resolve a batch."""

@@ -85,7 +85,7 @@ class CommunityNet(Network):
         return _HELD * self.activations
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Super-resolve a batch, image by image: ``spandrel`` promises no more of its networks."""
+        """Super-resolve a batch, image by image: ``spandrel`` guarantees no more."""
         height, width = x.shape[-2:]
         rows, columns = self._size(height), self._size(width)
         if self.square:

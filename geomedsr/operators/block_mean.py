@@ -50,10 +50,10 @@ class BlockMean(Operator):
             after = result.source.read(box.refined(factors))
             if valid.any():
                 worst = max(worst, float(block_error(before, after, factors)[valid].max()))
-        promise = f"the mean of each {_block(factors)} is the source's pixel"
+        name = f"the mean of each {_block(factors)} is the source's pixel"
         if not asked:
-            return Check(promise, None, f"not asked for; largest difference {worst:.3g}")
-        return Check(promise, worst == 0, "bit for bit" if worst == 0 else f"largest difference {worst:.3g}")
+            return Check(name, None, f"not asked for; largest difference {worst:.3g}")
+        return Check(name, worst == 0, "bit for bit" if worst == 0 else f"largest difference {worst:.3g}")
 
 
 def _block(factors: Factors) -> str:

@@ -6,8 +6,8 @@ digits. For integers the deviations are rounded by cascade rounding (round the r
 differences): each rounded deviation is the floor or the ceiling of the exact one and their sum is exactly
 zero, so averaging the block gives the input back bit for bit.
 
-The fine image comes as its phases (:mod:`geomedsr.operators.sub_pixel`), as networks make it; with the phase as the
-first axis, ``(s², frame, band, y, x)``, everything here is arithmetic between whole arrays.
+The fine image comes as its sub-pixel planes (:mod:`geomedsr.operators.sub_pixel`), as networks make it. With the
+plane as the first axis, ``(s², frame, band, y, x)``, everything here is arithmetic between whole arrays.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _AT_ONCE = 1 << 14
 
 def conserve(
     base: Array,
-    phases: Array,
+    subpixels: Array,
     factors: Factors,
     span: Array,
     nodata: float | int | None = None,
@@ -39,7 +39,7 @@ def conserve(
     Args:
         base: stored input values, ``(frame, …, H, W)``. Where one is ``nodata`` itself or no number, its block holds
             nothing of use; no other block is touched.
-        phases: the network's output, normalised float32, ``(frame, …, v, H, W)``; only its deviations count.
+        subpixels: the network's output, normalised float32, ``(frame, …, v, H, W)``; only its deviations count.
         factors: how many times finer the result is; ``v`` is their volume.
         span: stored units per normalised unit, ``(…, 1, 1)``.
         nodata: a stored value that no output pixel may take.
@@ -61,17 +61,17 @@ def conserve(
     rows = max(1, _AT_ONCE // (base[..., 0, 0].size * width))
     for top in range(0, height, rows):
         coarse = slice(top, top + rows)
-        made = _conserve(base[..., coarse, :], np.moveaxis(phases[..., coarse, :], -3, 0), span, nodata, limits)
+        made = _conserve(base[..., coarse, :], np.moveaxis(subpixels[..., coarse, :], -3, 0), span, nodata, limits)
         merged(np.moveaxis(made, 0, -3), factors, out[..., top * factors.y : (top + rows) * factors.y, :])
     return out
 
 
 def _conserve(
-    base: Array, phases: Array, span: Array, nodata: float | int | None, limits: tuple[int, int] | None
+    base: Array, subpixels: Array, span: Array, nodata: float | int | None, limits: tuple[int, int] | None
 ) -> Array:
-    """Of phases ``(s², …, H, W)`` to the same."""
+    """Of sub-pixel planes ``(s², …, H, W)`` to the same."""
     if base.dtype.kind == "f":
-        return _conserve_float(base, phases, span, nodata)
+        return _conserve_float(base, subpixels, span, nodata)
     low, high = limits or (int(np.iinfo(base.dtype).min), int(np.iinfo(base.dtype).max))
     if nodata is not None and int(nodata) == low:
         low += 1
@@ -80,7 +80,7 @@ def _conserve(
     least, most = np.asarray(low, base.dtype), np.asarray(high, base.dtype)
     if limits is not None:
         least, most = np.minimum(least, base), np.maximum(most, base)
-    out = _conserve_int(base, phases, span, least, most)
+    out = _conserve_int(base, subpixels, span, least, most)
     if nodata is None or not low <= int(nodata) <= high:
         return out
     hit = out == np.asarray(nodata, base.dtype)
@@ -89,7 +89,7 @@ def _conserve(
         below = base < nodata
         side_low = np.where(below, least, np.asarray(min(int(nodata) + 1, high), base.dtype))
         side_high = np.where(below, np.asarray(max(int(nodata) - 1, low), base.dtype), most)
-        out = np.where(hit.any(0), _conserve_int(base, phases, span, side_low, side_high), out)
+        out = np.where(hit.any(0), _conserve_int(base, subpixels, span, side_low, side_high), out)
     return out
 
 
@@ -118,12 +118,12 @@ def unconserved(
     return out
 
 
-def _conserve_float(base: Array, phases: Array, span: Array, nodata: float | int | None) -> Array:
-    mean = phases.sum(0, np.float64) / len(phases)
+def _conserve_float(base: Array, subpixels: Array, span: Array, nodata: float | int | None) -> Array:
+    mean = subpixels.sum(0, np.float64) / len(subpixels)
     wide = base.astype(np.float64)
     limit = float(np.finfo(base.dtype).max)
     with np.errstate(over="ignore", invalid="ignore"):
-        made = wide + (phases - mean) * span
+        made = wide + (subpixels - mean) * span
         inside = (np.abs(made) <= limit).all(0)  # a block that would leave the type stays constant
         out = np.where(inside, made, wide).astype(base.dtype)
     if nodata is None or np.isnan(nodata):
@@ -135,12 +135,12 @@ def _conserve_float(base: Array, phases: Array, span: Array, nodata: float | int
     return out
 
 
-def _conserve_int(base: Array, phases: Array, span: Array, low: Array, high: Array) -> Array:
+def _conserve_int(base: Array, subpixels: Array, span: Array, low: Array, high: Array) -> Array:
     small = base.dtype.itemsize <= 2
     real: Any = np.float32 if small else np.float64
     whole: Any = np.int32 if small else np.int64
     span = np.asarray(span, real)
-    planes = np.array(phases, real, order="C")  # one after the other in memory, which is much faster
+    planes = np.array(subpixels, real, order="C")  # one after the other in memory, which is much faster
     planes -= planes.sum(0) / real(len(planes))
 
     up, down = _room(base, high, real), _room(low, base, real)
@@ -172,7 +172,7 @@ def _room(low: Array, high: Array, real: type) -> Array:
     return np.minimum(room, 2.0**62).astype(real)
 
 
-def _shrink(reach: Array, room: Array) -> Array:
-    """The factor ≤ 1 that brings a reach within the room."""
+def _shrink(extent: Array, room: Array) -> Array:
+    """The factor ≤ 1 that brings an extent within the room."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(reach > room, room / reach, np.ones((), room.dtype))
+        return np.where(extent > room, room / extent, np.ones((), room.dtype))

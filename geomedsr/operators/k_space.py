@@ -129,15 +129,15 @@ class KSpaceCrop(Operator):
                 moved, unsettled = moved + (explained is False), unsettled + (explained is None)
             if largest > worst:
                 worst, share = largest, largest / span
-        promise = "the central k-space is the source's, up to rounding and clipping"
+        name = "the central k-space is the source's, up to rounding and clipping"
         if not checked:
-            return Check(promise, None, "every slice holds padding, which has no k-space")
+            return Check(name, None, "every slice holds padding, which has no k-space")
         detail = f"largest deviation {worst:.2g} counts, {share:.2%} of its slice's range"
         detail += f"; {moved} slices off by more than that explains" if moved else ""
         detail += f"; {unsettled} slices of so many clipped pixels that these may explain it" if unsettled else ""
         left = source.shape[0] - checked
         detail += f"; {left} slices with padding not checked" if left else ""
-        return Check(promise, None if not asked or (unsettled and not moved) else not moved, detail)
+        return Check(name, None if not asked or (unsettled and not moved) else not moved, detail)
 
     def _by_clipping(
         self,
@@ -160,16 +160,16 @@ class KSpaceCrop(Operator):
         infinity = torch.tensor(float("inf"), dtype=torch.float64)
         low = torch.where(after <= limits[0], -infinity, after - 0.5)
         high = torch.where(after >= limits[1], infinity, after + 0.5)
-        found = guess = self.project(after, before, scale)
+        found = estimate = self.project(after, before, scale)
         pace, gap = 1.0, GAP + TRANSFORM * float(before.max() - before.min())
         for _ in range(ROUNDS):
-            allowed = torch.maximum(torch.minimum(guess, high), low)
-            apart = float((guess - allowed).abs().max())
+            allowed = torch.maximum(torch.minimum(estimate, high), low)
+            apart = float((estimate - allowed).abs().max())
             if apart <= gap:
                 return True
             last, found = found, self.project(allowed, before, scale)
             slower, pace = pace, (1 + math.sqrt(1 + 4 * pace**2)) / 2
-            guess = found + (slower - 1) / pace * (found - last)
+            estimate = found + (slower - 1) / pace * (found - last)
         return None if apart <= OPEN * deviation else False
 
 

@@ -99,14 +99,14 @@ class KeepValid(BlockMean):
                 marked = np.broadcast_to(self.marked(box), moved.shape)
                 moved, filled = moved & ~marked, filled + int(marked.sum())
             changed, total = changed + int(moved.sum()), total + moved.size
-        promise = "pixels that the mask does not mark are the source's, bit for bit"
+        name = "pixels that the mask does not mark are the source's, bit for bit"
         if factors.volume > 1:
-            promise = "block means of pixels that the mask does not mark are the source's"
+            name = "block means of pixels that the mask does not mark are the source's"
         if self.mask is None:
             detail = f"{changed} of {total} pixels differ; to check that the mask marks them, give --input {MASK}=FILE"
-            return Check(promise, True if asked and not changed else None, detail if changed else "no pixel differs")
+            return Check(name, True if asked and not changed else None, detail if changed else "no pixel differs")
         detail = f"{filled} of {total} pixels are marked" + (f", {changed} others differ" if changed else "")
-        return Check(promise, changed == 0 if asked else None, detail)
+        return Check(name, changed == 0 if asked else None, detail)
 
 
 def _moved(before: Array, after: Array, factors: Factors) -> Array:

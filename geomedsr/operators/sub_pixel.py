@@ -1,9 +1,9 @@
 """Phases: a fine image as the coarse images of the pixels that lie at one place in each block of fine pixels.
 
 What PixelShuffle makes one image of (Shi et al. 2016, arXiv:1609.05158, eq. 4), before it does: ``(…, v, H, W)`` for
-``(…, fy·H, fx·W)``, with as many phases ``v`` as a block has pixels, row by row of the block, slice by slice where new
-slices are made between slices. Each phase lies in one piece in memory, and the mean of a block is that of one pixel
-over the phases.
+``(…, fy·H, fx·W)``, with as many sub-pixel planes ``v`` as a block has pixels, row by row of the block, slice by slice
+where new slices are made between slices. Each plane lies in one piece in memory, and the mean of a block is that of
+one pixel over these planes.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ def places(factors: Factors) -> Iterator[tuple[Any, ...]]:
 
 
 def split(fine: Array, factors: Factors) -> Array:
-    """The phases of a fine image."""
+    """The sub-pixel planes of a fine image."""
     return np.stack([fine[place] for place in places(factors)], axis=-3)
 
 
-def merged(phases: Array, factors: Factors, out: Array | None = None) -> Array:
-    """The fine image of phases; in ``out`` if that is given."""
-    *others, _, height, width = phases.shape
+def merged(subpixels: Array, factors: Factors, out: Array | None = None) -> Array:
+    """The fine image of sub-pixel planes; in ``out`` if that is given."""
+    *others, _, height, width = subpixels.shape
     if out is None:
         if factors.frame > 1:
             others[0] *= factors.frame
-        out = np.empty((*others, factors.y * height, factors.x * width), phases.dtype)
+        out = np.empty((*others, factors.y * height, factors.x * width), subpixels.dtype)
     for number, place in enumerate(places(factors)):
-        out[place] = phases[..., number, :, :]
+        out[place] = subpixels[..., number, :, :]
     return out

@@ -41,4 +41,4 @@ class Unconstrained(BlockMean):
 
     def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
         """There is nothing to check."""
-        return Check("agreement with the source", None, "the model promises none")
+        return Check("agreement with the source", None, "the model guarantees none")

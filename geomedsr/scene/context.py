@@ -18,28 +18,28 @@ from geomedsr.scene.frames import Lineage
 from geomedsr.scene.sources import Array
 
 
-def around(frames: slice, count: int, reach: int, planes: Sequence[Plane] = ()) -> tuple[slice, Array]:
+def around(frames: slice, count: int, each_side: int, planes: Sequence[Plane] = ()) -> tuple[slice, Array]:
     """Which frames, of ``count``, to read for some of them, and where among those read each one's neighbours are.
 
-    The positions are ``(frame, 2 · reach + 1)``, the frame itself in the middle. ``planes`` tell where the frames lie:
-    of several volumes, one's last slice is no neighbour of the next one's first.
+    The positions are ``(frame, 2 · each_side + 1)``, the frame itself in the middle. ``planes`` say where the frames
+    lie: of several volumes, one's last slice is no neighbour of the next one's first.
     """
     wanted = np.arange(count)[frames][:, None]
-    length = volume_length(planes) if reach and planes else count
+    length = volume_length(planes) if each_side and planes else count
     begins = wanted // length * length
-    neighbours = np.clip(wanted + np.arange(-reach, reach + 1), begins, begins + length - 1)
+    neighbours = np.clip(wanted + np.arange(-each_side, each_side + 1), begins, begins + length - 1)
     first = int(neighbours.min(initial=count))
     return slice(first, int(neighbours.max(initial=-1)) + 1), neighbours - first
 
 
-def descended(older: Lineage, count: int, planes: Sequence[Plane], factor: int, reach: int) -> Lineage:
+def descended(older: Lineage, count: int, planes: Sequence[Plane], factor: int, each_side: int) -> Lineage:
     """The lineage of what a model makes of ``count`` frames: ``factor`` of each, which sees so many neighbours.
 
     ``older`` is that of those frames.
     """
-    if factor == 1 and not reach:
+    if factor == 1 and not each_side:
         return older
-    read, places = around(slice(0, count), count, reach, planes)
+    read, places = around(slice(0, count), count, each_side, planes)
     made: list[tuple[int, ...]] = []
     for number, near in enumerate((places + read.start).tolist()):
         seen = [of for frame in (number, *near) for of in (older[frame] if older else (frame,))]

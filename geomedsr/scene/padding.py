@@ -15,8 +15,8 @@ from geomedsr.scene.sources import Array, Source
 if TYPE_CHECKING:
     import torch  # slow to import
 
-#: How far, in pixels, valid values reach into nodata. It is part of every halo.
-FILL_REACH = 16
+#: How far, in pixels, valid values are extended into nodata. It is part of every halo.
+FILL_RADIUS = 16
 
 #: The normalised value of nodata further from valid pixels than that: the middle of the value scale.
 FILL_REST = 0.5
@@ -51,9 +51,9 @@ def read_reflected(source: Source, box: Box) -> tuple[Array, Array]:
 def fill(tensor: torch.Tensor, valid: Array) -> torch.Tensor:
     """Replace invalid pixels by what lies around them, so that the network meets no cliff and no NaN.
 
-    ``tensor`` is normalised float32 ``(frame, band, y, x)``. In each of :data:`FILL_REACH` steps, invalid
+    ``tensor`` is normalised float32 ``(frame, band, y, x)``. In each of :data:`FILL_RADIUS` steps, invalid
     pixels beside known ones take the mean of their known 8-neighbours; what is left takes
-    :data:`FILL_REST`. A filled pixel thus depends on pixels at most :data:`FILL_REACH` away, and nothing
+    :data:`FILL_REST`. A filled pixel thus depends on pixels at most :data:`FILL_RADIUS` away, and nothing
     depends on what was under the mask.
     """
     import torch
@@ -62,7 +62,7 @@ def fill(tensor: torch.Tensor, valid: Array) -> torch.Tensor:
         return tensor
     known = np.ascontiguousarray(valid).astype(np.float32)
     values = np.where(valid, tensor.numpy(), np.float32(0))
-    for _ in range(FILL_REACH):
+    for _ in range(FILL_RADIUS):
         count = _box_sum(known)
         grow = (known == 0) & (count > 0)
         if not grow.any():

@@ -49,7 +49,7 @@ def measured_range(scene: Scene) -> tuple[float, float] | None:
 
 def _scale(scene: Scene, percentiles: tuple[float, float]) -> tuple[ValueScale, Array, Array]:
     """Percentiles of each band, and the slope and offset ``(band,)`` that make them physical."""
-    slope, offset = scene.lines
+    slope, offset = scene.slopes_and_offsets
     if len(slope) > 1:
         bands = len(scene.bands)
         return ValueScale.from_samples(physical_sample(scene), percentiles), np.ones(bands), np.zeros(bands)
@@ -73,7 +73,7 @@ def _physical(scene: Scene, stored: Array, slope: Array, offset: Array) -> Array
 
 def physical_sample(scene: Scene) -> list[Array]:
     """Valid values of each band, physical, as 1-D arrays: all of them in a small scene, else of a spread."""
-    slope, offset = scene.lines
+    slope, offset = scene.slopes_and_offsets
     if len(slope) == 1:
         parts = zip(sample(scene.source), slope[0], offset[0], strict=True)
         return [stored.astype(np.float64) * s + o for stored, s, o in parts]

@@ -169,14 +169,14 @@ class Scene:
 
     def physical(self) -> xr.DataArray:
         """Values in units (stored × scale + offset), float64, NaN where there is no data; lazy."""
-        slope, offset = (table[..., None, None] for table in self.lines)
+        slope, offset = (table[..., None, None] for table in self.slopes_and_offsets)
         array = (self.data.astype(np.float64) * slope + offset).where(self.valid)
         units = {b.units for b in self.bands}
         array.attrs = self.valid.attrs | ({"units": units.pop()} if len(units) == 1 and None not in units else {})
         return array
 
     @property
-    def lines(self) -> tuple[Array, Array]:
+    def slopes_and_offsets(self) -> tuple[Array, Array]:
         """Slope and offset, float64 ``(frame or 1, band)``: physical = stored × slope + offset."""
         if self.rescale:
             slopes, offsets = zip(*self.rescale, strict=True)
@@ -246,7 +246,7 @@ class Scene:
                 stacklevel=3,
             )
             return self
-        return replace(self, scale=ValueScale.from_physical(low, high, *self.lines))
+        return replace(self, scale=ValueScale.from_physical(low, high, *self.slopes_and_offsets))
 
     def tensor(self, window: Window | None = None, frames: slice = slice(None)) -> torch.Tensor:
         """The normalised float32 tensor ``(frame, band, y, x)`` of a window, about 0 … 1.
@@ -256,9 +256,9 @@ class Scene:
         """
         first, last, _ = frames.indices(self.shape[0])
         box = Box.of(slice(first, last), window or Window(0, 0, self.shape[3], self.shape[2]))
-        reach = padding.FILL_REACH
-        stored, valid = padding.read_reflected(self.source, box.grown((0, reach, reach)))
-        inner = (..., slice(reach, -reach), slice(reach, -reach))
+        radius = padding.FILL_RADIUS
+        stored, valid = padding.read_reflected(self.source, box.grown((0, radius, radius)))
+        inner = (..., slice(radius, -radius), slice(radius, -radius))
         if valid.all():
             return self.values.normalise(stored[inner], frames)
         safe = np.where(valid, stored, np.zeros((), stored.dtype))

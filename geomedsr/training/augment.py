@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from geomedsr.parts import Part
 
 #: How far beyond its pixel the interpolation of :func:`zoomed` looks, in pixels of what it makes.
-ZOOM_REACH = 3
+ZOOM_MARGIN = 3
 
 
 @dataclass(frozen=True)

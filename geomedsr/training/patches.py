@@ -22,7 +22,7 @@ from geomedsr.scene.context import around, as_channels
 from geomedsr.scene.padding import read_reflected
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
-from geomedsr.training.augment import ZOOM_REACH, Augment, Change, padded, sharpen, zoomed
+from geomedsr.training.augment import ZOOM_MARGIN, Augment, Change, padded, sharpen, zoomed
 
 #: What is drawn at once, by name: :data:`TARGET`, and the network's inputs by port.
 Example = dict[str, torch.Tensor]
@@ -194,8 +194,10 @@ class Patches(Drawn):
         own = int(places[0, self.neighbours])
         blur = 1 if change.sharpness else 0
         around_patch = margin + blur
-        reach = around_patch if change.zoom == 1 else math.ceil((around_patch + ZOOM_REACH) / change.zoom) + ZOOM_REACH
-        stored, valid = read_reflected(scene.source, Box.of(frames, draw.window.grown(reach)))
+        extent = (
+            around_patch if change.zoom == 1 else math.ceil((around_patch + ZOOM_MARGIN) / change.zoom) + ZOOM_MARGIN
+        )
+        stored, valid = read_reflected(scene.source, Box.of(frames, draw.window.grown(extent)))
         if not valid[:, draw.bands].all():
             return None
         larger = scene.values.normalise(stored, frames)[:, draw.bands]

@@ -196,7 +196,7 @@ class Run:
         if self.discriminator is not None and self.discriminator_optimiser is not None:
             state["content"] = self.content
             state["discriminator"] = self.discriminator.state_dict()
-            state["opponent"] = self.discriminator_optimiser.state_dict()
+            state["discriminator_optimiser"] = self.discriminator_optimiser.state_dict()
         return state
 
     def _restore(self, state: State, path: Path) -> None:
@@ -214,7 +214,7 @@ class Run:
             assert self.discriminator_optimiser is not None
             self.content = {key: value.to(self.device) for key, value in state["content"].items()}
             self.discriminator.load_state_dict(state["discriminator"])
-            self.discriminator_optimiser.load_state_dict(state["opponent"])
+            self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
         self._begun = state["begun"]
         self.best = state["best"]
         self.sums = state["sums"]
@@ -295,7 +295,7 @@ def _check_stages(recipe: Recipe, group: ProcessGroup) -> None:
                 except (RuntimeError, ValueError) as error:
                     raise RecipeError(
                         f"{name}.patch {stage.patch} for the discriminator {part.architecture} ({reason(error)})",
-                        "patches that it can judge",
+                        "patches that it can take",
                         f"raise {name}.patch, or change the discriminator's options",
                     ) from error
 

@@ -106,13 +106,13 @@ def _part(source: Scene, area: str) -> AreaSource:
 
 def _identity(scene: Scene) -> bool:
     """Whether stored values are physical ones."""
-    slope, offset = scene.lines
+    slope, offset = scene.slopes_and_offsets
     return bool((slope == 1).all() and (offset == 0).all())
 
 
 def _rescaled(source: Scene, result: Scene) -> Scene:
     """The source in physical values, of the result's type."""
-    slope, offset = (table[..., None, None] for table in source.lines)
+    slope, offset = (table[..., None, None] for table in source.slopes_and_offsets)
     stored = source.data.data.astype(np.float64) * slope + offset
     values = ArraySource(stored.astype(result.dtype), source.valid.data)
     return replace(source, source=values, bands=result.bands, rescale=())
@@ -132,18 +132,18 @@ def _size(source: Scene, result: Scene, factors: Factors | None) -> Check:
 
 
 def _field_of_view(source: Scene, result: Scene, factors: Factors) -> Check:
-    promise = f"same field of view: outer corners within {CORNER} source pixel"
+    name = f"same field of view: outer corners within {CORNER} source pixel"
     if source.grid.planes:
         shifts = []
         try:
             planes = source.grid.refined(Factors(frame=factors.frame)).planes
         except InputError as error:
-            return Check(promise, False, f"new slices of {error.got}")
+            return Check(name, False, f"new slices of {error.got}")
         for old, new in zip(planes, result.grid.planes, strict=True):
             pairs = zip(old.corners(source.grid.shape), new.corners(result.grid.shape), strict=True)
             apart = max(float(np.linalg.norm(np.subtract(a, b))) for a, b in pairs)
             shifts.append(apart / min(old.spacing))
-        return Check(promise, max(shifts) <= CORNER, f"largest shift {max(shifts):.2g} pixel")
+        return Check(name, max(shifts) <= CORNER, f"largest shift {max(shifts):.2g} pixel")
     factor = factors.y
     before, after = source.grid.scaled(factor), result.grid
     faults, detail = differences(before, after, factor), "not georeferenced"
@@ -160,8 +160,8 @@ def _field_of_view(source: Scene, result: Scene, factors: Factors) -> Check:
     elif before.gcps or before.rpcs or before.geolocation:
         detail = "by GCPs, RPCs or geolocation arrays"
     if faults:
-        return Check(promise, False, f"{detail}; not the source's: {', '.join(faults)}")
-    return Check(promise, None if detail == "not georeferenced" else True, detail)
+        return Check(name, False, f"{detail}; not the source's: {', '.join(faults)}")
+    return Check(name, None if detail == "not georeferenced" else True, detail)
 
 
 def _type(source: Scene, result: Scene) -> Check:
@@ -295,7 +295,7 @@ def _classes(source: Scene, result: Scene, factors: Factors) -> Check:
 
 def _limits(source: Scene, result: Scene, factors: Factors) -> Check:
     """Stored values within the bits that the header declares."""
-    promise = "values within the bits stored"
+    name = "values within the bits stored"
     limits = source.bands[0].limits
     if limits is None:
         return Check("values within the type", True)
@@ -306,7 +306,7 @@ def _limits(source: Scene, result: Scene, factors: Factors) -> Check:
         low, high = min(low, float(values.min())), max(high, float(values.max()))
         least = min(least, float(before.min()))
     kept = least <= low and high <= limits[1]
-    return Check(promise, kept, f"{low:g} … {high:g} in {limits[0]} … {limits[1]}")
+    return Check(name, kept, f"{low:g} … {high:g} in {limits[0]} … {limits[1]}")
 
 
 def _stated(provenance: Provenance, factors: Factors) -> Check:

@@ -53,8 +53,8 @@ def evaluation_page(evaluation: Evaluation, model: Model) -> str:
         f"<h1>{html.escape(title)}</h1>",
         f'<p class="lead">×{card.scale}, on {len(scenes)} scene{"s" * (len(scenes) != 1)}: '
         f"{html.escape(', '.join(scenes))}.</p>",
-        '<p class="warn">Detail finer than the input’s pixels is a model’s guess, not a measurement. '
-        "This page says how good the guess was where the truth is known.</p>",
+        '<p class="warn">Detail finer than the input’s pixels is a model’s prediction, not a measurement. '
+        "This page says how good the prediction was where the truth is known.</p>",
         "<h2>In short</h2>",
         _summary(evaluation),
     ]

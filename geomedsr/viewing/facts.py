@@ -169,5 +169,5 @@ def plain(scene: Scene) -> str:
         "  " + "; ".join(where),
     ]
     if maker := made_by(scene):
-        lines.append(f"  made by {maker}: detail finer than its source's pixels is the model's guess")
+        lines.append(f"  made by {maker}: detail finer than its source's pixels is the model's prediction")
     return "\n".join(lines)

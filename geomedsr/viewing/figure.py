@@ -147,8 +147,8 @@ def _colour_bar(figure: Figure, axis: Any, drawn: Any, values: Array | None, lab
         return
     alone = values is not None and np.ptp(values) <= _ROUNDING * (high - low)
     if values is not None and alone:
-        value, reach = float(values[0]), (high - low) / 2
-        drawn = ScalarMappable(Normalize(value - reach, value + reach), ListedColormap([drawn.to_rgba(value)]))
+        value, half = float(values[0]), (high - low) / 2
+        drawn = ScalarMappable(Normalize(value - half, value + half), ListedColormap([drawn.to_rgba(value)]))
     bar = figure.colorbar(drawn, ax=axis, shrink=0.75, pad=0.02)
     if alone:
         bar.set_ticks([value], labels=[f"{value:.4g}"])

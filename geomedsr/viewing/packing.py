@@ -71,7 +71,7 @@ class Codes:
 
 def _step(scene: Scene, band: int) -> float:
     """How far apart a band's values are, physical; 0 for floats, and where it differs from frame to frame."""
-    slopes = scene.lines[0]
+    slopes = scene.slopes_and_offsets[0]
     steps = {abs(float(row[band if len(row) > 1 else 0])) for row in slopes}
     return steps.pop() if scene.dtype.kind != "f" and len(steps) == 1 else 0.0
 

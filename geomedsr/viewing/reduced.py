@@ -57,7 +57,7 @@ def reduced(scene: Scene, bands: Sequence[int], frame: int, side: int, *, comput
         return None
     source, scale = _input(source, factor, compute)
     values, valid, window = _read(source, frame, -(-max(source.shape[2:]) // side), nearest)
-    slope, offset = (table[frame if len(table) > 1 else 0, :, None, None] for table in picked.lines)
+    slope, offset = (table[frame if len(table) > 1 else 0, :, None, None] for table in picked.slopes_and_offsets)
     physical = values * slope + offset
     return Small(physical[places], (valid & np.isfinite(physical))[places], window.scaled(scale))
 

@@ -124,7 +124,7 @@ def _page(source: Scene, result: Scene, truth: Scene | None, viewer: Comparison,
     parts = [
         f"<h1>{html.escape(result.name)}</h1>",
         f'<p class="lead">{html.escape(source.name)}, made finer by {html.escape(model.strip())}: {verdict}.</p>',
-        '<p class="warn">Detail finer than the source’s pixels is the model’s guess, not a measurement.</p>',
+        '<p class="warn">Detail finer than the source’s pixels is the model’s prediction, not a measurement.</p>',
         "<h2>Before and after</h2>",
         viewer.html(),
         "<h2>Source and result</h2>",

@@ -222,7 +222,7 @@ class _Layer:
         way: tuple[slice, slice],
     ) -> _Layer:
         seen, places = narrowed(scene, bands)
-        slope, offset = seen.lines
+        slope, offset = seen.slopes_and_offsets
         parts = []
         for frame in frames:
             box = Box.of(frame, window)

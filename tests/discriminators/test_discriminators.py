@@ -17,7 +17,7 @@ def test_srgans_has_the_papers_layers() -> None:
     assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in net.modules()) == 7
     features = net.features(torch.rand(2, 3, 96, 96))
     assert features.shape == (2, 512, 6, 6)  # as in the paper: nothing is averaged at 96 × 96
-    assert torch.equal(net.judge[0](features), features)
+    assert torch.equal(net.score[0](features), features)
     assert net(torch.rand(2, 3, 80, 64)).shape == (2, 1)
 
 
@@ -64,7 +64,7 @@ def test_dcgan_follows_its_guidelines() -> None:
     assert parameters(net) == strided + 2 * (256 + 512 + 1024) + 4 * 4 * 1024 + 1
     features = net.features(torch.rand(2, 3, 64, 64))
     assert features.shape == (2, 1024, 4, 4)  # figure 1 the other way round
-    assert torch.equal(net.judge[0](features), features)
+    assert torch.equal(net.score[0](features), features)
     assert net(torch.rand(2, 3, 96, 32)).shape == (2, 1)
     assert all(m.negative_slope == 0.2 for m in net.modules() if isinstance(m, torch.nn.LeakyReLU))
 

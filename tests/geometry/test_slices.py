@@ -119,4 +119,4 @@ def test_a_scale_of_each_slice_goes_to_those_made_of_it() -> None:
     image = replace(stack(4), rescale=lines, domain="CT")
     made = process(toy(frame_factor=2, value_scale="physical"), image=image, precision="float32")["image"]
     assert made.rescale == tuple(line for line in lines for _ in range(2))
-    assert made.values == ValueScale.from_physical(1, 99, *made.lines)
+    assert made.values == ValueScale.from_physical(1, 99, *made.slopes_and_offsets)

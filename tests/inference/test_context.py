@@ -123,7 +123,7 @@ def test_the_tile_changes_no_bit_and_the_slice_itself_is_conserved(three: Model)
     assert (block_sums(whole, 2) == scene.data.values.astype(object) * 4).all()
 
 
-def test_a_neighbour_changes_the_guess_and_slices_further_away_do_not(three: Model) -> None:
+def test_a_neighbour_changes_the_prediction_and_slices_further_away_do_not(three: Model) -> None:
     scene = slices(5).with_range(20000, 24000)
     before = geomedsr.upscale(scene, three).data.values
     values = scene.data.values.copy()

@@ -222,7 +222,7 @@ def test_a_plan_counts_what_lies_on_the_device_there() -> None:
     there = replace(here, device=24 << 30)
     assert here.network(512) == pytest.approx(4 * Need.of(model, FLOAT32, 4, 2).network(512), rel=1e-6)
     assert here.worker(512) == here.network(512) + 2048**2 * 4 * 4 * 2
-    assert there.worker(512) == 2048**2 * (4 * 8 + 4 * 4 * 2)  # guesses of four bands at once, copies of the values
+    assert there.worker(512) == 2048**2 * (4 * 8 + 4 * 4 * 2)  # predictions of four bands at once, copies of the values
     base = there.least(512) - there.worker(512) - BASE
     assert base == 3 * 4 * (2**21 + 2**24)  # three tiles, in and out, in pinned memory: powers of two
     assert 4 * (512 + 36) ** 2 <= 2**21

@@ -70,10 +70,10 @@ def test_frames_that_are_projected_whole_take_what_is_planned(tmp_path: Path) ->
 
 def test_a_series_is_planned_by_its_frames_whatever_the_tile(tiny_x2: Model) -> None:
     small, large = (Need.of(tiny_x2, FLOAT32, 1, 2, (side, side)) for side in (1024, 2048))
-    grown = (4096**2 - 2048**2) * (8 + 4 * 2)  # a guess with what conserving takes, copies of 16 bits, of a whole frame
+    grown = (4096**2 - 2048**2) * (8 + 4 * 2)  # a prediction, what conserving takes, copies of 16 bits
     assert large.worker(64) - small.worker(64) == grown
     assert large.network(2048) > 4096**2 * 8 > large.network(512)
-    assert large.worker(2048) == large.network(2048) + 4096**2 * 4 * 2  # the guess is in the network's
+    assert large.worker(2048) == large.network(2048) + 4096**2 * 4 * 2  # the prediction is in the network's
     wide = Need.of(tiny_x2, FLOAT32, 1, 2, (900, 1024))
     assert [wide.side(tile) for tile in (64, 500, 512, 600, 2048)] == [64, 342, 512, 512, 1024]
     assert wide.worker(1000) - wide.worker(1024) == (
@@ -175,8 +175,8 @@ def test_a_tile_is_planned_as_the_regions_are_cut(monkeypatch: pytest.MonkeyPatc
     four = Need.of(geomedsr.load_model("satellite-x4"), FLOAT32, 4, 2)
     assert [four.side(tile) for tile in (768, 512, 384, 256, 128, 64)] == [768, 512, 256, 256, 128, 64]
     assert four.network(384) == four.network(256)
-    values, guess = 2048**2 * 4 * 4 * 2, 2048**2 * 4
-    assert four.worker(384) == four.network(256) + guess + values
+    values, prediction = 2048**2 * 4 * 4 * 2, 2048**2 * 4
+    assert four.worker(384) == four.network(256) + prediction + values
     assert four.worker(512) == four.network(512) + values
     monkeypatch.setattr("geomedsr.inference.memory.cores", lambda: 2)
     assert four.choose((2048, 2048), DEFAULT)[0] == 512

@@ -331,7 +331,7 @@ def stretched_maps(net: VGG19, image: torch.Tensor, hr: torch.Tensor, layer: str
     raise AssertionError
 
 
-def test_perceptual_pulls_the_guess_towards_the_truth(vgg: VGG19) -> None:
+def test_perceptual_pulls_the_prediction_towards_the_truth(vgg: VGG19) -> None:
     torch.manual_seed(1)
     hr = torch.rand(1, 1, 32, 32)
     prediction = (hr + 0.3 * torch.randn_like(hr)).requires_grad_()

@@ -36,7 +36,7 @@ def made(model: geomedsr.Model, image: Scene, mask: np.ndarray, **how: object) -
     return process(model, image=image, mask=Scene.from_array(mask), precision="float32", **how)["image"]  # type: ignore[arg-type]
 
 
-def guess(model: geomedsr.Model, image: Scene, mask: np.ndarray) -> np.ndarray:
+def predict(model: geomedsr.Model, image: Scene, mask: np.ndarray) -> np.ndarray:
     """What the network makes, in stored units."""
     around = Window(-2, -2, 37, 44)
     padded = np.pad(mask != 0, [(0, 0), (0, 0), (2, 2), (2, 2)], "reflect")
@@ -57,7 +57,7 @@ def test_what_is_not_marked_is_kept_bit_for_bit(kind: str) -> None:
     got, marked = made(MODEL, image, mask).data.values, np.broadcast_to(mask != 0, values.shape)
     assert got.dtype == values.dtype
     np.testing.assert_array_equal(got[~marked].view(np.uint8), values[~marked].view(np.uint8))
-    wanted = guess(MODEL, image, mask)
+    wanted = predict(MODEL, image, mask)
     if kind != "float32":
         info = np.iinfo(kind)
         wanted = np.rint(wanted).clip(info.min, info.max)

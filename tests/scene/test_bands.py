@@ -1,4 +1,4 @@
-"""What a band shows is told by the user, by the file or by its name; where it is not, nobody guesses."""
+"""What a band shows, the user, the file or its name says; nothing is guessed where none does."""
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from geomedsr.geometry import Box
 from geomedsr.geometry.grid import Window
-from geomedsr.scene.padding import FILL_REACH, FILL_REST, fill, read_reflected, reflected
+from geomedsr.scene.padding import FILL_RADIUS, FILL_REST, fill, read_reflected, reflected
 from geomedsr.scene.sources import ArraySource
 
 
@@ -50,10 +50,10 @@ def test_a_single_hole_takes_the_mean_of_its_neighbours() -> None:
 
 
 def test_the_fills_reach_is_bounded_and_is_what_it_says() -> None:
-    size = 3 * FILL_REACH
+    size = 3 * FILL_RADIUS
     valid = np.zeros((1, 1, 1, size), bool)
     valid[..., 0] = True
     values = np.full((1, 1, 1, size), 0.9, np.float32)
     filled = fill(torch.from_numpy(values), valid)[0, 0, 0]
-    assert filled[: FILL_REACH + 1].tolist() == pytest.approx([0.9] * (FILL_REACH + 1))
-    assert (filled[FILL_REACH + 1 :] == FILL_REST).all()
+    assert filled[: FILL_RADIUS + 1].tolist() == pytest.approx([0.9] * (FILL_RADIUS + 1))
+    assert (filled[FILL_RADIUS + 1 :] == FILL_REST).all()

@@ -109,7 +109,7 @@ def test_a_results_card_computes_nothing(sentinel: Scene, monkeypatch: pytest.Mo
     card = sr._repr_html_()
     assert "made by" in card
     assert "384 × 288 pixels" in card
-    assert "guess" in card
+    assert "prediction" in card
     assert picture_of(card).shape == (72, 96, 4)
 
 

@@ -43,7 +43,7 @@ def test_it_shows_what_was_found(tiny: Model) -> None:
     assert f"{ours.psnr:.2f} {low:.2f} … {high:.2f}" in plain
     assert f"B08, tiny {ours.bands['B08']['psnr'].value:.2f}" in plain
     assert result.words[0] in plain
-    assert "guess, not a measurement" in plain
+    assert "prediction, not a measurement" in plain
     assert page.count("<polyline") == 3
 
     row = re.search(r'<div class="panels">(.*?)</div>', page, re.DOTALL)[1]

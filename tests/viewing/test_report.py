@@ -37,7 +37,7 @@ def test_all_of_it_on_one_page(result: Path, tmp_path: Path, capsys: pytest.Capt
     assert "the mean of each 4 × 4 block is the source's pixel bit for bit" in plain
     told = geomedsr.open(result).tags[""]
     assert told["GEOMEDSR_MODEL_SHA256"] in plain
-    assert "guess, not a measurement" in plain
+    assert "prediction, not a measurement" in plain
     assert text.count("<polyline") == 4 * 3  # bands, and source, result and reference
     assert not re.search(r"https?://(?!www\.w3\.org)|src=\"(?!data:)|<link", text)
 

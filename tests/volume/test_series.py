@@ -57,7 +57,8 @@ def test_padding_keeps_its_values(
         return
     image = nibabel.load(out)
     values = stored(image).copy()
-    expected = scene.physical().fillna(scene.data * scene.lines[0].item() + scene.lines[1].item()).values[:, 0]
+    slope, offset = scene.slopes_and_offsets
+    expected = scene.physical().fillna(scene.data * slope.item() + offset.item()).values[:, 0]
     hidden = ~scene.valid.values[:, 0]
     fine = values.transpose(2, 1, 0)
     np.testing.assert_array_equal(

@@ -100,7 +100,7 @@ def cropped(scene: Scene, window: Window) -> Provenance:
 
 
 def _of_frames(operator: str | None) -> bool:
-    """Whether what an operator promises is of frames as a whole."""
+    """Whether an operator guarantees whole frames only."""
     with suppress(ModelError):
         return operator is not None and bool(provider("operator")(operator).whole_frames)
     return False
