@@ -93,7 +93,6 @@ def __dir__() -> list[str]:
 provide(
     {
         "array.scene": "geomedsr.labelled:scene_of",
-        "crs.same": "geomedsr.io.registry:same_crs",
         "evaluation.card": "geomedsr.viewing.card:evaluation_card",
         "model.card": "geomedsr.viewing.card:model_card",
         "operator": "geomedsr.operators:get",

@@ -12,7 +12,6 @@ from geomedsr.io import Adapter
 from geomedsr.scene.scene import Scene
 from geomedsr_geotiff.drivers import FORMATS
 from geomedsr_geotiff.handles import can_open, gdal_error
-from geomedsr_geotiff.native import same_crs
 from geomedsr_geotiff.reader import open_raster
 from geomedsr_geotiff.sink import RasterSink, create_sink
 
@@ -38,10 +37,6 @@ class GeoTiffAdapter(Adapter):
         if series is not None:
             raise InputError(f"--series {series} for the raster {path}", "a DICOM series", "leave it out")
         return open_raster(path)
-
-    def same_crs(self, one: str, other: str) -> bool:
-        """Whether PROJ takes two texts for one coordinate system, whatever it is called."""
-        return same_crs(one, other)
 
     def same_tag(self, key: str, one: str, other: str) -> bool:
         """Whether two texts of a tag say the same: TIFF has resolutions as ratios of its own."""

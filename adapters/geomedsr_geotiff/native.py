@@ -20,8 +20,6 @@ import rasterio
 import rasterio._base
 from affine import Affine
 from rasterio._path import _parse_path
-from rasterio.crs import CRS
-from rasterio.errors import CRSError
 
 from geomedsr_geotiff.handles import alone
 
@@ -44,9 +42,6 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "GDALGetSpatialRef": (_HANDLE, (_HANDLE,)),
     "GDALGetGCPSpatialRef": (_HANDLE, (_HANDLE,)),
     "OSRGetCoordinateEpoch": (ctypes.c_double, (_HANDLE,)),
-    "OSRNewSpatialReference": (_HANDLE, (_TEXT,)),
-    "OSRDestroySpatialReference": (None, (_HANDLE,)),
-    "OSRIsSameEx": (ctypes.c_int, (_HANDLE, _HANDLE, _TEXTS)),
 }
 
 #: GDAL_OF_RASTER: for reading, and without an error on the way.
@@ -54,13 +49,6 @@ _RASTER = 2
 
 #: Domains whose items a file beside the raster may have without "=".
 _BESIDE = {"IMD"}
-
-#: What does not count when coordinate systems are compared: pixels lie east and north of one another in any case.
-_ANY_ORDER = (
-    b"CRITERION=EQUIVALENT_EXCEPT_AXIS_ORDER_GEOGCRS",
-    b"IGNORE_DATA_AXIS_TO_SRS_AXIS_MAPPING=YES",
-    b"IGNORE_COORDINATE_EPOCH=YES",
-)
 
 #: GRTT_THEMATIC.
 _CLASSES = 0
@@ -200,28 +188,6 @@ def opened(path: str, dataset: Any) -> Iterator[Native | Limited]:
             yield Native(gdal, handle)
         finally:
             gdal.GDALClose(handle)
-
-
-def same_crs(one: str | None, other: str | None) -> bool:
-    """Whether PROJ takes two texts (WKT, or what else stands for a CRS) for one coordinate system.
-
-    Names, axis order and coordinate epochs do not count.
-    """
-    if not one or not other:
-        return not one and not other
-    try:
-        first, second = (CRS.from_user_input(text) for text in (one, other))
-    except CRSError:
-        return one == other
-    gdal = library()
-    if first == second or gdal is None:
-        return bool(first == second)
-    references = [gdal.OSRNewSpatialReference(crs.to_wkt().encode()) for crs in (first, second)]
-    try:
-        return all(references) and bool(gdal.OSRIsSameEx(*references, (_TEXT * 4)(*_ANY_ORDER, None)))
-    finally:
-        for reference in filter(None, references):
-            gdal.OSRDestroySpatialReference(reference)
 
 
 def _texts(items: Any) -> list[str]:

@@ -26,10 +26,10 @@ from rasterio.io import MemoryFile
 
 from geomedsr.addresses import file_name, public
 from geomedsr.errors import OutputError, SceneWarning
-from geomedsr.geometry.crs import crs_name
+from geomedsr.geometry.crs import crs_name, same_crs
 from geomedsr.geometry.grid import ControlPoint, Grid
 from geomedsr_geotiff.handles import gdal, one_line, unplaced
-from geomedsr_geotiff.native import Limited, Native, opened, same_crs
+from geomedsr_geotiff.native import Limited, Native, opened
 
 #: The file that GDAL reads beside a raster.
 BESIDE = ".aux.xml"

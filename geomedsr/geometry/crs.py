@@ -1,50 +1,83 @@
-"""Which coordinate system a WKT text stands for, by its name and the code that it ends with, and WKT of what else tells
-one.
-"""
+"""Coordinate reference systems, given as WKT or by code, as PROJ knows them."""
 
 from __future__ import annotations
 
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from geomedsr.errors import InputError
-from geomedsr.providers import provider
+
+if TYPE_CHECKING:
+    from pyproj import CRS
 
 
 def crs_code(wkt: str | None) -> tuple[str, str] | None:
-    """Who keeps the list that a CRS is in, and its code there; None where WKT does not tell."""
-    found = re.search(r'(?:AUTHORITY|ID)\["(\w+)",\s*"?(\w+)"?\]\s*\]$', (wkt or "").strip())
-    return (found[1], found[2]) if found else None
+    """The authority and the code that a CRS states, such as ``("EPSG", "32618")``; None where it states none."""
+    crs = _parsed(wkt)
+    stated = crs.to_json_dict().get("id") if crs is not None else None
+    return (str(stated["authority"]), str(stated["code"])) if stated else None
 
 
 def crs_name(wkt: str | None) -> str | None:
     """The code and the name of a CRS."""
     if wkt is None:
         return None
-    name, code = wkt.split('"')[1] if '"' in wkt else wkt, crs_code(wkt)
+    crs, code = _parsed(wkt), crs_code(wkt)
+    name = wkt if crs is None else crs.name
     return f"{code[0]}:{code[1]} ({name})" if code else name
 
 
 def same_crs(one: str | None, other: str | None) -> bool:
-    """Whether two texts stand for one CRS: they are the same, white space apart, or end with the same code, or an
-    adapter that knows coordinate systems says so.
+    """Whether two texts, WKT or what else stands for a CRS, mean one system. Names and the order of axes do not count.
+
+    Texts that PROJ cannot read are compared as they are, white space apart.
     """
     if "".join((one or "").split()) == "".join((other or "").split()):
         return True
-    if not one or not other:
+    first, second = _parsed(one), _parsed(other)
+    if first is None or second is None:
         return False
+    # The code goes first: editions of PROJ's database name and define one system differently.
     code = crs_code(one)
-    if code is not None and code == crs_code(other):
-        return True
-    return bool(provider("crs.same")(one, other))
+    return (code is not None and code == crs_code(other)) or bool(first.equals(second, ignore_axis_order=True))
+
+
+def unit_of(wkt: str | None) -> str:
+    """``m`` for metres, ``°`` for degrees, else the name of the unit in the plane; empty without a CRS."""
+    crs = _parsed(wkt)
+    if crs is None:
+        return ""
+    while crs.is_bound and crs.source_crs is not None:
+        crs = crs.source_crs
+    plane = crs.sub_crs_list[0] if crs.is_compound else crs
+    name = str(plane.axis_info[0].unit_name) if plane.axis_info else ""
+    return {"metre": "m", "meter": "m", "degree": "°"}.get(name.casefold(), name)
 
 
 def vertical_unit(wkt: str | None) -> str | None:
-    """The unit of the heights of a compound or vertical CRS; None where WKT tells of none."""
-    found = re.search(r'(?:VERT_CS|VERTCRS)\[.*?(?:LENGTH)?UNIT\["([^"]*)"', wkt or "", re.DOTALL)
-    return found[1] if found else None
+    """The unit of the heights of a compound or vertical CRS; None where there are no heights."""
+    crs = _parsed(wkt)
+    heights = [] if crs is None else [part for part in (crs, *crs.sub_crs_list) if part.is_vertical and part.axis_info]
+    return str(heights[-1].axis_info[0].unit_name) if heights else None
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str | None) -> CRS | None:
+    """A CRS as PROJ reads it; None where it cannot."""
+    if not text:
+        return None
+    from pyproj import CRS  # slow to import
+    from pyproj.exceptions import CRSError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return CRS.from_user_input(text)
+    except CRSError:
+        return None
 
 
 def wkt_of(crs: Any) -> str | None:

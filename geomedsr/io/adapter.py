@@ -88,10 +88,6 @@ class Adapter(ABC):
         """What the files promise beyond a raster's, checked: for :func:`geomedsr.verify`."""
         return []
 
-    def same_crs(self, one: str, other: str) -> bool | None:
-        """Whether two texts such as WKT stand for one coordinate system; None: it knows nothing of them."""
-        return None
-
     def same_tag(self, key: str, one: str, other: str) -> bool:
         """Whether its files, asked for a tag that was written as ``one``, may well give ``other``: in most formats an
         empty one is none.

@@ -39,11 +39,6 @@ def installed() -> tuple[dict[str, Adapter], dict[str, str]]:
     return dict(sorted(working.items(), key=lambda item: item[1].priority)), failed
 
 
-def same_crs(one: str, other: str) -> bool:
-    """Whether an adapter says that two texts such as WKT stand for one coordinate system."""
-    return any(adapter.same_crs(one, other) for adapter in installed()[0].values())
-
-
 def open_scene(
     path: str | os.PathLike[str],
     *,

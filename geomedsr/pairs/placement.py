@@ -11,7 +11,6 @@ somewhere, a warning says so.
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from affine import Affine
 
 from geomedsr.errors import InputError, SceneWarning
-from geomedsr.geometry.crs import crs_code, same_crs
+from geomedsr.geometry.crs import crs_code, crs_name, same_crs
 from geomedsr.geometry.grid import Grid, Plane, Window
 from geomedsr.scene.scene import Scene
 
@@ -223,8 +222,8 @@ def _count(scene: Scene) -> str:
 def _short(crs: str | None) -> str:
     if crs is None:
         return "none"
-    code, name = crs_code(crs), re.search(r'"([^"]*)"', crs)
-    return ":".join(code) if code else name[1] if name else crs[:40]
+    code = crs_code(crs)
+    return ":".join(code) if code else (crs_name(crs) or "")[:40]
 
 
 def _nearest(position: float, most: int) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from geomedsr.errors import GeomedsrError
-from geomedsr.geometry.crs import crs_name
+from geomedsr.geometry.crs import crs_name, unit_of
 from geomedsr.geometry.grid import Grid, Plane
 from geomedsr.scene.provenance import provenance_of
 from geomedsr.scene.ranges import measured_range
@@ -91,18 +90,6 @@ def orientation(plane: Plane) -> str:
     normal = np.abs(plane.normal)
     name = ("sagittal", "coronal", "axial")[int(normal.argmax())]
     return name if normal.max() > 0.999 else f"oblique, nearest {name}"
-
-
-def unit_of(wkt: str | None) -> str:
-    """``m`` for metres, ``°`` for degrees, else the name of the unit of a CRS; empty without one."""
-    if wkt is None:
-        return ""
-    wkt = re.split(r"\b(?:VERT\w*|TARGETCRS)\[", wkt)[0]  # of a compound or bound CRS, how it lies in the plane
-    projected = re.search(r"\b(?:PROJ\w*|LOCAL_CS|ENG\w*)\[", wkt)
-    # WKT 2 gives the ellipsoid's axes a length, and the prime meridian an angle; a CRS names its own unit last.
-    units = re.findall(rf'\b(?:{"LENGTH" if projected else "ANGLE"}UNIT|UNIT)\["([^"]+)"', wkt)
-    name = str(units[-1]) if units else ""
-    return {"metre": "m", "meter": "m", "degree": "°"}.get(name.casefold(), name)
 
 
 def parallel(latitude: float) -> float:

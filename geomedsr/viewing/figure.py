@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from geomedsr.errors import GeomedsrError, InputError
+from geomedsr.geometry.crs import unit_of
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 from geomedsr.viewing import facts
@@ -182,7 +183,7 @@ def extent_of(scene: Scene, frame: int, small: Any) -> tuple[tuple[float, float,
     if affine is None:
         return (window.col, end_col, end_row, window.row), ("column", "row")
     (left, top), (right, bottom) = affine @ (window.col, window.row), affine @ (end_col, end_row)
-    unit = facts.unit_of(grid.crs)
+    unit = unit_of(grid.crs)
     names = ("longitude, °", "latitude, °") if unit == "°" else (f"x, {unit}".rstrip(", "), f"y, {unit}".rstrip(", "))
     return (left, right, bottom, top), names
 
@@ -206,7 +207,7 @@ def _aspect(scene: Scene, extent: Sequence[float]) -> float:
         return 1.0
     along = _along_axes(scene)
     width, height = (1.0, 1.0) if along is not None else facts.pixel_size(scene.grid)
-    if facts.unit_of(scene.grid.crs) == "°":
+    if unit_of(scene.grid.crs) == "°":
         middle = (extent[0] + extent[1]) / 2, (extent[2] + extent[3]) / 2
         latitude = middle[1] if along is not None else (affine @ middle)[1]
         height *= facts.METRES_PER_DEGREE / facts.parallel(latitude)
@@ -224,7 +225,7 @@ def _scale_bar(axis: Any, scene: Scene, extent: Sequence[float]) -> None:
     if scene.grid.planes:
         unit = "mm"
     elif _along_axes(scene) is not None:
-        unit = facts.unit_of(scene.grid.crs)
+        unit = unit_of(scene.grid.crs)
     if unit == "°":  # metres along the parallel
         per_unit, unit = facts.parallel((extent[2] + extent[3]) / 2), "m"
     if unit not in ("m", "mm"):

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from geomedsr.geometry import Box
+from geomedsr.geometry.crs import unit_of
 from geomedsr.geometry.grid import Grid, Window
 from geomedsr.io.files import page_target, write_page
 from geomedsr.scene.scene import Scene
@@ -174,7 +175,7 @@ class Comparison:
             rows, columns = grid.planes[self.frames[0]].spacing
             return (w.width * columns, w.height * rows), "mm"
         x, y = facts.pixel_size(grid)
-        unit = facts.unit_of(grid.crs) if grid.affine is not None else ""
+        unit = unit_of(grid.crs) if grid.affine is not None else ""
         if unit == "°" and grid.affine is not None:
             latitude = (grid.affine @ (w.col + w.width / 2, w.row + w.height / 2))[1]
             x, y, unit = x * facts.parallel(latitude), y * facts.METRES_PER_DEGREE, "m"

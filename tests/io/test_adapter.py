@@ -120,7 +120,6 @@ def test_what_it_does_not_say_has_a_default(source: Path) -> None:
     assert contents_of(source) is None
     adapter = RowsAdapter()
     assert (adapter.priority, adapter.options, adapter.tells_nodata) == (0, (), True)
-    assert adapter.same_crs("one", "other") is None
     with pytest.raises(InputError, match=r"--slice-axis for .*expected a volume"):
         geomedsr.open(source, slice_axis=1)
     with pytest.raises(OutputError, match="the option format for rows, expected none"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from affine import Affine
 from conftest import texture
+from pyproj import CRS
 
 from geomedsr import Scene, Window
 from geomedsr.errors import InputError, SceneWarning
@@ -16,7 +17,7 @@ from geomedsr.pairs.placement import placement
 from geomedsr.training.pairs import paired as paired_to_train
 
 WEST, NORTH = 435730.0, 4179460.0
-UTM17 = 'PROJCS["x",AUTHORITY["EPSG","32617"]]'
+UTM17 = CRS.from_epsg(32617).to_wkt()
 
 Paired = Callable[[Scene, Scene, int], object]
 
@@ -145,7 +146,7 @@ def test_slices_are_placed_by_their_planes() -> None:
 
 
 def test_one_crs_may_be_written_in_two_ways() -> None:
-    names = ('PROJCS["WGS 84 / UTM 18N",AUTHORITY["EPSG","32618"]]', 'PROJCRS["UTM zone 18N",ID["EPSG",32618]]')
+    names = [CRS.from_epsg(32618).to_wkt(version) for version in ("WKT1_GDAL", "WKT2_2019")]
     one, other = (scene(np.ones((1, n, n)), grid(10 * 40 // n), name) for n, name in zip((40, 20), names, strict=True))
     assert placement(one, other, 2).overlap == Window(0, 0, 20, 20)
 

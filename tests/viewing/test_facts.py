@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from rasterio.crs import CRS
 
-from geomedsr.geometry.crs import crs_code, same_crs
+from geomedsr.geometry.crs import crs_code, same_crs, unit_of
 from geomedsr.geometry.grid import Grid, Window
 from geomedsr.scene.scaling import ValueScale
 from geomedsr.scene.scene import Band, Scene
-from geomedsr.viewing.facts import spacing, unit_of, value_range
+from geomedsr.viewing.facts import spacing, value_range
 
 
 @pytest.mark.parametrize("version", ["WKT1_GDAL", "WKT2_2019"])
