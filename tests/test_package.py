@@ -56,10 +56,10 @@ from importlib.metadata import entry_points
 from geomedsr.io import installed
 assert geomedsr.__file__.startswith(sys.prefix), geomedsr.__file__
 found = entry_points(group="geomedsr.adapters")
-assert {e.name for e in found} == {"arrays", "dicom", "geotiff", "volume", "zarr"}, found
+assert {e.name for e in found} == {"arrays", "dicom", "geotiff", "products", "volume", "zarr"}, found
 assert all(e.load().__name__ for e in found)
 working, failed = installed()
-assert set(working) == {"arrays", "dicom", "geotiff", "volume", "zarr"} and not failed, failed
+assert set(working) == {"arrays", "dicom", "geotiff", "products", "volume", "zarr"} and not failed, failed
 print(geomedsr.load_model("satellite-x4").descriptor.name)
 """
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, cwd=tmp_path)
@@ -128,7 +128,7 @@ def test_a_broken_adapter_does_not_break_the_others(monkeypatch: pytest.MonkeyPa
     registry.installed.cache_clear()
     try:
         working, failed = registry.installed()
-        assert set(working) == {"arrays", "dicom", "geotiff", "volume", "zarr"}
+        assert set(working) == {"arrays", "dicom", "geotiff", "products", "volume", "zarr"}
         assert failed == {"aaa": "ImportError: no libfoo"}
         with pytest.raises(geomedsr.GeomedsrError, match=r"aaa \(not loading: ImportError: no libfoo\)"):
             registry.open_sink(geomedsr.Scene.from_array(np.ones((2, 2))), "x.unknown")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geomedsr.addresses import public
@@ -12,6 +12,7 @@ from geomedsr.errors import InputError
 from geomedsr.geometry.crs import crs_name
 from geomedsr.geometry.stacking import Stacking, volumes_of
 from geomedsr.io import Contents, contents_of, open_scene
+from geomedsr.scene.band import Band
 from geomedsr.scene.masking import Masking
 from geomedsr.scene.scene import Scene
 
@@ -99,7 +100,9 @@ def _print_volume(f: Mapping[str, Any], axis: int | None) -> None:
 
 
 def _describe(options: argparse.Namespace) -> None:
-    scene = open_scene(options.path, force=True, nodata=options.nodata)
+    scene = open_scene(
+        options.path, series=options.series, force=True, nodata=options.nodata, resolution=options.resolution
+    )
     frames, _, height, width = scene.shape
     grid = scene.grid
     facts: dict[str, Any] = {
@@ -118,24 +121,15 @@ def _describe(options: argparse.Namespace) -> None:
         "epoch": grid.epoch,
         "geolocation": None if grid.geolocation is None else dict(grid.geolocation),
         "mask": scene.masked,
-        "bands": [
-            {
-                "number": i,
-                "name": b.name,
-                "kind": b.kind,
-                "role": b.role,
-                "nodata": b.nodata,
-                "scale": b.scale,
-                "offset": b.offset,
-                "units": b.units,
-                "interpretation": b.interpretation,
-            }
-            for i, b in enumerate(scene.bands, 1)
-        ],
+        "bands": _bands(scene),
         "tags": {ns or "default": dict(tags) for ns, tags in scene.tags.items()},
     }
     if grid.planes:
         facts |= _volume(scene)
+    if scene.parts is not None:
+        facts |= {"resolutions": list(scene.resolutions), "parts": _parts(scene)}
+    seen = options.resolution or (scene.resolutions or (None,))[0]
+    parts = [part for part in facts.get("parts", ()) if options.resolution is None and part["resolution"] != seen]
     if options.json:
         print_json(facts)
         return
@@ -156,17 +150,75 @@ def _describe(options: argparse.Namespace) -> None:
         place += ["geolocation arrays"] * (grid.geolocation is not None)
         print(f"  placed by {' and '.join(place)}" if place else "  not georeferenced")
     print(f"  mask   {_masked(scene)}")
-    for band in facts["bands"]:
+    _print_bands(facts["bands"])
+    for part in parts:
+        print(f"  at {part['resolution']:g}: {part['width']} × {part['height']} pixels, {part['dtype']}")
+        _print_bands(part["bands"])
+    for part in facts.get("parts", ()):
+        if part["named"]:
+            print(f"  named  at {part['resolution']:g}: {', '.join(part['named'])}")
+    for namespace, tags in facts["tags"].items():
+        for key, value in tags.items():
+            print(f"  tag    {'' if namespace == 'default' else namespace + ':'}{key} = {value}"[:160])
+
+
+def _parts(scene: Scene) -> list[dict[str, Any]]:
+    """What a product has at each resolution; ``named`` are masks and the like, which come only when they are named."""
+    if scene.parts is None:
+        return []
+    found = []
+    for part in scene.parts.parts:
+        there = scene.at(part.resolution)
+        found.append(
+            {
+                "resolution": part.resolution,
+                "width": there.shape[3],
+                "height": there.shape[2],
+                "dtype": str(there.dtype),
+                "affine": None if there.grid.affine is None else list(there.grid.affine[:6]),
+                "bands": _bands(there),
+                "named": list(part.more),
+            }
+        )
+    return found
+
+
+def _bands(scene: Scene) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": i,
+            "name": b.name,
+            "kind": b.kind,
+            "role": b.role,
+            "wavelength_um": _micrometres(b),
+            "nodata": b.nodata,
+            "scale": b.scale,
+            "offset": b.offset,
+            "units": b.units,
+            "interpretation": b.interpretation,
+        }
+        for i, b in enumerate(scene.bands, 1)
+    ]
+
+
+def _micrometres(band: Band) -> float | None:
+    """The centre of a band, as GDAL's tags have it."""
+    try:
+        return float(band.tags.get("IMAGERY", {})["CENTRAL_WAVELENGTH_UM"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _print_bands(bands: Sequence[Mapping[str, Any]]) -> None:
+    for band in bands:
         extras = [f"shows {band['role']}"] * (band["role"] is not None)
+        extras += [] if band["wavelength_um"] is None else [f"{band['wavelength_um']:g} µm"]
         extras += [f"nodata {band['nodata']}"] * (band["nodata"] is not None)
         extras += [f"× {band['scale']:g} + {band['offset']:g}"] * ((band["scale"], band["offset"]) != (1.0, 0.0))
         extras += [str(band["units"])] * bool(band["units"]) + ["nearest"] * (band["kind"] == "nearest")
         print(
             f"  band {band['number']:>3} {band['name']:<12} {band['interpretation']:<10} {', '.join(extras)}".rstrip()
         )
-    for namespace, tags in facts["tags"].items():
-        for key, value in tags.items():
-            print(f"  tag    {'' if namespace == 'default' else namespace + ':'}{key} = {value}"[:160])
 
 
 def _masked(scene: Scene) -> str:

@@ -79,6 +79,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="B04,B03,…",
         help="bands by name or number from 1, in this order; red=3 says what one shows, =3 takes it back",
     )
+    _add_resolution(sub)
+    sub.add_argument(
+        "--mask", metavar="clouds,…", help="what a product marks so becomes no data: clouds, shadows, saturated"
+    )
+    sub.add_argument(
+        "--physical", action="store_true", help="write reflectance or kelvin, as floats, not stored numbers"
+    )
     place = sub.add_mutually_exclusive_group()
     place.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="only this window, in input pixels")
     place.add_argument("--bbox", type=_bbox, metavar="W,S,E,N", help="only this box, in units of the scene's CRS")
@@ -115,6 +122,8 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = commands.add_parser("info", help="what a file holds", description="What a file holds; headers only.")
     sub.add_argument("path", metavar="PATH")
+    sub.add_argument("--series", metavar="TILE", help="which tile of a product of several")
+    _add_resolution(sub)
     _add_nodata(sub)
     sub.add_argument("--json", action="store_true", help="as JSON")
 
@@ -214,6 +223,15 @@ def _parser() -> argparse.ArgumentParser:
 def _add_nodata(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--nodata", metavar="VALUE", help="what means no data in the source, where its file does not say; or none"
+    )
+
+
+def _add_resolution(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--resolution",
+        type=float,
+        metavar="SIZE",
+        help="which part of a product, by its pixel size: 10, 20 or 60; default: the finest that holds all --bands",
     )
 
 

@@ -16,6 +16,7 @@ from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.geometry import Factors
 from geomedsr.inference import upscale, write
 from geomedsr.io import Item, contents_of, open_scene
+from geomedsr.scene.parts import part_with
 from geomedsr.scene.polygons import area_of
 
 
@@ -44,11 +45,21 @@ def run(options: argparse.Namespace) -> int | None:
 
 def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | None) -> dict[str, Any]:
     """Open, upscale, write; what was done."""
-    scene = open_scene(src, series=series, force=options.force, nodata=options.nodata, slice_axis=options.slice_axis)
+    scene = open_scene(
+        src,
+        series=series,
+        force=options.force,
+        nodata=options.nodata,
+        slice_axis=options.slice_axis,
+        mask=options.mask,
+    )
+    scene = part_with(scene, options.bands or (), options.resolution)
     if options.nearest is not None:
         scene = scene.with_nearest(options.nearest)
     if options.bands is not None:
         scene = scene.select(options.bands)
+    if options.physical:
+        scene = scene.in_units()
     if options.range is not None:
         scene = scene.with_range(*options.range)
     if options.values_per_frame:

@@ -7,6 +7,8 @@ enough. One that fails to import does not break the others; its failure is repor
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -15,10 +17,14 @@ from geomedsr.io.adapter import Adapter, Contents
 from geomedsr.io.files import reason, unwritable
 from geomedsr.io.sink import Sink
 from geomedsr.plugins import loaded
+from geomedsr.scene.parts import part_with
 from geomedsr.scene.provenance import provenance_of
 from geomedsr.scene.scene import Scene
 
 GROUP = "geomedsr.adapters"
+
+#: What the options that only some adapters have are for.
+_OPTIONS = {"slice_axis": "a volume, such as NIfTI", "mask": "a satellite product, which has masks"}
 
 
 @lru_cache(maxsize=1)
@@ -46,30 +52,40 @@ def open_scene(
     force: bool = False,
     nodata: float | str | None = None,
     slice_axis: int | None = None,
+    resolution: float | None = None,
+    bands: Sequence[str | int] | None = None,
+    mask: str | None = None,
 ) -> Scene:
     """Open a path with the first adapter that can.
 
     Args:
-        path: a raster, a DICOM file, a folder of DICOM files, or a volume.
+        path: a raster, a DICOM file, a folder of DICOM files, a volume, or a satellite product.
         series: which series of several, by UID or number; which volume of several in one file, by number from 1.
         force: open what geomedsr made itself, too.
         nodata: the value that means "no data" in all bands of a raster, instead of the file's own; ``"none"``: no value
             does.
         slice_axis: along which axis of a volume its slices lie, from 1; by default as its header or the sizes of its
             voxels tell.
+        resolution: the part of a product, by its pixel size in units of its CRS; by default the finest, or the finest
+            that holds all ``bands``.
+        bands: some of the bands, as for :meth:`geomedsr.Scene.select`.
+        mask: what of a product is to be no data: ``"clouds"``; by default nothing.
 
     Raises:
-        InputError: none can; the message says why, as far as an adapter knows. Or no such nodata value.
+        InputError: none can; the message says why, as far as an adapter knows. Or no such nodata value, no such
+            resolution, or no such bands at one resolution.
     """
     text = os.fspath(path)
     adapter = adapter_for(text)
-    if slice_axis is None:
-        scene = adapter.open(text, series, force)
-    elif "slice_axis" in adapter.options:
-        scene = adapter.open(text, series, force, slice_axis=slice_axis)
-    else:
-        raise InputError(f"--slice-axis for {text}", "a volume, such as NIfTI", "leave it out")
-    return scene if nodata is None else scene.with_nodata(nodata)
+    given = {name: value for name, value in (("slice_axis", slice_axis), ("mask", mask)) if value is not None}
+    for name in given.keys() - set(adapter.options):
+        raise InputError(f"--{name.replace('_', '-')} for {text}", _OPTIONS[name], "leave it out")
+    scene = adapter.open(text, series, force, **given)
+    if nodata is not None:
+        scene = scene.with_nodata(nodata)
+    if bands is not None:
+        return part_with(scene, bands, resolution).select(bands)
+    return scene if resolution is None else scene.at(resolution)
 
 
 def open_pair(
@@ -84,9 +100,19 @@ def open_pair(
         InputError: as above.
     """
     result = open_scene(dst, force=True)
-    axis = provenance_of(result).chosen.slice_axis
-    chosen = axis if "slice_axis" in adapter_for(os.fspath(src)).options else None
-    return open_scene(src, series=series, force=True, nodata=nodata, slice_axis=chosen), result
+    made_of, known = provenance_of(result).chosen, adapter_for(os.fspath(src)).options
+    source = open_scene(
+        src,
+        series=series,
+        force=True,
+        nodata=nodata,
+        slice_axis=made_of.slice_axis if "slice_axis" in known else None,
+        mask=made_of.mask if "mask" in known else None,
+    )
+    if source.parts is not None:
+        with suppress(InputError):  # of another source, whose parts are others
+            source = part_with(source, made_of.bands or (), made_of.resolution)
+    return source, result
 
 
 def contents_of(path: str | os.PathLike[str]) -> Contents | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import methodcaller
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,7 +71,8 @@ def declared(scene: Scene, value: float | str | None) -> Scene:
         source = scene.source if stored is None else NodataSource(scene.source, values)
     bands = tuple(replace(band, nodata=stored) for band in scene.bands)
     provenance = scene.provenance.choosing(nodata=NONE if stored is None else stored)
-    return replace(scene, source=source, bands=bands, provenance=provenance)
+    parts = None if scene.parts is None else scene.parts.then(methodcaller("with_nodata", value))
+    return replace(scene, source=source, bands=bands, provenance=provenance, parts=parts)
 
 
 def _stored(scene: Scene, value: float | str) -> float | int:

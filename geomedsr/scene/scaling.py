@@ -9,16 +9,19 @@ Hounsfield units.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from geomedsr.errors import InputError
+from geomedsr.errors import InputError, SceneWarning
 
 if TYPE_CHECKING:
     import torch  # slow to import
+
+    from geomedsr.scene.scene import Scene
 
 #: The percentiles of a band's valid pixels that become 0 and 1.
 PERCENTILES = (1.0, 99.0)
@@ -153,3 +156,19 @@ def _robust_range(sample: Array, measured: tuple[float, float] | None) -> tuple[
     if low < high:
         return low, high, False
     return low, low + max(1.0, abs(low)), True
+
+
+def physically_ranged(scene: Scene, low: float, high: float) -> Scene:
+    """A scene with one value range in physical units; see ``Scene.with_physical_range``."""
+    if scene.scale is not None and scene.scale.origin == "given":
+        return scene
+    if scene.domain == "CT" and not scene.hounsfield:
+        kinds = ", ".join(sorted({b.units or "HU" for b in scene.bands}))
+        warnings.warn(
+            f"{scene.name} has values that are no Hounsfield units ({kinds}): they are seen on their "
+            f"{PERCENTILES[0]:g}st to {PERCENTILES[1]:g}th percentiles, or on --range LO,HI of stored values",
+            SceneWarning,
+            stacklevel=4,
+        )
+        return scene
+    return replace(scene, scale=ValueScale.from_physical(low, high, *scene.slopes_and_offsets))

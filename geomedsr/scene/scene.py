@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geomedsr.errors import InputError, SceneWarning
+from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.geometry.grid import Grid, Window
 from geomedsr.providers import provider
 from geomedsr.scene import padding
 from geomedsr.scene.arrays import spread, unmasked, usable
+from geomedsr.scene.band import Band as Band
+from geomedsr.scene.band import Kind as Kind
 from geomedsr.scene.frames import Frames, Lineage
 from geomedsr.scene.masking import BESIDE
 from geomedsr.scene.nodata import declared
+from geomedsr.scene.parts import Parts, cropped_like, part_at, resolutions_of
 from geomedsr.scene.picking import as_data, asked, listing, position, with_role
 from geomedsr.scene.provenance import Provenance, chosen, cropped
 from geomedsr.scene.sampling import sample, sample_frames
-from geomedsr.scene.scaling import PERCENTILES, ValueScale, few
+from geomedsr.scene.scaling import ValueScale, few, physically_ranged
 from geomedsr.scene.sources import Array, ArraySource, CroppedSource, Source
+from geomedsr.scene.units import in_units
 
 if TYPE_CHECKING:
     import torch  # slow to import, and of use only to networks, as xarray to those who look at pixels
@@ -33,33 +37,6 @@ if TYPE_CHECKING:
 
 #: Units of CT on the scale of Hounsfield units; the second are modified ones (PS3.3 C.11.1.1.2).
 _HOUNSFIELD = {"HU", "HU_MOD"}
-
-Kind = Literal["continuous", "nearest"]
-
-
-@dataclass(frozen=True)
-class Band:
-    """One band: how it is called, what its stored values mean, and whether they may be interpolated.
-
-    ``kind`` is ``"nearest"`` for classes, bit flags and alpha: they are carried over, never computed.
-    ``limits`` are the stored values that may be used, where they are fewer than the type has.
-    ``palette`` gives the colour (R, G, B, A) of each stored value. ``role`` is what the user says it shows, such as
-    ``"red"`` or ``"nir"``, for models of named bands; results that lie on a map keep it.
-    Physical value = stored value × ``scale`` + ``offset``, in ``units``.
-    """
-
-    name: str
-    kind: Kind = "continuous"
-    nodata: float | int | None = None
-    scale: float = 1.0
-    offset: float = 0.0
-    units: str | None = None
-    description: str | None = None
-    interpretation: str = "undefined"
-    palette: Mapping[int, tuple[int, ...]] | None = None
-    limits: tuple[int, int] | None = None
-    tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    role: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +50,7 @@ class Scene:
     each frame where they differ between frames; they then replace the bands' scale and offset. ``frames`` tells what
     the frames of a stack are, such as times. ``headers`` is the adapter's own record of the frames that were read,
     for its sink, and ``lineage`` tells which of those each frame comes from (:data:`geomedsr.scene.frames.Lineage`).
+    ``parts`` are the other resolutions of a product, of which this is one part.
     """
 
     source: Source
@@ -88,6 +66,7 @@ class Scene:
     headers: Any = None
     frames: Frames | None = None
     lineage: Lineage = ()
+    parts: Parts | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.provenance, Provenance):
@@ -142,6 +121,19 @@ class Scene:
         return self.source.dtype
 
     @property
+    def resolutions(self) -> tuple[float, ...]:
+        """Pixel sizes of the parts of a product in units of the CRS, the finest first; of another scene, its own."""
+        return resolutions_of(self)
+
+    def at(self, resolution: float) -> Scene:
+        """The whole part of a product at a resolution; what was cropped of this one is cropped of that, to its pixels.
+
+        Raises:
+            InputError: there is none.
+        """
+        return part_at(self, resolution)
+
+    @property
     def masked(self) -> bool:
         """Whether some pixels may be no data though their values do not show it: by a mask, or an alpha band."""
         return any(way & BESIDE for way in self.source.masking)
@@ -174,6 +166,15 @@ class Scene:
         units = {b.units for b in self.bands}
         array.attrs = self.valid.attrs | ({"units": units.pop()} if len(units) == 1 and None not in units else {})
         return array
+
+    def in_units(self) -> Scene:
+        """The scene in physical units, float32: its stored numbers are reflectance or kelvin, NaN where there is no
+        data. What is made of it is, too.
+
+        Raises:
+            InputError: a series of slices.
+        """
+        return in_units(self)
 
     @property
     def slopes_and_offsets(self) -> tuple[Array, Array]:
@@ -235,18 +236,7 @@ class Scene:
 
         A CT in other units, such as electron densities, keeps its percentiles, and a warning says so.
         """
-        if self.scale is not None and self.scale.origin == "given":
-            return self
-        if self.domain == "CT" and not self.hounsfield:
-            kinds = ", ".join(sorted({b.units or "HU" for b in self.bands}))
-            warnings.warn(
-                f"{self.name} has values that are no Hounsfield units ({kinds}): they are seen on their "
-                f"{PERCENTILES[0]:g}st to {PERCENTILES[1]:g}th percentiles, or on --range LO,HI of stored values",
-                SceneWarning,
-                stacklevel=3,
-            )
-            return self
-        return replace(self, scale=ValueScale.from_physical(low, high, *self.slopes_and_offsets))
+        return physically_ranged(self, low, high)
 
     def tensor(self, window: Window | None = None, frames: slice = slice(None)) -> torch.Tensor:
         """The normalised float32 tensor ``(frame, band, y, x)`` of a window, about 0 … 1.
@@ -273,7 +263,8 @@ class Scene:
         self.check(window)
         source = CroppedSource(self.source, window)
         grid, provenance = self.grid.cropped(window), cropped(self, window)
-        return replace(self, source=source, grid=grid, scale=self.values, provenance=provenance)
+        parts = cropped_like(self.parts, grid.bounds)
+        return replace(self, source=source, grid=grid, scale=self.values, provenance=provenance, parts=parts)
 
     def within(self, polygons: Any, crs: str | int | None = None) -> Scene:
         """What of the scene lies in polygons, cropped to the window around them; other pixels there are no data.
@@ -291,7 +282,10 @@ class Scene:
         """
         from geomedsr.scene.polygons import area_of, within
 
-        return within(self, area_of(self, polygons, crs))
+        part = within(self, area_of(self, polygons, crs))
+        return (
+            part if self.parts is None else replace(part, parts=self.parts.then(methodcaller("within", polygons, crs)))
+        )
 
     def check(self, window: Window) -> None:
         """Raise an InputError unless a window lies inside the scene and is not empty."""
@@ -348,7 +342,10 @@ class Scene:
         Raises:
             InputError: no value of the scene's type, or a series.
         """
-        return declared(self, value)
+        scene = declared(self, value)
+        return (
+            scene if self.parts is None else replace(scene, parts=self.parts.then(methodcaller("with_nodata", value)))
+        )
 
     def band_index(self, band: str | int) -> int:
         """Position of a band given by name (exact, then in any case) or by number from 1."""

@@ -79,7 +79,7 @@ def verify(
 
 def taken(source: Scene, result: Scene) -> Scene:
     """What of a source a result was made of: the bands and the window that it says were chosen, as by ``--bands`` and
-    ``--window``, and what it says means "no data" in it.
+    ``--window``, what it says means "no data" in it, and whether that was brought to units.
     """
     provenance = provenance_of(result)
     made_of = provenance.chosen
@@ -89,6 +89,8 @@ def taken(source: Scene, result: Scene) -> Scene:
     if made_of.bands is not None:
         with suppress(InputError):  # of other bands
             source = source.select(made_of.bands)
+    if made_of.physical is not None and not source.grid.planes and source.provenance.chosen.physical is None:
+        source = source.in_units()
     if made_of.aoi is not None and not source.grid.planes:
         with suppress(ValueError):  # no polygons
             source = replace(source, source=_part(source, made_of.aoi))

@@ -52,7 +52,8 @@ class Chosen:
     along which its slices lie, from 1, where that is not what its header would tell. ``aoi`` are the polygons that
     bound what is data, in the source's pixels (:mod:`geomedsr.scene.areas`). ``window`` is the part of the source that
     is shown, where that is not the whole: column, row, width and height in the source's pixels, of which a window of a
-    result may show parts.
+    result may show parts. ``resolution`` is the pixel size of the part of a product, where that is not the finest;
+    ``mask`` what of it was taken for no data, such as ``clouds``; ``physical`` that values were brought to units.
     """
 
     bands: tuple[str | int, ...] | None = _fact("BANDS", texts.bands, json.dumps)
@@ -64,6 +65,9 @@ class Chosen:
     slice_axis: int | None = _fact("SLICE_AXIS", texts.whole(1, 3))
     aoi: str | None = _fact("AOI")
     window: tuple[Fraction, ...] | None = _fact("WINDOW", texts.part, texts.part_text)
+    resolution: float | None = _fact("RESOLUTION", texts.positive, lambda value: f"{value:g}")
+    mask: str | None = _fact("MASK", texts.like("[a-z]{1,20}(,[a-z]{1,20}){0,9}"))
+    physical: str | None = _fact("PHYSICAL", texts.one_of("yes"))
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,14 @@ def number(text: str) -> float | int:
     return int(text) if _WHOLE.fullmatch(text) else float(text)
 
 
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError("not above 0")
+    return value
+
+
 def part(text: str) -> tuple[Fraction, ...]:
     """Column, row, width and height, such as ``5/2,0,31/4,8``."""
     if not _PART.fullmatch(text):
