@@ -1,5 +1,6 @@
 """Jobs in a process of their own, killed while they work."""
 
+import json
 import os
 import pickle
 import signal
@@ -25,9 +26,9 @@ geomedsr.write(pickle.load(open(sys.argv[1], "rb")), workers=1, progress=False)
 """
 
 _NAMING = """
-import os, pickle, signal, sys, geomedsr
+import json, os, pickle, signal, sys, geomedsr
 from geomedsr.io import publishing
-own, count, when, overwrite = publishing.place, 0, sys.argv[2], sys.argv[3] == "True"
+own, count, when, options = publishing.place, 0, sys.argv[2], json.loads(sys.argv[3])
 def place(made, target, overwrite):
     global count
     count += 1
@@ -37,7 +38,7 @@ def place(made, target, overwrite):
     if when == f"after {count}":
         os.kill(os.getpid(), signal.SIGKILL)
 publishing.place = place
-geomedsr.write(pickle.load(open(sys.argv[1], "rb")), workers=1, progress=False, overwrite=overwrite)
+geomedsr.write(pickle.load(open(sys.argv[1], "rb")), workers=1, progress=False, **options)
 """
 
 
@@ -65,12 +66,12 @@ def killed_and_resumed(scenes: dict[Path, Scene], region: str, workers: int | No
     return [(each.resumed, each.regions) for each in told.values()]
 
 
-def killed_naming(scenes: dict[Path, Scene], when: str, overwrite: bool = False) -> None:
-    """Write scenes by their paths, and kill that ``before`` or ``after`` an output gets its name, such as "after 1"."""
+def killed_naming(scenes: dict[Path, Scene], when: str, **options: bool) -> None:
+    """Write scenes by their paths, and kill that ``before`` or ``after`` a file gets its name, such as "after 1"."""
     job = next(iter(scenes)).parent / "job"
     job.write_bytes(pickle.dumps(scenes))
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-W", "ignore", "-c", _NAMING, str(job), when, str(overwrite)]
+    command = [sys.executable, "-W", "ignore", "-c", _NAMING, str(job), when, json.dumps(options)]
     assert subprocess.run(command, env=env, timeout=240).returncode == -signal.SIGKILL
     job.unlink()
 

@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_nodata(sub)
     sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
     sub.add_argument("--no-conserve", action="store_true", help="do not make the result agree with the input")
+    sub.add_argument("--stac", action="store_true", help="describe DST by a STAC item beside it, DST's name with .json")
     sub.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     sub.add_argument("--json", action="store_true", help="print what was done as JSON")

@@ -94,7 +94,15 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         sr = sr.within(options.aoi)
     named = {"uid_seed": options.uid_seed, "format": options.format}
     more = {name: value for name, value in named.items() if value is not None}
-    written = write(sr, dst, overwrite=options.overwrite, cluster=options.cluster, progress=not options.quiet, **more)
+    written = write(
+        sr,
+        dst,
+        overwrite=options.overwrite,
+        cluster=options.cluster,
+        progress=not options.quiet,
+        stac=options.stac,
+        **more,
+    )
     frames, bands, height, width = sr.shape
     model = f"{provenance.model.name} {provenance.model.version}"
     if provenance.model.realism:
@@ -104,6 +112,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     slices = f"{frames} slice{'s' * (frames != 1)} of " if sr.grid.planes else ""
     return {
         "output": dst,
+        "stac": written.item,
         "what": f"{slices}{width} × {height} pixels, {bands} × {sr.dtype}, {factors.words} by {model}",
         "width": width,
         "height": height,

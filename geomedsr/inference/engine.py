@@ -17,8 +17,10 @@ from geomedsr.geometry import Box
 from geomedsr.inference.passes import Job, Pass, passes, shows_image
 from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
 from geomedsr.io import open_sink
+from geomedsr.io.files import file_target
 from geomedsr.io.jobs import take_back
-from geomedsr.io.sink import finish
+from geomedsr.io.sink import Page, finish
+from geomedsr.io.stac import item_path, item_text, states_time
 from geomedsr.progress import bar
 from geomedsr.scene.lazy import grouped
 from geomedsr.scene.scene import Scene
@@ -36,6 +38,7 @@ def write(
     workers: int | None = None,
     cluster: Any = None,
     progress: bool = True,
+    stac: bool = False,
     **options: Any,
 ) -> Written: ...
 
@@ -49,6 +52,7 @@ def write(
     workers: int | None = None,
     cluster: Any = None,
     progress: bool = True,
+    stac: bool = False,
     **options: Any,
 ) -> dict[Path, Written]: ...
 
@@ -61,6 +65,7 @@ def write(
     workers: int | None = None,
     cluster: Any = None,
     progress: bool = True,
+    stac: bool = False,
     **options: Any,
 ) -> Written | dict[Any, Written]:
     """Write a scene to a file, or a series to a folder; the suffix chooses the format. Whole or not at all.
@@ -80,6 +85,8 @@ def write(
             default the active client, if the program has one, or threads.
         progress: show a bar, in notebooks and where standard error is a terminal; see
             :func:`geomedsr.show_progress`.
+        stac: describe each result by a STAC item beside it, with its name and the suffix ``.json``. Item and result
+            appear together.
         options: what the format's adapter takes besides, such as ``format`` for rasters or ``uid_seed`` for DICOM.
 
     Returns:
@@ -88,15 +95,15 @@ def write(
     Raises:
         OutputError: the path cannot be written, exists, is the scene's own file, or is being written by another job; or
             several scenes go to one path, or into regions that do not fit together.
-        InputError: the source fails in some window; or no such cluster.
+        InputError: the source fails in some window; or no such cluster; or a STAC item of a scene without a place.
     """
     if isinstance(scene, Scene):
         if path is None:
             raise OutputError(f"no path for {scene.name}", "a file or a folder", "say where to write it")
-        return _write_all({path: scene}, overwrite, workers, cluster, progress, options)[path]
+        return _write_all({path: scene}, overwrite, workers, cluster, progress, stac, options)[path]
     if path is not None:
         raise OutputError(f"the path {path} beside several scenes", "one for each", "give {path: scene, …}")
-    return _write_all(scene, overwrite, workers, cluster, progress, options)
+    return _write_all(scene, overwrite, workers, cluster, progress, stac, options)
 
 
 @dataclass(frozen=True)
@@ -105,13 +112,15 @@ class Written:
 
     ``deviation`` is the largest absolute difference, in stored units, that rounding and clipping left between the input
     and the result as the model's operator brings it down, in the regions that this call computed; None where there is
-    none. ``resumed`` of ``regions`` had been computed before, by a call that was stopped.
+    none. ``resumed`` of ``regions`` had been computed before, by a call that was stopped. ``item`` is the STAC item
+    beside it, where one was asked for.
     """
 
     path: str
     deviation: float | None
     resumed: int = 0
     regions: int = 1
+    item: str | None = None
 
 
 def _write_all(
@@ -120,6 +129,7 @@ def _write_all(
     workers: int | None,
     cluster: Any,
     progress: bool,
+    stac: bool,
     options: Mapping[str, Any],
 ) -> dict[Any, Written]:
     """Open a sink for each scene, run the passes, and finish all sinks at once; see :func:`write`.
@@ -134,10 +144,11 @@ def _write_all(
     try:
         for path, scene in scenes.items():
             jobs.append(Job(scene, open_sink(scene, path, overwrite, **options)))
+        pages = [_item(job) for job in jobs] if stac else []
         planned = passes(jobs, workers)
         _tell_short(planned)
         deviations = _run(planned, cluster, progress)
-        finish([job.sink for job in jobs])
+        finish([job.sink for job in jobs], pages)
     except BaseException as error:
         stored, boxes = _stored(jobs, planned), sum(len(each.boxes) for each in planned)
         for job in jobs:
@@ -149,7 +160,25 @@ def _write_all(
             count = "the" if stored is None else f"{stored} of {boxes}"
             error.add_note(f"{count} regions are kept: the same command goes on from there")
         raise
-    return {path: replace(deviations[id(job)], path=os.fspath(path)) for path, job in zip(scenes, jobs, strict=True)}
+    items = [os.fspath(page.target) for page in pages] if stac else [None] * len(jobs)
+    return {
+        path: replace(deviations[id(job)], path=os.fspath(path), item=item)
+        for path, job, item in zip(scenes, jobs, items, strict=True)
+    }
+
+
+def _item(job: Job) -> Page:
+    """The STAC item of a result, checked; a warning, where its time is not known."""
+    target = job.sink.target
+    beside = file_target(job.scene, os.fspath(item_path(target)), job.sink.overwrite)
+    page = Page(job.sink, beside, item_text(job.scene, target))
+    if not states_time(job.scene):
+        warnings.warn(
+            f"{job.scene.name} does not state when it was acquired: its STAC item has the time of processing",
+            SceneWarning,
+            stacklevel=5,
+        )
+    return page
 
 
 def _check_apart(scenes: Mapping[Any, Scene]) -> None:

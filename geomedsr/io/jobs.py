@@ -137,8 +137,8 @@ class Scratch:
 
 
 def journal(folders: Set[Path]) -> Path | None:
-    """Where the names of several outputs are noted, whose jobs have these hidden folders; of one none are."""
-    return min(folders) / _JOURNAL if len(folders) > 1 else None
+    """Where the names of several files are noted, whose jobs have these hidden folders."""
+    return min(folders) / _JOURNAL if folders else None
 
 
 def take_back(paths: Iterable[str | os.PathLike[str]]) -> None:

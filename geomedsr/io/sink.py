@@ -120,8 +120,30 @@ class Sink(ABC):
         return reason(error)
 
 
-def finish(sinks: Sequence[Sink]) -> None:
-    """Assemble the results of all sinks, then give all of them their names: all are there, or none.
+@dataclass(frozen=True)
+class Page:
+    """A small file that appears together with the result of a sink, such as a description of it."""
+
+    sink: Sink
+    target: Path
+    text: str
+
+    def check(self) -> None:
+        """Raise an OutputError where something is in its way."""
+        if self.target.exists() and not self.sink.overwrite:
+            raise exists(self.target)
+
+    def make(self) -> Move:
+        """Write it under a hidden name; the move that gives it its own."""
+        with self.sink.io():
+            made = self.sink.folder / f"page{self.target.suffix}"
+            made.write_text(self.text, encoding="utf-8")
+            sync(made)
+        return self.sink.move(made, self.target)
+
+
+def finish(sinks: Sequence[Sink], pages: Sequence[Page] = ()) -> None:
+    """Assemble the results of all sinks, then give all of them, and the pages, their names: all are there, or none.
 
     Raises:
         GeomedsrError: one cannot be assembled, or named. What the names stood for before, they stand for again, and
@@ -135,9 +157,12 @@ def finish(sinks: Sequence[Sink]) -> None:
                 if move.made is not None:
                     sync(move.made)
             moves += made
+    moves += [page.make() for page in pages]
     for sink in sinks:
         with sink.io():
             sink.check()
-    publish(moves, journal({sink.scratch.folder.parent for sink in sinks}))
+    for page in pages:
+        page.check()
+    publish(moves, journal({sink.scratch.folder.parent for sink in sinks}) if len(moves) > 1 else None)
     for sink in sinks:
         sink.discard()
