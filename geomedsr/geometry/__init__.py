@@ -1,4 +1,4 @@
-"""Geometry: boxes and windows of pixels, and how much finer one grid is than another. No other room is below it."""
+"""Geometry: boxes and windows of pixels, grids and the factors between them. It imports no other room of the core."""
 
 from geomedsr.geometry.box import Box
 from geomedsr.geometry.factors import Factors

@@ -1,4 +1,4 @@
-"""A half-open box of pixels: frames, rows and columns. What is read, computed, stored and checked at once is one."""
+"""A half-open box of pixels: frames, rows and columns. It is the unit of reading, computing, storing and checking."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Triple = tuple[int, int, int]
 class Box:
     """Pixels ``start … stop`` along ``(frame, y, x)``; ``stop`` is past the last.
 
-    A box may leave the scene that it is of (:meth:`grown`), and hold nothing (:attr:`empty`).
+    A box may extend past its scene (:meth:`grown`), and may hold no pixel (:attr:`empty`).
     """
 
     start: Triple
@@ -25,12 +25,12 @@ class Box:
 
     @classmethod
     def whole(cls, shape: Sequence[int]) -> Box:
-        """All of a scene of ``(frame, band, y, x)`` or ``(frame, y, x)``."""
+        """The box of a whole scene of shape ``(frame, band, y, x)`` or ``(frame, y, x)``."""
         return cls((0, 0, 0), (shape[0], shape[-2], shape[-1]))
 
     @classmethod
     def of(cls, frames: int | slice, window: Window) -> Box:
-        """A window of one frame, or of a slice of frames whose ends are given."""
+        """The box of a window in one frame, or in a slice of frames with both ends given."""
         first, last = (frames, frames + 1) if isinstance(frames, int) else (frames.start, frames.stop)
         return cls((first, window.row, window.col), (last, *window.stop))
 
@@ -58,24 +58,24 @@ class Box:
 
     @property
     def pixels(self) -> int:
-        """How many pixels it holds, of one band."""
+        """The number of pixels in one band."""
         frames, rows, columns = self.shape
         return 0 if self.empty else frames * rows * columns
 
     @property
     def index(self) -> tuple[slice, Any, slice, slice]:
-        """What cuts it out of an array ``(frame, band, y, x)``."""
+        """The index that cuts it out of an array ``(frame, band, y, x)``."""
         frames, rows, columns = map(slice, self.start, self.stop)
         return frames, slice(None), rows, columns
 
     @property
     def key(self) -> str:
-        """A name that no other box of one scene has; files are called so."""
+        """A name that is unique among the boxes of a scene; used as a file name."""
         (first, row, col), (last, _, _), (_, height, width) = self.start, self.stop, self.shape
         return f"f{first}-{last}_r{row}_c{col}_{width}x{height}"
 
     def __and__(self, other: Box) -> Box:
-        """What two boxes share; empty where they share nothing."""
+        """The intersection of two boxes; empty where they do not overlap."""
         return Box(_each(max, self.start, other.start), _each(min, self.stop, other.stop))
 
     def __or__(self, other: Box) -> Box:
@@ -83,15 +83,15 @@ class Box:
         return Box(_each(min, self.start, other.start), _each(max, self.stop, other.stop))
 
     def inside(self, shape: Sequence[int]) -> bool:
-        """Whether it holds at least one pixel, and none outside a scene of such a shape."""
+        """Whether it holds at least one pixel, and none outside a scene of this shape."""
         return not self.empty and self & Box.whole(shape) == self
 
     def grown(self, halo: Triple) -> Box:
-        """With so many more frames, rows and columns on each side."""
+        """The box grown on each side by ``halo`` frames, rows and columns."""
         return Box(_each(int.__sub__, self.start, halo), _each(int.__add__, self.stop, halo))
 
     def aligned(self, sides: tuple[int, int], origin: tuple[int, int] = (0, 0)) -> Box:
-        """Grown outward to whole blocks of so many rows and columns, the first of which lie at minus ``origin``."""
+        """Grown outward to whole blocks of ``sides`` (rows, columns). The first block starts at minus ``origin``."""
         start, stop = list(self.start), list(self.stop)
         for axis, (side, first) in enumerate(zip(sides, origin, strict=True), 1):
             start[axis] = (start[axis] + first) // side * side - first
@@ -103,22 +103,22 @@ class Box:
         return Box(_each(int.__add__, self.start, by), _each(int.__add__, self.stop, by))
 
     def within(self, outer: Box) -> Box:
-        """The same pixels, counted from the first of another box: where they lie in an array of it."""
+        """The same pixels, counted from the first pixel of ``outer``: their place in an array of that box."""
         frame, row, col = outer.start
         return self.shifted((-frame, -row, -col))
 
     def refined(self, factors: Factors) -> Box:
-        """The same ground on a grid that is so many times finer."""
+        """The same area on a grid finer by ``factors``."""
         by = factors.frame, factors.y, factors.x
         return Box(_each(int.__mul__, self.start, by), _each(int.__mul__, self.stop, by))
 
     def coarsened(self, factors: Factors) -> Box:
-        """The smallest box of a grid that is so many times coarser that covers this one."""
+        """The smallest box that covers this one on a grid coarser by ``factors``."""
         by = factors.frame, factors.y, factors.x
         return Box(_each(int.__floordiv__, self.start, by), _each(lambda a, b: -(-a // b), self.stop, by))
 
     def tiles(self, side: Triple) -> Iterator[Box]:
-        """Boxes of such sides that cover it, frames first, then rows; the last along an axis may be smaller."""
+        """Boxes of size ``side`` that cover it, frames first, then rows; the last along an axis may be smaller."""
         cuts = [range(a, b, step) for a, b, step in zip(self.start, self.stop, side, strict=True)]
         for frame, row, col in product(*cuts):
             start = frame, row, col

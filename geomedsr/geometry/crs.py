@@ -1,4 +1,4 @@
-"""Coordinate reference systems, given as WKT or by code, as PROJ knows them."""
+"""Coordinate reference systems, given as WKT or by code, and interpreted by PROJ."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def crs_name(wkt: str | None) -> str | None:
 
 
 def same_crs(one: str | None, other: str | None) -> bool:
-    """Whether two texts, WKT or what else stands for a CRS, mean one system. Names and the order of axes do not count.
+    """Whether two texts, WKT or other, describe the same CRS. Names and the order of axes are ignored.
 
-    Texts that PROJ cannot read are compared as they are, white space apart.
+    Texts that PROJ cannot read are compared literally, but for white space.
     """
     if "".join((one or "").split()) == "".join((other or "").split()):
         return True
@@ -81,8 +81,10 @@ def _parsed(text: str | None) -> CRS | None:
 
 
 def wkt_of(crs: Any) -> str | None:
-    """A CRS as WKT: of a text (WKT as it is, ``EPSG:32618``, PROJ), a code, PROJJSON, the attributes of CF's grid
-    mapping, or an object that tells its WKT, such as pyproj's. None where PROJ makes nothing of it.
+    """A CRS as WKT.
+
+    ``crs`` is a text (WKT, returned unchanged; ``EPSG:32618``; a PROJ string), a code, PROJJSON, the attributes of a CF
+    grid mapping, or an object that knows its WKT, such as pyproj's. None where PROJ cannot read it.
     """
     if isinstance(crs, str) and "[" in crs and not crs.lstrip().startswith("{"):
         return crs
@@ -104,19 +106,19 @@ def wkt_of(crs: Any) -> str | None:
         return None
 
 
-#: Points along each side of a box that is taken to another CRS, where straight lines bend.
+#: Points along each side of a box that is transformed to another CRS, where straight lines bend.
 _ALONG = 21
 
 Bounds = tuple[float, float, float, float]
 
 
 def box_in(box: Bounds, crs: str | int, wkt: str) -> Bounds:
-    """The box in the CRS ``wkt`` around a box ``(west, south, east, north)`` in another: ``EPSG:4326``, a code, WKT.
+    """The bounding box in the CRS ``wkt`` of a box ``(west, south, east, north)`` in ``crs``: a code or WKT.
 
-    Longitude, or easting, comes first in both, whatever the CRS says.
+    Longitude, or easting, comes first in both, whatever axis order the CRS defines.
 
     Raises:
-        InputError: no such CRS, or a box that has no place in the other.
+        InputError: no such CRS, or the box cannot be transformed to ``wkt``.
     """
     from pyproj import Transformer  # slow to import
     from pyproj.exceptions import ProjError

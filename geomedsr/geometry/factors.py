@@ -14,10 +14,10 @@ import numpy as np
 class Factors:
     """Whole numbers ≥ 1 for the axes ``(frame, y, x)``.
 
-    ``Factors(1, 4, 4)`` is ×4 in plane, ``Factors(1, 1, 1)`` the same grid, ``Factors(5, 1, 1)`` five slices for each.
+    ``Factors(1, 4, 4)`` is ×4 in plane, ``Factors(1, 1, 1)`` the same grid, ``Factors(5, 1, 1)`` five slices from each.
 
     Raises:
-        ValueError: one of them is less than 1, or no whole number.
+        ValueError: a factor is less than 1, or not a whole number.
     """
 
     frame: int = 1
@@ -35,10 +35,10 @@ class Factors:
 
     @classmethod
     def of(cls, given: Iterable[Any]) -> Factors:
-        """Those of three whole numbers, of whatever type of integer.
+        """Factors from three whole numbers of any integer type.
 
         Raises:
-            ValueError: they are none.
+            ValueError: they are not three whole numbers ≥ 1.
         """
         try:
             frame, y, x = (factor if isinstance(factor, bool) else index(factor) for factor in given)
@@ -48,8 +48,9 @@ class Factors:
 
     @classmethod
     def between(cls, coarse: Sequence[int], fine: Sequence[int]) -> Factors | None:
-        """How many times finer one scene of ``(frame, band, y, x)`` or ``(frame, y, x)`` is than another; None where
-        that is no whole number.
+        """The factors between two scenes of shape ``(frame, band, y, x)`` or ``(frame, y, x)``.
+
+        None where a ratio is not a whole number.
         """
         pairs = [(coarse[axis], fine[axis]) for axis in (0, -2, -1)]
         if any(few < 1 or many < few or many % few for few, many in pairs):
@@ -60,12 +61,12 @@ class Factors:
         return iter(astuple(self))
 
     def __mul__(self, other: Factors) -> Factors:
-        """Those of one step after another."""
+        """The factors of two steps, one after the other."""
         return Factors(self.frame * other.frame, self.y * other.y, self.x * other.x)
 
     @property
     def words(self) -> str:
-        """In words: ``×4`` in plane, ``×5 slices``, or ``×2, ×5 slices``; of all 1, ``the same size``."""
+        """In words: ``×4`` in plane, ``×5 slices``, or ``×2, ×5 slices``; ``the same size`` if all are 1."""
         if self.volume == 1:
             return "the same size"
         plane = f"×{self.x}" if self.y == self.x else f"×{self.y} × {self.x}"
@@ -73,7 +74,7 @@ class Factors:
         return ", ".join(parts)
 
     def repeated(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """A new array: each pixel of ``(frame, …, y, x)`` as often as it is made finer, side by side."""
+        """A new array in which each pixel of ``(frame, …, y, x)`` is repeated by the factor of each axis."""
         fine = array.repeat(self.y, -2).repeat(self.x, -1)
         return fine.repeat(self.frame, 0) if self.frame > 1 else fine
 

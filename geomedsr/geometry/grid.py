@@ -1,8 +1,8 @@
 """Where pixels lie: affine grids, and the arithmetic of making a grid finer.
 
-The one rule, used for rasters and for DICOM planes alike: scaling by ``f`` keeps pixel *areas*. A pixel
-becomes ``f × f`` pixels that cover the same ground, so the outer corner stays where it was and pixel centres
-move by part of a pixel. In pixel-*corner* coordinates (corner of the first pixel = 0) a point ``p`` becomes
+One rule holds for rasters and for DICOM planes: scaling by ``f`` keeps pixel *areas*. A pixel
+becomes ``f × f`` pixels that cover the same area, so the outer corner stays where it was and pixel centres
+move by a fraction of a pixel. In pixel-*corner* coordinates (corner of the first pixel = 0) a point ``p`` becomes
 ``p · f``; in pixel-*centre* coordinates (centre of the first pixel = 0) it becomes ``(p + ½) · f − ½``.
 """
 
@@ -52,8 +52,8 @@ class Plane:
 
     ``position`` is the centre of the first pixel; ``along_row`` and ``along_column`` are the unit directions in
     which the column and the row index grow (the two halves of ImageOrientationPatient); ``spacing`` is
-    ``(between rows, between columns)``, as PixelSpacing has it. ``thickness`` is that of a slice where its source tells
-    it: of one slice alone nothing else says how deep its voxels are.
+    ``(between rows, between columns)``, as in PixelSpacing. ``thickness`` is the slice thickness where the source
+    states it; for a single slice, nothing else gives the depth of its voxels.
     """
 
     position: tuple[float, float, float]
@@ -87,7 +87,7 @@ class Plane:
         return replace(self, position=self.at(first, first), spacing=(row / factor, col / factor))
 
     def moved(self, by: Sequence[float] | np.ndarray) -> Plane:
-        """The plane moved by so many mm."""
+        """The plane moved by a vector ``(x, y, z)`` in mm."""
         x, y, z = (float(p + d) for p, d in zip(self.position, by, strict=True))
         return replace(self, position=(x, y, z))
 
@@ -102,12 +102,12 @@ class Plane:
         return tuple(self.at(row, col) for row, col in ends)
 
 
-# The RPC00B fields that count in image pixels; offsets sit at pixel centres.
+# The RPC00B fields in units of image pixels; offsets refer to pixel centres.
 _RPC_OFFSETS = {"LINE_OFF": "row", "SAMP_OFF": "col"}
 _RPC_SCALES = ("LINE_SCALE", "SAMP_SCALE")
 
-# The fields of geolocation arrays that count in image pixels begin so. An entry of the arrays is for the first corner,
-# or by another convention for the centre, of as many pixels as a step has: either way offsets are those of corners.
+# Prefixes of the geolocation fields in units of image pixels. An entry of the arrays stands for the first corner, or by
+# another convention for the centre, of a step's pixels. In either case offsets scale as pixel-corner coordinates.
 _SWATH_AXES = {"LINE": "row", "PIXEL": "col"}
 
 
@@ -118,9 +118,9 @@ class Grid:
     ``shape`` is ``(height, width)``. ``affine`` maps pixel-corner coordinates ``(col, row)`` to world
     coordinates in the units of ``crs`` (WKT); it may be rotated, sheared or south-up. ``gcps`` (with
     ``gcp_crs``) and ``rpcs`` (RPC00B fields as text) locate scenes that have no affine, and so does ``geolocation``
-    (GDAL's domain of that name: where two arrays lie that hold the place of each pixel, or of every n-th);
-    ``planes``, one per frame, locate those that lie in a patient or a volume, in mm. ``epoch`` is the coordinate
-    epoch, a decimal year, of a CRS whose frame moves.
+    (GDAL's domain of that name, which names two arrays with the position of each pixel, or of every n-th).
+    ``planes``, one per frame, locate the slices of a patient or a volume, in mm. ``epoch`` is the coordinate
+    epoch, a decimal year, of a dynamic CRS.
     """
 
     shape: tuple[int, int]
@@ -143,10 +143,11 @@ class Grid:
             )
 
     def refined(self, factors: Factors) -> Grid:
-        """The grid so many times finer over the same ground.
+        """The grid finer by ``factors`` over the same area.
 
         Raises:
-            InputError: new planes of such as :func:`geomedsr.geometry.slices.finer_slices` makes none of.
+            InputError: rows and columns have different factors, or :func:`geomedsr.geometry.slices.finer_slices`
+                cannot place new planes.
         """
         if factors.y != factors.x:
             raise InputError(f"factors {factors.y} and {factors.x}", "as many rows as columns", "use another model")
@@ -156,7 +157,7 @@ class Grid:
         return replace(finer, planes=finer_slices(finer.planes, factors.frame))
 
     def scaled(self, factor: int) -> Grid:
-        """The grid ``factor`` times finer over the same ground."""
+        """The grid ``factor`` times finer over the same area."""
         rpcs = None
         if self.rpcs is not None:
             rpcs = dict(self.rpcs)
@@ -213,10 +214,12 @@ class Grid:
         return min(xs), min(ys), max(xs), max(ys)
 
     def window_of(self, west: float, south: float, east: float, north: float, crs: str | int | None = None) -> Window:
-        """The window of all pixels that touch a box in world units, or those of another ``crs``, clipped to the grid.
+        """The window of all pixels that touch a box, clipped to the grid.
+
+        The box is in world units, or in those of another ``crs``.
 
         Raises:
-            InputError: no affine, an empty box, or one that misses the scene; no such CRS, or none of the scene.
+            InputError: no affine; a box that is empty or misses the scene; an unknown CRS, or a scene without one.
         """
         if self.affine is None:
             raise InputError(
@@ -238,7 +241,7 @@ class Grid:
         inverse = ~self.affine
         points = [inverse @ corner for corner in ((west, south), (west, north), (east, south), (east, north))]
         cols, rows = zip(*points, strict=True)
-        # A box edge on a pixel edge must not pull in the next pixel because of the last float digit.
+        # A rounding error must not add the next pixel where the edge of the box lies on the edge of a pixel.
         first_col, first_row = (int((min(v) + 1e-6) // 1) for v in (cols, rows))
         last_col, last_row = (int(-((-max(v) + 1e-6) // 1)) for v in (cols, rows))
         first_col, first_row = max(first_col, 0), max(first_row, 0)

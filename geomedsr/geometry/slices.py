@@ -1,4 +1,4 @@
-"""New slices between those of a series: where they lie, and where none can be made."""
+"""New slices between the slices of a series: where they lie, and which series allow none."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from geomedsr.geometry.stacking import Stacking, volumes_of
 if TYPE_CHECKING:
     from geomedsr.geometry.grid import Plane
 
-#: How far planes may lie from equal steps: so much of a step between new ones, or so many mm.
+#: How far planes may lie from equal steps: this share of the step between new slices, or this many mm.
 _UNEVEN, _ROUNDED = 0.05, 0.01
 
-#: Slices are contiguous where their thickness differs from their distance by no more than this share of it.
+#: Slices are contiguous if thickness and distance differ by no more than this share of the distance.
 _CONTIGUOUS = 0.05
 
 #: What to do where no new slices can be made.
@@ -25,13 +25,13 @@ _OTHERWISE = "choose another series, or a model that leaves slices as they are"
 
 
 def finer_slices(planes: Sequence[Plane], factor: int) -> tuple[Plane, ...]:
-    """``factor`` planes for each: evenly about its place, along the line through the stack.
+    """``factor`` planes from each, evenly spaced about its position along the stack.
 
-    So the outer faces of the stack stay where they are, and each plane is the mean of those made of it. Of several
-    volumes one after the other, each by itself. Slices of known thickness get their new one.
+    The outer faces of the stack stay where they are, and each plane lies at the mean position of the planes made from
+    it. Several volumes in a row are handled one by one. Slices with a thickness get the new thickness.
 
     Raises:
-        InputError: the planes are not those of contiguous slices, evenly stacked along their normal.
+        InputError: the slices are not contiguous, or not evenly stacked along their normal.
     """
     volumes = volumes_of(planes)
     length = len(planes) // volumes
@@ -48,7 +48,7 @@ def finer_slices(planes: Sequence[Plane], factor: int) -> tuple[Plane, ...]:
 
 
 def _step(planes: Sequence[Plane], factor: int) -> np.ndarray:
-    """From one plane of a volume to the next, in mm."""
+    """The vector from one plane of a volume to the next, in mm."""
     first = planes[0]
     thicknesses = [plane.thickness for plane in planes if plane.thickness is not None]
     if len(planes) == 1:

@@ -1,4 +1,4 @@
-"""How a series of planes lies in space: the order of its slices, and whether they are evenly stacked."""
+"""How the planes of a series lie in space, and whether they are evenly stacked."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ import numpy as np
 if TYPE_CHECKING:
     from geomedsr.geometry.grid import Plane
 
-#: A stack whose steps differ from their median by more than this share, or that leans by more than this angle,
-#: is not the regular grid that a volume file describes.
+#: A stack is no regular grid, as volume files describe, if a step differs from the median by more than this share, or
+#: if the stack is tilted by more than this angle.
 UNEVEN, TILT_DEGREES = 0.05, 1.0
 
 #: Positions nearer than this are the same (mm).
 _SAME = 1e-3
 
-#: So are groups up to the second number wide (mm), where the next is so many times as far: scanners write the position
-#: of one slice at several times with a few micrometres between them.
+#: Positions in a group no wider than the second number (mm) are also the same, if the next group is at least the first
+#: number times as far away. Scanners write the position of one slice at several times with a few micrometres of jitter.
 _RATIO, _JITTER = 20.0, 0.05
 
 
 def same_place(depths: Sequence[float] | np.ndarray, least: float = _SAME) -> float:
-    """Up to which distance along a line the next slice lies in the same place, in mm: ``least``, or a micrometre, or
-    what slices at several times are apart.
+    """The distance along a line, in mm, up to which two slices lie in the same place.
+
+    It is ``least``, but at least a micrometre, or the jitter of one slice at several times where that is larger.
     """
     line = np.sort(np.asarray(depths, np.float64))
     gaps, least = np.diff(line), max(least, _SAME)
@@ -44,9 +45,9 @@ class Stacking:
     """How a series of parallel planes, in their order, is stacked.
 
     ``step`` is the median distance between neighbours along the normal, in mm (0 for a single position); ``uneven``
-    the largest relative deviation from it; ``missing`` how many slices fit in the gaps; ``duplicates`` how many
-    slices lie where the one before lies; ``tilt`` the angle in degrees between the normal and the way from the
-    first slice to the last, or between the normals of two slices, whichever is larger.
+    the largest relative deviation from it; ``missing`` the number of slices that would fit in the gaps; ``duplicates``
+    the number of slices in the same place as the one before. ``tilt`` is the angle in degrees between the normal and
+    the line from the first slice to the last, or between the normals of two slices, whichever is larger.
     """
 
     step: float
@@ -57,7 +58,7 @@ class Stacking:
 
     @classmethod
     def of(cls, planes: Sequence[Plane]) -> Stacking:
-        """Of some planes, sorted already."""
+        """The stacking of planes that are already sorted."""
         normal = np.array(planes[0].normal)
         first, last = (np.array(p.position) for p in (planes[0], planes[-1]))
         depths = [float(np.dot(p.position, normal)) for p in planes]
@@ -88,7 +89,7 @@ class Stacking:
 
 
 def volumes_of(planes: Sequence[Plane]) -> int:
-    """How many times the same slices come one after the other, as of a series in time: 1 of a single volume."""
+    """How many times the same stack of slices is repeated, as in a time series; 1 for a single volume."""
     places = np.array([p.position for p in planes])
     near = max(_SAME, 0.01 * min(planes[0].spacing))
     again = np.flatnonzero(np.linalg.norm(places - places[0], axis=1) <= near)
@@ -102,12 +103,12 @@ def volumes_of(planes: Sequence[Plane]) -> int:
 
 
 def volume_length(planes: Sequence[Plane]) -> int:
-    """How many slices follow each other in space before the same come again; all, where there is but one place."""
+    """The number of slices in one volume of a series; all slices, if they lie in one place."""
     length = len(planes) // volumes_of(planes)
     return length if length > 1 else len(planes)
 
 
 def _angle(one: np.ndarray, other: np.ndarray) -> float:
-    """Between two directions, sign left out; in degrees."""
+    """The angle between two directions regardless of sign, in degrees."""
     cosine = abs(float(np.dot(one, other))) / float(np.linalg.norm(one) * np.linalg.norm(other))
     return math.degrees(math.acos(min(1.0, cosine)))

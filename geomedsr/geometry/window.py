@@ -15,7 +15,7 @@ class Window:
     height: int
 
     def __str__(self) -> str:
-        """As ``--window`` takes it."""
+        """The form that ``--window`` accepts."""
         return f"{self.col},{self.row},{self.width},{self.height}"
 
     @property
@@ -24,7 +24,7 @@ class Window:
         return self.row + self.height, self.col + self.width
 
     def scaled(self, factor: int) -> Window:
-        """The same ground on a grid ``factor`` times finer."""
+        """The same area on a grid ``factor`` times finer."""
         return Window(self.col * factor, self.row * factor, self.width * factor, self.height * factor)
 
     def coarser(self, factor: int) -> Window:
@@ -47,7 +47,7 @@ class Window:
         return Window(col, row, min(self.stop[1], shape[1]) - col, min(self.stop[0], shape[0]) - row)
 
     def common(self, other: Window) -> Window:
-        """What two windows share; of no or negative size where they share nothing."""
+        """The intersection of two windows; its size is 0 or negative where they do not overlap."""
         row, col = max(self.row, other.row), max(self.col, other.col)
         return Window(col, row, min(self.stop[1], other.stop[1]) - col, min(self.stop[0], other.stop[0]) - row)
 

@@ -1,4 +1,4 @@
-"""What a scene is: its values, where they come from, which of them are data, and how they become a network's numbers.
+"""Scenes: stored values, their source, their validity, and their scaling for the network.
 
-Nothing is imported here, since :class:`geomedsr.scene.scene.Scene` imports most of the modules beside it.
+Nothing is imported here, because :class:`geomedsr.scene.scene.Scene` imports most modules of this package.
 """

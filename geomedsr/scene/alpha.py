@@ -1,4 +1,4 @@
-"""Alpha that may be none: writers mark the fourth band of a picture so by default."""
+"""Alpha bands that may be data: some writers mark the fourth band of an image as alpha by default."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from geomedsr.scene.sampling import spread_windows
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array, Source
 
-#: Alpha has few values; pictures with soft edges have many, but most of their pixels are opaque or transparent.
+#: Alpha has few values. With soft edges it has many, but most pixels are still opaque or transparent.
 _VALUES, _EXTREME = 16, 0.5
 
 
 def doubt(scene: Scene) -> str | None:
-    """Why an alpha band may be something else, and what to do if it is; None where nothing speaks for that."""
+    """Why a band marked as alpha may be data, and what to do if it is; None without such evidence."""
     found = scene.source.veil()
     if found is None:
         return None
@@ -37,12 +37,12 @@ def doubt(scene: Scene) -> str | None:
 
 
 def _full(alpha: Array) -> float:
-    """The value of what is opaque."""
+    """The value of opaque pixels."""
     return float(alpha.max()) if alpha.dtype.kind == "f" else float(np.iinfo(alpha.dtype).max)
 
 
 def _samples(band: Source, source: Source) -> tuple[Array, list[Array]]:
-    """Some of the alpha, and what the first bands hold where that is 0."""
+    """A sample of the alpha, and the values of the first three bands where it is 0."""
     first = source.select(range(min(source.shape[1], 3)))
     alphas, under = [], [[np.empty(0, source.dtype)] for _ in range(first.shape[1])]
     for window in spread_windows(*source.shape[2:]):

@@ -1,8 +1,8 @@
-"""Parts of a scene that polygons bound: which pixels lie inside, and a source of which the others are no data.
+"""Areas of a scene inside polygons: which pixels lie inside, and a source that masks all others.
 
-Polygons are kept as a text of JSON, so that a result can carry them: a list of polygons, each a list of rings, each a
+Polygons are kept as JSON text, so that a result can carry them: a list of polygons, each a list of rings, each a
 flat list of ``column, row`` in pixel-corner coordinates of the source, to a thousandth of a pixel. A pixel is inside
-where its centre is inside an odd number of a polygon's rings.
+a polygon if its centre lies inside an odd number of the polygon's rings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from geomedsr.geometry import Box
 from geomedsr.scene.masking import Masking
 from geomedsr.scene.sources import Array, Source, WrappingSource
 
-#: Decimals of a pixel.
+#: Decimals to which pixel coordinates are rounded.
 _DECIMALS = 3
 
 #: Rings of polygons, each an array ``(point, 2)`` of column and row, closed.
@@ -26,7 +26,7 @@ Polygons = Sequence[Sequence[Array]]
 
 
 def text_of(polygons: Polygons) -> str:
-    """Polygons as a text; points that fall together become one."""
+    """Polygons as text; consecutive points that round to the same coordinates become one."""
     kept = []
     for rings in polygons:
         short = []
@@ -40,10 +40,10 @@ def text_of(polygons: Polygons) -> str:
 
 @lru_cache(maxsize=8)
 def polygons_of(text: str) -> tuple[tuple[Array, ...], ...]:
-    """The polygons of a text.
+    """The polygons in a text.
 
     Raises:
-        ValueError: it is none of such.
+        ValueError: the text does not hold polygons.
     """
     try:
         found = tuple(tuple(np.array(ring, np.float64).reshape(-1, 2) for ring in rings) for rings in json.loads(text))
@@ -59,14 +59,14 @@ def _edges(text: str) -> tuple[Array, ...]:
     """The edges of each polygon's rings, as arrays ``(4, edge)``: columns and rows of their ends."""
     found = []
     for rings in polygons_of(text):
-        ends = [np.concatenate([ring, np.roll(ring, -1, 0)], 1) for ring in rings]  # closed, if it was not
+        ends = [np.concatenate([ring, np.roll(ring, -1, 0)], 1) for ring in rings]  # closes open rings
         edges = np.concatenate(ends or [np.empty((0, 4))]).T
         found.append(edges[:, edges[1] != edges[3]])
     return tuple(found)
 
 
 def inside(text: str, rows: Array, cols: Array) -> Array:
-    """Which pixels lie inside, of some rows and columns of the source in rising order: boolean ``(row, column)``."""
+    """Which pixels at these rows and columns of the source, in rising order, lie inside: boolean ``(row, column)``."""
     found = np.zeros((len(rows), len(cols)), bool)
     ys, xs = rows + 0.5, cols + 0.5
     for edges in _edges(text):
@@ -86,10 +86,11 @@ def inside(text: str, rows: Array, cols: Array) -> Array:
 
 @dataclass(frozen=True)
 class AreaSource(WrappingSource):
-    """Another source, of which pixels outside some polygons are no data and hold ``fills``, one for each band.
+    """A source whose pixels outside some polygons are no data and hold ``fills``, one value for each band.
 
-    ``area`` is the text of the polygons, in pixels ``by`` times coarser, of which ``origin`` (row, column), in pixels
-    of this source, is where it begins: pixels of a result are all in or out that come of one.
+    ``area`` is the polygons' text, in pixels ``by`` times coarser than this source's. ``origin`` (row, column) is the
+    position of this source's first pixel on that grid, in its own pixels. All pixels of a result that were made from
+    one source pixel are therefore inside, or all are outside.
     """
 
     area: str
@@ -98,12 +99,12 @@ class AreaSource(WrappingSource):
     origin: tuple[int, int] = (0, 0)
 
     def coarser(self, inner: Source, scale: int) -> AreaSource:
-        """The same part of a source so many times coarser."""
+        """The same area of ``inner``, a source ``scale`` times coarser."""
         row, col = self.origin
         return replace(self, whole=inner, by=self.by // scale, origin=(row // scale, col // scale))
 
     def read(self, box: Box) -> Array:
-        """Stored values of a box; nothing is read, or computed, of one that lies outside."""
+        """Stored values of a box; one that lies outside is neither read nor computed."""
         known = self.inside(box)
         if known.all():
             return self.whole.read(box)
@@ -123,7 +124,7 @@ class AreaSource(WrappingSource):
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """The whole's; bands without a nodata value that tells what is outside are masked."""
+        """As in the whole source, plus a mask for bands that have no nodata value to mark pixels outside."""
         return tuple(way if Masking.VALUE in way else way | Masking.MASK for way in self.whole.masking)
 
     def inside(self, box: Box) -> Array:

@@ -1,4 +1,4 @@
-"""Arrays of numpy, dask and xarray as they come: their types, order of bytes and masks."""
+"""Input arrays of numpy, dask and xarray: their types, byte order and masks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NATIVE = [np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)] +
 
 
 def usable(array: Any) -> Any:
-    """A numpy, dask or xarray array in this machine's order of bytes.
+    """A numpy, dask or xarray array in native byte order.
 
     Raises:
         InputError: another number of axes, an empty array, or values that are not real numbers.
@@ -22,7 +22,7 @@ def usable(array: Any) -> Any:
         raise InputError(
             f"a {type(array).__name__}", "an array", "convert it; of an xarray Dataset, take one of its variables"
         )
-    counted = all(count > 0 for count in array.shape)  # dask may not know them
+    counted = all(count > 0 for count in array.shape)  # sizes of a dask array may be unknown
     if array.ndim not in (2, 3, 4) or not counted or np.dtype(array.dtype).kind not in "iuf":
         raise InputError(
             f"an array of shape {tuple(array.shape)} and type {array.dtype}",
@@ -36,18 +36,18 @@ def usable(array: Any) -> Any:
 
 
 def _native(array: Any) -> Any:
-    """An array in this machine's order of bytes; others come from files that are mapped or read raw."""
+    """An array in native byte order; files that are memory-mapped or read raw may have the other."""
     dtype = np.dtype(array.dtype)
     if dtype.isnative:
         return array
     swapped = dtype.newbyteorder("=")
-    if hasattr(array, "dims"):  # xarray's astype forgets what is said of fill values
+    if hasattr(array, "dims"):  # xarray's astype drops the fill values
         return array.copy(data=array.data.astype(swapped))
     return array.astype(swapped)
 
 
 def unmasked(array: Any) -> tuple[Any, list[Any]]:
-    """The values of a numpy or dask array and, where it is a masked one, what of it is not masked."""
+    """The values of a numpy or dask array and, if it is a masked array, a list with its mask: True at valid pixels."""
     if isinstance(array, np.ma.MaskedArray):
         return array.data, [] if array.mask is np.ma.nomask else [~np.ma.getmaskarray(array)]
     if isinstance(getattr(array, "_meta", None), np.ma.MaskedArray):
@@ -58,10 +58,10 @@ def unmasked(array: Any) -> tuple[Any, list[Any]]:
 
 
 def spread(valid: Any, array: Any) -> Any:
-    """A mask of as many pixels as an array; a lazy one stays lazy.
+    """A mask broadcast to the shape of an array; a lazy mask stays lazy.
 
     Raises:
-        InputError: they do not fit.
+        InputError: the shapes do not match.
     """
     lazy = hasattr(valid, "dask")
     try:

@@ -11,12 +11,12 @@ Kind = Literal["continuous", "nearest"]
 
 @dataclass(frozen=True)
 class Band:
-    """One band: how it is called, what its stored values mean, and whether they may be interpolated.
+    """One band: its name, the meaning of its stored values, and whether they may be interpolated.
 
     ``kind`` is ``"nearest"`` for classes, bit flags and alpha: they are carried over, never computed.
-    ``limits`` are the stored values that may be used, where they are fewer than the type has.
-    ``palette`` gives the colour (R, G, B, A) of each stored value. ``role`` is what the user says it shows, such as
-    ``"red"`` or ``"nir"``, for models of named bands; results that lie on a map keep it.
+    ``limits`` are the lowest and highest stored value that may be used, where the range is smaller than the type's.
+    ``palette`` gives the colour (R, G, B, A) of each stored value. ``role`` is what the user says the band shows, such
+    as ``"red"`` or ``"nir"``, for models of named bands; results that lie on a map keep it.
     Physical value = stored value × ``scale`` + ``offset``, in ``units``.
     """
 

@@ -1,4 +1,4 @@
-"""Which band of a scene shows what: by the user's word, the file's colour interpretation, or the bands' names."""
+"""What each band of a scene shows: as the user says, by the file's colour interpretation, or by the bands' names."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 from geomedsr.errors import InputError
 from geomedsr.scene.scene import Band, Scene
 
-#: What names tell of a band without doubt.
+#: Roles that can be identified from names without doubt.
 COLOURS = ("red", "green", "blue", "nir")
 
-#: Sentinel-2's names, with their zeros; HLS has the same for what is visible.
+#: Sentinel-2's band names, zero-padded; HLS uses the same for the visible bands.
 _PADDED = {"red": "b04", "green": "b03", "blue": "b02", "nir": "b08"}
 
-#: Names without zeros, of Landsat 8 and 9 and of Sentinel-2 alike; near infrared differs between those.
+#: Unpadded names, the same for Landsat 8 and 9 and for Sentinel-2. Near infrared is left out: it differs between them.
 _UNPADDED = {"red": "b4", "green": "b3", "blue": "b2"}
 
-#: Names that only Landsat 8 and 9 and Sentinel-2 have, not Landsat 4 to 7, whose B1 is blue.
+#: Names of Landsat 8 and 9 and of Sentinel-2 that Landsat 4 to 7, whose B1 is blue, do not have.
 _LATER = {"b8a", "b9", "b10", "b11", "b12"}
 
 _PREFIX = re.compile(r"^(?:sr|toa|boa)[ _-]*")
 
 
 def colours(bands: Sequence[Band]) -> dict[str, int]:
-    """Positions of ``red``, ``green``, ``blue`` and ``nir``: as the user said, or where there is no doubt."""
+    """Positions of ``red``, ``green``, ``blue`` and ``nir``: as the user says, or where there is no doubt."""
     usable = {i: band for i, band in enumerate(bands) if band.kind == "continuous"}
     said = {role: i for role, i in _roles(usable).items() if role in COLOURS}
     for rule in (_by_interpretation, _by_word, _by_number):
@@ -37,14 +37,14 @@ def colours(bands: Sequence[Band]) -> dict[str, int]:
 
 
 def find(bands: Sequence[Band], wanted: Sequence[str]) -> dict[str, int]:
-    """Positions of the bands that are ``wanted``, by what they show, such as ``red``, or else by their own name.
+    """Positions of the ``wanted`` bands, by what they show, such as ``red``, or else by their own name.
 
-    What the user said (see :meth:`geomedsr.Scene.select`) goes before names and colour interpretation; case
+    What the user says (see :meth:`geomedsr.Scene.select`) takes precedence over names and colour interpretation. Case
     does not matter. Bands that cannot be identified are left out, and so are classes and flags.
     """
     usable = {i: band for i, band in enumerate(bands) if band.kind == "continuous"}
     names = {i: band.name.casefold() for i, band in usable.items()}
-    zeros = _by_number(usable) if _names(usable) & set(_PADDED.values()) else {}  # each beyond doubt by itself
+    zeros = _by_number(usable) if _names(usable) & set(_PADDED.values()) else {}  # padded names are unambiguous
     own = _unique(names, [word.casefold() for word in wanted])
     places = (own, _by_word(usable), zeros, colours(bands), _roles(usable))
     known = {word: i for place in places for word, i in place.items()}
@@ -52,10 +52,10 @@ def find(bands: Sequence[Band], wanted: Sequence[str]) -> dict[str, int]:
 
 
 def joint(scene: Scene, wanted: Sequence[str], whose: str) -> tuple[int, ...]:
-    """Positions of all the bands that are ``wanted``, in that order; see :func:`find`.
+    """Positions of all ``wanted`` bands, in that order; see :func:`find`.
 
     Raises:
-        InputError: one cannot be identified, or two are the same band.
+        InputError: a band cannot be identified, or two of them are the same band.
     """
     found = find(scene.bands, wanted)
     missing = [word for word in wanted if word not in found]
@@ -79,10 +79,10 @@ def joint(scene: Scene, wanted: Sequence[str], whose: str) -> tuple[int, ...]:
 
 
 def select_joint(scene: Scene, wanted: Sequence[str], whose: str) -> Scene:
-    """Those bands alone, in that order, each with what it shows as its role; see :func:`joint`.
+    """The scene with the ``wanted`` bands alone, in that order, each with its role; see :func:`joint`.
 
     Raises:
-        InputError: one cannot be identified, or two are the same band.
+        InputError: a band cannot be identified, or two of them are the same band.
     """
     picked = scene.select([i + 1 for i in joint(scene, wanted, whose)])
     bands = tuple(replace(band, role=word.casefold()) for band, word in zip(picked.bands, wanted, strict=True))
@@ -90,10 +90,11 @@ def select_joint(scene: Scene, wanted: Sequence[str], whose: str) -> Scene:
 
 
 def listed(numbers: Sequence[Any], length: int) -> Sequence[int] | None:
-    """Which entries of an attribute that lists one for each band are those of an array's bands; None if none tells it.
+    """Which entries of a per-band attribute of ``length`` entries belong to an array's bands; None if unknown.
 
-    By the bands' numbers from 1, as stores and rioxarray have them in a coordinate: xarray selects those together with
-    the bands, but not the lists. Where they are no such numbers, by order, if there are as many entries as bands.
+    ``numbers`` are the band numbers from 1 that stores and rioxarray keep in a coordinate. xarray selects them together
+    with the bands, but it does not shorten attributes. If they are not such numbers, entries are taken in order,
+    provided that there are as many as bands.
     """
     if all(number in range(1, length + 1) for number in numbers):
         return [int(number) - 1 for number in numbers]
@@ -101,7 +102,7 @@ def listed(numbers: Sequence[Any], length: int) -> Sequence[int] | None:
 
 
 def _roles(bands: dict[int, Band]) -> dict[str, int]:
-    """What the user said, now or in the file; neither of two bands that are said to show the same."""
+    """Roles given by the user, now or in the file; a role that two bands have is left out."""
     roles = [band.role for band in bands.values()]
     return {band.role: i for i, band in bands.items() if band.role is not None and roles.count(band.role) == 1}
 

@@ -1,4 +1,4 @@
-"""Bands of classes and bit flags, as far as a file says so: by its tags, its band's name, or its own name."""
+"""Bands of classes and bit flags, recognised by their tags, their name, or the name of the file."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NAMES = (
 )
 _BAND = re.compile(rf"{_NAMES}(?:$|[^a-z0-9])", re.IGNORECASE)
 
-#: In the name of a file they come last, but for its resolution, detector, version, or that it was clipped or copied.
+#: In a file name they come last. Only a resolution, a detector, a version, or a mark of clipping or copying may follow.
 _FILE = re.compile(rf"{_NAMES}(?:[_.-](?:\d+m?|b\d\d|v\d+|clip|cog|copy)|[ _-]?\(\d+\))*$", re.IGNORECASE)
 
-#: Names that mean classes or flags when they are the whole name.
+#: Words that mean classes or flags only when they are the whole name.
 _WORDS = {"class", "classes", "label", "labels", "mask", "datamask", "clm", "stateqa", "qc", "category"}
 
-#: Tags that say so outright: CF's flag attributes, GDAL's thematic layers.
+#: Tags that state it explicitly: CF's flag attributes, GDAL's thematic layers.
 _TAGS = {"flag_values", "flag_masks", "flag_meanings"}
 
 
@@ -32,6 +32,6 @@ def by_band(name: str | None, tags: Mapping[str, str]) -> bool:
 
 
 def by_file(name: str) -> bool:
-    """Whether the name of a file of one band without a name says so."""
+    """Whether the name of a file says that its only band, which has no name, holds classes or flags."""
     stem = re.sub(r"\.[a-z][a-z0-9]{1,4}(?:\.(?:gz|zip))?$", "", name, flags=re.IGNORECASE)
     return any(_FILE.search(part) is not None or part.lower() in _WORDS for part in (name, stem))

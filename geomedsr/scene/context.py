@@ -1,8 +1,8 @@
-"""Neighbouring frames as the network sees them: which those are, and how they become channels.
+"""Context slices: which neighbouring frames a 2.5-D network sees, and how they become channels.
 
-A network that sees ``k`` neighbours gets ``2k + 1`` frames for each that it makes: those before, the frame itself in
-the middle, those after. At the ends of a series, and of each of several volumes in it, its first and last frame are
-repeated (docs/decisions/0012). Neighbours are the next frames in the scene's order, however far apart they lie.
+A network with ``k`` neighbours on each side gets ``2k + 1`` frames for each frame that it makes: the ones before, the
+frame itself in the middle, and the ones after. At the ends of a series, and of each volume in it, the first and the
+last frame are repeated (docs/decisions/0012). Neighbours are adjacent in the scene's order, however far apart they lie.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from geomedsr.scene.sources import Array
 
 
 def around(frames: slice, count: int, each_side: int, planes: Sequence[Plane] = ()) -> tuple[slice, Array]:
-    """Which frames, of ``count``, to read for some of them, and where among those read each one's neighbours are.
+    """Which of ``count`` frames to read to make ``frames``, and the positions of each frame's neighbours among these.
 
-    The positions are ``(frame, 2 · each_side + 1)``, the frame itself in the middle. ``planes`` say where the frames
-    lie: of several volumes, one's last slice is no neighbour of the next one's first.
+    The positions are ``(frame, 2 · each_side + 1)``, with the frame itself in the middle. ``planes`` tell where volumes
+    end: the last slice of a volume is no neighbour of the first slice of the next.
     """
     wanted = np.arange(count)[frames][:, None]
     length = volume_length(planes) if each_side and planes else count
@@ -33,9 +33,9 @@ def around(frames: slice, count: int, each_side: int, planes: Sequence[Plane] = 
 
 
 def descended(older: Lineage, count: int, planes: Sequence[Plane], factor: int, each_side: int) -> Lineage:
-    """The lineage of what a model makes of ``count`` frames: ``factor`` of each, which sees so many neighbours.
+    """The lineage of a result with ``factor`` frames from each of ``count``, and ``each_side`` neighbours seen.
 
-    ``older`` is that of those frames.
+    ``older`` is the lineage of the ``count`` frames.
     """
     if factor == 1 and not each_side:
         return older
@@ -48,7 +48,7 @@ def descended(older: Lineage, count: int, planes: Sequence[Plane], factor: int, 
 
 
 def as_channels(images: torch.Tensor, places: Array) -> torch.Tensor:
-    """Frames ``(F, C, H, W)`` as a network sees them: ``(B, (2k + 1) · C, H, W)``, frame by frame, each with its bands.
+    """Frames ``(F, C, H, W)`` as the network's input ``(B, (2k + 1) · C, H, W)``, one frame after the other.
 
     ``places`` are positions ``(B, 2k + 1)``; see :func:`around`.
     """
@@ -56,6 +56,6 @@ def as_channels(images: torch.Tensor, places: Array) -> torch.Tensor:
 
 
 def middle(image: torch.Tensor, channels: int) -> torch.Tensor:
-    """The frame itself, ``(B, C, H, W)``, of what :func:`as_channels` made of frames of ``channels`` bands."""
+    """The middle frame ``(B, C, H, W)`` of an input that :func:`as_channels` made; ``channels`` is ``C``."""
     before = (image.shape[1] - channels) // 2
     return image[:, before : before + channels] if before else image

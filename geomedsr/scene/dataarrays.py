@@ -22,7 +22,7 @@ Block = Callable[[Source, Box], Array]
 
 
 def lazily(scene: Scene, block: Block, dtype: np.dtype[Any]) -> xr.DataArray:
-    """What a block of a scene's source gives, lazily: axes ``(frame, band, y, x)``, coordinates at pixel centres.
+    """A lazy array of what ``block`` reads: axes ``(frame, band, y, x)``, coordinates at pixel centres.
 
     Its attributes hold the CRS as WKT.
     """
@@ -32,7 +32,7 @@ def lazily(scene: Scene, block: Block, dtype: np.dtype[Any]) -> xr.DataArray:
     if lazy.root(scene.source) is not None:
         array = lazy.lazy_array(scene.source, block, dtype, chunks)
     else:
-        # Bound to the source, not called with it: dask would look for arrays in it.
+        # The source is bound, not passed as an argument: dask would search an argument for arrays.
         array = da.map_blocks(
             partial(_at, block, scene.source), chunks=chunks, dtype=dtype, meta=np.empty((0,) * 4, dtype)
         )

@@ -1,4 +1,4 @@
-"""What the frames of a stack are: where they lie along its axis, and which frames they come from."""
+"""The frames of a stack: their positions along its axis, and the frames that they come from."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import Any
 
 from geomedsr.scene.sources import Array
 
-#: For each frame of a scene those of the file that was opened which it comes from, itself or as neighbours seen; first
-#: the one in whose place it lies. Empty: each from the one of its number.
+#: For each frame of a scene, the frames of the opened file that it was made from, context slices included. The first is
+#: the frame at the same position. Empty: each frame comes from the frame of the same number.
 Lineage = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """What the frames of a stack are: the name of their axis, such as ``time``, the place of each on it, and attributes
-    of those.
-    """
+    """The axis of a stack's frames: its name, such as ``time``, each frame's position on it, and its attributes."""
 
     name: str
     places: Array

@@ -1,7 +1,7 @@
-"""Sources on dask arrays: dask learns beforehand what will be read, so that each chunk is computed once.
+"""Sources on dask arrays: dask gets all reads in one graph, so that each chunk is computed once.
 
-A source that computes its windows one by one would compute a chunk again for each window that touches it. Here each
-window is a task of one graph, and gets the part of the array that it needs as another task's result.
+A source that computed its windows one by one would compute a chunk again for each window that touches it. Here each
+window is a task of one graph, and gets the part of the array that it needs as the result of another task.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from geomedsr.geometry import Box
 from geomedsr.scene.masking import Masking
 from geomedsr.scene.sources import Array, ArraySource, Source, by_value, data_by_value
 
-#: What chunks of an array a job may hold at once, roughly, where they are not larger than that.
+#: Roughly how many bytes of chunks a job may hold at once; a job may hold more where single chunks are larger.
 HELD = 256 << 20
 
 #: How a block of a source is read.
@@ -29,7 +29,7 @@ Read = Callable[[Source, Box], Array]
 
 @dataclass(frozen=True)
 class PartSource(Source):
-    """A source of an array of which only a part is in memory: that of a box."""
+    """A source of an array of which only the part in ``box`` is in memory."""
 
     shape: tuple[int, int, int, int]
     dtype: np.dtype[Any]
@@ -50,7 +50,7 @@ class PartSource(Source):
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """By values, and by a mask where one was given with them."""
+        """By value, and by the mask if there is one."""
         beside = Masking.NONE if self.mask is None else Masking.OWN
         return tuple(way | beside for way in by_value(self.dtype, self.nodata or (None,) * self.shape[1]))
 
@@ -67,34 +67,34 @@ class PartSource(Source):
 
 
 def root(source: Source) -> ArraySource | None:
-    """The dask array that a source is computed from; None of others."""
+    """The dask array that a source is computed from; None if it is not computed from one."""
     while source.inner is not None:
         source = source.inner
     return source if isinstance(source, ArraySource) and hasattr(source.values, "dask") else None
 
 
 def touched(source: Source, box: Box) -> Box:
-    """What of its root a source reads for a box."""
+    """The box of its root that a source reads for a box of its own."""
     while source.inner is not None:
         box, source = source.touches(box), source.inner
     return box
 
 
 def standing(source: Source, base: Source) -> Source:
-    """A source with another root."""
+    """The source with another root."""
     return source.on(base if source.inner is None else standing(source.inner, base))
 
 
 @dataclass(frozen=True, eq=False)
 class Lazy:
-    """A source on a dask array, apart from the array: ``hollow`` reads nothing until it is filled."""
+    """A source separated from its dask array: ``hollow`` can read nothing until it is filled."""
 
     hollow: Source
     part: PartSource
 
     @classmethod
     def of(cls, source: Source) -> Lazy | None:
-        """Of a source; None where its root is no dask array."""
+        """From a source; None if its root is not a dask array."""
         base = root(source)
         if base is None:
             return None
@@ -102,13 +102,13 @@ class Lazy:
         return cls(standing(source, part), part)
 
     def filled(self, box: Box, values: Array, mask: Array | None) -> Source:
-        """The source, for reading one box of it, from the part of the array that this box touches."""
+        """The source for reading one box, filled with the part of the array that this box touches."""
         return standing(self.hollow, replace(self.part, box=touched(self.hollow, box), values=values, mask=mask))
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """The dask array at the root of a source, and its mask, as tasks: one for each chunk."""
+    """The dask array at the root of a source, and its mask, as tasks, one for each chunk."""
 
     source: Source
     values: _Chunks
@@ -116,7 +116,7 @@ class Inputs:
 
     @classmethod
     def of(cls, source: Source) -> Inputs | None:
-        """Of a source; None where its root is no dask array."""
+        """From a source; None if its root is not a dask array."""
         base = root(source)
         if base is None:
             return None
@@ -124,7 +124,7 @@ class Inputs:
         return cls(source, _Chunks.of(base.values), None if mask is None else _Chunks.of(mask))
 
     def parts(self, box: Box) -> tuple[Any, Any]:
-        """The parts of array and mask that a box of the source is computed from, as tasks; None for no mask."""
+        """The parts of array and mask that a box of the source is computed from, as tasks; None without a mask."""
         there = touched(self.source, box)
         return self.values.part(there), None if self.mask is None else self.mask.part(there)
 
@@ -139,12 +139,12 @@ class _Chunks:
 
     @classmethod
     def of(cls, array: Any) -> _Chunks:
-        """With a task for each chunk. What is put together of them keeps their names: each is computed once for all."""
+        """With a task for each chunk. Parts assembled from these tasks share their names: each is computed once."""
         return replace(cls.alone(array), tasks=array.to_delayed())
 
     @classmethod
     def alone(cls, array: Any) -> _Chunks:
-        """Their places without them."""
+        """The chunks' positions alone, without tasks."""
         return cls(tuple((0, *accumulate(axis)) for axis in array.chunks), array.dtype)
 
     def part(self, box: Box) -> Any:
@@ -155,11 +155,11 @@ class _Chunks:
         return delayed(partial(_assembled, replace(self, tasks=None), box), pure=False)(*pieces)
 
     def touched(self, box: Box) -> Iterator[tuple[int, ...]]:
-        """The chunks that a box meets."""
+        """The chunks that a box intersects."""
         return product(*([index for index, _, _ in axis] for axis in self.overlaps(box)))
 
     def overlaps(self, box: Box) -> list[list[tuple[int, slice, slice]]]:
-        """The chunks of each axis that a box meets: which, what of them, and where in the box that lies."""
+        """For each axis, the chunks that a box intersects: index, slice inside the chunk, slice inside the box."""
         bands = 0, self.starts[1][-1]
         frames, rows, columns = zip(box.start, box.stop, strict=True)
         bounds = zip(self.starts, (frames, bands, rows, columns), strict=True)
@@ -176,11 +176,11 @@ def _overlaps(starts: Sequence[int], first: int, last: int) -> list[tuple[int, s
 
 
 def _assembled(chunks: _Chunks, box: Box, *pieces: Array) -> Array:
-    """A box of an array from the chunks that it meets."""
+    """A box of an array, assembled from the chunks that it intersects."""
     places = list(product(*chunks.overlaps(box)))
     cuts = [piece[tuple(inside for _, inside, _ in found)] for found, piece in zip(places, pieces, strict=True)]
     if len(cuts) == 1:
-        return np.array(cuts[0], chunks.dtype)  # no view: it would hold the chunk
+        return np.array(cuts[0], chunks.dtype)  # a copy: a view would keep the whole chunk in memory
     count, height, width = box.shape
     whole = np.empty((count, chunks.starts[1][-1], height, width), chunks.dtype)
     for found, cut in zip(places, cuts, strict=True):
@@ -191,11 +191,11 @@ def _assembled(chunks: _Chunks, box: Box, *pieces: Array) -> Array:
 def _lazily(mask: Array) -> Any:
     import dask.array as da
 
-    return da.from_array(mask, name=False)  # not by its values: it may be spread over a whole scene
+    return da.from_array(mask, name=False)  # no hash of its values: it may be broadcast to a whole scene
 
 
 def read_at_once(source: Source, boxes: Iterable[Box]) -> Iterator[tuple[Source, Box]]:
-    """Each box with the source to read it from: of a lazy one, all boxes are computed now, and each chunk but once."""
+    """Each box with the source to read it from. For a lazy source all boxes are computed now, each chunk only once."""
     asked = list(boxes)
     lazy, inputs = Lazy.of(source), Inputs.of(source)
     if lazy is None or inputs is None:
@@ -203,14 +203,14 @@ def read_at_once(source: Source, boxes: Iterable[Box]) -> Iterator[tuple[Source,
         return
     from dask.base import compute
 
-    # Dask's own threads may all wait like this one.
+    # Another thread may be one of dask's own. If all of these waited for dask, nothing would be computed.
     own = {} if threading.current_thread() is threading.main_thread() else {"scheduler": "synchronous"}
     for box, (values, mask) in zip(asked, compute(*(inputs.parts(box) for box in asked), **own), strict=True):
         yield lazy.filled(box, values, mask), box
 
 
 def lazy_array(source: Source, read: Read, dtype: np.dtype[Any], chunks: Sequence[Sequence[int]]) -> Any:
-    """A dask array of a source's boxes, each the chunk that ``read`` gives, on the dask array at its root."""
+    """A dask array whose chunks are boxes of a source, read by ``read``, and based on the dask array at its root."""
     import dask.array as da
     from dask.base import tokenize
     from dask.highlevelgraph import HighLevelGraph
@@ -241,7 +241,7 @@ def lazy_array(source: Source, read: Read, dtype: np.dtype[Any], chunks: Sequenc
 
 @dataclass(frozen=True, eq=False)
 class _Shared:
-    """What all boxes of a lazy array are made by."""
+    """What the tasks of all boxes of a lazy array share."""
 
     lazy: Lazy
     read: Read
@@ -255,7 +255,7 @@ def _made(shared: _Shared, box: Box, *pieces: Sequence[Array]) -> Array:
 
 
 def frames_together(source: Source, frames: Sequence[int]) -> list[list[int]]:
-    """Frames that are read together: of a lazy source those in the same chunks, of others each by itself."""
+    """Groups of frames to read together: for a lazy source the frames of a chunk, for others each frame by itself."""
     base = root(source)
     if base is None or (source.inner is not None and base.shape[0] != source.shape[0]):
         return [[frame] for frame in frames]
@@ -267,10 +267,10 @@ def frames_together(source: Source, frames: Sequence[int]) -> list[list[int]]:
 
 
 def grouped(source: Source, boxes: Sequence[Box]) -> list[list[int]]:
-    """Positions of boxes that are computed together, group by group: of a lazy source, those of a strip of columns.
+    """Positions of the boxes to compute together, in groups: for a lazy source, the boxes of a strip of columns.
 
-    So a job holds no more chunks than a few rows of a strip, however large the array; those between two strips are
-    computed twice.
+    A job thus holds only a few rows of chunks of one strip, however large the array. Chunks on the border between two
+    strips are computed twice.
     """
     base = root(source)
     if base is None:

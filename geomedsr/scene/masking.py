@@ -1,4 +1,4 @@
-"""What says of a band which of its pixels are no data: small, and of every source alike."""
+"""How a band marks pixels as no data; one small description for all sources."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from enum import Flag, auto
 class Masking(Flag):
     """Ways to mark a band's pixels as no data; a band may have several.
 
-    A pixel is data only where all of them say so. ``VALUE`` is the band's nodata value, ``NAN`` values that are not
-    finite, ``MASK`` a mask that is the same for all bands of the source, ``OWN`` a mask of the band's own, ``ALPHA``
-    another band, where that is 0.
+    A pixel is data only if none of them marks it. ``VALUE`` is the band's nodata value, ``NAN`` values that are not
+    finite, ``MASK`` a mask that is the same for all bands of the source, ``OWN`` a mask for this band alone, and
+    ``ALPHA`` an alpha band, where it is 0.
     """
 
     NONE = 0
@@ -22,10 +22,10 @@ class Masking(Flag):
     ALPHA = auto()
 
 
-#: Ways that values alone do not show.
+#: Ways that do not show in the band's values.
 BESIDE = Masking.MASK | Masking.OWN | Masking.ALPHA
 
 
 def alike(masking: Sequence[Masking]) -> bool:
-    """Whether what is beside the values says the same of all bands, so that one mask serves them."""
+    """Whether one mask serves all bands: what marks pixels, apart from their values, is the same for all."""
     return len(masking) == 1 or (len({way & BESIDE for way in masking}) == 1 and Masking.OWN not in masking[0])

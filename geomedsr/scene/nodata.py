@@ -1,4 +1,4 @@
-"""The value that a user says means "no data", where a file does not say so, or says another."""
+"""A nodata value given by the user, where the file states none or another one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NodataSource(WrappingSource):
-    """Another source, of which pixels of a band's ``nodata`` value are no data, besides those that it knows of."""
+    """A source that also masks pixels with a band's ``nodata`` value, besides the ones that are no data anyway."""
 
     nodata: tuple[float | int | None, ...]
 
@@ -36,23 +36,23 @@ class NodataSource(WrappingSource):
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """The whole's, and by value."""
+        """As in the whole source, and by value."""
         pairs = zip(self.whole.masking, by_value(self.dtype, self.nodata), strict=True)
         return tuple(known | more for known, more in pairs)
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source:
-        """The same with other values that mean "no data"."""
+        """The same source with other nodata values."""
         return replace(self, nodata=nodata)
 
 
 def unified(bands: Sequence[Band]) -> tuple[float | int | None, ...]:
-    """The nodata value of each band of a result: one for all, as GeoTIFF has it; that of the first that has one."""
+    """The nodata value of each band of a result: the first that a band has, for all bands, as in GeoTIFF."""
     value = next((band.nodata for band in bands if band.nodata is not None), None)
     return (value,) * len(bands)
 
 
 def same_nodata(one: Sequence[float | int | None], other: Sequence[float | int | None]) -> bool:
-    """Whether bands have the same nodata values, of which NaN is one."""
+    """Whether bands have the same nodata values; NaN equals NaN."""
     return repr(list(one)) == repr(list(other))
 
 
@@ -60,7 +60,7 @@ def declared(scene: Scene, value: float | str | None) -> Scene:
     """The scene with one nodata value for all bands, or none; see ``Scene.with_nodata``.
 
     Raises:
-        InputError: no value of the scene's type, or a series.
+        InputError: the scene's type cannot hold the value, or the scene is a series.
     """
     if scene.grid.planes:
         raise InputError(f"a nodata value for the series {scene.name}", "a scene that lies on a map", "leave it out")
@@ -76,7 +76,7 @@ def declared(scene: Scene, value: float | str | None) -> Scene:
 
 
 def _stored(scene: Scene, value: float | str) -> float | int:
-    """A value in the scene's type."""
+    """A value in the type of the scene."""
     dtype = scene.dtype
     number = _number(value)
     if number is not None and dtype.kind == "f":
@@ -94,7 +94,7 @@ def _stored(scene: Scene, value: float | str) -> float | int:
 
 
 def _number(value: float | str) -> float | int | None:
-    """A number; whole ones exactly, for 64 bits are more than a float holds."""
+    """A number. Whole numbers stay exact: a float cannot hold all 64-bit integers."""
     for kind in (int, float):
         try:
             return value if isinstance(value, int) else kind(value) if isinstance(value, str) else float(value)

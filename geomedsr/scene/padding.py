@@ -1,6 +1,6 @@
 """What the network sees outside the data: reflection past the scene's edge, a bounded fill under nodata.
 
-Both are functions of the scene alone, not of the window read, so any two windows agree where they overlap.
+Both depend on the scene alone, not on the window that is read, so any two windows agree where they overlap.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 #: How far, in pixels, valid values are extended into nodata. It is part of every halo.
 FILL_RADIUS = 16
 
-#: The normalised value of nodata further from valid pixels than that: the middle of the value scale.
+#: The normalised value of nodata that is farther from valid pixels: the middle of the value scale.
 FILL_REST = 0.5
 
 
 def reflected(start: int, stop: int, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Indices of positions ``start … stop`` of an axis of ``length`` continued by reflection, repeatedly.
+    """Indices for positions ``start … stop`` of an axis of ``length`` that is continued by repeated reflection.
 
-    The edge pixel is not doubled (… 2 1 0 1 2 …), as in ``numpy.pad(mode="reflect")``.
+    The edge pixel is not repeated (… 2 1 0 1 2 …), as in ``numpy.pad(mode="reflect")``.
     """
     if length == 1:
         return np.zeros(stop - start, np.int64)
@@ -49,12 +49,12 @@ def read_reflected(source: Source, box: Box) -> tuple[Array, Array]:
 
 
 def fill(tensor: torch.Tensor, valid: Array) -> torch.Tensor:
-    """Replace invalid pixels by what lies around them, so that the network meets no cliff and no NaN.
+    """Fill invalid pixels from the valid ones around them, so that the network sees no steps and no NaN.
 
     ``tensor`` is normalised float32 ``(frame, band, y, x)``. In each of :data:`FILL_RADIUS` steps, invalid
-    pixels beside known ones take the mean of their known 8-neighbours; what is left takes
-    :data:`FILL_REST`. A filled pixel thus depends on pixels at most :data:`FILL_RADIUS` away, and nothing
-    depends on what was under the mask.
+    pixels beside known ones take the mean of their known 8-neighbours; all that remain then take
+    :data:`FILL_REST`. A filled pixel thus depends on pixels at most :data:`FILL_RADIUS` away, and no pixel
+    depends on values under the mask.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""A scene of several resolutions: the parts of a product that are not on the grid of the part that is seen."""
+"""A scene of several resolutions: the parts of a product, of which one is in use and the others can be opened."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SAME = 1e-6
 
 @dataclass(frozen=True)
 class Part:
-    """What a product has at one resolution, in units of its CRS.
+    """The bands of a product at one resolution, in units of its CRS.
 
-    ``bands`` come unasked; ``more`` are masks, footprints and the like, which come only when they are named.
+    ``bands`` are opened by default. ``more`` are masks, footprints and the like, opened only when they are named.
     """
 
     resolution: float
@@ -31,10 +31,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """All parts of a product, the finest first, and what opens one: of a resolution and of the names of ``more``.
+    """All parts of a product, the finest first, and ``opener``, which opens one by resolution and names of ``more``.
 
-    ``edits`` are what was done since to the scene that holds it, and is done to every part that is opened from here on:
-    a crop is one of the same ground. Picklable, if ``opener`` is.
+    ``edits`` are the changes made to the scene since it was opened. Each part that is opened later gets them, too: a
+    crop covers the same area. Picklable, if ``opener`` is.
     """
 
     parts: tuple[Part, ...]
@@ -47,14 +47,14 @@ class Parts:
         return tuple(part.resolution for part in self.parts)
 
     def then(self, edit: Callable[[Scene], Scene]) -> Parts:
-        """The same, of a scene to which something more was done."""
+        """The parts of a scene after one more edit."""
         return replace(self, edits=(*self.edits, edit))
 
     def at(self, resolution: float, named: Sequence[str] = ()) -> Scene:
-        """The part at a resolution, with those of its ``more`` bands that are named.
+        """The part at a resolution, with the ``more`` bands that are named.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no such part.
         """
         part = next((p for p in self.parts if math.isclose(p.resolution, resolution, rel_tol=_SAME)), None)
         if part is None:
@@ -68,10 +68,10 @@ class Parts:
         return replace(scene, parts=self)
 
     def holding(self, names: Sequence[str], among: Sequence[float]) -> float:
-        """The finest of some resolutions at which all the bands of these names are.
+        """The finest of the resolutions ``among`` at which all named bands exist.
 
         Raises:
-            InputError: there is none; the message tells where each of them is.
+            InputError: there is none; the message tells at which resolution each band is.
         """
         parts = [part for part in self.parts if part.resolution in among]
         for part in parts:
@@ -91,7 +91,7 @@ class Parts:
 
 
 def resolutions_of(scene: Scene) -> tuple[float, ...]:
-    """Pixel sizes of a scene's parts, in units of its CRS; that of a scene without any, where its pixels are square."""
+    """Pixel sizes of a scene's parts, in units of its CRS. Without parts: its own, provided that pixels are square."""
     if scene.parts is not None:
         return scene.parts.resolutions
     affine = scene.grid.affine
@@ -105,7 +105,7 @@ def part_at(scene: Scene, resolution: float) -> Scene:
     """The part of a scene at a resolution; see ``Scene.at``.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such part.
     """
     if scene.parts is not None:
         return scene.parts.at(resolution)
@@ -116,15 +116,15 @@ def part_at(scene: Scene, resolution: float) -> Scene:
 
 
 def part_with(scene: Scene, bands: Sequence[str | int], resolution: float | None = None) -> Scene:
-    """The finest part that holds all these bands, with the masks and the like that they name, ready for ``select``.
+    """The finest part that holds all the given bands, masks included, ready for ``select``.
 
     Args:
-        scene: of one part or several; one that has all the bands itself is given back.
-        bands: as for ``Scene.select``: numbers count the bands of ``scene``.
-        resolution: the part to look at, instead of all.
+        scene: a scene with or without parts; returned as it is if it has all the bands.
+        bands: as for ``Scene.select``; numbers count the bands of ``scene``.
+        resolution: the only part to search; by default all parts.
 
     Raises:
-        InputError: no part holds them all, or there is none of that resolution.
+        InputError: no part holds all the bands, or there is no part of that resolution.
     """
     part = scene if resolution is None else part_at(scene, resolution)
     if part.parts is None:
@@ -139,7 +139,7 @@ def part_with(scene: Scene, bands: Sequence[str | int], resolution: float | None
 
 
 def cropped_like(parts: Parts | None, bounds: tuple[float, float, float, float]) -> Parts | None:
-    """The parts, each cropped to the pixels that touch a box: ``(west, south, east, north)`` in the CRS's units."""
+    """The parts, each cropped to the pixels that touch ``bounds``: west, south, east, north in units of the CRS."""
     return None if parts is None else parts.then(partial(_on_ground, bounds=bounds))
 
 
@@ -148,7 +148,7 @@ def _on_ground(scene: Scene, bounds: tuple[float, float, float, float]) -> Scene
 
 
 def _called(name: str, names: Sequence[str]) -> str | None:
-    """The band that a name means: exactly, else in any case."""
+    """The band with a given name, by exact match, else regardless of case."""
     if name in names:
         return name
     return next((known for known in names if known.casefold() == name.casefold()), None)

@@ -1,4 +1,4 @@
-"""Bands as users pick them: by name, by number, and by what they say that a band shows."""
+"""Bands as users select them: by name or number, with the role that the user gives them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def asked(bands: Sequence[Band], band: str | int) -> tuple[str | int, str | None]:
-    """A band, and what the user says it shows: ``red=3``, or nothing: ``=3``, unless a band is called so."""
+    """A band and the role that the user gives it: ``red=3``, or ``=3`` for none, unless a band has that very name."""
     role, equals, rest = str(band).partition("=")
     if isinstance(band, int) or not equals or band in [b.name for b in bands]:
         return band, None
@@ -21,7 +21,7 @@ def asked(bands: Sequence[Band], band: str | int) -> tuple[str | int, str | None
 
 
 def with_role(band: Band, role: str | None, taken: Sequence[str]) -> Band:
-    """A band with its role: a new one, none if that is empty, or the one it had, unless another band takes that."""
+    """A band with a new role; with none if ``role`` is empty; with its own if ``role`` is None and it is not taken."""
     kept = None if band.role in taken else band.role
     return replace(band, role=kept if role is None else role or None)
 
@@ -30,7 +30,7 @@ def position(bands: Sequence[Band], band: str | int) -> int:
     """Position of a band given by name (exact, then in any case) or by number from 1.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such band.
     """
     text = str(band).strip()
     names = [b.name for b in bands]
@@ -45,11 +45,11 @@ def position(bands: Sequence[Band], band: str | int) -> int:
 
 
 def listing(bands: Sequence[Band]) -> str:
-    """The bands by number and name, the first twenty of many."""
+    """The bands by number and name; only the first twenty if there are more."""
     names = [f"{i} ({b.name})" if b.name != str(i) else b.name for i, b in enumerate(bands, 1)]
     return ", ".join(names[:20]) + (f" … {len(names)} in all" if len(names) > 20 else "")
 
 
 def as_data(band: Band) -> Band:
-    """A band, as data if it was alpha."""
+    """The band, turned into data if it is alpha."""
     return replace(band, kind="continuous", interpretation="undefined") if band.interpretation == "alpha" else band

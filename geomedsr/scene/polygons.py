@@ -1,4 +1,4 @@
-"""GeoJSON polygons, and the part of a scene that they bound; RFC 7946, and the ``crs`` of its forerunner of 2008."""
+"""GeoJSON polygons and the area of a scene inside them; RFC 7946, with the ``crs`` member of GeoJSON 2008."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from geomedsr.scene.sources import Array
 if TYPE_CHECKING:
     from geomedsr.scene.scene import Scene
 
-#: What GeoJSON is in, unless it says otherwise.
+#: The CRS of GeoJSON, unless it names another.
 _USUAL = "EPSG:4326"
 
-#: How far a polygon's straight edge may lie from where another CRS bends it, in pixels; and how often it is halved.
+#: How far a straight edge may lie from the curve that it becomes in another CRS, in pixels; and how often it is halved.
 _BENT, _HALVINGS = 0.05, 12
 
 _REMEDY = "give a GeoJSON file with a Polygon or MultiPolygon"
@@ -32,9 +32,11 @@ _REMEDY = "give a GeoJSON file with a Polygon or MultiPolygon"
 
 @dataclass(frozen=True)
 class Area:
-    """The part of a scene that polygons bound: its text (see :mod:`geomedsr.scene.areas`), the window around it, how
-    many times finer than the text's pixels the scene's are, and where its first pixel lies, (row, column) among its
-    own.
+    """The part of a scene inside polygons.
+
+    ``text`` holds the polygons (see :mod:`geomedsr.scene.areas`), and ``window`` is the window around them. The scene's
+    pixels are ``by`` times finer than the text's. ``origin`` (row, column) is the position of the scene's first pixel
+    on the text's grid, in pixels of the scene.
     """
 
     text: str
@@ -44,15 +46,16 @@ class Area:
 
 
 def area_of(scene: Scene, polygons: Any, crs: str | int | None = None) -> Area:
-    """The part of a scene that polygons bound.
+    """The part of a scene inside polygons.
 
     Args:
-        scene: any with an affine and a CRS; of a result, the pixels of its source tell what is inside.
-        polygons: a GeoJSON object, the name of a file of one, or what has ``__geo_interface__``, such as shapely's.
-        crs: what they are in; by default what they say, else longitude and latitude.
+        scene: a scene with an affine and a CRS; for a result, the pixels of its source decide what is inside.
+        polygons: a GeoJSON object, the name of a GeoJSON file, or an object with ``__geo_interface__``, such as
+            shapely's geometries.
+        crs: their CRS; by default the one they name, else longitude and latitude.
 
     Raises:
-        InputError: no such file, no polygon, none that holds the centre of a pixel, or a scene that lies nowhere.
+        InputError: no such file, no polygon, no pixel centre inside, or a scene without an affine or a CRS.
     """
     geometry, name = _read(polygons)
     if scene.grid.affine is None or scene.grid.crs is None:
@@ -79,8 +82,8 @@ def area_of(scene: Scene, polygons: Any, crs: str | int | None = None) -> Area:
 
 
 def within(scene: Scene, area: Area) -> Scene:
-    """What of a scene lies in its area, cropped to the window around it; other pixels there are no data."""
-    fills = tuple(0 if band.nodata is None else band.nodata for band in scene.bands)  # of alpha, too
+    """The scene cropped to the window around an area; pixels outside the area are no data."""
+    fills = tuple(0 if band.nodata is None else band.nodata for band in scene.bands)  # 0 is transparent in alpha, too
     part = replace(
         scene,
         source=AreaSource(scene.source, area.text, fills, area.by, area.origin),
@@ -91,7 +94,7 @@ def within(scene: Scene, area: Area) -> Scene:
 
 
 def _read(polygons: Any) -> tuple[Mapping[str, Any], str]:
-    """A GeoJSON object, and what to call it."""
+    """A GeoJSON object and its name in messages."""
     name = "polygons"
     if isinstance(polygons, (str, os.PathLike)):
         name, what = os.fspath(polygons), "a file of GeoJSON"
@@ -100,7 +103,7 @@ def _read(polygons: Any) -> tuple[Mapping[str, Any], str]:
                 polygons = json.load(file)
         except OSError as error:
             raise InputError(f"{name} ({error.strerror})", what, "check the name") from error
-        except (ValueError, RecursionError) as error:  # which other texts than UTF-8 raise, too
+        except (ValueError, RecursionError) as error:  # text that is not UTF-8 raises a ValueError, too
             raise InputError(f"{name}, which is not JSON", what, _REMEDY) from error
     geometry = getattr(polygons, "__geo_interface__", polygons)
     if not isinstance(geometry, Mapping) or "type" not in geometry:
@@ -109,7 +112,7 @@ def _read(polygons: Any) -> tuple[Mapping[str, Any], str]:
 
 
 def _polygons(geometry: Any, name: str) -> Iterator[list[Array]]:
-    """Rings ``(point, 2)`` of all polygons in an object, however deep."""
+    """The rings ``(point, 2)`` of each polygon in an object, however deeply nested."""
     kind = geometry.get("type") if isinstance(geometry, Mapping) else None
     try:
         if kind == "FeatureCollection":
@@ -134,7 +137,7 @@ def _polygons(geometry: Any, name: str) -> Iterator[list[Array]]:
 
 
 def _ring(points: Any) -> Array:
-    """A closed ring; heights are left out."""
+    """A closed ring ``(point, 2)``; heights are dropped."""
     ring = np.array([[float(point[0]), float(point[1])] for point in points])
     if len(ring) < 3 or not np.isfinite(ring).all():
         raise ValueError("no ring")
@@ -155,7 +158,7 @@ def _crs(geometry: Mapping[str, Any], name: str) -> str:
 
 
 def _placed(polygons: Polygons, crs: str | int, wkt: str, back: Affine, name: str) -> list[list[Array]]:
-    """Polygons in pixels. Edges that the other CRS bends become several."""
+    """Polygons in pixels. Edges that become curves in the other CRS are split."""
     from pyproj import Transformer  # slow to import
     from pyproj.exceptions import ProjError
 
@@ -192,7 +195,7 @@ def _placed(polygons: Polygons, crs: str | int, wkt: str, back: Affine, name: st
 
 
 def _window(text: str, shape: tuple[int, int], by: int, origin: tuple[int, int]) -> Window | None:
-    """The window of a scene's pixels that are inside; None where none is."""
+    """The window around the pixels that lie inside; None if there are none."""
     height, width = shape
     cols = (np.arange(width) + origin[1]) // by
     lines, columns = [], np.zeros(width, bool)

@@ -11,19 +11,19 @@ from geomedsr.scene.scaling import PERCENTILES, ValueScale
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 
-#: Frames that the percentiles of a series with a slope for each are taken from, at most.
+#: At most so many frames are sampled for percentiles of a series whose frames have their own slopes.
 _FRAMES_SEEN = 16
 
 
 def physical_range(
     scene: Scene, percentiles: tuple[float, float] = PERCENTILES
 ) -> tuple[Array, Array, tuple[bool, ...]]:
-    """Two percentiles of each band's valid pixels, physical, float64 ``(band,)``; of a spread, if it is large.
+    """Two percentiles of each band's valid pixels in physical units, float64 ``(band,)``; large scenes are sampled.
 
-    And where they are none of the band's own, since it is constant, or has no data.
+    The third item tells for which bands they had to be set apart, because the band is constant or has no data.
 
     Raises:
-        InputError: they are so far apart that a float does not hold it, or no numbers.
+        InputError: the values are not finite, or their difference is too large for a float.
     """
     scale, slope, offset = _scale(scene, percentiles)
     start, span = (part[0, :, 0, 0] for part in scale.bounds())
@@ -32,11 +32,10 @@ def physical_range(
 
 
 def measured_range(scene: Scene) -> tuple[float, float] | None:
-    """The range of what :func:`physical_range` gives, all bands together, as it is: two equal ends where the scene is
-    constant, None where it has no data.
+    """The range of these percentiles over all bands, as measured: equal ends for a constant scene, None without data.
 
     Raises:
-        InputError: as there.
+        InputError: as in :func:`physical_range`.
     """
     scale, slope, offset = _scale(scene, PERCENTILES)
     known = [band for band, ends in enumerate(scale.measured) if ends is not None]
@@ -48,7 +47,7 @@ def measured_range(scene: Scene) -> tuple[float, float] | None:
 
 
 def _scale(scene: Scene, percentiles: tuple[float, float]) -> tuple[ValueScale, Array, Array]:
-    """Percentiles of each band, and the slope and offset ``(band,)`` that make them physical."""
+    """Percentiles of each band, and the slope and offset ``(band,)`` that convert them to physical units."""
     slope, offset = scene.slopes_and_offsets
     if len(slope) > 1:
         bands = len(scene.bands)
@@ -59,7 +58,7 @@ def _scale(scene: Scene, percentiles: tuple[float, float]) -> tuple[ValueScale, 
 
 
 def _physical(scene: Scene, stored: Array, slope: Array, offset: Array) -> Array:
-    """Two ends ``(2, band)`` in physical units."""
+    """The two ends of a range ``(2, band)``, in physical units."""
     with np.errstate(over="ignore", invalid="ignore"):
         ends: Array = stored * slope + offset
         if not np.isfinite(ends[1] - ends[0]).all():
@@ -72,7 +71,7 @@ def _physical(scene: Scene, stored: Array, slope: Array, offset: Array) -> Array
 
 
 def physical_sample(scene: Scene) -> list[Array]:
-    """Valid values of each band, physical, as 1-D arrays: all of them in a small scene, else of a spread."""
+    """Valid values of each band in physical units, as 1-D arrays: all of a small scene, a sample of a large one."""
     slope, offset = scene.slopes_and_offsets
     if len(slope) == 1:
         parts = zip(sample(scene.source), slope[0], offset[0], strict=True)

@@ -1,4 +1,4 @@
-"""Samples of a source: what its values are like, from blocks spread over it."""
+"""Samples of a source's values, from blocks spread over it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from geomedsr.scene.sources import Array, FrameSource, Source
 
 
 def sample_frames(source: Source) -> list[list[Array]]:
-    """Valid values of each band of each frame, as :func:`sample` finds them in a scene of that frame alone."""
+    """For each frame, the valid values of each band, as :func:`sample` returns them for that frame alone."""
     _, bands, height, width = source.shape
     windows = spread_windows(height, width)
     found: list[list[Array]] = []
@@ -27,10 +27,10 @@ def sample_frames(source: Source) -> list[list[Array]]:
 
 
 def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array]:
-    """Valid values of each band, as 1-D arrays: all of them in a small scene, else of a spread of blocks.
+    """Valid values of each band, as 1-D arrays: all of a small scene, else blocks spread over it.
 
-    At most about ``pixels`` values are read per band, whatever the size of the scene; only for a band of which no
-    block of the spread holds data are finer and finer spreads searched, to the first that does (or 64 × 64 blocks).
+    At most about ``pixels`` values are read per band, whatever the size of the scene. If no block holds data of some
+    band, more and more blocks are read for that band, until one does or 64 × 64 blocks have been tried.
     """
     _, bands, height, width = source.shape
     if (small := source.overview(pixels)) is not None:
@@ -53,14 +53,14 @@ def sample(source: Source, pixels: int = 1 << 20, side: int = 128) -> list[Array
 
 
 def spread_windows(height: int, width: int, pixels: int = 1 << 20, side: int = 128) -> list[Window]:
-    """All of a small scene, else a spread of blocks, of about as many pixels."""
+    """All of a small scene, else blocks spread over it, about ``pixels`` in all."""
     if height * width <= pixels:
         return [Window(0, 0, width, height)]
     return _grid(height, width, side, int((pixels // (side * side)) ** 0.5))
 
 
 def _grid(height: int, width: int, side: int, count: int) -> list[Window]:
-    """``count × count`` blocks, spread evenly."""
+    """``count × count`` evenly spread blocks."""
     return [
         Window(col, row, min(side, width), min(side, height))
         for row in _spread(height, side, count)

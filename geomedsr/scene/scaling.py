@@ -1,10 +1,9 @@
-"""Value scales: from stored values to the network's numbers and back, without a sensor's constant.
+"""Value scales: from stored values to the network's numbers and back, without sensor-specific constants.
 
-A scale is a line per frame and band: ``z = (v − low) / (high − low)``. It is invertible and never clamps:
-a value below ``low`` becomes negative, one above ``high`` exceeds 1, and both come back. ``low`` and
-``high`` come from the user, from robust percentiles of the scene's own valid pixels, so that any sensor
-in any unit meets the network alike, or from a fixed range of physical units where a domain has one, as CT has
-Hounsfield units.
+A scale is a linear map per frame and band: ``z = (v − low) / (high − low)``. It is invertible and never clamps:
+a value below ``low`` becomes negative, one above ``high`` exceeds 1, and both are restored. ``low`` and ``high`` come
+from the user; or from robust percentiles of the scene's own valid pixels, so that the network sees every sensor and
+unit on the same scale; or from a fixed range of physical units where a domain has one, as CT has Hounsfield units.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ Origin = Literal["percentiles", "frames", "physical", "given"]
 
 @dataclass(frozen=True)
 class ValueScale:
-    """``low`` and ``high`` of shape ``(frame or 1, band)``, in stored values; see the module's text.
+    """``low`` and ``high`` of shape ``(frame or 1, band)``, in stored values; see the module docstring.
 
-    ``origin`` tells where they come from: ``"given"`` by the user, or as the module's text says; ``"frames"`` are
-    percentiles of each frame by itself. ``measured`` has each
-    band's percentiles as they are, equal in a constant band, None in one without data: ``low`` and ``high`` differ
-    there too. ``widened`` tells in which bands they had to be set apart.
+    ``origin`` tells where they come from: ``"given"`` by the user, or another source named in the module docstring;
+    ``"frames"`` means percentiles of each frame by itself. ``measured`` holds each band's percentiles as measured:
+    equal for a constant band, None for a band without data. ``low`` and ``high`` always differ; ``widened`` tells in
+    which bands they had to be set apart.
     """
 
     low: tuple[tuple[float, ...], ...]
@@ -63,7 +62,7 @@ class ValueScale:
 
     @classmethod
     def from_physical(cls, low: float, high: float, slope: Array, offset: Array) -> ValueScale:
-        """One range in physical units, where physical = stored × slope + offset; those are ``(frame or 1, band)``."""
+        """One range in physical units; physical = stored × ``slope`` + ``offset``, both ``(frame or 1, band)``."""
         lows, highs = (low - offset) / slope, (high - offset) / slope
         return cls(_nested(lows), _nested(highs), "physical")
 
@@ -77,7 +76,7 @@ class ValueScale:
 
     @classmethod
     def from_frames(cls, samples: Iterable[Sequence[Array]]) -> ValueScale:
-        """Robust percentiles of each frame's own values; samples of each band for each frame."""
+        """Robust percentiles of each frame by itself; ``samples`` holds, for each frame, one array per band."""
         rows = [cls.from_samples(frame) for frame in samples]
         return cls(tuple(row.low[0] for row in rows), tuple(row.high[0] for row in rows), "frames")
 
@@ -92,7 +91,7 @@ class ValueScale:
         )
 
     def repeated(self, factor: int) -> ValueScale:
-        """The scale of so many frames for each."""
+        """The scale of a result with ``factor`` frames from each frame."""
         if factor == 1 or len(self.low) == 1:
             return self
         low, high = (tuple(row for row in rows for _ in range(factor)) for rows in (self.low, self.high))
@@ -103,7 +102,7 @@ class ValueScale:
         low, high = np.asarray(self.low), np.asarray(self.high)
         if len(low) > 1:
             low, high = low[frames], high[frames]
-        with np.errstate(over="ignore"):  # a span that no float holds is infinite
+        with np.errstate(over="ignore"):  # a span too large for a float becomes infinite
             return low[..., None, None], (high - low)[..., None, None]
 
     def normalise(self, stored: Array, frames: slice = slice(None)) -> torch.Tensor:
@@ -112,7 +111,7 @@ class ValueScale:
 
         low, span = self.bounds(frames)
         wide = np.float32 if stored.dtype.itemsize <= 2 else np.float64
-        with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, and the engine says so
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite, and the engine reports them
             scaled = (stored.astype(wide) - low.astype(wide)) / span.astype(wide)
             return torch.from_numpy(scaled.astype(np.float32, copy=False))
 
@@ -123,12 +122,12 @@ class ValueScale:
         return restored
 
 
-#: Whole numbers that so many pixels at least take so few different values of may be classes, not measurements.
+#: Integers may be classes, not measurements, if at least ``ENOUGH`` pixels have at most ``FEW`` different values.
 FEW, ENOUGH = 16, 1024
 
 
 def few(sample: Array, most: int = FEW) -> int | None:
-    """How many different values a 1-D sample of whole numbers has, if 2 to ``most`` and of over 1000 pixels."""
+    """The number of different values in a 1-D sample of integers; None unless 2 to ``most`` in over 1000 pixels."""
     if sample.dtype.kind not in "iu" or sample.size < ENOUGH or len(np.unique(sample[:: sample.size // ENOUGH])) > most:
         return None
     count = len(np.unique(sample))
@@ -147,11 +146,11 @@ def _percentiles(sample: Array, percentiles: tuple[float, float]) -> tuple[float
 
 
 def _robust_range(sample: Array, measured: tuple[float, float] | None) -> tuple[float, float, bool]:
-    """Two ends that differ, whatever was measured, and whether they had to be set apart."""
+    """Two ends that differ even where the measured ones do not, and whether they had to be set apart."""
     if measured is None:
         return 0.0, 1.0, True
     low, high = measured
-    if not low < high:  # nearly constant: what varies lies outside the percentiles
+    if not low < high:  # nearly constant: all variation lies outside the percentiles
         low, high = float(sample.min()), float(sample.max())
     if low < high:
         return low, high, False

@@ -1,4 +1,4 @@
-"""The Scene: values, place, scale, validity and history of a raster or a series, travelling together."""
+"""The Scene: values, grid, value scale, validity and provenance of a raster or a series, in one object."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from geomedsr.scene.sources import Array, ArraySource, CroppedSource, Source
 from geomedsr.scene.units import in_units
 
 if TYPE_CHECKING:
-    import torch  # slow to import, and of use only to networks, as xarray to those who look at pixels
+    import torch  # slow to import, as is xarray; many callers need neither
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Units of CT on the scale of Hounsfield units; the second are modified ones (PS3.3 C.11.1.1.2).
+#: Hounsfield units, and the modified Hounsfield units of PS3.3 C.11.1.1.2.
 _HOUNSFIELD = {"HU", "HU_MOD"}
 
 
@@ -43,14 +43,15 @@ _HOUNSFIELD = {"HU", "HU_MOD"}
 class Scene:
     """A scene of axes ``(frame, band, y, x)``: a GeoTIFF has one frame, a DICOM series one per slice.
 
-    Nothing is read until asked for. ``data`` holds stored values in their storage type, ``valid`` says which are data,
-    ``values`` is the scale on which the network sees them. ``files`` are those it reads from. ``tags`` are the file's
-    own, by namespace; ``provenance`` is what geomedsr adds: a record, or the tags that tell one. ``domain`` is
-    ``"satellite"``, ``"CT"``, ``"MR"`` or, where the file does not say, empty. ``rescale`` holds slope and intercept of
-    each frame where they differ between frames; they then replace the bands' scale and offset. ``frames`` tells what
-    the frames of a stack are, such as times. ``headers`` is the adapter's own record of the frames that were read,
-    for its sink, and ``lineage`` tells which of those each frame comes from (:data:`geomedsr.scene.frames.Lineage`).
-    ``parts`` are the other resolutions of a product, of which this is one part.
+    Pixels are read only when asked for. ``data`` holds stored values in their storage type, ``valid`` tells which are
+    data, and ``values`` is the scale on which the network sees them. ``files`` are the files it reads from. ``tags``
+    are the file's own, by namespace. ``provenance`` is what geomedsr adds: a record, or the tags that hold one.
+    ``domain`` is ``"satellite"``, ``"CT"``, ``"MR"``, or empty if the file does not say. ``rescale`` holds slope and
+    intercept of each frame if they differ between frames; they then replace the bands' scale and offset. ``frames``
+    describes the axis of a stack, such as times. ``headers`` is the adapter's own record of the frames that were read,
+    for its sink. ``lineage`` tells which of these frames each frame of the scene comes from
+    (:data:`geomedsr.scene.frames.Lineage`). ``parts`` are the other resolutions of a product, of which this is one
+    part.
     """
 
     source: Source
@@ -82,21 +83,21 @@ class Scene:
         bands: Sequence[Band] | None = None,
         **more: Any,
     ) -> Scene:
-        """A scene of an array: numpy, dask or xarray.
+        """A scene from an array: numpy, dask or xarray.
 
         Args:
             array: ``(y, x)``, ``(band, y, x)`` or ``(frame, band, y, x)``. An xarray DataArray may have its axes in any
-                order, if its names tell them (:func:`geomedsr.labelled.scene_of`); it keeps CRS, affine, fill value,
-                names and the places of its frames. Masked arrays keep their mask.
-            valid: True at valid pixels, beside what a mask or fill value says.
-            grid: where it lies.
-            bands: what the bands are.
-            more: as of a :class:`Scene`.
+                order, if their names identify them (:func:`geomedsr.labelled.scene_of`). It keeps its CRS, affine, fill
+                value, band names and frame coordinates. Masked arrays keep their mask.
+            valid: True at valid pixels; combined with the array's own mask or fill value.
+            grid: the pixel grid and its position.
+            bands: the bands' descriptions.
+            more: other fields of a :class:`Scene`.
 
         Raises:
             InputError: another number of axes, an empty array, or values that are not real numbers.
         """
-        if hasattr(array, "dims"):  # xarray's
+        if hasattr(array, "dims"):  # xarray
             made: Scene = provider("array.scene")(array, valid=valid, grid=grid, bands=bands, **more)
             return made
         array = usable(array)
@@ -122,20 +123,20 @@ class Scene:
 
     @property
     def resolutions(self) -> tuple[float, ...]:
-        """Pixel sizes of the parts of a product in units of the CRS, the finest first; of another scene, its own."""
+        """Pixel sizes of a product's parts, in units of the CRS, the finest first; for other scenes, their own."""
         return resolutions_of(self)
 
     def at(self, resolution: float) -> Scene:
-        """The whole part of a product at a resolution; what was cropped of this one is cropped of that, to its pixels.
+        """The part of a product at another resolution. If this one is cropped, so is that one, to its own pixels.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no such part.
         """
         return part_at(self, resolution)
 
     @property
     def masked(self) -> bool:
-        """Whether some pixels may be no data though their values do not show it: by a mask, or an alpha band."""
+        """Whether a mask or an alpha band may mark pixels as no data, which their values do not show."""
         return any(way & BESIDE for way in self.source.masking)
 
     @cached_property
@@ -154,13 +155,13 @@ class Scene:
 
     @cached_property
     def valid(self) -> xr.DataArray:
-        """A lazy boolean DataArray of the same axes: True where a pixel is data."""
+        """A lazy boolean DataArray with the same axes: True where a pixel is data."""
         from geomedsr.scene.dataarrays import lazily, validity
 
         return lazily(self, validity, np.dtype(bool))
 
     def physical(self) -> xr.DataArray:
-        """Values in units (stored × scale + offset), float64, NaN where there is no data; lazy."""
+        """Physical values (stored × scale + offset) as a lazy float64 DataArray; NaN where there is no data."""
         slope, offset = (table[..., None, None] for table in self.slopes_and_offsets)
         array = (self.data.astype(np.float64) * slope + offset).where(self.valid)
         units = {b.units for b in self.bands}
@@ -168,11 +169,12 @@ class Scene:
         return array
 
     def in_units(self) -> Scene:
-        """The scene in physical units, float32: its stored numbers are reflectance or kelvin, NaN where there is no
-        data. What is made of it is, too.
+        """The scene in physical units: float32 values of reflectance or kelvin, NaN where there is no data.
+
+        Results from it are in physical units, too.
 
         Raises:
-            InputError: a series of slices.
+            InputError: the scene is a series of slices.
         """
         return in_units(self)
 
@@ -188,8 +190,8 @@ class Scene:
     def values(self) -> ValueScale:
         """The value scale: as given, else robust percentiles of each band's valid pixels.
 
-        Kept without a lock: up to Python 3.11 a ``cached_property`` has one for all scenes, and what is sampled here
-        may wait for another scene's values in a thread.
+        Cached without a lock. Up to Python 3.11 a ``cached_property`` has one lock for all scenes, and sampling may
+        wait for another scene's values in another thread: a deadlock.
         """
         if self.scale is not None:
             return self.scale
@@ -202,10 +204,11 @@ class Scene:
 
     @property
     def few(self) -> tuple[int | None, ...]:
-        """How many different whole numbers a band seems to hold, if few (:func:`values.few`); known where its scale is
-        the scene's own.
+        """For each band, the number of different integers in a sample, if few (:func:`geomedsr.scene.scaling.few`).
+
+        None if many, or if the value scale was not sampled from this scene.
         """
-        self.values  # noqa: B018 - which takes the sample
+        self.values  # noqa: B018 - takes the sample
         found: tuple[int | None, ...] = self.__dict__.get("_samples_few", ())
         return found or (None,) * len(self.bands)
 
@@ -215,15 +218,16 @@ class Scene:
 
     @property
     def hounsfield(self) -> bool:
-        """Whether a CT's values are Hounsfield units, as they are unless its bands say otherwise."""
+        """Whether the values are Hounsfield units: the case for CT, unless its bands name other units."""
         return self.domain == "CT" and {b.units or "HU" for b in self.bands} <= _HOUNSFIELD
 
     def with_values_per_frame(self) -> Scene:
-        """The scene with a value scale for each frame, from its own percentiles: each date of a stack comes out as it
-        does alone. A spread of pixels is read now.
+        """The scene with a value scale for each frame, from that frame's own percentiles.
+
+        Each date of a stack then gives the same result as it does alone. A sample of pixels is read now.
 
         Raises:
-            InputError: a series of slices, which are parts of one volume.
+            InputError: the scene is a series of slices, which are parts of one volume.
         """
         if self.grid.planes:
             raise InputError(
@@ -241,8 +245,8 @@ class Scene:
     def tensor(self, window: Window | None = None, frames: slice = slice(None)) -> torch.Tensor:
         """The normalised float32 tensor ``(frame, band, y, x)`` of a window, about 0 … 1.
 
-        Past the scene's edge it is continued by reflection; pixels without data are filled from around
-        them (:func:`geomedsr.scene.padding.fill`). ``scene.values.invert`` brings it back to stored units.
+        Past its edges the scene is continued by reflection. Pixels without data are filled from their surroundings
+        (:func:`geomedsr.scene.padding.fill`). ``scene.values.invert`` returns to stored units.
         """
         first, last, _ = frames.indices(self.shape[0])
         box = Box.of(slice(first, last), window or Window(0, 0, self.shape[3], self.shape[2]))
@@ -255,7 +259,7 @@ class Scene:
         return padding.fill(self.values.normalise(safe, frames), valid)[inner]
 
     def crop(self, window: Window) -> Scene:
-        """A window of the scene; it keeps the whole scene's value scale, and a result says which part it shows.
+        """A window of the scene. It keeps the whole scene's value scale, and a result records which part it shows.
 
         Raises:
             InputError: the window is empty or leaves the scene.
@@ -267,18 +271,18 @@ class Scene:
         return replace(self, source=source, grid=grid, scale=self.values, provenance=provenance, parts=parts)
 
     def within(self, polygons: Any, crs: str | int | None = None) -> Scene:
-        """What of the scene lies in polygons, cropped to the window around them; other pixels there are no data.
+        """The scene cropped to the window around polygons; pixels outside the polygons are no data.
 
-        A pixel is inside where its centre is; of a result, where that of the source's pixel is. As with ``crop``, take
-        it of the result, and the model sees what lies around: ``upscale(scene).within("lake.geojson")``.
+        A pixel is inside if its centre is. For a result, the centre of the source's pixel counts. As with ``crop``,
+        apply it to the result, so that the model sees the surroundings: ``upscale(scene).within("lake.geojson")``.
 
         Args:
             polygons: a GeoJSON object (Polygon, MultiPolygon, Feature, FeatureCollection, GeometryCollection), the name
-                of a file of one, or what has ``__geo_interface__``, such as shapely's geometries.
-            crs: what they are in; by default what they say, else EPSG:4326, longitude first.
+                of a GeoJSON file, or an object with ``__geo_interface__``, such as shapely's geometries.
+            crs: their CRS; by default the one they name, else EPSG:4326, longitude first.
 
         Raises:
-            InputError: no polygon, none that holds the centre of a pixel, or a scene without an affine or a CRS.
+            InputError: no polygon, no pixel centre inside one, or a scene without an affine or a CRS.
         """
         from geomedsr.scene.polygons import area_of, within
 
@@ -298,14 +302,14 @@ class Scene:
             )
 
     def select(self, bands: Sequence[str | int]) -> Scene:
-        """Some of the bands, by name (any case) or number from 1, in the order asked.
+        """Some of the bands, by name (any case) or number from 1, in the order given.
 
-        ``"red=3"`` is band 3, and says that it shows red: models of named bands find it by that. ``"=3"`` says that it
-        shows nothing in particular, where a file says otherwise. Either goes before what a file says: a band that it
-        marks as alpha is then data, and masks nothing.
+        ``"red=3"`` selects band 3 and says that it shows red: models of named bands find it by this role. ``"=3"`` says
+        that it shows nothing in particular. Either overrides the file: a band that the file marks as alpha is then
+        data, and masks nothing.
 
         Raises:
-            InputError: a band that does not exist, none asked for, or one thing shown by two.
+            InputError: a band does not exist, no band is given, or two bands get the same role.
         """
         named = [asked(self.bands, b) for b in bands]
         picks = [self.band_index(b) for b, _ in named]
@@ -331,16 +335,16 @@ class Scene:
         )
 
     def with_nearest(self, bands: Sequence[str | int]) -> Scene:
-        """The scene with some bands declared classes or flags: resampled nearest, never interpolated."""
+        """The scene with some bands declared as classes or flags: resampled as nearest, never interpolated."""
         picks = {self.band_index(b) for b in bands}
         changed = (replace(b, kind="nearest") if i in picks else b for i, b in enumerate(self.bands))
         return replace(self, bands=tuple(changed))
 
     def with_nodata(self, value: float | str | None) -> Scene:
-        """The scene with a value that means "no data" in all its bands, instead of the file's own; None: no value does.
+        """The scene with one nodata value for all bands instead of the file's; None: no value means "no data".
 
         Raises:
-            InputError: no value of the scene's type, or a series.
+            InputError: the scene's type cannot hold the value, or the scene is a series.
         """
         scene = declared(self, value)
         return (
@@ -364,23 +368,23 @@ class Scene:
     ) -> Figure:
         """The scene as a matplotlib figure, map coordinates or mm on its axes, with a scale bar.
 
-        A large scene is brought down while it is read; of a result that is not computed yet only what is shown is
-        computed, or nothing, where its input has pixels enough for the figure.
+        A large scene is reduced while it is read. Of a result that is not computed yet, only what is shown is computed;
+        nothing is computed where its input already has enough pixels for the figure.
 
         Args:
-            bands: one band, as grey; three: red, green, blue; ``"true colour"`` or ``"false colour"``. By default true
-                colour where names or the file's colour interpretation tell it, else the first band.
-            frame: which slice of a series, from 0; by default the middle one.
-            percentiles: of each band's valid pixels, which become black and white; by default the 1st and the 99th.
+            bands: one band, shown in grey; three, shown as red, green, blue; ``"true colour"`` or ``"false colour"``.
+                By default true colour if names or the file's colour interpretation identify the bands, else the first.
+            frame: the frame of a series, from 0; by default the middle one.
+            percentiles: of each band's valid pixels, shown as black and white; by default the 1st and the 99th.
             level: a CT window instead: ``"lung"``, ``"bone"``, ``"brain"``, ``"soft tissue"`` (CT's default), or
                 ``(centre, width)`` in physical units.
-            like: another scene, whose limits are taken, so that the two can be compared. A scene and what was made of
-                it by ``upscale`` have the same anyway.
-            ax: axes to draw in, instead of a figure of its own.
-            title: instead of the scene's name, band and slice.
+            like: another scene whose limits are used, so that the two can be compared. A scene and its result from
+                ``upscale`` have the same limits anyway.
+            ax: axes to draw in, instead of a new figure.
+            title: a title instead of the scene's name, band and slice.
 
         Raises:
-            InputError: no such band, frame or window; colours that names do not tell; or the source fails.
+            InputError: no such band, frame or window; no bands identified for the colours; or the source fails.
             GeomedsrError: matplotlib is not installed (the extra ``notebook``).
         """
         how = {"frame": frame, "percentiles": percentiles, "level": level, "like": like, "ax": ax, "title": title}

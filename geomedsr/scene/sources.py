@@ -1,7 +1,7 @@
 """Sources: small picklable objects that read any box of a scene, from any process.
 
-An adapter writes one for its files; the others here wrap arrays, windows and bands. ``read`` gives stored
-values in their storage type and ``valid`` says which of them are data; both answer only for boxes inside
+Each adapter has one for its files; the ones here wrap arrays, windows and frames. ``read`` returns stored
+values in their storage type and ``valid`` tells which of them are data; both accept only boxes inside
 the scene.
 """
 
@@ -21,19 +21,19 @@ Array = np.ndarray[Any, Any]
 
 
 class Source(ABC):
-    """What a :class:`~geomedsr.scene.scene.Scene` reads from; those of other packages inherit it.
+    """What a :class:`~geomedsr.scene.scene.Scene` reads from; sources of other packages inherit from it.
 
-    Required are ``shape``, ``dtype``, ``block`` (fields or properties), ``read``, ``valid`` and ``select``; the rest
-    says what most sources are: made of no other one, masked by nothing but values that are not finite, without reduced
-    copies.
+    Required are ``shape``, ``dtype``, ``block`` (fields or properties), ``read``, ``valid`` and ``select``. The
+    defaults of the rest fit most sources: not derived from another source, no mask but for values that are not finite,
+    no reduced copies.
 
     Contract: picklable; ``read`` and ``valid`` may be called from any thread or process, with a box inside ``shape``,
-    and return arrays ``(frame, band, y, x)`` of it. The caller may not write to them. A source that is made of another
-    (``inner``) reads of that what ``touches`` tells, and can be made of another one (``on``); see
+    and return arrays ``(frame, band, y, x)`` for it. The caller may not write to them. A source that is derived from
+    another one (``inner``) reads the box ``touches`` from it, and can be rebuilt on a different one (``on``); see
     :mod:`geomedsr.scene.lazy`.
     """
 
-    if TYPE_CHECKING:  # at run time they would be taken for the values of a dataclass's fields
+    if TYPE_CHECKING:  # at run time a dataclass would take these properties for the defaults of its fields
 
         @property
         @abstractmethod
@@ -64,49 +64,49 @@ class Source(ABC):
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """For each band what tells which of its pixels are no data."""
+        """For each band, how its pixels are marked as no data."""
         return (Masking.NAN if self.dtype.kind == "f" else Masking.NONE,) * self.shape[1]
 
     @property
     def inner(self) -> Source | None:
-        """The source that it is made of; None of one that reads files or arrays."""
+        """The source that it is derived from; None if it reads files or arrays."""
         return None
 
     @property
     def depth(self) -> int:
-        """How many frames one read serves: where a model makes new slices, those of one frame of its input."""
+        """How many frames are best read together: where a model makes new slices, all slices from one input frame."""
         return 1 if self.inner is None else self.inner.depth
 
     def touches(self, box: Box) -> Box:
-        """The box of its inner source that it reads for a box of its own."""
+        """The box of its inner source that it reads for one of its own boxes."""
         return box
 
     def on(self, inner: Source) -> Source:
-        """The same made of another source; of one that is made of none, the other."""
+        """The same source derived from another ``inner``; ``inner`` itself if it is not derived from any."""
         return inner
 
     def coarser(self, inner: Source, scale: int) -> Source | None:
-        """The same part of a source so many times coarser than its own; None of one that is no part."""
+        """The same part of ``inner``, a source ``scale`` times coarser than its own; None if it is not a part."""
         return None
 
     def overview(self, pixels: int) -> tuple[Array, Array] | None:
-        """Values and validity of a reduced copy of at most so many pixels; None where there is none that serves."""
+        """Values and validity of a reduced copy of at most ``pixels`` pixels; None if there is no suitable one."""
         return None
 
     def cache(self, workers: int) -> int:
-        """Bytes that its reader keeps beyond the usual while so many threads read."""
+        """Bytes of additional cache that its reader holds while ``workers`` threads read."""
         return 0
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source | None:
-        """The same with other values that mean "no data", one for each band; None of one that knows of no values."""
+        """The same source with other nodata values, one for each band; None if it does not handle nodata values."""
         return None
 
     def veil(self) -> tuple[int, Source] | None:
-        """The alpha band that masks it, as its number and by itself; None where there is none."""
+        """The alpha band that masks it: its number, and the band as a source; None without one."""
         return None
 
     def opaque(self) -> Source | None:
-        """The same, not masked by an alpha band; None where there is none."""
+        """The same source without the mask by an alpha band; None without an alpha band."""
         return None
 
 
@@ -120,7 +120,7 @@ def data_by_value(values: Array, nodata: Sequence[float | int | None]) -> Array:
 
 
 def by_value(dtype: np.dtype[Any], nodata: Sequence[float | int | None]) -> tuple[Masking, ...]:
-    """How values of a type, with these nodata values, tell which are no data."""
+    """How values of a type mark pixels as no data, given each band's nodata value."""
     finite = Masking.NAN if dtype.kind == "f" else Masking.NONE
     return tuple(finite if value is None else finite | Masking.VALUE for value in nodata)
 
@@ -129,7 +129,7 @@ def by_value(dtype: np.dtype[Any], nodata: Sequence[float | int | None]) -> tupl
 class ArraySource(Source):
     """An array ``(frame, band, y, x)`` in memory (or a dask array) as a source.
 
-    ``mask`` is True at valid pixels; those of a band's ``nodata`` value are not, either.
+    ``mask`` is True at valid pixels. Pixels with their band's ``nodata`` value are not valid, either.
     """
 
     values: Any
@@ -174,34 +174,34 @@ class ArraySource(Source):
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """By values, and by the mask: of all bands, where it is seen to be spread over them."""
+        """By value, and by the mask: one for all bands if it is visibly broadcast over them."""
         spread = isinstance(self.mask, np.ndarray) and (self.mask.shape[1] == 1 or not self.mask.strides[1])
         beside = Masking.NONE if self.mask is None else Masking.MASK if spread else Masking.OWN
         return tuple(way | beside for way in by_value(self.dtype, self.nodata or (None,) * self.shape[1]))
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> ArraySource:
-        """The same with other values that mean "no data"."""
+        """The same source with other nodata values."""
         return replace(self, nodata=nodata)
 
 
 def _computed(part: Any) -> Any:
-    """In this thread: it may be one of dask's own, whose others may all wait like it."""
+    """Compute in this thread: it may be one of dask's own, and all others of these may be waiting, too."""
     return part.compute(scheduler="synchronous") if hasattr(part, "dask") else part
 
 
 @dataclass(frozen=True)
 class WrappingSource(Source):
-    """A source that reads another one, the ``whole``: what it does not change is the other's."""
+    """A source that reads another one, the ``whole``, and takes over everything that it does not change."""
 
     whole: Source
 
     @property
     def inner(self) -> Source:
-        """What it reads from."""
+        """The source that it reads from."""
         return self.whole
 
     def on(self, inner: Source) -> Self:
-        """The same of another source."""
+        """The same on another source."""
         return replace(self, whole=inner)
 
     @property
@@ -233,16 +233,16 @@ class WrappingSource(Source):
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """The whole's."""
+        """As in the whole source."""
         return self.whole.masking
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source | None:
-        """Other values that mean "no data", where the whole takes them."""
+        """The same with other nodata values, if the whole source accepts them."""
         inner = self.whole.with_nodata(nodata)
         return None if inner is None else self.on(inner)
 
     def opaque(self) -> Source | None:
-        """Without the whole's mask by an alpha band."""
+        """The same without the whole source's mask by an alpha band."""
         inner = self.whole.opaque()
         return None if inner is None else self.on(inner)
 
@@ -254,11 +254,11 @@ class CroppedSource(WrappingSource):
     window: Window
 
     def touches(self, box: Box) -> Box:
-        """The box of the whole that is read for one of its own."""
+        """The box of the whole source that is read for one of its own boxes."""
         return box.shifted((0, self.window.row, self.window.col))
 
     def coarser(self, inner: Source, scale: int) -> CroppedSource:
-        """The window that covers the same of a source so many times coarser."""
+        """The window that covers the same area of ``inner``, a source ``scale`` times coarser."""
         return CroppedSource(inner, self.window.coarser(scale))
 
     @property
@@ -267,13 +267,13 @@ class CroppedSource(WrappingSource):
         return (*self.whole.shape[:2], self.window.height, self.window.width)
 
     def veil(self) -> tuple[int, Source] | None:
-        """The whole's alpha band, the same window of it."""
+        """The same window of the whole source's alpha band."""
         found = self.whole.veil()
         return None if found is None else (found[0], self.on(found[1]))
 
 
 def cropping(source: Source) -> Window | None:
-    """The window of a source that it was cropped to, in the pixels of the whole; None where nothing was left out."""
+    """The window that a source was cropped to, in pixels of the whole source; None if it is not cropped."""
     window, inner = Window(0, 0, source.shape[3], source.shape[2]), source
     while isinstance(inner, WrappingSource):
         if isinstance(inner, CroppedSource):
@@ -291,7 +291,7 @@ class FrameSource(WrappingSource):
     frame: int
 
     def touches(self, box: Box) -> Box:
-        """The box of the whole that is read for one of its own."""
+        """The box of the whole source that is read for one of its own boxes."""
         return box.shifted((self.frame, 0, 0))
 
     @property

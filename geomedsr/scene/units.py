@@ -1,4 +1,4 @@
-"""Scenes in physical units: floats of reflectance or kelvin instead of the numbers that a file stores."""
+"""Scenes in physical units: floats such as reflectance or kelvin instead of stored numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PhysicalSource(WrappingSource):
-    """Another source as float32: stored × slope + offset by ``lines``, one a band; NaN where there is no data."""
+    """Another source as float32: stored × slope + offset, from ``lines``, one per band; NaN where there is no data."""
 
     lines: tuple[tuple[float, float], ...]
 
@@ -45,19 +45,19 @@ class PhysicalSource(WrappingSource):
         return (Masking.NAN,) * self.shape[1]
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source | None:
-        """None: the numbers that were no data are gone."""
+        """None: nodata has become NaN, so no other stored value can mean it."""
         return None
 
     def opaque(self) -> Source | None:
-        """None, likewise."""
+        """None: the alpha band's mask has become NaN."""
         return None
 
 
 def in_units(scene: Scene) -> Scene:
-    """A scene in its units; see ``Scene.in_units``.
+    """The scene in physical units; see ``Scene.in_units``.
 
     Raises:
-        InputError: a series of slices, or frames with lines of their own.
+        InputError: a series of slices, or frames with their own slopes and offsets.
     """
     if scene.grid.planes or scene.rescale:
         raise InputError(f"physical values of the series {scene.name}", "a scene that lies on a map", "leave it out")
