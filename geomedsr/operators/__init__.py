@@ -1,7 +1,7 @@
-"""Observation operators: how a low-resolution image comes from a high-resolution one.
+"""Observation operators: the forward models that make a low-resolution image from a high-resolution one.
 
-Training degrades with them, inference makes results agree with the input by them, `verify` checks that they
-do. Each has a name that a model's card states; :func:`get` finds it.
+Training degrades images with them, inference uses them to make results agree with the input, and `verify` checks the
+agreement. A model's card names its operator; :func:`get` finds it by name.
 """
 
 from geomedsr.operators.block_mean import BlockMean
@@ -27,24 +27,24 @@ __all__ = [
 ]
 
 
-#: By name; others add theirs by ``OPERATORS.register(operator.name, operator)``.
+#: All operators by name. Plugins add their own with ``OPERATORS.register(operator.name, operator)``.
 OPERATORS: Registry[Operator] = Registry(
     "observation operator", {o.name: o for o in (BlockMean(), KeepValid(), KSpaceCrop(), Unconstrained())}
 )
 
 
 def keeps(name: str) -> str:
-    """What the operator of a name keeps, in words; the name itself of one that is not known here."""
+    """What an operator keeps, in words; for an unknown operator, its name."""
     return OPERATORS[name].keeps if name in OPERATORS else name
 
 
 def constrains(name: str) -> bool:
-    """Whether the operator of a name makes results agree with their input, as far as is known here."""
+    """Whether an operator makes results agree with their input; True for an unknown operator."""
     return name not in OPERATORS or OPERATORS[name].constrains
 
 
 def get(name: str) -> Operator:
-    """The operator of a name.
+    """The operator with a given name.
 
     Raises:
         ModelError: no operator has that name.

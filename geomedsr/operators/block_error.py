@@ -1,4 +1,4 @@
-"""How far the block means of stored values are from what they should be."""
+"""How far the block means of a result are from the stored values of its input."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import numpy as np
 from geomedsr.geometry import Factors
 from geomedsr.scene.sources import Array
 
-#: The axes within a block, of ``(frame, f, band, y, r, x, c)``.
+#: The axes within a block, in ``(frame, f, band, y, r, x, c)``.
 _INSIDE = (1, 4, 6)
 
 
 def block_error(before: Array, after: Array, factors: Factors) -> Array:
     """How far block means are from the input, in stored units; 0 within one ulp for floats.
 
-    ``before`` is ``(frame, band, y, x)``, ``after`` the same, so many times finer.
+    ``before`` is ``(frame, band, y, x)``, ``after`` the same axes finer by ``factors``.
     """
     frames, bands, height, width = before.shape
     blocks = after.reshape(frames, factors.frame, bands, height, factors.y, width, factors.x)
     if before.dtype.kind == "f":
-        with np.errstate(invalid="ignore", over="ignore"):  # of pixels without data
+        with np.errstate(invalid="ignore", over="ignore"):  # pixels without data
             largest = np.abs(blocks).max(_INSIDE)
             ulp = np.minimum(np.spacing(largest), np.finfo(before.dtype).max * np.finfo(before.dtype).eps)
             error = np.abs(_excess(before, blocks)) / factors.volume
@@ -33,8 +33,9 @@ def block_error(before: Array, after: Array, factors: Factors) -> Array:
 
 
 def _excess(before: Array, blocks: Array) -> Array:
-    """The sums of blocks ``(frame, f, band, y, r, x, c)`` less as many times the input, with what each addition loses
-    added in the end (Neumaier 1974): float64 alone would lose more than is asked here.
+    """The sum of each block ``(frame, f, band, y, r, x, c)`` minus the block's size times the input.
+
+    Compensated summation (Neumaier 1974): plain float64 sums would not be precise enough here.
     """
     total, lost = (np.zeros(before.shape, np.float64) for _ in range(2))
     for frame, row, col in product(*(range(blocks.shape[axis]) for axis in _INSIDE)):

@@ -17,7 +17,7 @@ from geomedsr.scene.sources import Array
 
 
 class BlockMean(Operator):
-    """``forward(x)[i, j]`` = mean of the block; kept exactly on stored values (:mod:`geomedsr.operators.conserve`)."""
+    """``forward(x)[i, j]`` = mean of a block; exact for stored values (:mod:`geomedsr.operators.conserve`)."""
 
     name = "block-mean"
     keeps = "block means"
@@ -33,17 +33,17 @@ class BlockMean(Operator):
     ) -> torch.Tensor:
         """The image nearest to ``fine`` (least squares) whose block means are ``coarse``.
 
-        ``fine`` is ``(B, C, s·H, s·W)``, ``coarse`` ``(B, C, H, W)``; the deviations of each block from its
-        own mean are kept, the mean is replaced.
+        ``fine`` is ``(B, C, s·H, s·W)``, ``coarse`` ``(B, C, H, W)``. Each block keeps its deviations from its own
+        mean; the mean is replaced.
         """
         return fine + F.interpolate(coarse - self.forward(fine, scale), scale_factor=scale, mode="nearest")
 
     def agree(self, seen: Observation, planes: Array, out: Array) -> None:
-        """Block means bit for bit in integers, within one ulp in floats."""
+        """Keep block means: bit for bit for integers, within one ulp for floats."""
         conserve(seen.stored, planes, seen.factors, seen.span, seen.nodata, seen.limits, out)
 
     def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
-        """Block means, as they are kept."""
+        """Whether block means are kept: exactly for integers, within one ulp for floats."""
         worst = 0.0
         for box in boxes:
             before, valid = source.source.read(box), source.source.valid(box)
@@ -57,6 +57,6 @@ class BlockMean(Operator):
 
 
 def _block(factors: Factors) -> str:
-    """A block in words."""
+    """The size of a block, in words."""
     area = f"{factors.y} × {factors.x} block"
     return area if factors.frame == 1 else f"{area} of {factors.frame} slices"

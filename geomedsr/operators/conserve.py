@@ -1,13 +1,13 @@
-"""The block mean, kept exactly on stored values: out = input repeated + deviations that sum to zero.
+"""Conservation: block means of stored values are kept exactly. Output = repeated input + deviations that sum to zero.
 
-The network's opinion enters only as the deviations of each ``s × s`` block from the block's own mean. They
+Of the prediction, only the deviations of each ``s × s`` block from the block's own mean are used. They
 are added to the stored input in its own arithmetic, so that large int32 or float64 values keep their
 digits. For integers the deviations are rounded by cascade rounding (round the running sum, take
 differences): each rounded deviation is the floor or the ceiling of the exact one and their sum is exactly
-zero, so averaging the block gives the input back bit for bit.
+zero, so the mean of the block equals the input bit for bit.
 
-The fine image comes as its sub-pixel planes (:mod:`geomedsr.operators.sub_pixel`), as networks make it. With the
-plane as the first axis, ``(s², frame, band, y, x)``, everything here is arithmetic between whole arrays.
+The fine image is given as sub-pixel planes (:mod:`geomedsr.operators.sub_pixel`), as networks make it. With the
+plane as the first axis, ``(s², frame, band, y, x)``, all arithmetic is between whole arrays.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from geomedsr.geometry import Factors
 from geomedsr.operators.sub_pixel import merged
 from geomedsr.scene.sources import Array
 
-#: Coarse pixels that are worked on at once, so that what is computed of them stays in a core's cache.
+#: Coarse pixels that are processed at once, so that intermediate results stay in a core's cache.
 _AT_ONCE = 1 << 14
 
 
@@ -37,25 +37,25 @@ def conserve(
     """Stored values on the fine grid whose block means are ``base``.
 
     Args:
-        base: stored input values, ``(frame, …, H, W)``. Where one is ``nodata`` itself or no number, its block holds
-            nothing of use; no other block is touched.
+        base: stored input values, ``(frame, …, H, W)``. Where a value is ``nodata`` or not finite, its block is
+            undefined; other blocks are not affected.
         subpixels: the network's output, normalised float32, ``(frame, …, v, H, W)``; only its deviations count.
         factors: how many times finer the result is; ``v`` is their volume.
         span: stored units per normalised unit, ``(…, 1, 1)``.
         nodata: a stored value that no output pixel may take.
-        limits: for integers, the values that may be used, where they are fewer than the type has. A block whose
-            own value lies outside may reach that value.
-        out: where the result goes, ``(ff·frame, …, fy·H, fx·W)`` of ``base``'s type; by default a new array.
+        limits: for integers, the lowest and highest value that may be used, if narrower than the type. A block whose
+            input lies outside may take values up to that input.
+        out: the array for the result, ``(ff·frame, …, fy·H, fx·W)``, of ``base``'s type; by default a new one.
 
     Returns:
-        An array of these axes and ``base``'s type. Integers: every block sums to exactly ``v · base``
+        An array with the axes of ``out`` and ``base``'s type. Integers: every block sums to exactly ``v · base``
         and stays within the type and the limits. Floats: block means are ``base`` within one ulp of the block's largest
         magnitude.
     """
     frames, *others, height, width = base.shape
     if out is None:
         out = np.empty((factors.frame * frames, *others, factors.y * height, factors.x * width), base.dtype)
-    if factors.volume == 1:  # not even the sign of a zero changes
+    if factors.volume == 1:  # a copy keeps even the sign of a zero
         out[...] = base
         return out
     rows = max(1, _AT_ONCE // (base[..., 0, 0].size * width))
@@ -69,7 +69,7 @@ def conserve(
 def _conserve(
     base: Array, subpixels: Array, span: Array, nodata: float | int | None, limits: tuple[int, int] | None
 ) -> Array:
-    """Of sub-pixel planes ``(s², …, H, W)`` to the same."""
+    """Conserve on sub-pixel planes ``(s², …, H, W)``; the result has the same axes."""
     if base.dtype.kind == "f":
         return _conserve_float(base, subpixels, span, nodata)
     low, high = limits or (int(np.iinfo(base.dtype).min), int(np.iinfo(base.dtype).max))
@@ -85,7 +85,7 @@ def _conserve(
         return out
     hit = out == np.asarray(nodata, base.dtype)
     if hit.any():
-        # These blocks keep to their own side of the nodata value; the others stay as they are.
+        # Blocks that hit the nodata value are made again on one side of it, the input's; others stay as they are.
         below = base < nodata
         side_low = np.where(below, least, np.asarray(min(int(nodata) + 1, high), base.dtype))
         side_high = np.where(below, np.asarray(max(int(nodata) - 1, low), base.dtype), most)
@@ -124,12 +124,12 @@ def _conserve_float(base: Array, subpixels: Array, span: Array, nodata: float | 
     limit = float(np.finfo(base.dtype).max)
     with np.errstate(over="ignore", invalid="ignore"):
         made = wide + (subpixels - mean) * span
-        inside = (np.abs(made) <= limit).all(0)  # a block that would leave the type stays constant
+        inside = (np.abs(made) <= limit).all(0)  # a block that would overflow its type becomes constant
         out = np.where(inside, made, wide).astype(base.dtype)
     if nodata is None or np.isnan(nodata):
         return out
     hit = out == base.dtype.type(nodata)
-    if hit.any():  # step off it by one ulp of the block's largest magnitude: within what is promised
+    if hit.any():  # avoid it by one ulp of the block's largest magnitude, which is within the guarantee
         step = np.where(base >= base.dtype.type(nodata), 1, -1) * np.spacing(np.abs(out).max(0))
         out = np.where(hit, out + step.astype(base.dtype), out)
     return out
@@ -140,7 +140,7 @@ def _conserve_int(base: Array, subpixels: Array, span: Array, low: Array, high: 
     real: Any = np.float32 if small else np.float64
     whole: Any = np.int32 if small else np.int64
     span = np.asarray(span, real)
-    planes = np.array(subpixels, real, order="C")  # one after the other in memory, which is much faster
+    planes = np.array(subpixels, real, order="C")  # each plane contiguous in memory: much faster
     planes -= planes.sum(0) / real(len(planes))
 
     up, down = _room(base, high, real), _room(low, base, real)
@@ -148,22 +148,22 @@ def _conserve_int(base: Array, subpixels: Array, span: Array, low: Array, high: 
     for before, plane in pairwise(planes[:-1]):
         plane += before
     planes += real(0.5)
-    sums = np.zeros((len(planes) + 1, *base.shape), whole)  # the last of them is 0, so the deviations sum to zero
-    with np.errstate(invalid="ignore"):  # where nothing of use is held
+    sums = np.zeros((len(planes) + 1, *base.shape), whole)  # the last sum is 0, so the deviations sum to zero
+    with np.errstate(invalid="ignore"):  # undefined blocks
         sums[1:-1] = np.floor(planes, out=planes)[:-1]
     deviations: Array = sums[1:] - sums[:-1]
 
-    # Float rounding in the running sum can, very rarely, push a deviation past the room that is left.
+    # Float rounding in the running sum can, very rarely, push a deviation past the type or the limits.
     flat = (deviations.max(0).astype(real) > up) | (-deviations.min(0).astype(real) > down)
     if flat.any():
         deviations[:, flat] = 0
-    # 64-bit sums may pass through wrap-around; the result lies within the type, so it is exact.
+    # 64-bit sums may wrap around. The result lies within the type, so it is still exact.
     deviations += base.astype(whole) if base.dtype != np.uint64 else base.view(np.int64)
     return deviations.astype(base.dtype)
 
 
 def _room(low: Array, high: Array, real: type) -> Array:
-    """``high − low`` ≥ 0 as a float that is never above it, and at most 2⁶² so that it fits in int64."""
+    """``high − low`` ≥ 0 as a float, never rounded up, and at most 2⁶² so that it fits in int64."""
     if np.asarray(low).dtype.itemsize <= 4:
         return (np.asarray(high).astype(np.int64) - np.asarray(low).astype(np.int64)).astype(real)
     exact = np.asarray(high).astype(np.uint64) - np.asarray(low).astype(np.uint64)  # modulo 2⁶⁴
@@ -173,6 +173,6 @@ def _room(low: Array, high: Array, real: type) -> Array:
 
 
 def _shrink(extent: Array, room: Array) -> Array:
-    """The factor ≤ 1 that brings an extent within the room."""
+    """The factor ≤ 1 that makes an extent fit into the room."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(extent > room, room / extent, np.ones((), room.dtype))

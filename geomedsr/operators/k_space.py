@@ -1,14 +1,14 @@
 """The central k-space crop: a coarse MR image holds the low spatial frequencies of the fine one.
 
-MR samples k-space, the image's Fourier transform, out to a limit that sets the pixel size. So a coarse
-acquisition is the centre of a fine one. Two details decide whether image and k-space stay in register:
+MR samples k-space, the image's Fourier transform, up to a frequency that determines the pixel size. So a coarse
+acquisition is the centre of a fine one. Two details keep image and k-space in register:
 
 - The centre of ``n`` samples lies at index ``n // 2``, so the crop to ``m`` begins at ``n // 2 − m // 2``: the
-  constant part stays the constant part, whether a size is even, odd, or 2 modulo 4.
-- A coarse pixel's centre lies ``(s − 1) / 2`` fine pixels from the first fine pixel's centre. The crop alone would
-  put the first centres on top of each other; a linear phase in k-space moves them, exactly.
+  DC component stays at the centre, whether a size is even, odd, or 2 modulo 4.
+- A coarse pixel's centre lies ``(s − 1) / 2`` fine pixels from the centre of its first fine pixel. The crop alone would
+  align the centres of the first coarse and the first fine pixel; a linear phase in k-space shifts the image exactly.
 
-For an even size the outermost frequency, −m/2, has no mirror image: it is the same as +m/2 and is
+For an even size the outermost frequency, −m/2, has no counterpart: it is the same as +m/2. It is
 left out of ``project`` and of every comparison (:func:`central`). ``forward`` keeps its real part.
 """
 
@@ -29,37 +29,37 @@ from geomedsr.operators.sub_pixel import merged
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 
-#: Rounding moves a pixel of the k-space image by less than this, in counts (floats: in parts of the range).
+#: Rounding changes a pixel of the low-resolution image by less than this, in counts (floats: as a share of the range).
 ROUNDING, FLOAT_ROUNDING = 1.0, 1e-5
 
-#: Transforms in float64 are off by less than this part of the range: of 64-bit numbers, more than a count.
+#: The error of a float64 transform is less than this share of the range; for 64-bit integers that exceeds a count.
 TRANSFORM = 1e-14
 
-#: Clipping what the type cannot hold, such as ringing below 0, moves more. Whether that explains a result is found by
-#: so many rounds of projection, which end at most so many counts apart.
+#: Clipping values that the type cannot hold, such as ringing below 0, changes more. Whether clipping explains a
+#: deviation is tested by this many rounds of projection, which must end at most this many counts apart.
 ROUNDS, GAP = 100, 0.5
 
-#: Where they are apart by less than this part of the deviation then, they may meet yet: no warning.
+#: If the gap after the last round is less than this share of the deviation, more rounds might close it: undecided.
 OPEN = 1 / 100
 
 
 class KSpaceCrop(Operator):
     """``forward(x)`` = the image of the central ``1/s × 1/s`` of k-space; every pixel depends on the whole frame.
 
-    Both functions take float tensors of axes ``(B, C, H, W)`` and compute in their precision. Images are continued
-    periodically, as the discrete Fourier transform has it.
+    ``forward`` and ``project`` take float tensors with axes ``(B, C, H, W)`` and compute in their precision. Images are
+    periodic, as the discrete Fourier transform assumes.
     """
 
     name = "k-space-crop"
     keeps = "central k-space"
     reduction = "k-space-crop"
     whole_frames = True
-    #: In float64: 80 are in use, and the C library holds more between them (``devices.keep_memory``), from run to run
-    #: another amount; the most that was measured, and again by a test.
+    #: In float64, 80 bytes are in use. The C library retains more between transforms (``devices.keep_memory``), an
+    #: amount that varies between runs. This is the largest that was measured; a test measures it again.
     held = 158
 
     def forward(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
-        """``(B, C, s·H, s·W)`` to ``(B, C, H, W)``; means are kept."""
+        """``(B, C, s·H, s·W)`` to ``(B, C, H, W)``; the image's mean is kept."""
         height, width = fine.shape[-2] // scale, fine.shape[-1] // scale
         spectrum = torch.fft.fftshift(torch.fft.fft2(fine), dim=(-2, -1))
         top, left = fine.shape[-2] // 2 - height // 2, fine.shape[-1] // 2 - width // 2
@@ -70,14 +70,14 @@ class KSpaceCrop(Operator):
     def project(
         self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
     ) -> torch.Tensor:
-        """``fine`` with its central k-space replaced by that of ``coarse``, the Nyquist lines of even sizes excepted.
+        """``fine`` with its central k-space replaced by that of ``coarse``, except for the Nyquist lines of even sizes.
 
         ``central(forward(result)) = central(coarse)``, up to float rounding.
         """
         return fine + _up(central(coarse - self.forward(fine, scale)), scale)
 
     def agree(self, seen: Observation, planes: Array, out: Array) -> float:
-        """The central k-space of each frame, up to what rounding and clipping move."""
+        """Keep the central k-space of each frame, apart from rounding and clipping."""
         scale = seen.factors.y
         fine = torch.from_numpy(merged(planes, seen.factors)).double()
         near = large.anchor(seen.low, seen.low + seen.span, out.dtype)
@@ -89,7 +89,7 @@ class KSpaceCrop(Operator):
         return float(central(self.forward(error, scale)).abs().max())
 
     def _agree_large(self, seen: Observation, fine: torch.Tensor, near: Array, out: Array) -> float:
-        """The same where float32 does not hold stored values to the last digit: counted from a number among them."""
+        """The same for integers that float32 cannot represent exactly: computed relative to one of them, ``near``."""
         scale = seen.factors.y
         shift = seen.low - near.astype(np.float64)
         filled = seen.tensor().numpy() * seen.span + shift
@@ -100,11 +100,11 @@ class KSpaceCrop(Operator):
         return float(central(self.forward(error, scale)).abs().max())
 
     def determined(self, coarse: torch.Tensor) -> torch.Tensor:
-        """Without the Nyquist lines of even sizes."""
+        """The image without the Nyquist lines of even sizes."""
         return central(coarse)
 
     def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
-        """The central k-space of each frame, as far as rounding and clipping leave it."""
+        """Whether the central k-space of each frame is the source's, apart from rounding and clipping."""
         limits = _type_limits(source)
         worst, moved, unsettled, share, checked = 0.0, 0, 0, 0.0, 0
         for box in boxes:
@@ -117,7 +117,7 @@ class KSpaceCrop(Operator):
             if base is None or result.dtype != source.dtype:
                 before, after = (torch.from_numpy(values.astype(np.float64)) for values in stored)
                 shifted = limits
-            else:  # too large for floats: counted from one of them
+            else:  # too large for floats: relative to one of them
                 before, after = (torch.from_numpy(large.beyond(values, base)) for values in stored)
                 shifted = None if limits is None else (limits[0] - float(base.item()), limits[1] - float(base.item()))
             error = central(self.forward(after, factors.y) - before).abs()
@@ -149,11 +149,13 @@ class KSpaceCrop(Operator):
     ) -> bool | None:
         """Whether some image with the source's central k-space becomes the result when it is rounded and clipped.
 
-        None: so many rounds found none, but nearly, seen from the deviation: full-range noise takes thousands.
-        Sought among the images with that k-space, as the one nearest to those that round and clip to the result: half a
-        count around each value, without end beyond those at the type's limits. Each round projects onto both, and goes
-        on in the direction of the last (Nesterov's acceleration, in the form of Beck and Teboulle, 2009): without that,
-        a dark image of many clipped pixels takes five times as many.
+        None if undecided: the rounds found no such image, but the gap that is left is small compared to the deviation.
+        Full-range noise takes thousands of rounds.
+
+        Projections alternate between two sets: images with that k-space, and images that round and clip to the result.
+        The latter lie within half a count of each value, and are unbounded beyond values at the type's limits. Each
+        round is extrapolated from the one before (Nesterov's acceleration, in the form of Beck and Teboulle, 2009).
+        Without acceleration, a dark image with many clipped pixels takes five times as many rounds.
         """
         if limits is None:
             return False
@@ -176,7 +178,7 @@ class KSpaceCrop(Operator):
 def central(coarse: torch.Tensor) -> torch.Tensor:
     """An image without the Nyquist lines of its even axes: the part that a crop of k-space determines.
 
-    ``(…, H, W)`` float to the same.
+    Float ``(…, H, W)``; the result has the same shape.
     """
     height, width = coarse.shape[-2:]
     spectrum = torch.fft.fft2(coarse)
@@ -189,7 +191,7 @@ def central(coarse: torch.Tensor) -> torch.Tensor:
 
 
 def _up(coarse: torch.Tensor, scale: int) -> torch.Tensor:
-    """Zero-filling: the fine image whose k-space is that of ``coarse`` in the centre and 0 elsewhere."""
+    """Zero-filling: the fine image whose k-space is the one of ``coarse`` in the centre and 0 elsewhere."""
     height, width = coarse.shape[-2:]
     fine = torch.zeros(
         *coarse.shape[:-2], height * scale, width * scale, dtype=torch.complex64, device=coarse.device
@@ -202,7 +204,7 @@ def _up(coarse: torch.Tensor, scale: int) -> torch.Tensor:
 
 
 def _shift(fine: torch.Tensor, height: int, width: int, scale: int) -> torch.Tensor:
-    """The phase that moves the first coarse pixel's centre onto the middle of the first block; centred k-space."""
+    """The phase, for centred k-space, that moves the first coarse pixel's centre to the middle of the first block."""
     move = (scale - 1) / 2  # fine pixels
     options = {"dtype": torch.float64, "device": fine.device}
     rows = torch.arange(-(height // 2), height - height // 2, **options) * (move / fine.shape[-2])  # type: ignore[call-overload]
@@ -212,7 +214,7 @@ def _shift(fine: torch.Tensor, height: int, width: int, scale: int) -> torch.Ten
 
 
 def _type_limits(scene: Scene) -> tuple[float, float] | None:
-    """The stored values that a scene's bits hold; None for floats."""
+    """The lowest and highest stored value that a scene's type or its first band allows; None for floats."""
     if scene.dtype.kind == "f":
         return None
     info = np.iinfo(scene.dtype)

@@ -1,4 +1,4 @@
-"""Keep valid: what a mask does not mark is the input's, what it marks is the model's guess."""
+"""Keep valid: pixels that a mask does not mark are the input's, marked ones are the model's prediction."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ MASK = "mask"
 
 @dataclass(frozen=True)
 class KeepValid(BlockMean):
-    """Pixels that the input ``mask`` does not mark are the input's bit for bit; on a finer grid, their block means are.
+    """Pixels that the input ``mask`` does not mark equal the input bit for bit; on a finer grid, their block means do.
 
-    Marked ones are the prediction, rounded and clipped to the type's limits, never the nodata value; they are data,
-    whether the input was data there or not. A mask has one band, or one for each of the image's.
+    Marked pixels are the prediction, rounded and clipped to the type's limits, and never the nodata value. They are
+    data, whether the input was data there or not. A mask has one band, or one for each band of the image.
     """
 
     mask: Scene | None = None
@@ -41,7 +41,7 @@ class KeepValid(BlockMean):
     held = 32
 
     def bind(self, scenes: Mapping[str, Scene]) -> KeepValid:
-        """To the mask, if there is one."""
+        """Bind to the mask, if there is one."""
         mask, image = scenes.get(MASK), scenes["image"]
         if mask is not None and mask.shape[1] not in (1, image.shape[1]):
             raise InputError(
@@ -52,7 +52,7 @@ class KeepValid(BlockMean):
         return KeepValid(mask)
 
     def marked(self, box: Box, bands: slice = slice(None)) -> Array:
-        """Which pixels of a box of the image, which may leave it, are marked: ``(frame, 1 or band, y, x)``."""
+        """Which pixels of a box are marked: ``(frame, 1 or band, y, x)``. The box may extend past the image."""
         assert self.mask is not None
         stored, valid = read_reflected(self.mask.source, box)
         found: Array = (stored != 0) & valid
@@ -61,14 +61,14 @@ class KeepValid(BlockMean):
     def project(
         self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
     ) -> torch.Tensor:
-        """``fine`` where the mask is not 0; elsewhere as block means have it, which at the same size is ``coarse``."""
+        """``fine`` where the mask is not 0; elsewhere projected onto block means, which is ``coarse`` at equal size."""
         kept = super().project(fine, coarse, scale)
         if others is None or MASK not in others:
             return kept
         return torch.where(F.interpolate(others[MASK], scale_factor=float(scale)) != 0, fine, kept)
 
     def agree(self, seen: Observation, planes: Array, out: Array) -> None:
-        """See the class's text."""
+        """See the class docstring."""
         super().agree(seen, planes, out)
         marked = self.marked(seen.box, seen.bands)
         if marked.any():
@@ -77,11 +77,11 @@ class KeepValid(BlockMean):
             np.copyto(out, made, where=seen.factors.repeated(marked))
 
     def valid(self, box: Box, valid: Array) -> Array:
-        """What is marked is data, too."""
+        """Marked pixels are data, too."""
         return valid if self.mask is None else valid | self.marked(box)
 
     def note(self, guessed: Factors) -> str:
-        """Finer detail is none where nothing is made finer."""
+        """Does not speak of finer detail where the grid stays the same."""
         marked = "Pixels that the mask marks are a model's guess, not a measurement"
         return (
             marked
@@ -90,7 +90,7 @@ class KeepValid(BlockMean):
         )
 
     def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
-        """Where the mask marks nothing, that the source is kept; without a mask, how many pixels are not."""
+        """Whether pixels that the mask does not mark are kept; without the mask, how many pixels are not."""
         changed, filled, total = 0, 0, 0
         for box in boxes:
             before, after = source.source.read(box), result.source.read(box.refined(factors))
@@ -110,7 +110,7 @@ class KeepValid(BlockMean):
 
 
 def _moved(before: Array, after: Array, factors: Factors) -> Array:
-    """Which pixels' values, or block means, are others; NaNs and zeros are compared by their bits."""
+    """Which pixels' values, or block means, have changed; NaNs and zeros are compared by their bits."""
     if factors.volume > 1:
         return np.asarray(block_error(before, after, factors) != 0)
     if before.dtype != after.dtype or before.dtype.kind != "f":

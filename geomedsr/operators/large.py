@@ -1,4 +1,4 @@
-"""Whole numbers that a float does not hold to the last digit: arithmetic on how far they are from one among them."""
+"""Integers that a float cannot represent exactly: arithmetic on their differences from one of them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import numpy as np
 
 from geomedsr.scene.sources import Array
 
-#: Below this, float32, which the network sees, resolves a small part of 1.
+#: Up to this magnitude float32, which the network sees, resolves a small fraction of 1.
 LARGE = 2**20
 
-#: Numbers further apart than this leave int64 when one is subtracted from another.
+#: The difference of numbers farther apart than this may overflow int64.
 _FAR = 2.0**61
 
 
 def anchor(low: Array, high: Array, dtype: np.dtype[Any]) -> Array | None:
-    """A number of the type near each ``low``; None where the type's numbers between the two are no large ones.
+    """An integer of the type near each ``low``, as the zero point of differences.
 
-    Or where they are too far apart for what is done here, of 64 bits.
+    None where it is not needed, since the type or all numbers from ``low`` to ``high`` are small, and where ``low`` and
+    ``high`` are too far apart for differences in int64.
     """
     if dtype.kind not in "iu" or dtype.itemsize <= 2 or max(np.abs(low).max(), np.abs(high).max()) < LARGE:
         return None
@@ -40,12 +41,12 @@ def beyond(stored: Array, base: Array) -> Array:
 
 
 def rounded(offsets: Array, base: Array, limits: tuple[int, int] | None, nodata: float | int | None) -> Array:
-    """``base + offsets`` of the type of ``base``, rounded to nearest, clipped to type and limits, never wrapped."""
+    """``base + offsets`` in the type of ``base``, rounded to nearest, clipped to type and limits, never wrapped."""
     dtype = base.dtype
     info = np.iinfo(dtype)
     least, most = limits or (info.min, info.max)
     wide = base.astype(np.float64)
-    slack = 2048.0 * (dtype.itemsize > 4)  # floats that large are so far apart
+    slack = 2048.0 * (dtype.itemsize > 4)  # the spacing of floats of that size
     whole = np.clip(np.rint(offsets), least - wide, most - wide - slack * (np.abs(most - wide) >= 2.0**53))
     whole = np.clip(whole, -(2.0**63), 2.0**63 - 2048).astype(np.int64)
     if dtype.itemsize <= 4:

@@ -1,4 +1,4 @@
-"""What an observation operator is: the forward model of a sensor, and the agreement that follows from it."""
+"""The interface of observation operators: a sensor's forward model, and agreement of results with the input."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from geomedsr.scene.sources import Array
 
 @dataclass(frozen=True)
 class Observation:
-    """What was observed where a result is made, of the bands that are made at once.
+    """The input where a result is made, for the bands that are made together.
 
-    ``stored`` are the input's stored values ``(frame, band, y, x)``, ``factors`` how many times finer the result is.
-    ``low`` and ``span``, of axes ``(frame or 1, band, 1, 1)``, bring the network's numbers back to those units:
-    stored = number × span + low. ``nodata`` is a value that no result may take; ``limits`` are the values that may be
-    used, where they are fewer than the type has. ``tensor`` gives the network's own input there: normalised float32 of
-    the same axes, filled where there is no data; ``data`` where there is. ``box`` is where that is, in the input's
-    pixels, and ``bands`` which of the bands that go through the model these are.
+    ``stored`` are the input's stored values ``(frame, band, y, x)``; the result is finer by ``factors``.
+    ``low`` and ``span``, with axes ``(frame or 1, band, 1, 1)``, convert the network's numbers to stored units:
+    stored = number × span + low. ``nodata`` is a value that no result may take. ``limits`` are the lowest and highest
+    value that may be used, if narrower than the type. ``tensor`` returns the network's input for the box: normalised
+    float32 with the same axes, filled where there is no data; ``data`` returns where there is data. ``box`` is the
+    position in the input's pixels, and ``bands`` tells which of the bands that go through the model these are.
     """
 
     box: Box
@@ -40,20 +40,20 @@ class Observation:
 
 
 class Operator(ABC):
-    """The forward model of a sensor: how a coarse image comes from a fine one, and what makes a result agree with it.
+    """The forward model of a sensor, which makes a coarse image from a fine one, and the agreement of results with it.
 
-    Its ``name`` is what a model's card says. The forward model and the projection are of float images, as training has
-    them; :meth:`agree` does the same to stored values, as inference has them. Training, inference and metrics ask it,
-    and never compare its name.
+    A model's card refers to it by ``name``. The forward model and the projection work on float images, for training;
+    :meth:`agree` is the projection of stored values, for inference. Training, inference and metrics use these members,
+    and never compare names.
 
     Attributes:
-        whole_frames: a coarse pixel depends on the whole frame rather than on its own block of ``s × s`` fine pixels:
-            so regions are whole frames, and patches cannot be projected.
-        alignment: rows and columns of the blocks of input pixels that agree as one, such as the 8 × 8 of a JPEG.
-        origin: how many rows and columns of the first block lie before the input, where that is a part of a file.
+        whole_frames: a coarse pixel depends on the whole frame rather than on its own block of ``s × s`` fine pixels.
+            Regions are then whole frames, and patches cannot be projected.
+        alignment: rows and columns of the blocks of input pixels that must agree together, such as 8 × 8 for JPEG.
+        origin: rows and columns of the first block that lie before the input, if the input is a part of a file.
         constrains: results are made to agree with the input.
-        keeps: what then is the input's, in words.
-        reduction: the ``kind`` of the degradation that reduces images by it.
+        keeps: what agreement keeps of the input, in words.
+        reduction: the ``kind`` of the degradation that reduces images with this operator.
         held: bytes that :meth:`agree` holds for each output value besides the prediction and its result; measured.
         needs: the model's inputs besides the image that it must be bound to.
     """
@@ -69,14 +69,14 @@ class Operator(ABC):
     held: int
 
     def bind(self, scenes: Mapping[str, Scene]) -> Operator:
-        """The operator with what it must know of its sources: a mask, tables, shifts. It stays picklable.
+        """The operator with all that it needs from its sources: a mask, tables, shifts. It stays picklable.
 
-        Called once for a result, and again for some of its bands; and by ``verify``, which has the other inputs only
-        where the user gives them.
+        Called once for a result, and again for a selection of its bands. ``verify`` calls it, too, and has the other
+        inputs only if the user gives them.
 
         Args:
-            scenes: all inputs by the names of their ports. That called ``image`` has the bands that go through the
-                model. What :meth:`agree` is given of it anyway should not be held.
+            scenes: all inputs by the names of their ports. ``image`` has the bands that go through the model. Do not
+                keep anything of it that :meth:`agree` is given anyway.
 
         Raises:
             InputError: a source that it cannot work with.
@@ -85,55 +85,56 @@ class Operator(ABC):
 
     @abstractmethod
     def forward(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
-        """A fine float image ``(B, C, s·H, s·W)`` as the sensor sees it: ``(B, C, H, W)``."""
+        """The coarse image ``(B, C, H, W)`` that the sensor makes of a fine float image ``(B, C, s·H, s·W)``."""
 
     @abstractmethod
     def project(
         self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
     ) -> torch.Tensor:
-        """The image nearest to ``fine`` (least squares) that ``forward`` makes ``coarse``.
+        """The image nearest to ``fine`` (least squares) whose ``forward`` is ``coarse``.
 
         ``others`` are the network's inputs besides the image, by port, ``(B, C, fy·H, fx·W)``.
         """
 
     def valid(self, box: Box, valid: Array) -> Array:
-        """Where a result is data, bool ``(frame, band, y, x)`` of the bands that go through the model, on the input's
-        grid, for where the input is: by default the same.
+        """Where a result is data, given where the input is: by default the same.
+
+        Bool ``(frame, band, y, x)`` on the input's grid, for the bands that go through the model.
         """
         return valid
 
     @abstractmethod
     def agree(self, seen: Observation, planes: Array, out: Array) -> float | None:
-        """Put stored values that agree with the input into ``out``.
+        """Write stored values that agree with the input into ``out``.
 
         Args:
-            seen: what was observed, over a box that holds the operator's :meth:`support`.
-            planes: the prediction there, normalised float32, as the planes ``(frame, band, v, y, x)`` that
-                :mod:`geomedsr.operators.sub_pixel` describes.
+            seen: the input over a box that holds the operator's :meth:`support`.
+            planes: the prediction over that box, normalised float32, as sub-pixel planes ``(frame, band, v, y, x)``;
+                see :mod:`geomedsr.operators.sub_pixel`.
             out: the same box on the fine grid, ``(frame, band, y, x)``, in the storage type.
 
         Returns:
-            How far rounding and clipping took the result from agreement: the largest absolute difference, in stored
-            units; None where agreement is exact, or is not sought.
+            The largest deviation from agreement that rounding and clipping caused, in stored units; None where
+            agreement is exact, or not intended.
         """
 
     @abstractmethod
     def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
         """Whether a result agrees with its source.
 
-        ``boxes`` are of the source, together all of it, and hold whole frames where those are needed; they are read one
-        at a time. ``asked`` says whether agreement was asked for: where it was not, only figures are given.
+        ``boxes`` together cover the source, in whole frames where the operator needs them; they are read one at a time.
+        ``asked`` tells whether the result was made to agree. If it was not, the check reports figures alone.
         """
 
     def support(self, box: Box, shape: Sequence[int]) -> Box:
-        """The part of an input of ``(frame, band, y, x)`` that agreement within a box of it depends on."""
+        """The part of an input of shape ``(frame, band, y, x)`` that agreement within a box depends on."""
         whole = Box.whole(shape)
         if self.whole_frames:
             return Box.of(box.frames, whole.window)
         return box if self.alignment == (1, 1) else box.aligned(self.alignment, self.origin) & whole
 
     def note(self, guessed: Factors) -> str:
-        """What of a result is a guess, in a sentence; ``guessed`` is how many times finer all passes made it."""
+        """A sentence on what in a result is predicted; ``guessed`` is how many times finer all passes made it."""
         return f"{texts.guessed(guessed)}, not a measurement"
 
     def determined(self, coarse: torch.Tensor) -> torch.Tensor:
@@ -142,5 +143,5 @@ class Operator(ABC):
 
 
 def by_fine_frame(values: Array, factors: Factors) -> Array:
-    """What is ``(frame or 1, …)`` for the frames of a result, whose frames come from one of the input's each."""
+    """Values ``(frame or 1, …)`` of an input's frames, repeated for the frames of the result that come from each."""
     return values.repeat(factors.frame, 0) if len(values) > 1 else values

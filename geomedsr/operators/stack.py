@@ -1,4 +1,4 @@
-"""Several operators at once: each input has its own, and agreement with the image comes last."""
+"""Several operators together: each input has its own, and agreement with the image comes last."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ IMAGE = "image"
 
 
 class Stack(Operator):
-    """Operators by the inputs that they are about, ``image`` among them.
+    """One operator for each of several inputs, ``image`` among them.
 
-    The prediction is projected by each of the others in their order, as normalised floats. What comes of that is made
-    to agree with the image as the image's operator has it: so this promise is kept exactly, and those of the others as
-    far as it leaves them. Where ``scale`` is that of the result and ``f`` that of an input, its operator is asked for
-    ``scale / f``.
+    The prediction is first projected by the other inputs' operators in order, as normalised floats, and is then made to
+    agree with the image by the image's operator. The guarantee of the image's operator is therefore kept exactly; the
+    others' are kept as far as this last step allows. An input that is ``f`` times finer than the image is used at
+    ``scale / f``, where ``scale`` is the result's.
 
     Args:
-        name: what cards call it.
+        name: its name on cards.
         parts: the operators by port.
-        beside: ports that a network of single bands sees whole beside each band; others have a band for each.
-        scenes: what it is bound to: ports, scenes, and how many times finer these are than the image.
+        beside: ports that a band-agnostic network sees whole with each band; other ports have one band for each.
+        scenes: the bound inputs: port, scene, and how many times finer the scene is than the image.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Stack(Operator):
         self.held = max(operator.held for operator in operators) + 16  # a fine image of floats, and its projection
 
     def bind(self, scenes: Mapping[str, Scene]) -> Stack:
-        """Each of them, and to the inputs that the others are about."""
+        """Bind each operator, and the stack to the inputs of the others."""
         image = scenes[IMAGE]
         found = []
         for port in self.others:
-            if port not in scenes:  # as verify may lack it
+            if port not in scenes:  # verify may not have it
                 continue
             factors = Factors.between(image.shape, scenes[port].shape)
             if factors is None:
@@ -68,13 +68,13 @@ class Stack(Operator):
         return Stack(self.name, parts, self.beside, found)
 
     def forward(self, fine: torch.Tensor, scale: int) -> torch.Tensor:
-        """The image's."""
+        """As the image's operator."""
         return self.image.forward(fine, scale)
 
     def project(
         self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
     ) -> torch.Tensor:
-        """By each, the image's last."""
+        """By each operator in turn, the image's last."""
         for port in self.others:
             if others is not None and port in others:
                 own = scale * coarse.shape[-1] // others[port].shape[-1]
@@ -82,13 +82,13 @@ class Stack(Operator):
         return self.image.project(fine, coarse, scale, others)
 
     def valid(self, box: Box, valid: Array) -> Array:
-        """By each, the image's last."""
+        """By each operator in turn, the image's last."""
         for port in (*self.others, IMAGE):
             valid = self.parts[port].valid(box, valid)
         return valid
 
     def agree(self, seen: Observation, planes: Array, out: Array) -> float | None:
-        """See the class's text."""
+        """See the class docstring."""
         if self.scenes:
             fine = torch.from_numpy(merged(planes, seen.factors))
             for port, scene, factors in self.scenes:
@@ -100,20 +100,20 @@ class Stack(Operator):
         return self.image.agree(seen, planes, out)
 
     def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
-        """The image's."""
+        """As the image's operator."""
         return self.image.check(source, result, factors, boxes, asked)
 
     def support(self, box: Box, shape: Sequence[int]) -> Box:
-        """What any of them needs."""
+        """The box that holds the support of every operator."""
         found = box
         for operator in self.parts.values():
             found = found | operator.support(box, shape)
         return super().support(found, shape)
 
     def note(self, guessed: Factors) -> str:
-        """The image's."""
+        """As the image's operator."""
         return self.image.note(guessed)
 
     def determined(self, coarse: torch.Tensor) -> torch.Tensor:
-        """The image's."""
+        """As the image's operator."""
         return self.image.determined(coarse)

@@ -1,9 +1,8 @@
-"""Phases: a fine image as the coarse images of the pixels that lie at one place in each block of fine pixels.
+"""Sub-pixel planes: a fine image as coarse images, one for each position inside a block of fine pixels.
 
-What PixelShuffle makes one image of (Shi et al. 2016, arXiv:1609.05158, eq. 4), before it does: ``(…, v, H, W)`` for
-``(…, fy·H, fx·W)``, with as many sub-pixel planes ``v`` as a block has pixels, row by row of the block, slice by slice
-where new slices are made between slices. Each plane lies in one piece in memory, and the mean of a block is that of
-one pixel over these planes.
+This is the input of PixelShuffle (Shi et al. 2016, arXiv:1609.05158, eq. 4): ``(…, v, H, W)`` for ``(…, fy·H, fx·W)``.
+The ``v`` planes stand for the pixels of a block, row by row, and slice by slice where new slices are made between
+slices. Each plane is contiguous in memory, and the mean of a block is the mean over the planes at one pixel.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ from geomedsr.scene.sources import Array
 
 
 def places(factors: Factors) -> Iterator[tuple[Any, ...]]:
-    """The places in a block, each as an index that takes that pixel of every block; of axes ``(frame, …, y, x)`` where
-    there are factors along the frames, else of ``(…, y, x)``.
+    """The positions in a block, each as an index that selects that pixel of every block.
+
+    The axes are ``(frame, …, y, x)`` if frames are made finer, else ``(…, y, x)``.
     """
     for k in range(factors.frame):
         frames = () if factors.frame == 1 else (slice(k, None, factors.frame),)
@@ -34,7 +34,7 @@ def split(fine: Array, factors: Factors) -> Array:
 
 
 def merged(subpixels: Array, factors: Factors, out: Array | None = None) -> Array:
-    """The fine image of sub-pixel planes; in ``out`` if that is given."""
+    """The fine image from its sub-pixel planes; written to ``out`` if given."""
     *others, _, height, width = subpixels.shape
     if out is None:
         if factors.frame > 1:

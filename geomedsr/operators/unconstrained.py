@@ -1,4 +1,4 @@
-"""No observation operator: nothing is known of how the input came about, or it cannot be projected on."""
+"""No observation operator: the forward model is unknown, or results cannot be projected onto it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from geomedsr.scene.sources import Array
 
 
 class Unconstrained(BlockMean):
-    """Results are left as the network makes them, as those of models that undo a blur are; nothing is promised.
+    """Results stay as the network makes them, for example those of models that undo a blur; nothing is guaranteed.
 
-    ``forward`` is the block mean, for want of better.
+    ``forward`` is the block mean, as a stand-in.
     """
 
     name = "none"
@@ -30,11 +30,11 @@ class Unconstrained(BlockMean):
     def project(
         self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
     ) -> torch.Tensor:
-        """``fine`` as it is."""
+        """``fine``, unchanged."""
         return fine
 
     def agree(self, seen: Observation, planes: Array, out: Array) -> None:
-        """The prediction as it is, rounded and clipped."""
+        """The prediction, only rounded and clipped."""
         fine = merged(planes, seen.factors)
         low, span = (by_fine_frame(values, seen.factors) for values in (seen.low, seen.span))
         out[...] = unconserved(fine, low, span, out.dtype, seen.nodata, seen.limits)
