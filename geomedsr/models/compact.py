@@ -38,7 +38,7 @@ class ResidualBlock(nn.Module):
 
     def trimmed(self, x: torch.Tensor) -> torch.Tensor:
         """The same, two pixels less on each side."""
-        return unpadded(self.second, unpadded(self.first, x).relu_()).add_(_cropped(x, 2))
+        return unpadded(self.second, unpadded(self.first, x).relu_()).add_(cropped(x, 2))
 
 
 def unpadded(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
@@ -46,7 +46,8 @@ def unpadded(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     return F.conv2d(x, layer.weight, layer.bias)
 
 
-def _cropped(x: torch.Tensor, margin: int) -> torch.Tensor:
+def cropped(x: torch.Tensor, margin: int) -> torch.Tensor:
+    """An image without so many pixels on each side."""
     return x[..., margin:-margin, margin:-margin] if margin else x
 
 
@@ -99,8 +100,8 @@ class Compact(Network):
         for block in self.body:
             assert isinstance(block, ResidualBlock)
             deep = block.trimmed(deep)
-        detail = unpadded(self.tail, deep + _cropped(shallow, 2 * len(self.body)))
-        inner = _cropped(middle(x, self.channels), self.receptive_radius - self.skip.radius)
+        detail = unpadded(self.tail, deep + cropped(shallow, 2 * len(self.body)))
+        inner = cropped(middle(x, self.channels), self.receptive_radius - self.skip.radius)
         return {IMAGE: _added(self.skip.subpixels(inner), detail)}
 
 

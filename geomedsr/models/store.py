@@ -26,6 +26,7 @@ from geomedsr.geometry import Factors
 from geomedsr.io.files import atomic_write
 from geomedsr.models.compact import Compact
 from geomedsr.models.descriptor import Descriptor
+from geomedsr.models.guided import Guided
 from geomedsr.models.network import Network
 from geomedsr.models.ports import Ports
 from geomedsr.models.rrdb import RRDBNet
@@ -40,7 +41,7 @@ from geomedsr.scene.scaling import PERCENTILES
 #: They are called with ``scale`` and ``channels``, the descriptor's options, and, where a descriptor has them,
 #: ``frames`` (its neighbours and the frame itself), ``frame_factor``, ``heads`` (the Factors of each) and ``ports``.
 ARCHITECTURES: Registry[Callable[..., Network]] = Registry(
-    "architecture", {"compact": Compact, "rrdb": RRDBNet, "srresnet": SRResNet}
+    "architecture", {"compact": Compact, "guided": Guided, "rrdb": RRDBNet, "srresnet": SRResNet}
 )
 
 #: The model for a scene that comes without one, by domain.

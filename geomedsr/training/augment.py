@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 
 from geomedsr.parts import Part
+from geomedsr.scene.sources import Array
 
 #: How far beyond its pixel the interpolation of :func:`zoomed` looks, in pixels of what it makes.
 ZOOM_MARGIN = 3
@@ -59,7 +60,9 @@ class Augment(Part):
     positive ones sharpen. ``zoom`` resamples half of the patches, before they are made coarse, by a factor between two
     numbers. Both stand for the kernels, scanners and spacings that the training data do not hold. ``padding`` lists
     normalised values, one of which fills what lies outside a round field of view on a quarter of the patches: scanners
-    write such values, not all say so, and their edge must not ring.
+    write such values, not all say so, and their edge must not ring. ``guide_sharpness`` is as ``sharpness``, of a guide
+    alone. ``spectral`` is for bands that are seen together, a guide's too: each gets a gain of its own, up to so much
+    from 1, and random shares of the others, of so much in all.
     """
 
     gain: tuple[float, float] = (1.0, 1.0)
@@ -67,6 +70,8 @@ class Augment(Part):
     sharpness: tuple[float, ...] = Field(default=(), max_length=8)
     zoom: tuple[float, float] = (1.0, 1.0)
     padding: tuple[float, ...] = Field(default=(), max_length=8)
+    guide_sharpness: tuple[float, ...] = Field(default=(), max_length=8)
+    spectral: float = Field(default=0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _ordered(self) -> Augment:
@@ -100,6 +105,14 @@ class Augment(Part):
         away = radius - size * rng.uniform(-0.3, 0.6)
         step = scale if rng.integers(2) else 1
         return Circle(value, float(away * np.sin(angle)), float(away * np.cos(angle)), float(radius), step)
+
+    def draw_spectrum(self, rng: np.random.Generator, bands: int) -> Array:
+        """A random matrix ``(bands, bands)`` that mixes normalised bands about their middle, 0.5; else the unit."""
+        if not self.spectral or bands < 2:
+            return np.eye(bands)
+        mixed = rng.normal(0, self.spectral / np.sqrt(bands), (bands, bands))
+        np.fill_diagonal(mixed, rng.uniform(-self.spectral, self.spectral, bands))
+        return np.eye(bands) + mixed
 
     def draw(self, rng: np.random.Generator, zoom: float = 1.0, padding: Circle | None = None) -> Change:
         """A random change, of a zoom and a padding that are known."""

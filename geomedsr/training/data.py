@@ -20,6 +20,7 @@ from geomedsr.io import open_scene
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import ArraySource
 from geomedsr.training.distributed import ProcessGroup
+from geomedsr.training.guides import Guide, beside, mixing
 from geomedsr.training.pairs import PairPatches, ScenePair
 from geomedsr.training.patches import Example, Patches, training_bands
 from geomedsr.training.recipe import Recipe, SceneEntry
@@ -37,6 +38,8 @@ def training_scenes(recipe: Recipe) -> list[Scene]:
         InputError: a scene cannot be read.
     """
     scenes = [_scene(recipe, entry, path) for entry, path in split(recipe)[0]]
+    if recipe.guide is not None:  # which are in memory
+        return scenes
     left = HELD
     for index in sorted(range(len(scenes)), key=lambda i: size_in_bytes(scenes[i])):
         left -= size_in_bytes(scenes[index])
@@ -49,8 +52,29 @@ def validation_scenes(recipe: Recipe) -> list[Scene]:
     """The scenes kept out, band for band as the network wants them."""
     train, held = split(recipe)
     warn_of_both_sides([(e.window, path) for e, path in train], [(e.window, path) for e, path in held])
-    part = recipe.generator
-    return [training_bands(_scene(recipe, entry, path), part.channels, part.bands) for entry, path in held]
+    scenes, part = [_scene(recipe, entry, path) for entry, path in held], recipe.generator
+    return scenes if recipe.guide else [training_bands(scene, part.channels, part.bands) for scene in scenes]
+
+
+def guides(recipe: Recipe, scenes: Sequence[Scene], held: bool = False) -> list[Guide]:
+    """Of each of a recipe's scenes, to train on or kept out, which of its bands are the guide; empty without guides.
+
+    Raises:
+        RecipeError: a guide mixed of a single band.
+    """
+    port = recipe.guide
+    if port is None:
+        return []
+    found = []
+    for scene, (entry, _) in zip(scenes, split(recipe)[held], strict=True):
+        assert entry.guide is not None
+        alone, count = entry.guide.path is None, scene.shape[1]
+        own = count if alone else recipe.generator.channels
+        if not alone and recipe.generator.channels == 1:
+            own = count - len(_guide(recipe, entry).bands)
+        first = 0 if alone else own
+        found.append(mixing(scene, own, first) if entry.guide.mixed else Guide(own, first))
+    return found
 
 
 def stage_patches(
@@ -76,6 +100,7 @@ def stage_patches(
         bands=recipe.generator.bands,
         neighbours=recipe.generator.neighbours,
         ports=recipe.generator.ports.inputs,
+        guides=guides(recipe, scenes),
         **common,
     )
 
@@ -184,10 +209,39 @@ def _scene(recipe: Recipe, entry: SceneEntry, path: str) -> Scene:
     scene = open_scene(path)
     if entry.bands is not None:
         scene = scene.select(entry.bands)
+    if entry.guide is not None:
+        return _with_guide(recipe, entry, scene)
     if entry.window is not None:
         # A training window is a scene of its own: its value scale comes from it alone.
         scene = replace(scene.crop(Window(*entry.window)), scale=None)
     return scene.with_physical_range(*recipe.values.range) if recipe.values.scale == "physical" else scene
+
+
+def _with_guide(recipe: Recipe, entry: SceneEntry, scene: Scene) -> Scene:
+    """A scene's bands and behind them its guide's, in memory."""
+    part, window = recipe.generator, Window(*entry.window) if entry.window else None
+    assert entry.guide is not None
+    image = training_bands(scene, part.channels, part.bands)
+    if entry.guide.path is None:
+        return in_memory(image if window is None else replace(image.crop(window), scale=None))
+    return beside(image, _guide(recipe, entry), part.scale, window)
+
+
+def _guide(recipe: Recipe, entry: SceneEntry) -> Scene:
+    """An entry's guide, its bands in the order of the network's."""
+    assert recipe.guide is not None
+    assert entry.guide is not None
+    assert entry.guide.path is not None
+    found = open_scene(os.path.join(recipe.data.root, entry.guide.path))
+    found = found if entry.guide.bands is None else found.select(entry.guide.bands)
+    wanted = len(recipe.guide.bands)
+    if not entry.guide.mixed and len(found.bands) != wanted:
+        raise RecipeError(
+            f"{found.name} of {len(found.bands)} band{'s' * (len(found.bands) != 1)} as a guide",
+            f"{wanted}: {', '.join(recipe.guide.bands)}",
+            "choose them with `bands`, or say mixed: true",
+        )
+    return found
 
 
 def size_in_bytes(scene: Scene) -> int:

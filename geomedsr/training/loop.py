@@ -18,7 +18,7 @@ from torch import nn
 from geomedsr.devices import keep_memory
 from geomedsr.errors import DeviceError
 from geomedsr.models import save_model
-from geomedsr.training.data import batches, prepare_ahead, stage_patches, training_scenes, validation_scenes
+from geomedsr.training.data import batches, guides, prepare_ahead, stage_patches, training_scenes, validation_scenes
 from geomedsr.training.describe import describe
 from geomedsr.training.distributed import process_group
 from geomedsr.training.folder import alone, made, writing
@@ -68,7 +68,7 @@ def _train(run: Run, folder: Path, quiet: bool) -> Path:
     scenes, pairs = training_scenes(recipe), training_pairs(recipe)
     drawn_from = {name: stage_patches(recipe, stage, scenes, i, pairs) for i, (name, stage) in enumerate(recipe.stages)}
     held = (validation_scenes(recipe), validation_pairs(recipe)) if group.first else ((), ())
-    validation = Validation(recipe, held[0], run.device, held[1])
+    validation = Validation(recipe, held[0], run.device, held[1], guides(recipe, held[0], held=True) if held[0] else ())
     with Logger(folder, recipe, run.step, quiet) if group.first else nullcontext() as logger:
         while run.step < recipe.steps:
             run.begin_stage()

@@ -61,7 +61,10 @@ def split_pairs(recipe: Recipe) -> tuple[list[Found], list[Found]]:
 
 def trained_on(recipe: Recipe) -> list[str]:
     """The full paths of all that is trained on, scenes or both sides of pairs."""
-    return [path for _, path in split(recipe)[0]] + [path for _, paths in split_pairs(recipe)[0] for path in paths]
+    scenes, _ = split(recipe)
+    guides = [entry.guide.path for entry, _ in scenes if entry.guide and entry.guide.path]
+    found = [path for _, path in scenes] + list(dict.fromkeys(os.path.join(recipe.data.root, path) for path in guides))
+    return found + [path for _, paths in split_pairs(recipe)[0] for path in paths]
 
 
 def _partners(root: str, entry: PairEntry) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from geomedsr.scene.padding import read_reflected
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 from geomedsr.training.augment import ZOOM_MARGIN, Augment, Change, padded, sharpen, zoomed
+from geomedsr.training.guides import Guide, GuideDraw
 
 #: What is drawn at once, by name: :data:`TARGET`, and the network's inputs by port.
 Example = dict[str, torch.Tensor]
@@ -39,7 +40,9 @@ _KEPT = 2**29
 
 @dataclass(frozen=True)
 class Draw:
-    """One random choice: scene and frame by position, the bands, a window, a change, the degradation's parameters."""
+    """One random choice: scene and frame by position, the bands, a window, a change, the degradation's parameters; of
+    scenes with a guide, how that is made, and how bands that are seen together are mixed.
+    """
 
     scene: int
     frame: int
@@ -47,6 +50,8 @@ class Draw:
     window: Window
     change: Change = field(default_factory=Change)
     degradation: tuple[Any, ...] = (None,)
+    guide: GuideDraw = field(default_factory=GuideDraw)
+    spectrum: Array | None = None
 
 
 class Drawn(Dataset[Example], ABC):
@@ -103,6 +108,8 @@ class Patches(Drawn):
             the same draw, each with noise of its own. See :mod:`geomedsr.scene.context`.
         ports: the network's inputs besides the image: masks of what the degradation breaks, by name, for each band or,
             where they have one band, for all together.
+        guides: of each scene, which of its bands are a guide (:mod:`geomedsr.training.guides`); none for networks
+            without.
         augment: what is changed at random.
         above: a normalised value; patches of which less than a ``share`` lies above it are not drawn.
         share: see ``above``.
@@ -125,6 +132,7 @@ class Patches(Drawn):
         bands: Sequence[str] = (),
         neighbours: int = 0,
         ports: Sequence[Port] = (),
+        guides: Sequence[Guide] = (),
         augment: Augment | None = None,
         above: float = 0.0,
         share: float = 0.0,
@@ -132,7 +140,8 @@ class Patches(Drawn):
         length: int = 1_000_000,
     ) -> None:
         channels = len(bands) or channels
-        self.scenes = [training_bands(scene, channels, bands) for scene in scenes]
+        self.guides = list(guides)
+        self.scenes = list(scenes) if guides else [training_bands(scene, channels, bands) for scene in scenes]
         self.size, self.scale, self.channels, self.neighbours = size, scale, channels, neighbours
         self.chain, self.ports = chain(degradation, scale), tuple(ports)
         self.augment = augment or Augment()
@@ -167,7 +176,8 @@ class Patches(Drawn):
 
     def draw(self, rng: np.random.Generator, scene: int) -> Draw:
         """A random choice in a scene; the window may hold pixels without data."""
-        frames, bands, height, width = self.scenes[scene].shape
+        frames, count, height, width = self.scenes[scene].shape
+        bands = self.guides[scene].own if self.guides else count
         zoom = self.augment.draw_zoom(rng)
         side = math.ceil(self.size / zoom)
         if side > min(height, width):  # no room for so large a window
@@ -176,7 +186,7 @@ class Patches(Drawn):
         if self.chain.reduction.whole:  # its coarse pixels lie where they lie
             col, row = col // self.scale * self.scale, row // self.scale * self.scale
         band = int(rng.integers(bands))
-        return Draw(
+        draw = Draw(
             scene,
             int(rng.integers(frames)),
             slice(band, band + 1) if self.channels == 1 else slice(0, bands),
@@ -184,6 +194,11 @@ class Patches(Drawn):
             self.augment.draw(rng, zoom, self.augment.draw_padding(rng, self.size, self.scale)),
             self.chain.draw(rng),
         )
+        if not self.guides:
+            return draw
+        line, sharpness = self.augment.draw(rng), self.augment.guide_sharpness
+        guide = self.guides[scene].draw(rng, sharpness, line.gain, line.offset)
+        return replace(draw, guide=guide, spectrum=self.augment.draw_spectrum(rng, count))
 
     def cut(self, draw: Draw) -> Example | None:
         """The patch of a draw and its coarse image; None where a pixel is no data, of neighbours too, or too few are
@@ -192,17 +207,27 @@ class Patches(Drawn):
         scene, margin, change = self.scenes[draw.scene], self.chain.margin, draw.change
         frames, places = around(slice(draw.frame, draw.frame + 1), scene.shape[0], self.neighbours, scene.grid.planes)
         own = int(places[0, self.neighbours])
-        blur = 1 if change.sharpness else 0
+        blur = 1 if change.sharpness or draw.guide.sharpness else 0
+        guide = self.guides[draw.scene] if self.guides else None
+        together = draw.bands if guide is None else slice(None)
         around_patch = margin + blur
         extent = (
             around_patch if change.zoom == 1 else math.ceil((around_patch + ZOOM_MARGIN) / change.zoom) + ZOOM_MARGIN
         )
         stored, valid = read_reflected(scene.source, Box.of(frames, draw.window.grown(extent)))
-        if not valid[:, draw.bands].all():
+        if not valid[:, together].all():
             return None
-        larger = scene.values.normalise(stored, frames)[:, draw.bands]
+        larger = scene.values.normalise(stored, frames)[:, together]
+        if draw.spectrum is not None:
+            larger = torch.einsum("dc,fcyx->fdyx", torch.from_numpy(draw.spectrum).float(), larger - 0.5) + 0.5
         if change.zoom != 1:
             larger = zoomed(larger, change.zoom, self.size + 2 * around_patch)
+        others = {}
+        if guide is not None:
+            seen = guide.of(larger, draw.guide)
+            seen = seen[..., around_patch:-around_patch, around_patch:-around_patch] if around_patch else seen
+            others[self.ports[0].name] = change.turned(seen[own]).contiguous()
+            larger = larger[:, draw.bands]
         if blur:
             larger = sharpen(larger, change.sharpness)[..., 1:-1, 1:-1]
         larger = padded(larger, change, margin)
@@ -217,8 +242,8 @@ class Patches(Drawn):
         else:
             coarse = self.chain.reduce(larger, draw.degradation)
         seen = as_channels(self.chain.disturb(coarse, draw.degradation), places)[0]
-        made = marked(self.ports, self.chain, coarse, draw.degradation)
-        others = {name: change.turned(marks[own]).contiguous() for name, marks in made.items()}
+        made = {} if guide else marked(self.ports, self.chain, coarse, draw.degradation)
+        others |= {name: change.turned(marks[own]).contiguous() for name, marks in made.items()}
         return {TARGET: change.move(fine), IMAGE: change.move(seen), **others}
 
     def _reduced_frame(self, scene: int, frame: int, first: int, stop: int, sharpness: float) -> torch.Tensor:

@@ -16,7 +16,7 @@ from geomedsr.degradations import AnyDegradation, chain, of_kind
 from geomedsr.errors import RecipeError
 from geomedsr.losses import SpectralAngle
 from geomedsr.models.descriptor import MOST_NEIGHBOURS, check_bands
-from geomedsr.models.ports import Ports
+from geomedsr.models.ports import Port, Ports
 from geomedsr.parts import Part
 from geomedsr.providers import provider
 from geomedsr.scene.scaling import PERCENTILES
@@ -57,16 +57,35 @@ class GeneratorPart(Part):
         return self
 
 
+class GuideEntry(Part):
+    """The guide beside a scene: a finer image of the same place, or one ``mixed`` of bands.
+
+    ``path`` is of one raster, ``bands`` those of it to use. Without a path the guide is mixed of the scene's own bands,
+    as a panchromatic one is: with random positive weights, others for each patch.
+    """
+
+    path: str | None = None
+    bands: tuple[str | int, ...] | None = None
+    mixed: bool = False
+
+    @model_validator(mode="after")
+    def _of_something(self) -> GuideEntry:
+        if self.path is None and (self.bands or not self.mixed):
+            raise ValueError("a guide without a path is mixed of the scene's own bands: say mixed: true, and no bands")
+        return self
+
+
 class SceneEntry(Part):
     """A scene, or a window ``[col, row, width, height]`` of one, with the notice to keep with what it makes.
 
     ``path`` may hold ``*``, ``?`` and ``[…]``, and stands for every match then. ``bands`` names those to use; where a
-    file does not tell what they show, ``red=1`` does.
+    file does not tell what they show, ``red=1`` does. ``guide`` is for networks that have one.
     """
 
     path: str
     window: tuple[int, int, int, int] | None = None
     bands: tuple[str | int, ...] | None = None
+    guide: GuideEntry | None = None
     attribution: str
 
 
@@ -102,9 +121,15 @@ class DataPart(Part):
     licence: str = ""
 
     @property
+    def guided(self) -> tuple[bool, ...]:
+        """Whether each scene has a guide."""
+        return tuple(entry.guide is not None for entry in (*self.train, *self.validation))
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """What is trained on, as written."""
-        return (*(e.path for e in self.train), *(path for e in self.pairs for path in (e.fine, e.coarse)))
+        guides = (e.guide.path for e in self.train if e.guide and e.guide.path)
+        return (*(e.path for e in self.train), *guides, *(path for e in self.pairs for path in (e.fine, e.coarse)))
 
     @property
     def attributions(self) -> tuple[str, ...]:
@@ -214,16 +239,48 @@ class Recipe(Part):
 
     def _check_ports(self, made: Sequence[str], operator: operators.Operator) -> None:
         ports = self.generator.ports
+        self._check_guide(guide := self.guide)
         for port in ports.inputs:
+            if port == guide:
+                continue
             if port.meaning != "mask" or port.factors != (1, 1, 1) or len(port.bands) > 1 or port.name not in made:
                 raise ValueError(
                     f"the input {port.name}: training has masks that the degradation makes "
-                    f"({', '.join(made) or 'none here'}), of one band or for each, as fine as the image"
+                    f"({', '.join(made) or 'none here'}), of one band or for each, as fine as the image; and a guide "
+                    "of named bands, as fine as the result"
                 )
         if ports.outputs:
             raise ValueError(f"the output {ports.outputs[0].name}: no loss would teach it")
         if lacking := [name for name in operator.needs if name not in {port.name for port in ports.inputs}]:
             raise ValueError(f"operator {operator.name} needs an input {lacking[0]}: name it in generator.ports.inputs")
+
+    def _check_guide(self, port: Port | None) -> None:
+        """That scenes have guides where the network has one, and only there; and that patches can be cut of both."""
+        if port is None:
+            if any(self.data.guided):
+                raise ValueError(
+                    "data with guides for a network without one: name it in generator.ports.inputs, with bands and "
+                    f"with factors [1, {self.generator.scale}, {self.generator.scale}]"
+                )
+            return
+        if not self.data.train or not all(self.data.guided):
+            raise ValueError(f"the input {port.name}: every scene of data.train and data.validation needs a guide")
+        part = self.generator
+        if part.neighbours or self.augment.padding or chain(self.chain, part.scale).reduction.whole:
+            raise ValueError(
+                f"the input {port.name} does not go with generator.neighbours, augment.padding or a reduction of whole "
+                "frames"
+            )
+        for entry in (*self.data.train, *self.data.validation):
+            if entry.guide and entry.guide.mixed and len(port.bands) != 1:
+                raise ValueError(f"the input {port.name} of {len(port.bands)} bands: a mixed guide is one")
+
+    @property
+    def guide(self) -> Port | None:
+        """The input that is a guide: an image as fine as the result, of named bands."""
+        fine = (1, self.generator.scale, self.generator.scale)
+        found = [p for p in self.generator.ports.inputs if p.meaning == "value" and p.factors == fine and p.bands]
+        return found[0] if len(found) == 1 else None
 
     def __repr__(self) -> str:
         g = self.generator

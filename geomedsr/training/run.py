@@ -239,10 +239,14 @@ def identity(recipe: Recipe) -> str:
     # Where it runs and how often it reports do not change what comes out.
     reporting = {"device", "log_every", "validate_every", "checkpoint_every", "tensorboard"}
     entries = [entry.model_dump(exclude={"attribution"}) for entry in (*recipe.data.train, *recipe.data.pairs)]
+    entries = [{k: v for k, v in entry.items() if (k, v) != ("guide", None)} for entry in entries]  # as before
     sizes = [(os.path.basename(path), _size(path)) for path in trained_on(recipe)]
     facts = recipe.model_dump(mode="json", exclude={*reporting, "data"})
     if recipe.generator.ports == Ports():  # runs of before could have none
         del facts["generator"]["ports"]
+    for name in ("guide_sharpness", "spectral"):
+        if not facts["augment"][name]:
+            del facts["augment"][name]
     return json.dumps([facts, entries, recipe.data.hold_out, sizes], sort_keys=True)
 
 

@@ -26,6 +26,7 @@ from geomedsr.models.ports import IMAGE, Port
 from geomedsr.scene.context import around, middle
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
+from geomedsr.training.guides import Guide
 from geomedsr.training.pairs import ScenePair, spread
 from geomedsr.training.patches import TARGET, Example, marked
 from geomedsr.training.picture import grey_png
@@ -64,17 +65,23 @@ class Validation:
     """
 
     def __init__(
-        self, recipe: Recipe, scenes: Sequence[Scene], device: torch.device, pairs: Sequence[ScenePair] = ()
+        self,
+        recipe: Recipe,
+        scenes: Sequence[Scene],
+        device: torch.device,
+        pairs: Sequence[ScenePair] = (),
+        guides: Sequence[Guide] = (),
     ) -> None:
         self.scale, self.device = recipe.generator.scale, device
         self.channels = recipe.generator.channels
         self.operator = operators.get(recipe.operator)
         self.above = recipe.foreground.above if recipe.foreground else -float("inf")
         links, beside = chain(recipe.chain, self.scale), recipe.generator.neighbours
-        self.ports = recipe.generator.ports.inputs
+        self.ports, self.guided = recipe.generator.ports.inputs, bool(guides)
+        beside_each: Sequence[Guide | None] = guides or [None] * len(scenes)
         found = [
-            (_frames if s.shape[0] > 1 or links.reduction.whole else _windows)(s, links, beside, self.ports)
-            for s in scenes
+            (_frames if s.shape[0] > 1 or links.reduction.whole else _windows)(s, links, beside, self.ports, guide)
+            for s, guide in zip(scenes, beside_each, strict=True)
         ]
         found += [_matched(pair) for pair in pairs]
         for scene, windows in zip([*scenes, *(pair.fine for pair in pairs)], found, strict=True):
@@ -164,7 +171,9 @@ class Validation:
 
     @torch.inference_mode()
     def _native(self, network: nn.Module) -> dict[str, float]:
-        grids = []
+        grids: list[float] = []
+        if self.guided:  # there is no guide as fine as that
+            return {}
         for windows in self.scenes:
             fine = windows.fine
             if windows.coarse.shape[1] > 1:
@@ -192,10 +201,10 @@ class Validation:
 
     def _beside(self, others: Example, number: int, batch: int) -> Example:
         """The other inputs of a window as the network sees them, beside so many images of a batch."""
-        found = {}
+        found, together = {}, {port.name for port in self.ports if port.bands}
         for name, windows in others.items():
             given = windows[number].to(self.device)
-            alone = self.channels == 1 and len(given) > 1  # a band for each image of the batch
+            alone = self.channels == 1 and name not in together  # a band for each image of the batch
             found[name] = given[:batch, None] if alone else given[None].repeat(batch, 1, 1, 1)
         return found
 
@@ -228,7 +237,9 @@ def _sees(recipe: Recipe) -> Perceptual | None:
     return Perceptual()
 
 
-def _windows(scene: Scene, links: Chain, neighbours: int, ports: Sequence[Port]) -> _Windows:
+def _windows(
+    scene: Scene, links: Chain, neighbours: int, ports: Sequence[Port], guide: Guide | None = None
+) -> _Windows:
     """Windows without nodata, spread over a scene."""
     _, _, height, width = scene.shape
     side = _side(scene, links.scale, min(SIDE, height, width))
@@ -239,7 +250,7 @@ def _windows(scene: Scene, links: Chain, neighbours: int, ports: Sequence[Port])
     ]
     places = [w for w in places if scene.source.valid(Box.of(0, w)).all()]
     places = places[:: -(-len(places) // _MOST) or 1]
-    return _pairs(scene, [(window, 0) for window in places], links, neighbours, ports)
+    return _pairs(scene, [(window, 0) for window in places], links, neighbours, ports, guide)
 
 
 def _matched(pair: ScenePair) -> _Windows:
@@ -257,7 +268,7 @@ def _matched(pair: ScenePair) -> _Windows:
     return _Windows(fine, coarse[:, None])
 
 
-def _frames(scene: Scene, links: Chain, neighbours: int, ports: Sequence[Port]) -> _Windows:
+def _frames(scene: Scene, links: Chain, neighbours: int, ports: Sequence[Port], guide: Guide | None = None) -> _Windows:
     """Whole frames, spread over a series."""
     count, _, height, width = scene.shape
     whole = Window(0, 0, _side(scene, links.scale, width), _side(scene, links.scale, height))
@@ -265,7 +276,12 @@ def _frames(scene: Scene, links: Chain, neighbours: int, ports: Sequence[Port]) 
 
 
 def _pairs(
-    scene: Scene, chosen: list[tuple[Window, int]], links: Chain, neighbours: int, ports: Sequence[Port]
+    scene: Scene,
+    chosen: list[tuple[Window, int]],
+    links: Chain,
+    neighbours: int,
+    ports: Sequence[Port],
+    guide: Guide | None = None,
 ) -> _Windows:
     """Windows of frames, cut and degraded, with the same random parameters each time."""
     fine, coarse, others = [], [], []
@@ -273,11 +289,17 @@ def _pairs(
     for index, (window, frame) in enumerate(chosen):
         read, places = around(slice(frame, frame + 1), scene.shape[0], neighbours, scene.grid.planes)
         larger = scene.tensor(window.grown(margin), read)
+        rng = np.random.default_rng(index)
+        drawn = links.draw(rng)
+        if guide is not None:
+            seen = guide.of(larger, guide.draw(rng, (), 1.0, 0.0))
+            seen = seen[..., margin:-margin, margin:-margin] if margin else seen
+            larger = larger[:, : guide.own]
         fine.append((larger[..., margin:-margin, margin:-margin] if margin else larger)[places[0, neighbours]])
-        drawn = links.draw(np.random.default_rng(index))
         low = links.reduce(larger, drawn)
         coarse.append(links.disturb(low, drawn)[places[0]])
-        others.append({name: made[places[0, neighbours]] for name, made in marked(ports, links, low, drawn).items()})
+        made = {ports[0].name: seen} if guide is not None else marked(ports, links, low, drawn)
+        others.append({name: part[places[0, neighbours]] for name, part in made.items()})
     if not chosen:
         return _Windows(torch.empty(0), torch.empty(0))
     beside = {port.name: torch.stack([made[port.name] for made in others]) for port in ports}
