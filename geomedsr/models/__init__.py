@@ -1,4 +1,4 @@
-"""Models: architectures, their descriptor, their file, and the models shipped with the package."""
+"""Models: architectures, descriptors, model files, and the models shipped with the package."""
 
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.store import Model, available, default_model, load_model, save_model

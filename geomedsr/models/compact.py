@@ -1,8 +1,8 @@
 """``compact``: a small residual generator, the fast default.
 
-EDSR's idea (Lim et al. 2017, arXiv:1707.02921): residual blocks without normalisation, one long skip around
-them, sub-pixel convolution (Shi et al. 2016, arXiv:1609.05158) at the end; and one skip more, around the
-whole network, which adds bicubic interpolation so that the network learns only what bicubic lacks.
+After EDSR (Lim et al. 2017, arXiv:1707.02921): residual blocks without normalisation, one long skip around
+them, and sub-pixel convolution (Shi et al. 2016, arXiv:1609.05158) at the end. Another skip around the whole
+network adds bicubic interpolation, so that the network learns only what bicubic lacks.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from geomedsr.models.ports import IMAGE
 from geomedsr.models.receptive_field import radius
 from geomedsr.scene.context import middle
 
-#: Rows that are laid out anew at once, so that they stay in a core's cache.
+#: Rows that are added at once, so that they stay in a core's cache.
 _ROWS = 16
 
 
 class ResidualBlock(nn.Module):
-    """Convolution, ReLU, convolution, added to the input; ``(B, width, H, W)`` to the same."""
+    """Convolution, ReLU, convolution, added to the input; ``(B, width, H, W)`` in and out."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -37,12 +37,12 @@ class ResidualBlock(nn.Module):
         return x + change
 
     def trimmed(self, x: torch.Tensor) -> torch.Tensor:
-        """The same, two pixels less on each side."""
+        """The same without padding: the result is two pixels smaller on each side."""
         return unpadded(self.second, unpadded(self.first, x).relu_()).add_(cropped(x, 2))
 
 
 def unpadded(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
-    """A convolution of the pixels that have all of their neighbours."""
+    """A layer's convolution without padding."""
     return F.conv2d(x, layer.weight, layer.bias)
 
 
@@ -54,7 +54,7 @@ def cropped(x: torch.Tensor, margin: int) -> torch.Tensor:
 class Compact(Network):
     """Generator ``(B, frames · C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values.
 
-    A new one is exactly bicubic (of the middle frame), since its last convolution starts at zero.
+    Before training it is exactly bicubic interpolation of the middle frame: its last convolution starts at zero.
     """
 
     trims = True
@@ -70,14 +70,14 @@ class Compact(Network):
         self.skip = BicubicSkip(scale)
         for block in self.body:
             assert isinstance(block, ResidualBlock)
-            with torch.no_grad():  # keep the sum of many blocks near the size of the input
+            with torch.no_grad():  # keep the sum of many blocks close to the input in magnitude
                 block.second.weight.mul_(0.1)
         nn.init.zeros_(self.tail.weight)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
 
     @property
     def receptive_radius(self) -> int:
-        """How many input pixels away a pixel can still change an output pixel's block."""
+        """The largest distance, in input pixels, at which an input pixel still affects an output pixel."""
         return max(radius([self.head, *self.body, self.tail]), self.skip.radius)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -91,8 +91,10 @@ class Compact(Network):
         return fine
 
     def planes(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The same as planes, without computing what only the halo's pixels need: each layer leaves out those that lie
-        beyond its receptive field. On tiles that saves half of the halo's cost. For inference: layers work in place.
+        """The output as sub-pixel planes, for inference.
+
+        Layers use no padding, so that each computes only the pixels of the halo that later layers still need. On tiles
+        that saves half of the halo's cost. Layers work in place.
         """
         x = inputs[IMAGE]
         shallow = unpadded(self.head, x.to(self.head.weight.dtype))
@@ -106,7 +108,7 @@ class Compact(Network):
 
 
 def _added(subpixels: torch.Tensor, detail: torch.Tensor) -> torch.Tensor:
-    """``detail`` added in place; on CPUs some rows at a time, since it may be laid out channels-last."""
+    """Add ``detail`` in place; on CPUs some rows at a time, since ``detail`` may be channels-last."""
     detail = detail.reshape(subpixels.shape)
     height = subpixels.shape[-2]
     step = height if subpixels.is_cuda else _ROWS

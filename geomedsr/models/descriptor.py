@@ -1,4 +1,4 @@
-"""What a model is and can do, as data: the JSON blob in every weights file."""
+"""The descriptor: what a model is and can do, as data. It is the JSON blob in every weights file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from geomedsr.errors import InputError
 from geomedsr.geometry import Factors
 from geomedsr.models.ports import IMAGE, Ports, Shapes
 
-#: More frames on each side than anything gains from.
+#: The most context frames on each side; more bring no gain.
 MOST_NEIGHBOURS = 8
 
 #: How many times finer along an axis.
@@ -26,7 +26,7 @@ _Times = Annotated[int, Field(ge=1, le=16)]
 
 
 def check_bands(bands: tuple[str, ...], channels: int) -> None:
-    """Raise a ValueError unless names of bands fit a network of so many channels."""
+    """Raise a ValueError unless the names of bands fit a network with ``channels`` channels."""
     if not bands:
         return
     folded = [name.strip().casefold() for name in bands]
@@ -43,21 +43,23 @@ def _listed(heads: Iterable[tuple[int, ...]]) -> str:
 class Descriptor(BaseModel):
     """A model's card.
 
-    ``channels`` is the number of bands that the network sees and makes at once. A model with one channel is
-    band-agnostic: it runs on each band by itself, so it serves any number of them. ``bands`` names those of a joint
-    model, in its order: by what they show (``red``, ``green``, ``blue``, ``nir``) or as files call them; without names
-    it takes bands as they come. ``neighbours`` is how many frames before and after the one it makes the network sees as
-    well, so that it has ``inputs`` channels of input. ``scale`` is how many times finer its results are in plane,
-    ``frame_factor`` how many frames it makes of one. A network with several heads has them in ``heads``, by the factors
-    that each is for, along ``(frame, y, x)``; ``scale`` and ``frame_factor`` are then those of the one that is used:
-    the first unless another is chosen. ``ports`` are what it takes and makes besides the image.
-    ``value_range`` tells how stored values
-    become the network's numbers: what meets 0 and 1, which are percentiles of the scene or, where
-    ``value_scale`` is ``"physical"``, values in its units (HU). ``operator`` names the observation operator it was
-    trained under. ``adversarial`` says that the file holds a second set of weights, from adversarial training, and
-    ``realism`` how much of it is used by default (0: none). ``domain`` is what it was trained for: it is the default
-    for such scenes. ``precision`` is the least that it may run in: ``"bfloat16"`` where its validation PSNR is then
-    within 0.01 dB of float32's. ``metrics`` are those of its own validation.
+    ``channels`` is the number of bands that the network sees and makes together. A model with one channel is
+    band-agnostic: it runs on each band by itself, so it serves any number of bands. ``bands`` names the bands of a
+    joint model, in its order: by what they show (``red``, ``green``, ``blue``, ``nir``) or as files name them; without
+    names it takes bands in the order given.
+
+    ``neighbours`` is the number of context frames before and after each frame; the network's input has ``inputs``
+    channels. ``scale`` is how many times finer results are in plane, ``frame_factor`` how many frames it makes from
+    each. ``heads`` lists the factors, along ``(frame, y, x)``, of a network with several heads; ``scale`` and
+    ``frame_factor`` are then those of the head in use: the first unless another is chosen. ``ports`` are its inputs
+    and outputs besides the image.
+
+    ``value_range`` becomes 0 and 1 for the network: percentiles of the scene, or values in physical units (HU) if
+    ``value_scale`` is ``"physical"``. ``operator`` names the observation operator used in training. ``adversarial``
+    says that the file holds a second set of weights, from adversarial training, and ``realism`` how much of it is used
+    by default (0: none). ``domain`` is the kind of scenes it was trained for, and is the default for. ``precision`` is
+    the lowest that it may run in: ``"bfloat16"`` if its validation PSNR is then within 0.01 dB of float32's.
+    ``metrics`` are from its own validation.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,7 +107,7 @@ class Descriptor(BaseModel):
 
     @model_serializer(mode="wrap")
     def _plain(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Cards of one head say nothing of heads, as before there were several."""
+        """Leave out ``heads`` if there are none, so that such cards stay the same as before heads existed."""
         facts: dict[str, Any] = rest(self)
         return {name: fact for name, fact in facts.items() if name != "heads" or self.heads}
 
@@ -116,15 +118,15 @@ class Descriptor(BaseModel):
 
     @property
     def offered(self) -> str:
-        """How many times finer its results are, and could be, in words."""
+        """How many times finer its results are, and the other factors that it offers, in words."""
         others = [Factors(*head).words for head in self.heads if head != tuple(self.factors)]
         return self.factors.words + (f" (or {'; '.join(others)})" if others else "")
 
     def choosing(self, factors: Iterable[int]) -> Descriptor:
-        """The card with the head for such factors.
+        """The card with the head for these factors in use.
 
         Raises:
-            InputError: it has none, or they are no factors.
+            InputError: there is no such head, or these are no factors.
         """
         try:
             wanted = Factors.of(factors)
@@ -149,18 +151,18 @@ class Descriptor(BaseModel):
 
     @property
     def inputs(self) -> int:
-        """Channels of the network's image: frame by frame, each with its bands."""
+        """Channels of the network's image input: all bands of one frame, then of the next."""
         return self.frames * self.channels
 
     @property
     def shapes(self) -> Shapes:
-        """Of each of the network's inputs: its name, channels, and how many times finer its rows and columns are."""
+        """Each input of the network: its name, channels, and how many times finer its rows and columns are."""
         beside = ((port.name, len(port.bands) or self.channels, port.factors[1:]) for port in self.ports.inputs)
         return (IMAGE, self.inputs, (1, 1)), *beside
 
     @property
     def sees(self) -> str:
-        """What the network sees at once, in words."""
+        """The bands and slices that the network sees together, in words."""
         bands = f"{', '.join(self.bands)} jointly" if self.bands else f"{self.channels} bands jointly"
         slices = f", with {self.neighbours} slice{'s' * (self.neighbours != 1)} before and after"
         return ("band by band" if self.channels == 1 else bands) + (slices if self.neighbours else "")

@@ -1,4 +1,4 @@
-"""A model as an ONNX file, for those who deploy elsewhere."""
+"""Export of a model as an ONNX file, for deployment elsewhere."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from geomedsr.errors import GeomedsrError, ModelError
 from geomedsr.io.files import exists, reason, replacing, unwritable
 from geomedsr.models.store import Model
 
-#: The operator set: the first with all that torch's exporter emits for these networks, read by onnxruntime ≥ 1.17.
+#: The first operator set with all operators that torch's exporter emits for these networks; onnxruntime ≥ 1.17 reads
+#: it.
 OPSET = 18
 
-#: How far onnxruntime's result may be from torch's, on values of about 0 … 1.
+#: The largest allowed difference between onnxruntime's and torch's results, for values of about 0 … 1.
 TOLERANCE = 1e-4
 
-#: Sizes that the file is checked at: neither is the one that it was traced with.
+#: Sizes that the file is checked with; it is traced with another.
 _CHECKED = ((1, 40, 56), (3, 33, 17))
 
 
 def export_onnx(model: Model, path: str | os.PathLike[str], *, overwrite: bool = False) -> float:
-    """Write the generator as ONNX: input ``lr``, ``(batch, C, height, width)`` float32, normalised as geomedsr does
-    (see the metadata ``geomedsr``, the model's card); output ``sr``, ``(batch, C, s·height, s·width)``. Named bands
-    come in the card's order. Where a model sees ``k`` neighbours, its input has ``(2k + 1) · C`` channels, frame by
-    frame.
+    """Write the generator as ONNX.
 
-    The observation operator is not part of it: block means or k-space are put right afterwards. Batch, height and width
-    are free. The file is checked against torch with onnxruntime, at sizes other than the one it was traced with.
+    Input ``lr``: ``(batch, C, height, width)`` float32, normalised as geomedsr does (see the metadata ``geomedsr``,
+    which holds the model's card). Output ``sr``: ``(batch, C, s·height, s·width)``. Named bands are in the card's
+    order. A model with ``k`` context slices on each side takes ``(2k + 1) · C`` channels, frame by frame.
+
+    The file does not contain the observation operator: block means or k-space must be restored afterwards. Batch,
+    height and width are dynamic. The file is checked with onnxruntime against torch, at sizes other than the traced
+    one.
 
     Returns:
         The largest difference from torch.
 
     Raises:
-        ModelError: the packages are missing, the network is another author's, or the file does not compute what torch
-            does.
-        OutputError: the path is taken or cannot be written.
+        ModelError: packages are missing, the network is a third party's, or the results differ from torch's.
+        OutputError: the path exists or cannot be written.
     """
     if not model.module.exports:
         raise ModelError(
@@ -64,7 +66,7 @@ def export_onnx(model: Model, path: str | os.PathLike[str], *, overwrite: bool =
 
 
 def _exported(model: Model, partial: Path) -> float:
-    """Write it, and compare it with torch; returns the largest difference."""
+    """Write the ONNX file and return the largest difference from torch."""
     import onnx
     import onnxruntime
 

@@ -1,4 +1,4 @@
-"""``spandrel``, the package of networks that others have made, imported with or without torchvision."""
+"""Import ``spandrel``, a package of third-party networks, with or without torchvision."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from geomedsr.errors import ModelError
 
 _TORCHVISION = ("torchvision", "torchvision.transforms", "torchvision.transforms.functional")
 
-#: What ``spandrel`` takes from the last of these: for inpainting and faces alone, which geomedsr refuses.
+#: Names that ``spandrel`` imports from the last of these, only for inpainting and faces, which geomedsr refuses.
 _UNUSED = ("InterpolationMode", "normalize", "rotate")
 
 
 def import_spandrel(checkpoint: str) -> ModuleType:
-    """The package, for a checkpoint that an error names.
+    """The package ``spandrel``; ``checkpoint`` is named in errors.
 
     Raises:
-        ModelError: it, or something that it needs, is missing.
+        ModelError: the package, or one that it needs, is missing.
     """
     try:
         with _without_torchvision():
@@ -35,10 +35,10 @@ def import_spandrel(checkpoint: str) -> ModuleType:
 
 @contextmanager
 def _without_torchvision() -> Iterator[None]:
-    """Let ``spandrel`` be imported where torchvision is missing, or does not go with this torch.
+    """Allow the import of ``spandrel`` if torchvision is missing or does not work with this torch.
 
-    ``spandrel`` imports three names of it when it is imported itself, and no others later. While that happens, and only
-    where torchvision cannot be imported, modules stand in for it in which those names mean nothing.
+    ``spandrel`` imports three names from torchvision at import time, and none later. If torchvision cannot be imported,
+    empty stand-in modules, in which these names are None, replace it for the duration of the import.
     """
     if "spandrel" in sys.modules or _importable(_TORCHVISION[-1]):
         yield
@@ -55,11 +55,11 @@ def _without_torchvision() -> Iterator[None]:
 
 
 def _importable(name: str) -> bool:
-    """Whether a module can be imported; what of it was imported before it failed is forgotten."""
+    """Whether a module can be imported. After a failed import its partly imported modules are removed."""
     before = set(sys.modules)
     try:
         importlib.import_module(name)
-    except Exception:  # missing; or made for another torch, which shows in various ways
+    except Exception:  # missing, or built for another torch, which fails in various ways
         for begun in [m for m in sys.modules if m.partition(".")[0] == "torchvision" and m not in before]:
             del sys.modules[begun]
         return False

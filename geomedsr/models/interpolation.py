@@ -21,11 +21,11 @@ def keys_cubic(distance: Array, a: float = -0.5) -> Array:
 
 
 class BicubicSkip(nn.Module):
-    """Area-aligned bicubic upsampling ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, the same at every pixel.
+    """Area-aligned bicubic upsampling ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, shift-invariant on the input's grid.
 
     The ``s²`` sub-pixel planes are the output channels of one fixed 5 × 5 convolution, followed by PixelShuffle. Unlike
-    ``interpolate``, no floating-point position enters, so a pixel's value does not depend on where its
-    window began. Edges are continued by their own value.
+    ``interpolate``, it uses no floating-point positions, so a pixel's value does not depend on where its
+    window begins. Edge pixels are repeated beyond the edge.
     """
 
     radius = 2
@@ -33,7 +33,7 @@ class BicubicSkip(nn.Module):
     def __init__(self, scale: int) -> None:
         super().__init__()
         self.scale = scale
-        offsets = (np.arange(scale) + 0.5) / scale - 0.5  # of fine centres from the coarse one
+        offsets = (np.arange(scale) + 0.5) / scale - 0.5  # from the coarse centre to the fine ones
         taps = keys_cubic(np.arange(-2, 3)[None, :] - offsets[:, None])  # (s, 5)
         kernel = np.einsum("iy,jx->ijyx", taps, taps).reshape(scale * scale, 1, 5, 5)
         self.kernel: torch.Tensor
@@ -44,9 +44,7 @@ class BicubicSkip(nn.Module):
         return merged(self.subpixels(F.pad(x, (self.radius,) * 4, mode="replicate")))
 
     def subpixels(self, x: torch.Tensor) -> torch.Tensor:
-        """The same of the pixels that have all neighbours, before PixelShuffle: ``(B, C, H + 4, W + 4)`` to
-        ``(B, C, s², H, W)``.
-        """
+        """The sub-pixel planes, without padding: ``(B, C, H + 4, W + 4)`` to ``(B, C, s², H, W)``."""
         batch, channels, height, width = x.shape
         planes = F.conv2d(x.reshape(-1, 1, height, width), self.kernel.to(x.dtype))
         return planes.reshape(batch, channels, *planes.shape[1:])

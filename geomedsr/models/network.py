@@ -1,6 +1,6 @@
-"""What a generator's network is to those that run it: named images in, named images out, and what it can do, as data.
+"""The interface of a generator's network: named images in, named images out, and its capabilities as data.
 
-All networks are this one class's, those of other authors too, so that nobody asks which one it has.
+All networks, third-party ones included, are subclasses of one class, so that no caller needs to know which one it has.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from torch import nn
 from geomedsr.geometry import Factors
 from geomedsr.models.ports import IMAGE, Shapes
 
-#: Activations that are alive at once, as multiples of the widest layer's input and output; measured.
+#: Activations in memory at once, as a multiple of the widest layer's input and output; measured.
 _ALIVE = 2.9
 
-#: Side of the image that the layers are looked at with.
+#: Side of the image with which the layers' sizes are found.
 _LOOK = 16
 
 
 def outputs_of(made: torch.Tensor | Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
-    """What a network makes, by name: those that make the image alone give it by itself."""
+    """A network's outputs by name; a network that makes only the image returns a bare tensor."""
     return {IMAGE: made} if isinstance(made, torch.Tensor) else made
 
 
 def image_of(made: torch.Tensor | Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """The image of what a network makes."""
+    """The image among a network's outputs."""
     return outputs_of(made)[IMAGE]
 
 
 class Network(nn.Module, ABC):
     """A generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values, fully convolutional.
 
-    One that takes other inputs has them as keywords, ``(B, C, fy·H, fx·W)``; one that makes other outputs returns all
-    of them by name. Where new frames are made between frames, its outputs are ``(B, C · ff, s·H, s·W)``, those of a
-    band next to each other. One with several heads uses that for its ``factors``.
+    Other inputs are keyword arguments, ``(B, C, fy·H, fx·W)``. A network with other outputs returns a mapping of all
+    outputs by name. A network that makes new frames returns ``(B, C · ff, s·H, s·W)``, with the frames of one band next
+    to each other. A network with several heads uses the one for its ``factors``.
 
     Attributes:
         scale: how many times finer its output is in plane.
-        frame_factor: how many frames it makes of one.
-        receptive_radius: how many input pixels away a pixel can still change an output pixel's block. It is the halo
-            that tiles are given.
-        tiling: ``"exact"`` where that halo is all that the network sees; else, in words, what is done instead.
-        trims: it leaves out, layer by layer, what only the halo's pixels need.
-        precisions: those that it may run in.
-        any_layout: its tensors may lie channels-last in memory.
-        exports: it can be written as ONNX.
+        frame_factor: how many frames it makes from each.
+        receptive_radius: the largest distance, in input pixels, at which an input pixel still affects an output pixel.
+            Tiles get a halo of this width.
+        tiling: ``"exact"`` if the network sees no farther than this halo; else a description of what is done instead.
+        trims: each layer leaves out pixels of the halo that later layers do not need.
+        precisions: the precisions that it may run in.
+        any_layout: its tensors may be channels-last in memory.
+        exports: it can be exported as ONNX.
     """
 
     scale: int
@@ -65,10 +65,10 @@ class Network(nn.Module, ABC):
     @property
     @abstractmethod
     def receptive_radius(self) -> int:
-        """See the class's text."""
+        """See the class docstring."""
 
     def held(self, shapes: Shapes) -> float:
-        """Numbers that it holds at once for each pixel of the image, with inputs of such shapes, at most."""
+        """The most numbers that it holds in memory at once, per pixel of the image, for inputs of these shapes."""
         return _ALIVE * _widest(self, shapes)
 
     @property
@@ -77,8 +77,8 @@ class Network(nn.Module, ABC):
         return Factors(self.frame_factor, self.scale, self.scale)
 
     def chosen(self, factors: Factors) -> Self:
-        """The same network, with the same weights, that uses its head for such factors."""
-        other = copy.copy(self)  # its layers are this one's
+        """The same network, with the same weights, that uses its head for these factors."""
+        other = copy.copy(self)  # a shallow copy shares the layers
         other.frame_factor, other.scale = factors.frame, factors.y
         return other
 
@@ -86,8 +86,8 @@ class Network(nn.Module, ABC):
         """Its outputs without the halo, as sub-pixel planes (:mod:`geomedsr.operators.sub_pixel`).
 
         Args:
-            inputs: by name, ``(B, C, H + 2r, W + 2r)`` with a halo of ``receptive_radius`` pixels; those on a finer
-                grid have as many times more.
+            inputs: by name, ``(B, C, H + 2r, W + 2r)`` with a halo of ``receptive_radius`` pixels; rows and columns of
+                inputs on a finer grid are multiplied by their factors.
 
         Returns:
             By name, ``(B, C, v, H, W)``.
@@ -104,7 +104,7 @@ class Network(nn.Module, ABC):
 
 @lru_cache(maxsize=64)
 def _widest(network: nn.Module, shapes: Shapes) -> float:
-    """Numbers in the widest layer's input and output, for each pixel of the image: layers keep an image's shape."""
+    """Numbers in the widest layer's input and output, per pixel of the image; found by running the network once."""
     most = 0
 
     def seen(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:

@@ -11,18 +11,18 @@ from geomedsr.geometry import Factors
 #: The input and the output that every model has.
 IMAGE = "image"
 
-#: Of each input of a network: its name, channels, and how many times finer its rows and columns are than the image's.
+#: For each input of a network: its name, channels, and how many times finer its rows and columns are than the image's.
 Shapes = tuple[tuple[str, int, tuple[int, int]], ...]
 
 
 class Port(BaseModel):
     """An input or an output of a model, besides the image.
 
-    ``bands`` names the bands of one that the network sees or makes together. Without names it has one for each band
-    that the model makes, and each goes with its own. ``factors`` is how many times finer an input's grid is than the
-    image's, along ``(frame, y, x)``; outputs lie on the result's grid. ``meaning`` tells what its numbers are:
-    ``"value"`` on a value scale of its own (an output's is the image's), ``"half-width"`` of an interval around the
-    image's values, in its units, or ``"mask"``: yes where a number is not 0.
+    ``bands`` names its bands if the network sees or makes them together. Without names it has one band for each band
+    of the image, and the two go together. ``factors`` is how many times finer an input's grid is than the image's,
+    along ``(frame, y, x)``; outputs are on the result's grid. ``meaning`` tells what its numbers are: ``"value"``, on
+    its own value scale (for outputs, the image's); ``"half-width"`` of an interval around the image's values, in its
+    units; or ``"mask"``, true where a number is not 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,7 +42,7 @@ class Port(BaseModel):
 
 
 class Ports(BaseModel):
-    """Those that a model takes and makes besides the image."""
+    """A model's inputs and outputs besides the image."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""What a network does that nothing tells about, found by running it: its receptive field and the memory it takes."""
+"""Properties of an undocumented network, found by running it: its receptive field and its memory use."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 
-#: The least short side of the strips on which a network's receptive field is found.
+#: The smallest width of the strips on which a network's receptive field is measured.
 _STRIP = 8
 
-#: How far apart two computations of a pixel may be, as a part of the spread of the values.
+#: The allowed difference between two computations of a pixel, relative to the values' standard deviation.
 _SAME = 1e-4
 
-#: Where the line of NaN lies: neither a window nor a group of shuffled pixels can treat all three alike.
+#: Positions of the line of NaN. No window and no group of shuffled pixels treats all three in the same way.
 _SHIFTS = (0, 1, 2)
 
 
 def probed_radius(network: Network, channels: int, scale: int, most: int, least: int = 1) -> int | None:
     """Receptive radius in input pixels of a network ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``; see :func:`radius`.
 
-    A line of NaN across a strip makes NaN of every output pixel that it can change, whatever the weights are: sums and
-    products keep NaN, so do torch's activations and its maxima. None where that goes further than ``most`` pixels, as
-    where a network attends to the whole image or averages over it; where it does not move along with the line, as where
-    attention works in windows; and for a network that refuses such a strip. ``least`` is the least side that it takes.
+    A line of NaN across a strip turns every output pixel that it can affect into NaN, whatever the weights are: sums,
+    products, torch's activations and its maxima propagate NaN. None if the effect extends beyond ``most`` pixels, for
+    example where a network attends to or averages over the whole image; if it does not move with the line, for example
+    with windowed attention; or if the network rejects such a strip. ``least`` is the smallest side that it accepts.
     """
     radius = 0
     for axis in (2, 3):
@@ -43,7 +43,7 @@ def probed_radius(network: Network, channels: int, scale: int, most: int, least:
 def _reach(
     network: Network, channels: int, scale: int, axis: int, most: int, shift: int, least: int
 ) -> tuple[int, int] | None:
-    """How many input pixels a line's influence goes back and forth along an axis; None if unknown."""
+    """How many input pixels before and after a line its effect extends along an axis; None if unknown."""
     shape = [1, channels, max(_STRIP, least), max(_STRIP, least)]
     shape[axis] = max(2 * most + 3 + max(_SHIFTS), least)
     line = most + 1 + shift
@@ -51,18 +51,18 @@ def _reach(
     strip.select(axis, line).fill_(float("nan"))
     try:
         fine = network(strip)
-    except RuntimeError:  # such as reflection by more than the strip's width
+    except RuntimeError:  # for example, reflection padding wider than the strip
         return None
     hit = fine.isnan().amax(tuple(i for i in range(4) if i != axis)).nonzero().flatten()
-    if len(hit) == 0:  # it hides NaN, so nothing is known
+    if len(hit) == 0:  # the network removes NaN, so nothing is known
         return None
     return line - int(hit[0]) // scale, int(hit[-1]) // scale - line
 
 
 def tiles_exactly(network: Network, channels: int, scale: int, radius: int, least: int = 1) -> bool:
-    """Whether pixels that have ``radius`` neighbours on each side are the same wherever a window begins.
+    """Whether a pixel with ``radius`` neighbours on each side has the same value wherever a window begins.
 
-    They are not where a network first shuffles pixels into channels, works in windows, or sees further than that.
+    This fails for networks that first shuffle pixels into channels, work in windows, or see farther.
     """
     centre = 4
     side = max(2 * radius + centre, least)
@@ -73,20 +73,20 @@ def tiles_exactly(network: Network, channels: int, scale: int, radius: int, leas
     for down, right in ((0, 0), (1, 0), (0, 1), (1, 1)):
         part = network(image[..., down : down + side, right : right + side])[..., inner, inner]
         same = whole[..., down * scale :, right * scale :][..., inner, inner]
-        if not float((part - same).abs().max()) <= tolerance:  # NaN is not
+        if not float((part - same).abs().max()) <= tolerance:  # false for NaN, too
             return False
     return True
 
 
 def peak_memory(network: Network, image: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """A network's output, and how many numbers of four bytes its results took at once, at most; weights not counted."""
+    """A network's output, and the peak memory of its activations in 4-byte numbers; weights are not counted."""
     with _Alive() as alive:
         fine = network(image)
     return fine, -(-alive.most // 4)
 
 
 class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the storages that operations make, for as long as each lives."""
+    """Adds up the storages that operations allocate, as long as each is alive."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -8,16 +8,17 @@ from torch import nn
 
 
 def radius(layers: Iterable[nn.Module]) -> int:
-    """Receptive radius, in input pixels, of layers applied one after the other: how far from an input pixel another
-    can lie and still change the output pixels that the first one covers.
+    """Receptive radius, in input pixels, of layers applied one after the other.
 
-    Followed from the output back to the input. A convolution reaches ``dilation · (kernel − 1) / 2`` pixels of the grid
-    it acts on; ``PixelShuffle`` and nearest-neighbour ``Upsample`` take a fine pixel to the coarse one that covers it;
-    other layers here act on a pixel alone. Containers are followed in order, so parallel branches must be given apart.
+    It is the largest distance between two input pixels of which one affects the output pixels that the other covers.
+    Layers are followed from the output back to the input. A convolution adds ``dilation · (kernel − 1) / 2`` pixels on
+    the grid that it acts on. ``PixelShuffle`` and nearest-neighbour ``Upsample`` map a fine pixel to the coarse one
+    that covers it. Other layers here act on single pixels. Containers are followed in order, so parallel branches must
+    be passed separately.
     """
     chain = [module for layer in layers for module in layer.modules()]
     factors = [factor for module in chain if (factor := _factor(module)) > 1]
-    first, last = 0, 1  # the pixels that one input pixel covers, the end left out
+    first, last = 0, 1  # the pixels that one input pixel covers, half-open
     for factor in factors:
         last *= factor
     for module in reversed(chain):

@@ -1,4 +1,4 @@
-"""What generators that refine at low resolution and enlarge at the end have in common."""
+"""The common structure of generators that work at low resolution and upsample at the end."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from geomedsr.scene.context import middle
 class ResidualGenerator(Network):
     """Generator ``(B, frames · C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values.
 
-    ``head``, then ``body`` with a skip around it, ``up`` to the fine grid, ``tail``; and bicubic interpolation of the
-    middle frame around it all. A new one is exactly bicubic, since the last convolution starts at zero.
+    ``head``, then ``body`` with a skip around it, ``up`` to the fine grid, ``tail``; plus bicubic interpolation of the
+    middle frame. Before training it is exactly bicubic, since the last convolution starts at zero.
     """
 
     def __init__(self, scale: int, head: nn.Module, body: nn.Module, up: nn.Module, tail: nn.Module) -> None:
@@ -30,7 +30,7 @@ class ResidualGenerator(Network):
 
     @property
     def receptive_radius(self) -> int:
-        """How many input pixels away a pixel can still change an output pixel's block."""
+        """The largest distance, in input pixels, at which an input pixel still affects an output pixel."""
         return max(radius([self.head, self.body, self.up, self.tail]), self.skip.radius)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

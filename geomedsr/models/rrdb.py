@@ -1,8 +1,9 @@
 """``rrdb``: the generator of ESRGAN, residual-in-residual dense blocks.
 
-Wang et al. 2018, arXiv:1809.00219, section 3.1 and figure 4: in a dense block each convolution sees all that came
-before it; three dense blocks in a residual make one RRDB; every residual is scaled by β = 0.2. Convolutions start at a
-tenth of He's size, as the paper's supplement has it. A bicubic skip around the whole is ours.
+Wang et al. 2018, arXiv:1809.00219, section 3.1 and figure 4: in a dense block each convolution sees the input and all
+results before it; three dense blocks with a residual around them make one RRDB; every residual is scaled by β = 0.2.
+Weights start at a tenth of He's initialisation, as in the paper's supplement. The bicubic skip around the network is
+an addition.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from torch import nn
 from geomedsr.models.residual import ResidualGenerator
 from geomedsr.models.upsampling import nearest
 
-#: β: how much of a residual is added.
+#: β: the scale of a residual.
 RESIDUAL = 0.2
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions, each on the input and all results before it; ``(B, width, H, W)`` to the same."""
+    """Five convolutions, each on the input and all results before it; ``(B, width, H, W)`` in and out."""
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
@@ -42,7 +43,7 @@ class DenseBlock(nn.Module):
 
 
 class RRDB(nn.Module):
-    """Three dense blocks, and a residual around them."""
+    """Three dense blocks with a residual around them."""
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()

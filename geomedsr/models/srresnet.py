@@ -1,9 +1,9 @@
 """``srresnet``: the generator of SRGAN, without its batch normalisation.
 
 Ledig et al. 2017, arXiv:1609.04802, figure 4: a 9 × 9 convolution, residual blocks with PReLU, a convolution and a long
-skip around them, sub-pixel convolutions, a 9 × 9 convolution. Two changes: no batch normalisation, whose statistics
-would carry one training set's brightness into every other (ESRGAN, arXiv:1809.00219, section 3.1), and a bicubic skip
-around the whole, as all our generators have.
+skip around them, sub-pixel convolutions, a 9 × 9 convolution. Two changes: there is no batch normalisation, whose
+statistics would carry the training set's brightness over to other images (ESRGAN, arXiv:1809.00219, section 3.1); and
+a bicubic skip runs around the whole network, as in all generators here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from geomedsr.models.upsampling import sub_pixel
 
 
 class ResidualBlock(nn.Module):
-    """Convolution, PReLU, convolution, added to the input; ``(B, width, H, W)`` to the same."""
+    """Convolution, PReLU, convolution, added to the input; ``(B, width, H, W)`` in and out."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

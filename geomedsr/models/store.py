@@ -1,6 +1,6 @@
-"""Model files: safetensors weights with one JSON blob, found by name or path. No code of a file is ever run.
+"""Model files: safetensors weights with one JSON blob, found by name or path. No code in a file is ever run.
 
-Checkpoints that others have trained are read by ``community``.
+Third-party checkpoints are read by :mod:`geomedsr.models.third_party`.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from geomedsr.plugins import Registry, imported
 from geomedsr.providers import provider
 from geomedsr.scene.scaling import PERCENTILES
 
-#: Architectures by the name a descriptor gives them; others add theirs by ``ARCHITECTURES.register(name, network)``.
+#: Architectures by their name in descriptors. Plugins add their own with ``ARCHITECTURES.register(name, network)``.
 #: They are called with ``scale`` and ``channels``, the descriptor's options, and, where a descriptor has them,
-#: ``frames`` (its neighbours and the frame itself), ``frame_factor``, ``heads`` (the Factors of each) and ``ports``.
+#: ``frames`` (the frame itself and its context), ``frame_factor``, ``heads`` (the Factors of each) and ``ports``.
 ARCHITECTURES: Registry[Callable[..., Network]] = Registry(
     "architecture", {"compact": Compact, "guided": Guided, "rrdb": RRDBNet, "srresnet": SRResNet}
 )
 
-#: The model for a scene that comes without one, by domain.
+#: The default model for each domain.
 _DEFAULTS = {"satellite": "satellite-x4", "CT": "ct-x2", "MR": "mr-x2"}
 
 _BLOB = "geomedsr"
@@ -56,8 +56,9 @@ _SUFFIX = ".safetensors"
 class Model:
     """A loaded model: its ``descriptor``, its ``module`` (a torch module in eval mode), its file's hash.
 
-    ``realism`` says how much of its adversarial weights it uses; of several heads it uses that for the descriptor's
-    factors. Pickled as a reference to its file, so that each worker process loads the weights once, itself.
+    ``realism`` is the share of the adversarial weights in the ones that it uses. With several heads, it uses the one
+    for the descriptor's factors. It is pickled as a reference to its file, so that each worker process loads the
+    weights itself, once.
     """
 
     descriptor: Descriptor
@@ -73,16 +74,16 @@ class Model:
 
     @property
     def tiling(self) -> str:
-        """``"exact"``: tiles equal the untiled result. Else, for some networks of others, what is done instead."""
+        """``"exact"``: tiles equal the untiled result. Else, for some third-party networks, what is done instead."""
         return self.module.tiling
 
     @property
     def halo(self) -> tuple[int, int, int]:
-        """How far around what it makes the generator sees: frames, rows, columns."""
+        """The context that the generator sees on each side of what it makes: frames, rows, columns."""
         return self.descriptor.neighbours, self.radius, self.radius
 
     def with_factors(self, factors: Iterable[int]) -> Model:
-        """The model with its head for such factors, along ``(frame, y, x)``: a Factors, or three whole numbers.
+        """The model with its head for these factors, along ``(frame, y, x)``: a Factors, or three whole numbers.
 
         Raises:
             InputError: it has no such head.
@@ -93,7 +94,7 @@ class Model:
         return replace(self, descriptor=card, module=self.module.chosen(card.factors))
 
     def with_realism(self, realism: float) -> Model:
-        """The model with so much of its adversarial weights, loaded from its file.
+        """The model with another share of its adversarial weights, 0 … 1, loaded from its file.
 
         Raises:
             ModelError: as for :func:`load_model`.
@@ -124,11 +125,11 @@ def build(descriptor: Descriptor) -> Network:
     """A new module of a descriptor's architecture.
 
     Raises:
-        ModelError: unknown architecture, or options it does not take.
+        ModelError: unknown architecture, or options that it does not accept.
     """
     make = ARCHITECTURES.find(descriptor.architecture)
     facts: dict[str, Any] = {"scale": descriptor.scale, "channels": descriptor.channels}
-    if descriptor.neighbours:  # asked only of architectures that must know, as the rest is
+    if descriptor.neighbours:  # passed only where a descriptor has it, as the options below
         facts["frames"] = descriptor.frames
     if descriptor.frame_factor > 1:
         facts["frame_factor"] = descriptor.frame_factor
@@ -156,7 +157,7 @@ def default_model(domain: str) -> str:
     """The name of the model shipped for a domain.
 
     Raises:
-        ModelError: the domain is not known, or no model is shipped for it.
+        ModelError: the domain is unknown, or no model is shipped for it.
     """
     if domain in _DEFAULTS:
         return _DEFAULTS[domain]
@@ -165,16 +166,17 @@ def default_model(domain: str) -> str:
 
 
 def load_model(name_or_file: str | os.PathLike[str], realism: float | None = None) -> Model:
-    """Load a shipped model by name, or a file by path: a geomedsr model, or another author's checkpoint (``.pth``,
-    ``.pt``, ``.ckpt``, ``.safetensors``) of an architecture that the package ``spandrel`` knows.
+    """Load a shipped model by name, or a file by path.
 
-    ``realism`` interpolates between the network trained for content (0, the most faithful) and the one trained on
-    adversarially (1), weight by weight (ESRGAN, arXiv:1809.00219, section 3.4); by default, as the card says.
+    The file is a geomedsr model, or a third-party checkpoint (``.pth``, ``.pt``, ``.ckpt``, ``.safetensors``) of an
+    architecture that the package ``spandrel`` knows.
+
+    ``realism`` interpolates between the weights from the content stage (0, the most faithful) and those from the
+    adversarial stage (1), weight by weight (ESRGAN, arXiv:1809.00219, section 3.4). The default is the card's.
 
     Raises:
-        ModelError: no such model or file, or the file is truncated, no weights, of an unknown architecture, or its
-            weights do not fit its architecture; ``realism`` for a model that has content weights
-            alone, or outside 0 … 1.
+        ModelError: there is no such model or file; the file is truncated or holds no weights; its architecture is
+            unknown, or the weights do not fit it; ``realism`` is outside 0 … 1, or the model has content weights alone.
     """
     if realism is not None and not 0 <= realism <= 1:
         raise ModelError(
@@ -192,11 +194,12 @@ def load_model(name_or_file: str | os.PathLike[str], realism: float | None = Non
 def _the_same(
     name_or_file: str, realism: float | None, sha256: str, modules: tuple[str, ...], factors: tuple[int, int, int]
 ) -> Model:
-    """A model in another process, from its own installation, or from the same path, with its head for some factors; of
-    an architecture and an operator that some modules register.
+    """Unpickle a model: load it again in this process, by name from this installation, or from the same path.
+
+    ``modules`` are imported first; they register its architecture and its operator. ``factors`` select its head.
 
     Raises:
-        ModelError: it is another one there, or such a module cannot be imported.
+        ModelError: the file differs in this process, or a module cannot be imported.
     """
     imported(modules)
     model = load_model(name_or_file, realism)
@@ -211,7 +214,7 @@ def _the_same(
 
 @lru_cache(maxsize=8)
 def _load(path: str, realism: float | None, mtime_ns: int, size: int) -> Model:
-    # The stamp is part of the cache's key only: a file that changed is loaded again.
+    # mtime_ns and size are only part of the cache's key: a file that has changed is loaded again.
     def broken(why: str) -> ModelError:
         return ModelError(f"the model file {path} ({why})", "a whole geomedsr model file", "copy or train it again")
 
@@ -237,7 +240,7 @@ def _load(path: str, realism: float | None, mtime_ns: int, size: int) -> Model:
         raise broken(f"a value range {descriptor.value_range} whose ends are not in order")
     if descriptor.heads and tuple(descriptor.factors) != descriptor.heads[0]:
         raise broken(f"a scale and frame_factor for {tuple(descriptor.factors)}, not for the first of its heads")
-    with torch.device("meta"):  # shapes only: a wrong description must not take the memory it asks for
+    with torch.device("meta"):  # shapes only: a wrong description must not allocate memory
         expected = {key: tensor.shape for key, tensor in build(descriptor).state_dict().items()}
     sets = ("", _ADVERSARIAL) if descriptor.adversarial else ("",)
     shapes = {prefix + key: shape for prefix in sets for key, shape in expected.items()}
@@ -272,7 +275,7 @@ def _check_dial(descriptor: Descriptor, realism: float | None) -> None:
 
 
 def _between(state: Mapping[str, torch.Tensor], key: str, realism: float) -> torch.Tensor:
-    """A weight so far on the way from content to adversarial; the ends exactly."""
+    """A weight interpolated between content and adversarial; exact at both ends."""
     return state[key] if realism == 0 else state[key].lerp(state[_ADVERSARIAL + key], realism)
 
 
@@ -282,13 +285,13 @@ def save_model(
     path: str | os.PathLike[str],
     adversarial: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write a model file, whole or not at all. Tensors are stored as they are (float32).
+    """Write a model file atomically. Tensors are stored as they are (float32).
 
-    ``module`` holds the content weights; ``adversarial`` is a state dict of the same architecture, which a descriptor
-    with ``adversarial`` asks for. Which of several heads is chosen is not kept.
+    ``module`` holds the content weights. ``adversarial`` is a state dict of the same architecture, required if the
+    descriptor says ``adversarial``. The choice among several heads is not saved.
 
     Raises:
-        OutputError: it cannot be written; a file that was there is as it was.
+        OutputError: the file cannot be written; an existing file stays as it was.
     """
     assert descriptor.adversarial == (adversarial is not None)
     target = Path(path)
@@ -305,5 +308,5 @@ def save_model(
 
 
 def count_parameters(module: torch.nn.Module) -> int:
-    """How many numbers a module has learnt."""
+    """The number of a module's parameters."""
     return sum(p.numel() for p in module.parameters())

