@@ -19,6 +19,7 @@ from geomedsr.providers import provide
 if TYPE_CHECKING:
     from geomedsr.checks import Check
     from geomedsr.errors import GeomedsrError
+    from geomedsr.fusion.fuse import fuse
     from geomedsr.geometry.grid import Grid, Window
     from geomedsr.inference.engine import write
     from geomedsr.inference.process import process
@@ -41,6 +42,7 @@ _HOMES = {
     "Scene": "scene.scene",
     "Window": "geometry.grid",
     "compare": "viewing",
+    "fuse": "fusion.fuse",
     "load_model": "models",
     "open": "io.registry",
     "process": "inference.process",
@@ -61,6 +63,7 @@ __all__ = [
     "Window",
     "__version__",
     "compare",
+    "fuse",
     "load_model",
     "open",
     "process",

@@ -121,6 +121,35 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     sub.add_argument("--json", action="store_true", help="print what was done as JSON")
 
+    sub = commands.add_parser(
+        "fuse",
+        help="one finer image of several of one place",
+        description="Fuse several images of one place, shifted by parts of a pixel, into a finer one.",
+    )
+    sub.add_argument("src", nargs="+", metavar="SRC", help="images of one sensor; or one stack, such as a cine series")
+    sub.add_argument("-o", "--output", required=True, metavar="DST", help="the result, as for upscale")
+    sub.add_argument("--reference", metavar="SRC", help="the image that the result lies on; default: the first")
+    sub.add_argument("--factor", type=int, choices=(2, 4), help="default: 4 for rasters, 2 for series")
+    sub.add_argument("--model", metavar="NAME_OR_FILE", help="whose result of the reference alone is the prior")
+    sub.add_argument("--prior", default="model", choices=("model", "bicubic"), help="bicubic: no model, as of old")
+    sub.add_argument("--conserve", action="store_true", help="keep block means of the reference, noise and all")
+    sub.add_argument("--bands", type=_names, metavar="B04,B03,…", help="bands by name or number from 1, in this order")
+    sub.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="only this window of the reference")
+    _add_nodata(sub)
+    sub.add_argument("--realism", type=float, metavar="0…1", help="of the prior; default: the model's")
+    sub.add_argument("--force", action="store_true", help="take series and volumes that geomedsr made itself, too")
+    sub.add_argument("--tile", type=int, metavar="N", help="tile side in input pixels (memory, not result)")
+    sub.add_argument("--memory", metavar="SIZE", help="the most memory to take, such as 2GiB; default: 1.5GiB")
+    sub.add_argument(
+        "--cluster", metavar="ADDRESS|local:N", help="a Dask scheduler's address, or N processes on this machine"
+    )
+    sub.add_argument("--format", metavar="NAME", help="default: as DST's suffix says")
+    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="default: %(default)s")
+    sub.add_argument("--precision", metavar="float32|bfloat16", help="default: as for upscale")
+    sub.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    sub.add_argument("--json", action="store_true", help="print what was done, and the registration, as JSON")
+
     sub = commands.add_parser("info", help="what a file holds", description="What a file holds; headers only.")
     sub.add_argument("path", metavar="PATH")
     sub.add_argument("--series", metavar="TILE", help="which tile of a product of several")
