@@ -47,6 +47,12 @@ def parse(words: list[str]) -> argparse.Namespace:
     return options
 
 
+def command_parsers() -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command, by its name, in the order of the help text."""
+    (commands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(commands.choices)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="geomedsr", description="Super-resolution of satellite scenes and CT/MR series.")
     parser.add_argument("--version", action="version", version=f"geomedsr {__version__}")
