@@ -33,6 +33,8 @@ bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA
 	$(BIN)/python benchmarks/stopping.py
 	$(BIN)/python benchmarks/fusion.py $(DATA)
 	$(BIN)/python benchmarks/training.py $(DATA)
+	$(BIN)/python benchmarks/transfer.py $(DATA)
+	$(if $(DATA),$(BIN)/python benchmarks/transfer.py $(DATA) --lossless)
 	$(if $(DATA),$(BIN)/python benchmarks/precision.py $(DATA))
 	$(if $(DATA),$(BIN)/python benchmarks/edges.py $(DATA))
 
@@ -60,7 +62,7 @@ references = $(if $(DATA),configs/$(1).yaml data=$(2),examples/$(3))
 # One stamp per set of tools: the project is installed in place, its extras by need. spandrel asks for torchvision, which
 # does not import beside the pinned torch, and which it does not need for what is used here.
 .venv/demo .venv/bench .venv/test .venv/lint .venv/docs: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)notebook$(comma)peers$(comma)vgg,$(if $(filter bench,$(@F)),demo$(comma)evaluate$(comma)peers$(comma)cluster,$(@F)))]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$(if $(filter test,$(@F)),test$(comma)demo$(comma)dicom-codecs$(comma)notebook$(comma)peers$(comma)vgg,$(if $(filter bench,$(@F)),codecs$(comma)demo$(comma)evaluate$(comma)peers$(comma)cluster,$(@F)))]"
 	$(if $(filter test,$(@F)),$(BIN)/python -m pip install -q --no-deps -c constraints.txt spandrel einops)
 	touch $@
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from geomedsr.models import Model, load_model
     from geomedsr.progress import show_progress
     from geomedsr.scene.scene import Band, Scene
+    from geomedsr.transfer import join, split
     from geomedsr.verification.verify import verify
     from geomedsr.viewing import Comparison, compare
 
@@ -43,10 +44,12 @@ _HOMES = {
     "Window": "geometry.grid",
     "compare": "viewing",
     "fuse": "fusion.fuse",
+    "join": "transfer",
     "load_model": "models",
     "open": "io.registry",
     "process": "inference.process",
     "show_progress": "progress",
+    "split": "transfer",
     "upscale": "inference.upscale",
     "verify": "verification.verify",
     "write": "inference.engine",
@@ -64,10 +67,12 @@ __all__ = [
     "__version__",
     "compare",
     "fuse",
+    "join",
     "load_model",
     "open",
     "process",
     "show_progress",
+    "split",
     "upscale",
     "verify",
     "write",

@@ -15,6 +15,7 @@ from geomedsr_dicom.files import is_directory, looks_like_dicom, walk
 if TYPE_CHECKING:  # slow to import, and of no use for other formats
     from geomedsr.checks import Check
     from geomedsr_dicom.index import Series
+    from geomedsr_dicom.restored import RestoredSink
     from geomedsr_dicom.sink import SeriesSink
 
 #: Series that a message names, at most.
@@ -87,6 +88,24 @@ class DicomAdapter(Adapter):
         ours = isinstance(scene.headers[0], Frame)
         suffix = os.path.splitext(path)[1].lower()
         return ours and (os.path.isdir(path) or suffix == ".dcm" or not re.fullmatch(r"\.[a-z]{1,5}", suffix))
+
+    def preview_sink(self, scene: Scene, path: str, overwrite: bool) -> SeriesSink:
+        """A sink for block means of a series, as a derived one."""
+        from geomedsr_dicom.previews import create_preview
+
+        return create_preview(scene, path, overwrite)
+
+    def kept(self, scene: Scene) -> bytes:
+        """What the files hold besides pixels."""
+        from geomedsr_dicom.restored import kept
+
+        return kept(scene)
+
+    def restored_sink(self, scene: Scene, kept: bytes, path: str, overwrite: bool) -> RestoredSink:
+        """A sink for the files as they were."""
+        from geomedsr_dicom.restored import create_restored
+
+        return create_restored(scene, kept, path, overwrite)
 
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> SeriesSink:
         """A sink that ends as the folder, or the file, ``path``; ``uid_seed`` makes the same UIDs again."""

@@ -68,7 +68,7 @@ class DerivedSeries:
 
     ``description`` and ``record`` tell how it is made, for people and for programs. ``along`` tells how SliceLocation
     follows slices (:func:`geomedsr_dicom.result_slices.locations_follow`). ``when`` is the time of making; None leaves
-    it out.
+    it out. ``contributed`` is what the software did, where it is not super-resolution.
     """
 
     uids: Uids
@@ -80,6 +80,7 @@ class DerivedSeries:
     factors: Factors
     along: float | None
     when: datetime | None
+    contributed: str | None = None
 
 
 def derived(source: Dataset, series: DerivedSeries, part: int = 0) -> Dataset:
@@ -101,10 +102,10 @@ def derived(source: Dataset, series: DerivedSeries, part: int = 0) -> Dataset:
     item.PurposeOfReferenceCodeSequence = _code("109102", "Processing Equipment")
     item.Manufacturer = MAKER
     item.ManufacturerModelName = MODEL_NAME
-    item.SoftwareVersions = [__version__, f"model {series.model}"]
+    item.SoftwareVersions = [__version__, *([f"model {series.model}"] if series.model else [])]
     if series.when is not None:
         item.ContributionDateTime = series.when.strftime("%Y%m%d%H%M%S.%f%z")
-    item.ContributionDescription = contribution(series.factors)
+    item.ContributionDescription = series.contributed or contribution(series.factors)
     ds.ContributingEquipmentSequence = Sequence([*(ds.get("ContributingEquipmentSequence") or []), item])
     if series.record:
         put(ds, series.record)

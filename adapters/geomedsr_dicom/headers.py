@@ -36,6 +36,9 @@ CLASSES = {
 }
 CLASSIC = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4")
 
+#: How the derivation of a preview ends, which no model made.
+PREVIEW = "Block means by geomedsr split: a preview; not for diagnostic use."
+
 #: Says in a file's meta information that this software wrote it.
 IMPLEMENTATION_UID = "2.25.109230518420376452916275518027614459217"
 
@@ -73,7 +76,8 @@ class Header:
 
     ``whose`` tells patients and studies apart, and nothing of who they are: it is a hash. ``components`` is what each
     frame shows of the complex signal (:mod:`geomedsr_dicom.components`), one word where all show the same. ``skewed``
-    tells of axes that had to be put right, ``bare`` of a file that does not name its ``syntax``, which is guessed.
+    tells of axes that had to be put right, ``bare`` of a file that does not name its ``syntax``, which is guessed,
+    ``preview`` of block means that geomedsr took (:mod:`geomedsr_dicom.previews`).
     """
 
     path: str
@@ -92,6 +96,7 @@ class Header:
     components: tuple[str, ...] = ("",)
     skewed: bool = False
     bare: bool = False
+    preview: bool = False
     frames: tuple[Frame, ...] = ()
     refusal: tuple[str, str, str] | None = None
 
@@ -139,6 +144,8 @@ def _header(path: str, ds: Dataset, bare: bool) -> Header:
     meta = getattr(ds, "file_meta", Dataset())
     signed = ds.get("PixelRepresentation") == 1
     allocated = int(ds.get("BitsAllocated") or 16)
+    derivation = _derivation(ds, meta)
+    preview = derivation.endswith(PREVIEW)
     header = Header(
         path=path,
         series=str(ds.get("SeriesInstanceUID") or ""),
@@ -149,7 +156,8 @@ def _header(path: str, ds: Dataset, bare: bool) -> Header:
         size=(int(ds.Rows), int(ds.get("Columns") or 0)),
         dtype=f"{'int' if signed else 'uint'}{allocated}" if allocated in (8, 16, 32) else "none",
         bits=int(ds.get("BitsStored", allocated) or 0),
-        derivation=_derivation(ds, meta),
+        derivation="" if preview else derivation,
+        preview=preview,
         record=record.text_of(ds),
         whose=_whose(ds),
         reference=str(ds.get("FrameOfReferenceUID") or ""),

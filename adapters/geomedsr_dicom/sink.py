@@ -202,13 +202,13 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
             "a slice in each, or an enhanced image",
             "write a volume such as result.nii.gz",
         )
-    _check_target(scene, path, target, single, overwrite)
+    check_target(scene, path, target, single, overwrite)
     when = _when(uid_seed)
     provenance = scene.provenance
     series = DerivedSeries(
         uids=Uids("", ""),
-        number=_number(header.number),
-        series_description=_series_description(frames[0].path, provenance.model.name or ""),
+        number=new_number(header.number),
+        series_description=described_as(frames[0].path, (provenance.model.name or "")[:20]),
         description=describe(provenance),
         record=recorded(provenance),
         model=f"{provenance.model.name} {provenance.model.version}",
@@ -216,6 +216,25 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         along=locations_follow(frames) if slices[0].parts > 1 else 1.0,
         when=when,
     )
+    return opened(scene, target, single, multiframe, overwrite, slices, series, uid_seed)
+
+
+def opened(
+    scene: Scene,
+    target: Path,
+    single: bool,
+    multiframe: bool,
+    overwrite: bool,
+    slices: tuple[ResultSlice, ...],
+    series: DerivedSeries,
+    uid_seed: str | None,
+) -> SeriesSink:
+    """The sink of a derived series whose target was checked, its first headers rehearsed, and its hidden folder made.
+
+    Raises:
+        InputError: a header that cannot be rewritten.
+        OutputError: the folder cannot be made.
+    """
     with _headers_and_files(target), quiet():
         for own in by_file(slices).values() if multiframe else [[slices[0]]]:
             rehearse(series, own, scene.grid.shape, str(scene.dtype))
@@ -227,7 +246,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     scratch = Scratch.open(target, scene, {"format": "dicom", "single": str(single), "uid_seed": str(uid_seed)})
     (scratch.folder / "series").mkdir(exist_ok=True)
     # A job that goes on makes the same UIDs, with the same time.
-    random, moment = scratch.remember("uids", lambda: [secrets.token_hex(16), when.isoformat() if when else None])
+    now = series.when.isoformat() if series.when else None
+    random, moment = scratch.remember("uids", lambda: [secrets.token_hex(16), now])
     # One that began before there were records goes on without, so that all slices say the same.
     begun = any((scratch.folder / "series").glob("*.dcm"))
     record = scratch.remember("record", lambda: "" if begun else series.record)
@@ -250,7 +270,8 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     )
 
 
-def _check_target(scene: Scene, path: str, target: Path, single: bool, overwrite: bool) -> None:
+def check_target(scene: Scene, path: str, target: Path, single: bool, overwrite: bool) -> None:
+    """Raise an OutputError where something is in the way that is not to be replaced, such as the input."""
     sources = {os.path.realpath(f) for f in scene.files}
     folders = {os.path.dirname(f) for f in sources}
     if str(target) in sources or str(target) in folders or any(f.startswith(f"{target}{os.sep}") for f in folders):
@@ -286,7 +307,7 @@ def _check_folder(target: Path, overwrite: bool) -> None:
 
 def _ours(path: Path) -> bool:
     header = read_header(str(path))
-    return header is not None and header.derived
+    return header is not None and (header.derived or header.preview)
 
 
 def _fingerprint(scene: Scene) -> str:
@@ -296,26 +317,32 @@ def _fingerprint(scene: Scene) -> str:
     return json.dumps([texts, scene.grid.shape, first.position, first.spacing])
 
 
+def now() -> datetime:
+    """The time of making, with its zone."""
+    return datetime.now().astimezone()
+
+
 def _when(seed: str | None) -> datetime | None:
     """Now; with a seed the time that SOURCE_DATE_EPOCH says, or none, so that the same files come out."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     if seed is None:
-        return datetime.now().astimezone()
+        return now()
     try:
         return datetime.fromtimestamp(int(epoch), UTC) if epoch.isdigit() else None
     except (ValueError, OverflowError, OSError) as error:
         raise OutputError(f"SOURCE_DATE_EPOCH={epoch[:20]}", "seconds since 1970, up to 9999", "correct it") from error
 
 
-def _number(source: int | None) -> int:
+def new_number(source: int | None) -> int:
     """A series number that is not the source's: 1000 more, as an IS holds it."""
     number = (source or 0) + 1000
     return number if number < 2**31 else 1000
 
 
-def _series_description(path: str, model: str) -> str:
+def described_as(path: str, made: str) -> str:
+    """A SeriesDescription of at most 64 characters: the source's, and how it was made."""
     with quiet():
         ds, _ = load(path, specific_tags=["SeriesDescription", "SOPClassUID"])
         old = re.sub(r"\s+", " ", str(ds.get("SeriesDescription") or ""))
-    added = f"{model[:20]} {NOT_DIAGNOSTIC}"
+    added = f"{made} {NOT_DIAGNOSTIC}"
     return f"{old[: 64 - len(added) - 1]} {added}".strip()

@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 from typing import Any
 
-from geomedsr.errors import GeomedsrError, InputError
+from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.io import Adapter
 from geomedsr.scene.scene import Scene
 from geomedsr_geotiff.drivers import FORMATS
@@ -71,3 +71,18 @@ class GeoTiffAdapter(Adapter):
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> RasterSink:
         """A sink that ends as the file ``path``; ``format`` is ``cog``, ``gtiff``, ``png`` or ``jpeg``."""
         return create_sink(scene, path, overwrite, **options)
+
+    def preview_sink(self, scene: Scene, path: str, overwrite: bool) -> RasterSink:
+        """A sink for a GeoTIFF without overviews."""
+        return create_sink(scene, _lossless(path), overwrite, format="gtiff")
+
+    def restored_sink(self, scene: Scene, kept: bytes, path: str, overwrite: bool) -> RasterSink:
+        """A sink for a Cloud-Optimized GeoTIFF."""
+        return create_sink(scene, _lossless(path), overwrite)
+
+
+def _lossless(path: str) -> str:
+    """A path, if files of its name hold all types of pixels as they are."""
+    if not path.lower().endswith((".tif", ".tiff")):
+        raise OutputError(f"the name {path}", "one in .tif", "rename it")
+    return path

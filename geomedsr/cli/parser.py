@@ -199,6 +199,31 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
+    sub = commands.add_parser(
+        "split",
+        help="a small preview, and the detail that restores the original",
+        description="Split a scene into a preview that anyone can open and a detail file; `join` makes it whole again.",
+    )
+    sub.add_argument("src", metavar="SRC", help="a raster, or a folder of DICOM slices")
+    sub.add_argument("preview", metavar="PREVIEW", help="the preview: .tif; a folder for a series")
+    sub.add_argument("detail", metavar="DETAIL.gdsr", help="what the preview lacks")
+    sub.add_argument("--factor", type=int, default=4, metavar="N", help="how many times coarser; default: %(default)s")
+    sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series of several")
+    sub.add_argument("--overwrite", action="store_true", help="replace PREVIEW and DETAIL if they exist")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    sub.add_argument("--json", action="store_true", help="print what was done as JSON")
+
+    sub = commands.add_parser(
+        "join",
+        help="the original, of a preview and its detail",
+        description="Restore the original of a preview and its detail file; both are checked first.",
+    )
+    sub.add_argument("preview", metavar="PREVIEW", help="what `split` made")
+    sub.add_argument("detail", metavar="DETAIL.gdsr", help="the detail file of the same split")
+    sub.add_argument("dst", metavar="OUT", help="the original: .tif; a folder for a series")
+    sub.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
     sub = commands.add_parser("models", help="the models shipped", description="The models shipped.")
     sub.add_argument("--json", action="store_true", help="their whole cards, as JSON")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, overload
@@ -19,7 +19,7 @@ from geomedsr.inference.schedulers import Cluster, Scheduler, scheduler
 from geomedsr.io import open_sink
 from geomedsr.io.files import file_target
 from geomedsr.io.jobs import take_back
-from geomedsr.io.sink import Page, finish
+from geomedsr.io.sink import Page, Sink, finish
 from geomedsr.io.stac import item_path, item_text, states_time
 from geomedsr.progress import bar
 from geomedsr.scene.lazy import grouped
@@ -132,7 +132,21 @@ def _write_all(
     stac: bool,
     options: Mapping[str, Any],
 ) -> dict[Any, Written]:
-    """Open a sink for each scene, run the passes, and finish all sinks at once; see :func:`write`.
+    """Open a sink for each scene by its path's name, and write them."""
+    return write_to(
+        scenes, lambda scene, path: open_sink(scene, path, overwrite, **options), workers, progress, cluster, stac
+    )
+
+
+def write_to(
+    scenes: Mapping[Any, Scene],
+    opened: Callable[[Scene, Any], Sink],
+    workers: int | None = None,
+    progress: bool = True,
+    cluster: Any = None,
+    stac: bool = False,
+) -> dict[Any, Written]:
+    """Write scenes to the sinks that ``opened`` gives for each and its path: all at once; see :func:`write`.
 
     What fails before anything is stored leaves nothing behind; after that, what is stored is kept for the next call.
     """
@@ -143,7 +157,7 @@ def _write_all(
     planned: list[Pass] = []
     try:
         for path, scene in scenes.items():
-            jobs.append(Job(scene, open_sink(scene, path, overwrite, **options)))
+            jobs.append(Job(scene, opened(scene, path)))
         pages = [_item(job) for job in jobs] if stac else []
         planned = passes(jobs, workers)
         _tell_short(planned)

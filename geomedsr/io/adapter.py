@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from geomedsr.checks import Check
-from geomedsr.errors import GeomedsrError
+from geomedsr.errors import GeomedsrError, OutputError
 from geomedsr.io.sink import Sink
 from geomedsr.scene.scene import Scene
 
@@ -79,6 +79,27 @@ class Adapter(ABC):
     @abstractmethod
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> Sink:
         """A sink for the scene at a path; everything that can be checked before the work is checked here."""
+
+    def preview_sink(self, scene: Scene, path: str, overwrite: bool) -> Sink:
+        """A sink for a preview, from which the same values will be read: for :func:`geomedsr.split`.
+
+        Raises:
+            OutputError: by default: this format has no previews.
+        """
+        raise OutputError(f"the preview {path}", "one in .tif, or a folder for a series", "choose another name")
+
+    def kept(self, scene: Scene) -> bytes:
+        """What :meth:`restored_sink` must know of the scene's files besides what a scene holds."""
+        return b""
+
+    def restored_sink(self, scene: Scene, kept: bytes, path: str, overwrite: bool) -> Sink:
+        """A sink for a scene as it was before it was split.
+
+        Raises:
+            ValueError: ``kept`` is not what :meth:`kept` gave.
+            OutputError: by default: this format has no previews.
+        """
+        raise OutputError(f"the output {path}", "one in .tif, or a folder for a series", "choose another name")
 
     def contents(self, path: str) -> Contents | None:
         """What a path holds, where there may be several scenes under one; None where it is one by its nature."""
