@@ -1,4 +1,4 @@
-"""Image quality: how near a result is to a reference."""
+"""Image quality: how close a result is to a reference."""
 
 from geomedsr.metrics.evaluate import Evaluation, Score, evaluate
 from geomedsr.metrics.quality import psnr, ssim

@@ -1,4 +1,4 @@
-"""Bootstrap intervals: how much a figure would differ on other ground of the same kind."""
+"""Bootstrap intervals: how much a figure would vary between scenes of the same kind."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from geomedsr.scene.sources import Array
 
-#: Resamples, the seed they are drawn with, and the share of them that an interval holds.
+#: Number of resamples, the random seed, and the coverage of an interval.
 TIMES, SEED, SHARE = 1000, 0, 0.95
 
 
 def draws(units: int, times: int = TIMES, seed: int = SEED) -> Array:
-    """How often each of so many units (squares of a scene, slices of a series) is drawn, with replacement.
+    """How often each unit (a square of a scene, a slice of a series) is drawn with replacement.
 
-    ``(times, units)`` float64, each row summing to ``units`` (Efron 1979). The same for all methods, so that their
-    differences are paired.
+    ``(times, units)`` float64; each row sums to ``units`` (Efron 1979). The draws are the same for all methods, so that
+    differences between methods are paired.
     """
     rng = np.random.default_rng(seed)
     return rng.multinomial(units, np.full(units, 1 / units), size=times).astype(np.float64)
@@ -23,7 +23,7 @@ def draws(units: int, times: int = TIMES, seed: int = SEED) -> Array:
 def interval(values: Array) -> tuple[float, float] | None:
     """The 2.5th and the 97.5th percentile of a figure's resampled values (Efron's percentile method).
 
-    None where fewer than two are finite, such as the gain over an image that is equal.
+    None if fewer than two values are finite, as for the PSNR of equal images.
     """
     finite = values[np.isfinite(values)]
     if finite.size < 2:

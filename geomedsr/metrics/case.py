@@ -1,4 +1,4 @@
-"""A scene of an evaluation with its methods, of which pictures can be made."""
+"""A scene of an evaluation with its methods, for pictures."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from geomedsr.scene.scene import Scene
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The reference ``fine``, the input ``coarse``, and what made it fine again; ``places`` are frames and windows of
-    the reference where bicubic errs most."""
+    """The reference ``fine``, the input ``coarse``, and the ``methods`` that super-resolve it. ``places`` are the
+    frames and windows of the reference where bicubic has the largest error."""
 
     name: str
     fine: Scene

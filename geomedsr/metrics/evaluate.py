@@ -1,4 +1,4 @@
-"""``evaluate``: a model beside interpolation and peers, on references made coarse or on real pairs."""
+"""``evaluate``: compare a model with interpolation and other upscalers, on reduced references or on real pairs."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ __all__ = ["Evaluation", "Protocol", "Score", "compare_with", "evaluate"]
 
 _Named = TypeVar("_Named", Scene, Method)
 
-#: Slices with less foreground than that are left out.
+#: Slices with a smaller share of foreground are left out.
 _LEAST = 0.02
 
-#: Places of each scene that pictures are made of.
+#: Number of places in each scene that are shown as pictures.
 _PLACES = 2
 
 
@@ -48,31 +48,31 @@ def evaluate(
     above: float | None = None,
     vgg_file: str | None = None,
 ) -> Evaluation:
-    """Bring references down, make them fine again by each method, round to their type, and compare.
+    """Reduce references, super-resolve them with each method, round to their type, and compare.
 
     Args:
         model: the model.
-        scenes: references, which the model was not trained on; with ``reference`` one real input. Of a model of named
-            bands these alone are compared.
-        reference: what is truly there at the model's resolution, taken by another sensor: nothing is brought down then.
-            Scene and reference are cropped to the ground they share; values are compared as they are, so that a
-            difference between the sensors counts as error.
-        realism: where on the dial to measure; by default at 0, and at 1 too for models that have adversarial weights.
-        against: what else is measured: torch's ``bicubic`` (a = −0.75; always, since gains are over it), ``lanczos``
-            (three lobes), ``realesrgan`` (×4 alone, and red, green and blue alone: means are then over those).
-        operator: how references are brought down, instead of the model's own way (for models of none, block means); it
-            is also what drift is measured by.
-        value_range: values are clipped to it, and it is PSNR's peak, in physical units; see :class:`Protocol`.
+        scenes: references that the model was not trained on; with ``reference``, one real input. For a model of named
+            bands, only these bands are compared.
+        reference: an image at the model's resolution from another sensor; nothing is reduced then. Scene and reference
+            are cropped to the area that they share. Values are compared without adjustment, so that differences between
+            the sensors count as error.
+        realism: the values of realism to measure; by default 0, and also 1 for models with adversarial weights.
+        against: other methods to measure: torch's ``bicubic`` (a = −0.75; always, since gains are relative to it),
+            ``lanczos`` (three lobes), ``realesrgan`` (only ×4 and only red, green and blue; means are then over these).
+        operator: the operator that reduces references and measures drift; by default the model's (block means for
+            models without one).
+        value_range: values are clipped to this range, in physical units, and it is PSNR's peak; see :class:`Protocol`.
         above: only pixels above this physical value count.
         vgg_file: a torchvision state dict of VGG-19 instead of the extra ``vgg``.
 
-    What each figure is: docs/metrics.md.
+    docs/metrics.md defines each figure.
 
     Raises:
-        InputError: a scene smaller than the factor, nothing to compare in it, a pair that does not go together, or a
-            peer that does not serve it.
-        ModelError: the bands do not fit, or a realism that the model has not.
-        GeomedsrError: a peer that is not installed.
+        InputError: a scene that is too small, a scene without pixels to compare, a pair that does not match, or a
+            method that does not support the scene.
+        ModelError: the bands do not fit, or the model does not support the realism.
+        GeomedsrError: a method that is not installed.
     """
     card = model.descriptor
     against = check_peers(against)
@@ -104,12 +104,12 @@ def evaluate(
 def compare_with(
     reference: Scene, source: Scene, results: Mapping[str, Scene], *, vgg_file: str | None = None
 ) -> Evaluation:
-    """Results of a source beside its interpolation, on a reference of the results' size; see :func:`evaluate`.
+    """Compare results from a source, and its interpolation, with a reference of the results' size.
 
-    Drift is by block means.
+    See :func:`evaluate`. Drift is measured by block means.
 
     Raises:
-        InputError: sizes that do not go together, or nothing to compare.
+        InputError: sizes do not match, or there are no pixels to compare.
     """
     scale = reference.shape[2] // source.shape[2]
     grown = tuple(n * scale for n in source.shape[2:])
@@ -132,7 +132,7 @@ def compare_with(
 def _compared(
     case: Case, protocol: Protocol, operator: str, vgg_file: str | None, words: str, pair: bool = False
 ) -> Evaluation:
-    """The methods' scores on one scene, on what is truly there."""
+    """The methods' scores on one scene, against its reference."""
     fine, scale, bands = case.fine, case.scale, len(case.fine.bands)
     served = {m.name: range(bands) if m.bands is None else m.bands for m in case.methods}
     common = tuple(b for b in range(bands) if all(b in some for some in served.values()))
@@ -163,7 +163,7 @@ def _compared(
 def _made(method: Method, region: Region) -> Array:
     """A method's result over a region and its surroundings, as it would be stored, physical, ``(1, band, y, x)``.
 
-    Bands that the method does not make, and what is not known, are the reference's, so that nothing there is measured.
+    Bands that the method does not make, and unknown pixels, take the reference's values, so that they show no error.
     """
     made = region.truth.copy()
     made[:, slice(None) if method.bands is None else list(method.bands)] = method.physical(region.around)
@@ -171,7 +171,7 @@ def _made(method: Method, region: Region) -> Array:
 
 
 def _drift(result: Array, region: Region, scale: int, operator: str) -> Array:
-    """How far a result is from the input, not a number where one pixel decides for all and some is missing."""
+    """The drift of a result; NaN where the operator needs whole frames and some pixels are missing."""
     inside = (..., *region.inner)
     if operator_named(operator).whole_frames and not region.data[inside].all():
         return np.full(region.coarse.shape, np.nan)
@@ -204,12 +204,12 @@ def _joined(found: Sequence[Evaluation]) -> Evaluation:
 
 
 def _seen(scene: Scene, card: Descriptor) -> Scene:
-    """The bands that a model of named bands makes; of other models all."""
+    """The bands that a model of named bands makes; for other models all bands."""
     return select_joint(scene, card.bands, f"the model {card.name}") if card.bands else scene
 
 
 def _named_apart(named: Sequence[_Named]) -> Iterator[_Named]:
-    """Scenes or methods, a number added to names that recur."""
+    """Scenes or methods; a number is added to names that occur again."""
     taken: dict[str, int] = {}
     for one in named:
         taken[one.name] = taken.get(one.name, 0) + 1

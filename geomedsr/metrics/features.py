@@ -1,4 +1,4 @@
-"""How unlike two images look: the distance of VGG-19's feature maps."""
+"""How different two images look: the distance of VGG-19's feature maps."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 
 from geomedsr.models.vgg19 import as_rgb, load_vgg19
 
-#: The layers that count alike in :class:`FeatureDistance`.
+#: The layers, with equal weight, of :class:`FeatureDistance`.
 LAYERS = ("VGG22", "VGG34", "VGG44", "VGG54")
 
 
 class FeatureDistance:
     """Mean over layers of squared feature error over feature variance, of all images added; 0 is equal.
 
-    ``Σ (φ(SR) − φ(HR))² / Σ (φ(HR) − mean φ(HR))²`` for each layer's maps φ before the ReLU, the mean being over images
-    and pixels of each channel. How bands become RGB: :func:`geomedsr.models.vgg19.as_rgb`.
+    ``Σ (φ(SR) − φ(HR))² / Σ (φ(HR) − mean φ(HR))²`` for each layer's maps φ before the ReLU; the mean is over images
+    and pixels of each channel. For the conversion of bands to RGB see :func:`geomedsr.models.vgg19.as_rgb`.
 
     Raises:
-        ModelError: there are no weights.
+        ModelError: the weights are missing.
     """
 
     def __init__(self, file: str | os.PathLike[str] | None = None, layers: Sequence[str] = LAYERS) -> None:
@@ -31,7 +31,7 @@ class FeatureDistance:
 
     @torch.inference_mode()
     def add(self, sr: torch.Tensor, hr: torch.Tensor) -> None:
-        """Images ``(B, C, H, W)``, float, on any linear scale."""
+        """Add images ``(B, C, H, W)``, float, on any linear scale."""
         network = load_vgg19(self.file, hr.device)
         made, real = (network(as_rgb(image, hr).float(), self.layers) for image in (sr, hr))
         for name in self.layers:
@@ -41,7 +41,7 @@ class FeatureDistance:
             self._sums[name] = (total + flat.sum(1), square + flat.square().sum(1), count + flat.shape[1])
 
     def value(self) -> float:
-        """The distance so far; not a number if the references do not vary."""
+        """The distance so far; NaN if the references are constant."""
         parts = []
         for name in self.layers:
             total, square, count = self._sums[name]

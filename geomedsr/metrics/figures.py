@@ -1,4 +1,4 @@
-"""The figures of an evaluation: what each is called, its unit, and what it means in a line."""
+"""The figures of an evaluation: name, unit, and a one-line explanation of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """A value, and the ends of its 95 % bootstrap interval where there is one."""
+    """A value, and the ends of its 95 % bootstrap interval if there is one."""
 
     value: float
     low: float | None = None
@@ -17,7 +17,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class About:
-    """``best`` is what is better, ``"high"`` or ``"low"``, or neither: empty."""
+    """``best`` tells which values are better: ``"high"``, ``"low"``, or empty for neither."""
 
     title: str
     unit: str
@@ -31,7 +31,7 @@ class About:
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
 
-#: In the order of their columns; how each is computed: docs/metrics.md.
+#: In the order of their columns; docs/metrics.md tells how each is computed.
 ABOUT = {
     "psnr": About("PSNR", "dB", 2, "high", "how small the squared error is beside the peak; +6 dB is half the error"),
     "ssim": About("SSIM", "", 4, "high", "how alike local patterns are; 1 is equal"),
@@ -59,12 +59,12 @@ ABOUT = {
     ),
 }
 
-#: Figures that bicubic is best at by definition; their best is not marked.
+#: Figures in which bicubic is best by definition; their best value is not marked.
 _BICUBICS = ("omission", "hallucination")
 
 
 def is_best(name: str, figure: Figure, peers: Sequence[Figure | None]) -> bool:
-    """Whether a figure is the best of its peers, itself among them, and that says something."""
+    """Whether a figure is the best among ``peers``, itself included, and being best is meaningful."""
     known = [peer.value for peer in peers if peer is not None]
     best = ABOUT[name].best
     return bool(best) and name not in _BICUBICS and figure.value == (max(known) if best == "high" else min(known))

@@ -1,4 +1,4 @@
-"""Error after a local linear fit, for two sensors or bands that see the same ground in other values."""
+"""Error after a local linear fit, for two sensors or bands that show the same area with different values."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from geomedsr.scene.sources import Array
 
 
 def residual(result: Array, truth: Array, counted: Array) -> Array:
-    """What the best line from a result to the truth leaves of one square: the sum of squared residuals.
+    """The sum of squared residuals of a linear fit from a result to the truth, in one square.
 
     ``truth ≈ a · result + b`` by least squares over the pixels ``counted``; all ``(band, y, x)``.
 
     Returns:
-        ``(band,)``, float64; 0 where nothing counts.
+        ``(band,)``, float64; 0 where no pixel counts.
     """
     number = np.maximum(counted.sum((1, 2)), 1)
 

@@ -1,4 +1,4 @@
-"""Fringes: wrong colours at strong edges, where bands that are made apart disagree on where the edge lies."""
+"""Fringes: wrong colours at strong edges, where bands that are made separately disagree on the edge's position."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from geomedsr.scene.sources import Array
 
-#: The share of a square's pixels that are its strong edges.
+#: The share of a square's pixels that count as strong edges.
 _SHARE = 0.05
 
 
 def gradient(truth: Array, peak: Array) -> Array:
     """How steep the truth is at each pixel: ``(band, y, x)`` to ``(y, x)``.
 
-    The length of the gradient, by central differences, of the mean over bands of values over their ``peak``.
+    The magnitude of the gradient, by central differences, of the mean over bands of values divided by their ``peak``.
     """
     mean = (truth / peak[:, None, None]).mean(0)
     steep: Array = np.hypot(*np.gradient(mean))

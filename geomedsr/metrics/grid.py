@@ -1,4 +1,4 @@
-"""The grid: whether the borders of the input's pixels show in a result, as steps that are larger or smaller there."""
+"""The grid: whether the borders of the input's pixels show in a result, as larger or smaller steps."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from geomedsr.scene.sources import Array
 
 
 def steps(values: Array, counted: Array, scale: int, shape: tuple[int, int] | None = None) -> Array:
-    """What :func:`ratio` needs of a piece of a result; of several pieces, add them.
+    """The sums for :func:`ratio` from a piece of a result; add them for several pieces.
 
-    ``values`` are ``(…, y, x)`` from the first fine pixel of an input pixel on; ``counted``, broadcast to that, says
-    which pixels count. A step is the absolute difference of two neighbours that both count. It belongs to the piece
-    that holds the upper or left one of the two: where a piece of ``shape`` ends inside the image, ``values`` hold one
-    row and one column more.
+    ``values`` are ``(…, y, x)`` and begin at the first fine pixel of an input pixel; ``counted``, broadcast to their
+    shape, tells which pixels count. A step is the absolute difference of two neighbours that both count. It belongs to
+    the piece with the upper or left one of the two. If a piece of ``shape`` ends inside the image, ``values`` therefore
+    hold one more row and column.
 
     Returns:
-        ``(…, 2, 2, 2)``, float64: steps down and across; at borders of input pixels and inside; their sum and number.
+        ``(…, 2, 2, 2)``, float64: vertical and horizontal steps; at borders of input pixels and inside; sum and number.
     """
     height, width = shape or values.shape[-2:]
     counted = np.broadcast_to(counted, values.shape)
@@ -39,10 +39,9 @@ def steps(values: Array, counted: Array, scale: int, shape: tuple[int, int] | No
 
 
 def ratio(sums: Array) -> Array:
-    """Mean step at borders over that inside, in the worse direction: ``(…, 2, 2, 2)`` to ``(…)``.
+    """The mean step at borders divided by the mean step inside, in the worse direction: ``(…, 2, 2, 2)`` to ``(…)``.
 
-    1 where the input's pixels do not show, more where they show as blocks. NaN where there is nothing to compare: no
-    steps, or an image without any.
+    1 if the input's pixels do not show, more if they show as blocks. NaN if no steps count, or if all steps are 0.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = sums[..., 0] / sums[..., 1]
@@ -50,16 +49,16 @@ def ratio(sums: Array) -> Array:
 
 
 def worst(values: Array) -> Array:
-    """The largest along the last axis that is known; NaN where none is."""
+    """The largest value along the last axis, ignoring NaN; NaN if all are."""
     known = ~np.isnan(values)
     largest: Array = np.where(known, values, -np.inf).max(-1)
     return np.where(known.any(-1), largest, np.nan)
 
 
 def shown(result: Scene, pieces: Iterable[Box], factors: Factors) -> list[str]:
-    """In words, how much the source's pixels show in the worst continuous band of a result; nothing if in none.
+    """In words, how much the source's pixels show in the worst continuous band of a result; empty if undefined.
 
-    ``pieces`` are boxes of the source, together all of it; they are read one at a time.
+    ``pieces`` are boxes that together cover the source; they are read one at a time.
     """
     picks = [i for i, band in enumerate(result.bands) if band.kind == "continuous"]
     sums = np.zeros((len(picks), 2, 2, 2))

@@ -1,4 +1,4 @@
-"""The interpolations that a model is measured against."""
+"""The interpolation methods that a model is compared with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-#: How many pixels beside a window both look at.
+#: Pixels on each side of a window that both methods need.
 REACH = 3
 
 
@@ -16,11 +16,11 @@ def bicubic(coarse: torch.Tensor, scale: int) -> torch.Tensor:
 
 
 def lanczos(coarse: torch.Tensor, scale: int) -> torch.Tensor:
-    """Lanczos interpolation of three lobes, weights summing to 1, edges continued by their value; ``(B, C, H, W)``.
+    """Lanczos interpolation with three lobes, weights normalised to sum 1, edge pixels repeated; ``(B, C, H, W)``.
 
     ``L(d) = sinc(d) · sinc(d / 3)`` for ``|d| < 3`` (Duchon 1979; GDAL's ``lanczos``).
     """
-    offsets = (np.arange(scale) + 0.5) / scale - 0.5  # of fine centres from the coarse one
+    offsets = (np.arange(scale) + 0.5) / scale - 0.5  # from the coarse centre to the fine ones
     distance = np.arange(-REACH, REACH + 1)[None, :] - offsets[:, None]
     taps = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0.0)
     taps /= taps.sum(1, keepdims=True)

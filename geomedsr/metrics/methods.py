@@ -1,4 +1,4 @@
-"""Ways of making a coarse scene fine, by name: interpolations, peers, models."""
+"""Methods that super-resolve a scene, by name: interpolation, other upscalers, models."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from geomedsr.models import Model
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 
-#: What a model can be measured against; bicubic always is, since gains are over it.
+#: Methods that a model can be compared with; bicubic is always included, since gains are relative to it.
 PEERS = ("bicubic", "lanczos", "realesrgan")
 
-#: What it is measured against unless the user says otherwise.
+#: Methods that a model is compared with by default.
 USUAL = ("bicubic", "lanczos")
 
 
 @dataclass(frozen=True)
 class Method:
-    """``read(box)`` gives values in stored units, ``(frame, band, y, x)``, of a box of fine pixels.
+    """``read(box)`` returns values in stored units, ``(frame, band, y, x)``, for a box of fine pixels.
 
-    They are stored as ``like`` is, which has its bands, type and scale: a real pair's reference may have others.
-    ``bands`` are those that it makes, by position in the scene, in the order in which ``read`` gives them; None: all.
-    ``note`` says in a sentence what a reader must know of it. ``scene`` is the result where it is one.
+    Values are stored as in ``like``, which has the same bands, type and scale; a real pair's reference may have others.
+    ``bands`` are the bands that it makes, by position in the scene, in the order in which ``read`` returns them; None:
+    all. ``note`` is a sentence that readers of its figures need. ``scene`` is the result, if it is a scene.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Method:
     scene: Scene | None = None
 
     def physical(self, box: Box) -> Array:
-        """The same in physical units, after rounding to the type."""
+        """The values of a box in physical units, after rounding to the type."""
         values = stored(self.read(box), self.like.dtype, self.like.bands)
         return physical(self.like, box.frames, values)
 
@@ -52,7 +52,7 @@ def check_peers(names: Iterable[str]) -> tuple[str, ...]:
     """The names in their usual order, bicubic first.
 
     Raises:
-        InputError: a peer that is none of :data:`PEERS`.
+        InputError: a name that is not in :data:`PEERS`.
     """
     asked = {name.casefold() for name in names}
     unknown = sorted(asked - set(PEERS))
@@ -62,11 +62,11 @@ def check_peers(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def peers(names: Sequence[str], coarse: Scene, scale: int) -> list[Method]:
-    """The methods of these names for a scene.
+    """The methods with these names, for a scene.
 
     Raises:
-        InputError: the peer does not serve the scale or the scene.
-        GeomedsrError: the peer is not installed.
+        InputError: a method does not support the scale or the scene.
+        GeomedsrError: a method is not installed.
     """
     found = {"bicubic": interpolation("bicubic", bicubic, coarse, scale)}
     if "lanczos" in names:
@@ -78,7 +78,7 @@ def peers(names: Sequence[str], coarse: Scene, scale: int) -> list[Method]:
 
 
 def results(models: Sequence[Model], coarse: Scene) -> list[Method]:
-    """The models' results, at the realism that each has."""
+    """The models' results, each at its own realism."""
     made = []
     for model in models:
         label = model.descriptor.name
@@ -91,7 +91,7 @@ def results(models: Sequence[Model], coarse: Scene) -> list[Method]:
 
 
 def interpolation(name: str, method: Callable[[torch.Tensor, int], torch.Tensor], coarse: Scene, scale: int) -> Method:
-    """An interpolation, window by window; past the scene's edge the coarse image is continued by its value."""
+    """An interpolation, window by window; past the scene's edges, edge pixels are repeated."""
 
     factors = Factors.in_plane(scale)
 

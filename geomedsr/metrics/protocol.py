@@ -1,4 +1,4 @@
-"""What counts in a comparison: which pixels, in which range, against which peak."""
+"""The protocol of a comparison: which pixels count, the value range, and PSNR's peak."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from geomedsr.scene.sources import Array
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is compared: physical values above ``above``, clipped to ``window``; ``peak`` is PSNR's, band by band."""
+    """Physical values above ``above`` are compared, clipped to ``window``; ``peak`` is PSNR's, for each band."""
 
     above: float | None
     window: tuple[float, float] | None
@@ -22,10 +22,11 @@ class Protocol:
 
     @classmethod
     def of(cls, scene: Scene, value_range: tuple[float, float] | None, above: float | None) -> Protocol:
-        """What is usual for a scene's domain, unless the user says otherwise.
+        """The usual protocol for a scene's domain, unless the user says otherwise.
 
-        CT: pixels above −900 HU, values clipped to −1000 … 400 HU, which is the peak. MR: pixels above 8 % of the
-        series' 99th percentile, which is the peak. Others: all pixels; each band's 1–99 % range is the peak.
+        CT: pixels above −900 HU; values are clipped to −1000 … 400 HU, and the peak is that range. MR: pixels above 8 %
+        of the series' 99th percentile, which is the peak. Others: all pixels; the peak is each band's range from the
+        1st to the 99th percentile.
         """
         bands = len(scene.bands)
         low, high, _ = physical_range(scene)

@@ -1,4 +1,4 @@
-"""PSNR and SSIM per band, against a stated range of values."""
+"""PSNR and SSIM per band, for a given value range."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from geomedsr.scene.sources import Array
 def psnr(result: Array, reference: Array, span: Array, valid: Array | None = None) -> Array:
     """Peak signal-to-noise ratio in dB of each band: ``10 · log₁₀(span² / MSE)``.
 
-    ``result`` and ``reference`` are ``(band, y, x)`` in the same units; ``span`` is the range of values per
-    band that counts as the peak; ``valid`` ``(y, x)`` says which pixels count. Equal images give infinity.
+    ``result`` and ``reference`` are ``(band, y, x)`` in the same units. ``span`` is the peak: the value range of each
+    band. ``valid`` ``(y, x)`` tells which pixels count. Equal images give infinity.
     """
     valid = np.ones(result.shape[1:], bool) if valid is None else valid
     error = np.square(result.astype(np.float64) - reference.astype(np.float64))[:, valid].mean(1)
@@ -25,7 +25,7 @@ def psnr(result: Array, reference: Array, span: Array, valid: Array | None = Non
 def ssim(result: Array, reference: Array, span: Array, valid: Array | None = None) -> Array:
     """Structural similarity of each band (Wang et al. 2004; Gaussian window of σ 1.5), by torchmetrics.
 
-    Axes, ``span`` and ``valid`` as in :func:`psnr`; the mean is taken over the windows of valid pixels.
+    Axes, ``span`` and ``valid`` as in :func:`psnr`. The mean is over windows centred on valid pixels.
 
     Raises:
         GeomedsrError: torchmetrics is not installed.
@@ -36,7 +36,7 @@ def ssim(result: Array, reference: Array, span: Array, valid: Array | None = Non
 
 
 def ssim_map(result: Array, reference: Array, span: Array) -> Array:
-    """The structural similarity of the windows around each pixel, ``(band, y, x)``; see :func:`ssim`."""
+    """The structural similarity in the window around each pixel, ``(band, y, x)``; see :func:`ssim`."""
     try:
         from torchmetrics.functional.image import structural_similarity_index_measure as measure
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""A reference scene made coarse, lazily: what a model is given to make fine again."""
+"""A reference scene, reduced lazily: the input that a model super-resolves."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from geomedsr.scene.sources import Array, Source
 
 @dataclass(frozen=True)
 class ReducedSource(Source):
-    """Windows of a source brought down by an operator, rounded and clipped to its storage type.
+    """A source reduced by an operator, rounded and clipped to its storage type.
 
-    A coarse pixel is data where all its fine ones are.
+    A coarse pixel is data if all its fine pixels are.
     """
 
     fine: Source
@@ -67,7 +67,7 @@ class ReducedSource(Source):
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """The fine source's."""
+        """As in the fine source."""
         return self.fine.masking
 
     def select(self, bands: Sequence[int]) -> ReducedSource:
@@ -83,14 +83,14 @@ class ReducedSource(Source):
 
 
 def stored(values: Array, dtype: np.dtype[Any], bands: Sequence[Band]) -> Array:
-    """Values ``(frame, band, y, x)`` in stored units as results hold them: rounded, clipped, never the nodata value."""
+    """Values ``(frame, band, y, x)`` in stored units, as in results: rounded, clipped, never the nodata value."""
     one, zero = np.ones(()), np.zeros(())
     planes = [unconserved(values[:, i], zero, one, dtype, b.nodata, b.limits) for i, b in enumerate(bands)]
     return np.stack(planes, 1)
 
 
 def reduced(scene: Scene, scale: int, operator: str) -> Scene:
-    """The scene, whose size the scale divides, made coarse; without its place, and with a value scale of its own."""
+    """The scene, reduced by ``scale``, which divides its size. It has no position, and its own value scale."""
     source = ReducedSource(scene.source, scale, operator, scene.bands)
     coarse = Scene(source, Grid(source.shape[2:]), scene.bands, name=scene.name)
     return replace(coarse, domain=scene.domain, rescale=scene.rescale)

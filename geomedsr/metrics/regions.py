@@ -1,4 +1,4 @@
-"""The regions in which a scene is compared, one at a time, so that no more of it is in memory."""
+"""The regions in which a scene is compared, one at a time, so that memory does not grow with the scene."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from geomedsr.scene.bands import continuous
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 
-#: Side of the regions that rasters are compared in, and of the squares that figures are summed over, both in pixels of
-#: the reference. Squares are what bootstrap intervals draw from, and what spectra are taken of.
+#: Side of the regions in which rasters are compared, and of the squares over which figures are summed, in pixels of the
+#: reference. Squares are the units of the bootstrap, and the patches of which spectra are taken.
 REGION, SQUARE = 768, 96
 
-#: SSIM's window reaches less far than that.
+#: An upper bound of the radius of SSIM's window.
 _SSIM_REACH = 8
 
 
 @dataclass(frozen=True)
 class Region:
-    """A region of the reference, of one frame, what surrounds it, and what is there.
+    """A region ``box`` of one frame of the reference, with its surroundings ``around``.
 
-    ``truth`` is physical, ``(1, band, y, x)`` over ``around``, 0 where it or the input is not ``known``; ``data`` are
-    the pixels that may count, where SSIM meets nothing else. ``inner`` cuts the region itself out.
-    ``coarse`` is the input there, physical, ``(1, band, y, x)``.
+    ``truth`` is the reference in physical units, ``(1, band, y, x)`` over ``around``; it is 0 where the reference or
+    the input is not ``known``. ``data`` are the pixels that may count: SSIM's window around them holds only known
+    pixels. ``coarse`` is the input for the region, physical, ``(1, band, y, x)``.
     """
 
     box: Box
@@ -42,14 +42,14 @@ class Region:
 
     @property
     def inner(self) -> tuple[slice, slice]:
-        """Rows and columns of the region in what surrounds it."""
+        """Rows and columns of the region within its surroundings."""
         return self.box.within(self.around).index[2:]
 
 
 def regions(fine: Scene, coarse: Scene, scale: int, operator: str) -> Iterator[Region]:
     """All regions of a reference whose input, ``scale`` times coarser, is ``coarse``.
 
-    Slices of a series are regions, and frames where the operator needs them whole.
+    The slices of a series are regions, and so are whole frames if the operator needs them.
     """
     margin, whole = (0, _SSIM_REACH, _SSIM_REACH), Box.whole(fine.shape)
     for box in whole.tiles((1, *_sides(fine, scale, operator))):
@@ -79,7 +79,7 @@ def _sides(fine: Scene, scale: int, operator: str) -> tuple[int, int]:
 
 
 def squares(window: Window, scale: int) -> Iterator[Window]:
-    """A region in squares, those at its far edges less than whole; in pixels of the region."""
+    """The squares of a region, in its pixels; squares at the far edges may be smaller."""
     side = square_side(scale)
     for box in Box((0, 0, 0), (1, window.height, window.width)).tiles((1, side, side)):
         yield box.window
@@ -94,7 +94,7 @@ def divisible(scene: Scene, scale: int) -> Scene:
     """The scene's continuous bands, cropped so that the scale divides its size.
 
     Raises:
-        InputError: it is too small.
+        InputError: the scene is too small.
     """
     _, _, height, width = scene.shape
     if min(height, width) < scale * 16:
@@ -113,8 +113,8 @@ def physical(scene: Scene, frames: slice, stored: Array) -> Array:
 
 
 def _known(fine: Scene, coarse: Scene, box: Box, scale: int) -> Array:
-    """Which pixels are data, in every band of both, and so far from the input's missing ones that no interpolation
-    meets those; ``(frame, 1, y, x)``."""
+    """Which pixels are data in every band of both scenes, and too far from the input's missing pixels for
+    interpolation to use these; ``(frame, 1, y, x)``."""
     factors = Factors.in_plane(scale)
     kept = box.coarsened(factors).grown((0, REACH, REACH)) & Box.whole(coarse.shape)
     near = _near(~np.asarray(coarse.source.valid(kept).all(1, keepdims=True)), REACH)
@@ -124,7 +124,7 @@ def _known(fine: Scene, coarse: Scene, box: Box, scale: int) -> Array:
 
 
 def _near(missing: Array, margin: int) -> Array:
-    """Which pixels ``(frame, 1, y, x)`` lie at most so far from a missing one."""
+    """Which pixels ``(frame, 1, y, x)`` lie within ``margin`` pixels of a missing one."""
     if not missing.any():
         return missing
     pooled = torch.nn.functional.max_pool2d(torch.from_numpy(missing.astype(np.float32)), 2 * margin + 1, 1, margin)

@@ -1,4 +1,4 @@
-"""The radially averaged power spectrum: how much detail of each fineness an image has, wherever it lies."""
+"""The radially averaged power spectrum: how much detail an image has at each spatial frequency, regardless of place."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from geomedsr.scene.sources import Array
 def power(patch: Array) -> Array:
     """Mean spectral power at 1, 2, … ⌊n/2⌋ periods across a square patch.
 
-    The patch ``(band, n, n)``, less its mean, is multiplied by a Hann window, which keeps the jump at its edges from
-    passing for detail; ``|F|²`` is averaged over all frequencies whose distance from zero rounds to that number. The
+    The patch ``(band, n, n)``, minus its mean, is multiplied by a Hann window, so that the jump at its edges does not
+    count as detail. ``|F|²`` is averaged over all frequencies whose magnitude rounds to the same number of periods. The
     result is ``(band, ⌊n/2⌋)``, in squared physical units; position ``k − 1`` stands for ``k / n`` cycles per pixel.
     """
     side = patch.shape[-1]
@@ -29,11 +29,11 @@ def power(patch: Array) -> Array:
 
 
 def beyond_nyquist(result: Array, reference: Array, side: int, scale: int) -> Array:
-    """How far a spectrum is from the reference's where the input has nothing, in dB: 0 is equal, and less is better.
+    """The distance of a spectrum from the reference's beyond the input's Nyquist frequency, in dB; 0 is equal.
 
     ``mean |10 · log₁₀(result / reference)|`` over frequencies above ``1 / (2 · scale)`` cycles per pixel, the input's
-    Nyquist frequency. Both are ``(…, ⌊side/2⌋)``, as :func:`power` gives them, or sums of such. Detail in the wrong
-    place counts as well as detail in the right one: this tells sharpness, not truth.
+    Nyquist frequency. Both are ``(…, ⌊side/2⌋)``, as :func:`power` returns them, or sums of these. Detail in the wrong
+    place counts as much as detail in the right place: this measures sharpness, not correctness.
     """
     finer = np.arange(1, side // 2 + 1) * 2 * scale > side
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -42,7 +42,7 @@ def beyond_nyquist(result: Array, reference: Array, side: int, scale: int) -> Ar
 
 
 def mean_ratio(pairs: Sequence[tuple[Array, Array]]) -> tuple[float, ...]:
-    """Spectra over their references', ``(⌊side/2⌋,)`` each, mean over bands; empty where a reference has no power."""
+    """Spectra over their references', ``(⌊side/2⌋,)`` each, mean over bands; empty if a reference has no power."""
     if not pairs or any((reference <= 0).any() for _, reference in pairs):
         return ()
     return tuple(float(v) for v in np.mean([result / reference for result, reference in pairs], 0))

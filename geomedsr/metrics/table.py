@@ -1,4 +1,4 @@
-"""What an evaluation found, as a table, as CSV, as Markdown."""
+"""The results of an evaluation, as a table, as CSV, as Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from geomedsr.metrics.case import Case
 from geomedsr.metrics.figures import ABOUT, Figure, is_best
 from geomedsr.providers import provider
 
-#: Columns of the table besides scene and method; each where some method has the figure.
+#: Columns of the table besides scene and method; a column is shown if some method has the figure.
 _COLUMNS = (
     "psnr",
     "ssim",
@@ -33,11 +33,11 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Score:
-    """One method on one scene: means over bands (and slices). ``vgg`` is None without weights of VGG-19.
+    """The figures of one method on one scene: means over bands (and slices). ``vgg`` is None without VGG-19's weights.
 
-    ``figures`` has these and all others of :data:`geomedsr.metrics.figures.ABOUT` by name, with intervals; what is
-    undefined is left out. ``bands`` has those of each band, by its name. ``spectrum`` is the power of detail of each
-    fineness over the reference's, mean over bands, at ``(k + 1) / (2 · length)`` cycles per pixel.
+    ``figures`` has these and all others of :data:`geomedsr.metrics.figures.ABOUT` by name, with intervals; undefined
+    figures are left out. ``bands`` has the figures of each band, by its name. ``spectrum`` is the power spectrum
+    divided by the reference's, mean over bands; position ``k`` stands for ``(k + 1) / (2 · length)`` cycles per pixel.
     """
 
     scene: str
@@ -59,20 +59,20 @@ class Score:
         return {name: found[name] for name in ABOUT if name in found}
 
     def unit(self, name: str) -> str:
-        """The unit of a figure; of drift the scene's own, where it has one."""
+        """The unit of a figure; for drift, the scene's unit if it has one."""
         return self.units if name == "drift" else ABOUT[name].unit
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores, and in words what was compared. ``cases`` are the scenes and results themselves, for pictures."""
+    """The scores, and a description of what was compared. ``cases`` hold the scenes and results, for pictures."""
 
     scores: tuple[Score, ...]
     words: tuple[str, ...] = field(default=())
     cases: tuple[Case, ...] = field(default=(), repr=False, compare=False)
 
     def csv(self) -> str:
-        """Comma-separated values, full precision, a line for each figure: of all bands together, and of each."""
+        """Comma-separated values, full precision; one line for each figure of all bands together, and of each band."""
         text = io.StringIO()
         writer = csv.writer(text)
         writer.writerow(("scene", "method", "band", "figure", "unit", "value", "low", "high"))
@@ -103,7 +103,7 @@ class Evaluation:
         return [name for name in _COLUMNS if name in ("psnr", "ssim", "vgg", "gain") or self._any(name)]
 
     def headings(self) -> list[str]:
-        """What the columns are called."""
+        """The columns' headings."""
         return [ABOUT[name].heading + (" (× bicubic's)" if name == "vgg" else "") for name in self.columns()]
 
     def _any(self, name: str) -> bool:
@@ -114,7 +114,7 @@ class Evaluation:
         return next(s for s in self.scores if s.scene == score.scene)
 
     def cell(self, score: Score, name: str) -> str:
-        """How a figure is written in a table."""
+        """The text of a figure in a table."""
         figure = score.all().get(name)
         if figure is None:
             return ""
@@ -137,7 +137,7 @@ class Evaluation:
         return figure is not None and is_best(name, figure, peers)
 
     def markdown(self) -> str:
-        """A table, and what was compared."""
+        """A table, and a description of what was compared."""
         columns = self.columns()
         lines = [f"| scene | method | {' | '.join(self.headings())} |", "|---" * (2 + len(columns)) + "|"]
         for s in self.scores:

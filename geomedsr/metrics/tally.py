@@ -1,4 +1,4 @@
-"""Sums over the regions of one scene, for one method, and the figures that follow from them."""
+"""Sums over the regions of one scene, for one method, and the figures computed from them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from geomedsr.metrics.sam import spectral_angles
 from geomedsr.metrics.spectrum import beyond_nyquist, power
 from geomedsr.scene.sources import Array
 
-#: Side of the crops that VGG-19 sees, in reference pixels, and the least that it is shown.
+#: Side of the crops for VGG-19, in reference pixels, and the smallest side that is allowed.
 CROP, _LEAST_CROP = 192, 32
 
-#: VGG-19 sees about so many crops of a scene, spread over it.
+#: About how many crops of a scene VGG-19 sees, spread over it.
 CROPS = 48
 
-#: Bootstrap intervals draw from so many units, at most; of a larger scene neighbouring squares are drawn together.
+#: The most units for bootstrap intervals; in larger scenes, neighbouring squares form one unit.
 _UNITS = 2048
 
 #: Sums of one square: by name, ``(band, …)``.
@@ -40,10 +40,10 @@ Sums = dict[str, Array]
 
 @dataclass
 class Tally:
-    """What is added up. ``common`` are the bands that means are over; of a ``series`` frames are what is drawn.
+    """The running sums. Means are over the bands ``common``. In a ``series``, the bootstrap draws frames.
 
-    ``ratios`` says whether values are measured from a true zero, as SAM and ERGAS need it: HU are not. ``pair`` says
-    that another sensor or band took the reference, so that the error after a local linear fit counts too.
+    ``ratios`` tells whether values have a true zero, as SAM and ERGAS require; HU do not. ``pair`` tells that the
+    reference is from another sensor or band, so that the error after a local linear fit is measured, too.
     """
 
     protocol: Protocol
@@ -59,7 +59,7 @@ class Tally:
     places: list[Window] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._crops = -(-CROPS // self.regions)  # from every region some
+        self._crops = -(-CROPS // self.regions)  # per region
         self._seen_crops = 0
         try:
             self._distance: FeatureDistance | None = FeatureDistance(self.vgg_file)
@@ -69,7 +69,7 @@ class Tally:
             self._distance = None
 
     def add(self, region: Region, result: Array, base: Array, drift: Array, seen: Array) -> None:
-        """A method's result ``result`` and the bicubic ``base`` over a region and its surroundings, physical, clipped.
+        """Add a region: a method's ``result`` and bicubic's, ``base``, with the surroundings, physical and clipped.
 
         ``drift`` is ``(1, band, y, x)`` over the input's pixels of the region. ``seen`` are the pixels that count.
         """
@@ -83,7 +83,7 @@ class Tally:
         picks = list(self.common)
         angles = spectral_angles(one[picks], other[picks]) if self.ratios and len(picks) > 1 else None
         steep = None if angles is None else gradient(other[picks], peak[picks])
-        rows, cols = region.inner  # steps over the region's far edges are its own
+        rows, cols = region.inner  # steps across the region's lower and right edges belong to it
         edge = slice(None), slice(rows.start, rows.stop + 1), slice(cols.start, cols.stop + 1)
         stepped, stepping = result[0][edge], seen[0][edge]
         height, width = drift.shape[2:]
@@ -135,12 +135,12 @@ class Tally:
             self._seen_crops += 1
 
     def vgg(self) -> float | None:
-        """The feature distance; None if there was nothing to look at, or with."""
+        """The feature distance; None without crops or without VGG-19's weights."""
         value = self._distance.value() if self._distance is not None and self._seen_crops else float("nan")
         return value if np.isfinite(value) else None
 
     def units(self) -> Sums:
-        """The sums of each unit, ``(unit, band, …)``: of frames for a series, else of squares, side by side."""
+        """The sums of each unit, ``(unit, band, …)``: a frame of a series, else a square or several adjacent ones."""
         keys = [frame for frame, _ in self.parts] if self.series else list(range(len(self.parts)))
         together = 1 if self.series else -(-len(keys) // _UNITS)
         order = {key: i // together for i, key in enumerate(dict.fromkeys(keys))}
@@ -154,9 +154,9 @@ class Tally:
         return gathered
 
     def figures(self, served: Sequence[int], base: Tally) -> tuple[dict[str, Figure], dict[int, dict[str, Figure]]]:
-        """The figures over the common bands, and of each band ``served``, with intervals.
+        """The figures over the common bands, and for each band in ``served``, with intervals.
 
-        ``base`` is bicubic's tally, which the gain is over; the same units are drawn of both.
+        ``base`` is bicubic's tally, to which the gain is relative; the same units are drawn from both.
         """
         sums, low = self.units(), base.units()
         count = len(sums["count"])
@@ -179,7 +179,7 @@ class Tally:
         return found, by_band
 
     def _measures(self) -> dict[str, Callable[[Sums, Sums, Array], Array]]:
-        """Figures that each band has: of sums, bicubic's sums, and weights ``(draw, unit)``, to ``(draw, band)``."""
+        """Functions for figures per band: sums, bicubic's sums and weights ``(draw, unit)`` to ``(draw, band)``."""
 
         def of_class(position: int) -> Callable[[Sums, Sums, Array], Array]:
             return lambda s, b, w: shares(np.tensordot(w, s["classes"], 1))[..., position]
@@ -205,7 +205,7 @@ class Tally:
         }
 
     def _psnr(self, sums: Sums, weights: Array) -> Array:
-        """In dB, ``(draw, band)``: of all pixels of a raster; of a series the mean over its slices'."""
+        """In dB, ``(draw, band)``: over all pixels of a raster; for a series, the mean over slices."""
         squared = np.square(np.asarray(self.protocol.peak))
         with np.errstate(divide="ignore", invalid="ignore"):
             if not self.series:
@@ -222,7 +222,7 @@ class Tally:
             return np.where(made == base, 0.0, made - base)  # equal infinities too
 
     def _ergas(self, sums: Sums, weights: Array) -> Array:
-        """``(draw,)``: of all pixels of a raster; of a series the mean over its slices'."""
+        """``(draw,)``: over all pixels of a raster; for a series, the mean over slices."""
         squares, truth, count = (sums[name][:, list(self.common)] for name in ("squares", "truth", "count"))
         if not self.series:
             return ergas(weights @ squares, weights @ truth, weights @ count, self.scale)
@@ -231,12 +231,12 @@ class Tally:
         return _ratio(weights @ np.where(known, each, 0), weights @ known)
 
     def spectra(self, band: int) -> tuple[Array, Array]:
-        """The spectrum of one band and the reference's, summed over squares, as :func:`power` gives them."""
+        """The spectrum of one band and the reference's, as :func:`power` returns them, summed over squares."""
         made, true = (np.sum([s[name][band] for _, s in self.parts], 0) for name in ("power", "true power"))
         return made, true
 
     def hardest(self, most: int) -> list[tuple[int, Window]]:
-        """Frames and whole squares where the squared error is largest, the largest first, none touching another."""
+        """Frames and whole squares with the largest squared error, the largest first; no two touch."""
         errors = [float((s["squares"][list(self.common)]).sum()) for _, s in self.parts]
         found: list[tuple[int, Window]] = []
         for i in sorted(range(len(errors)), key=lambda i: (-errors[i], i)):
@@ -248,7 +248,7 @@ class Tally:
 
 
 def _pixels(result: Array, truth: Array, similar: Array, counted: Array, kinds: Array) -> Sums:
-    """Sums ``(band, …)`` over the pixels of a square that count."""
+    """Sums ``(band, …)`` over those pixels of a square that count."""
     where = (1, 2)
     return {
         "squares": (np.square(result - truth) * counted).sum(where),
@@ -279,13 +279,13 @@ def _ratio(total: Array, count: Array) -> Array:
 
 
 def _mean(values: Array) -> Array:
-    """The mean over bands that are known, ``(draw, band)`` to ``(draw,)``."""
+    """The mean over bands, ignoring NaN: ``(draw, band)`` to ``(draw,)``."""
     known = ~np.isnan(values)
     return _ratio(np.where(known, values, 0).sum(-1), known.sum(-1))
 
 
 def _put(figures: dict[str, Figure], name: str, value: Array, spread: Array) -> None:
-    """A figure, unless it is not a number."""
+    """Add a figure, unless it is NaN."""
     if not np.isnan(value[0]):
         low, high = interval(spread) or (None, None)
         figures[name] = Figure(float(value[0]), low, high)

@@ -1,1 +1,1 @@
-"""Other people's upscalers, run as their users run them, to be measured beside a model."""
+"""Third-party upscalers, run as their users run them, for comparison with a model."""

