@@ -144,7 +144,7 @@ def test_info_tells_what_a_file_holds(capsys: pytest.CaptureFixture[str]) -> Non
     assert facts["bounds"] == [436130, 4166500, 439970, 4169380]
     assert facts["bands"][3] == {
         "number": 4, "name": "B08", "kind": "continuous", "role": None, "nodata": 0, "scale": 1.0, "offset": 0.0,
-        "units": None, "interpretation": "undefined",
+        "units": None, "interpretation": "undefined", "wavelength_um": None,
     }  # fmt: skip
 
 

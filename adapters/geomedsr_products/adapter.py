@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ class ProductsAdapter(Adapter):
     #: A product's folder is none of DICOM files, and its metadata are no raster, though GDAL would take them for one.
     priority: ClassVar[int] = -10
 
-    options = ("mask",)
+    options = ("mask", "part")
     title = "a product"
 
     def can_open(self, path: str) -> bool:
@@ -29,12 +30,18 @@ class ProductsAdapter(Adapter):
         return _family(path) is not None
 
     def open(
-        self, path: str, series: str | None = None, force: bool = False, mask: str | None = None, **options: Any
+        self,
+        path: str,
+        series: str | None = None,
+        force: bool = False,
+        mask: str | None = None,
+        part: tuple[float | None, Sequence[str | int]] = (None, ()),
+        **options: Any,
     ) -> Scene:
-        """The finest part of a product; ``series`` chooses one of several tiles, ``mask`` what is to be no data."""
+        """The part of a product; ``series`` chooses one of several tiles, ``mask`` what is to be no data."""
         family = _family(path)
         assert family is not None
-        return scene_of(family.describe(path, series), mask)
+        return scene_of(family.describe(path, series), mask, *part)
 
     def explain(self, path: str) -> GeomedsrError | None:
         """Nothing: whatever looks like a product is taken, and told of when it is opened."""

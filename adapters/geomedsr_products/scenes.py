@@ -42,21 +42,30 @@ SATURATED = "saturated"
 _APART = 1e-3
 
 
-def scene_of(product: Product, mask: str | None = None) -> Scene:
-    """The finest part of a product, or the one that its path asks for; it knows the others.
+def scene_of(
+    product: Product,
+    mask: str | None = None,
+    resolution: float | None = None,
+    bands: Sequence[str | int] = (),
+) -> Scene:
+    """The finest part of a product that holds all ``bands``, or the one that its path asks for; it knows the others.
 
     Args:
         product: what its metadata tell.
         mask: what is to be no data, of ``product.masks``; several with commas between.
+        resolution: that of the part, instead.
+        bands: by name, as :meth:`geomedsr.Scene.select` takes them.
 
     Raises:
-        InputError: no such mask, no band that is there, or bands that cannot be opened or do not lie on one grid.
+        InputError: no such mask, no such resolution, no band that is there, bands that lie in no one part, or that
+            cannot be opened or do not lie on one grid.
     """
     kinds = _kinds(product, mask)
-    parts = Parts(_parts(product), partial(_open, product, kinds))
+    missing = tuple((band.name, band.missing) for band in product.bands if band.missing is not None)
+    parts = Parts(_parts(product), partial(_open, product, kinds), missing)
     for complaint in product.complaints:
         warnings.warn(complaint, SceneWarning, stacklevel=5)
-    return parts.at(product.resolution or parts.resolutions[0])
+    return parts.holding(bands, resolution or product.resolution)
 
 
 def _parts(product: Product) -> tuple[Part, ...]:

@@ -15,8 +15,7 @@ from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.geometry import Factors
 from geomedsr.inference import upscale, write
-from geomedsr.io import Item, contents_of, open_scene
-from geomedsr.scene.parts import part_with
+from geomedsr.io import Item, contents_of, open_part
 from geomedsr.scene.polygons import area_of
 
 
@@ -45,15 +44,16 @@ def run(options: argparse.Namespace) -> int | None:
 
 def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | None) -> dict[str, Any]:
     """Open, upscale, write; what was done."""
-    scene = open_scene(
+    scene = open_part(
         src,
+        options.bands or (),
         series=series,
         force=options.force,
         nodata=options.nodata,
         slice_axis=options.slice_axis,
+        resolution=options.resolution,
         mask=options.mask,
     )
-    scene = part_with(scene, options.bands or (), options.resolution)
     if options.nearest is not None:
         scene = scene.with_nearest(options.nearest)
     if options.bands is not None:

@@ -3,7 +3,7 @@
 from geomedsr.io.adapter import Adapter, Contents, Item
 from geomedsr.io.jobs import Scratch
 from geomedsr.io.publishing import Move
-from geomedsr.io.registry import adapter_for, contents_of, installed, open_pair, open_scene, open_sink
+from geomedsr.io.registry import adapter_for, contents_of, installed, open_pair, open_part, open_scene, open_sink
 from geomedsr.io.sink import Sink
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "contents_of",
     "installed",
     "open_pair",
+    "open_part",
     "open_scene",
     "open_sink",
 ]

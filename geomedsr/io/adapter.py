@@ -47,7 +47,8 @@ class Adapter(ABC):
     #: Adapters are asked in this order whether a path is theirs, the lowest first.
     priority: ClassVar[int] = 0
 
-    #: What ``open`` takes by name beside its three arguments; it is given nothing else. ``slice_axis`` is known.
+    #: What ``open`` takes by name beside its three arguments; it is given nothing else. Known are ``slice_axis``,
+    #: ``mask``, and ``part``: the resolution (or None) and the bands (or none) of the part that is to be opened.
     options: ClassVar[tuple[str, ...]] = ()
 
     #: What ``sink`` takes by name, and how its files are called where a user names another option.

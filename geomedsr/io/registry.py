@@ -17,7 +17,6 @@ from geomedsr.io.adapter import Adapter, Contents
 from geomedsr.io.files import reason, unwritable
 from geomedsr.io.sink import Sink
 from geomedsr.plugins import loaded
-from geomedsr.scene.parts import part_with
 from geomedsr.scene.provenance import provenance_of
 from geomedsr.scene.scene import Scene
 
@@ -60,7 +59,8 @@ def open_scene(
 
     Args:
         path: a raster, a DICOM file, a folder of DICOM files, a volume, or a satellite product.
-        series: which series of several, by UID or number; which volume of several in one file, by number from 1.
+        series: which series of several, by UID or number; which volume of several in one file, by number from 1; which
+            tile of a product.
         force: open what geomedsr made itself, too.
         nodata: the value that means "no data" in all bands of a raster, instead of the file's own; ``"none"``: no value
             does.
@@ -75,17 +75,33 @@ def open_scene(
         InputError: none can; the message says why, as far as an adapter knows. Or no such nodata value, no such
             resolution, or no such bands at one resolution.
     """
+    named = {"slice_axis": slice_axis, "mask": mask}
+    scene = open_part(path, bands or (), series=series, force=force, nodata=nodata, resolution=resolution, **named)
+    return scene if bands is None else scene.select(bands)
+
+
+def open_part(
+    path: str | os.PathLike[str],
+    bands: Sequence[str | int],
+    *,
+    series: str | None = None,
+    force: bool = False,
+    nodata: float | str | None = None,
+    resolution: float | None = None,
+    **named: Any,
+) -> Scene:
+    """The part of a path that holds some bands, with its other bands, too; see :func:`open_scene`."""
     text = os.fspath(path)
     adapter = adapter_for(text)
-    given = {name: value for name, value in (("slice_axis", slice_axis), ("mask", mask)) if value is not None}
+    given = {name: value for name, value in named.items() if value is not None}
     for name in given.keys() - set(adapter.options):
         raise InputError(f"--{name.replace('_', '-')} for {text}", _OPTIONS[name], "leave it out")
+    if "part" in adapter.options:
+        given["part"] = (resolution, tuple(bands))
     scene = adapter.open(text, series, force, **given)
     if nodata is not None:
         scene = scene.with_nodata(nodata)
-    if bands is not None:
-        return part_with(scene, bands, resolution).select(bands)
-    return scene if resolution is None else scene.at(resolution)
+    return scene if "part" in adapter.options or resolution is None else scene.at(resolution)
 
 
 def open_pair(
@@ -101,18 +117,13 @@ def open_pair(
     """
     result = open_scene(dst, force=True)
     made_of, known = provenance_of(result).chosen, adapter_for(os.fspath(src)).options
-    source = open_scene(
-        src,
-        series=series,
-        force=True,
-        nodata=nodata,
-        slice_axis=made_of.slice_axis if "slice_axis" in known else None,
-        mask=made_of.mask if "mask" in known else None,
-    )
-    if source.parts is not None:
+    named: dict[str, Any] = {name: getattr(made_of, name) for name in ("slice_axis", "mask") if name in known}
+    if "part" in known:
         with suppress(InputError):  # of another source, whose parts are others
-            source = part_with(source, made_of.bands or (), made_of.resolution)
-    return source, result
+            part, named["resolution"] = made_of.bands or (), made_of.resolution
+            return open_part(src, part, series=series, force=True, nodata=nodata, **named), result
+        named.clear()
+    return open_part(src, (), series=series, force=True, nodata=nodata, **named), result
 
 
 def contents_of(path: str | os.PathLike[str]) -> Contents | None:

@@ -33,12 +33,14 @@ class Part:
 class Parts:
     """All parts of a product, the finest first, and ``opener``, which opens one by resolution and names of ``more``.
 
+    ``missing`` are bands that the product should have, and why it has not.
     ``edits`` are the changes made to the scene since it was opened. Each part that is opened later gets them, too: a
     crop covers the same area. Picklable, if ``opener`` is.
     """
 
     parts: tuple[Part, ...]
     opener: Callable[[float, tuple[str, ...]], Scene]
+    missing: tuple[tuple[str, str], ...] = ()
     edits: tuple[Callable[[Scene], Scene], ...] = ()
 
     @property
@@ -56,9 +58,7 @@ class Parts:
         Raises:
             InputError: there is no such part.
         """
-        part = next((p for p in self.parts if math.isclose(p.resolution, resolution, rel_tol=_SAME)), None)
-        if part is None:
-            raise _none(resolution, self.resolutions)
+        part = self._part(resolution)
         more = tuple(dict.fromkeys(found for name in named if (found := _called(name, part.more)) is not None))
         scene = self.opener(part.resolution, more)
         if part is not self.parts[0]:
@@ -67,27 +67,41 @@ class Parts:
             scene = edit(scene)
         return replace(scene, parts=self)
 
-    def holding(self, names: Sequence[str], among: Sequence[float]) -> float:
-        """The finest of the resolutions ``among`` at which all named bands exist.
+    def holding(self, bands: Sequence[str | int], resolution: float | None = None) -> Scene:
+        """The finest part that holds all the bands, or the part of a resolution; ``more`` bands come if named.
+
+        Args:
+            bands: as for ``Scene.select``; numbers count the bands of the part.
+            resolution: the only part to search; by default all parts.
 
         Raises:
-            InputError: there is none; the message tells at which resolution each band is.
+            InputError: no part holds all the bands, and the message says where each is; or no such resolution.
         """
-        parts = [part for part in self.parts if part.resolution in among]
-        for part in parts:
-            if all(_called(name, (*part.bands, *part.more)) is not None for name in names):
-                return part.resolution
+        named = [(str(band).partition("=")[2] or str(band)).strip() for band in bands]
+        names = [name for name in named if not name.isdigit()]
+        parts = self.parts if resolution is None else (self._part(resolution),)
         places = {name: [p for p in parts if _called(name, (*p.bands, *p.more)) is not None] for name in names}
-        known = "; ".join(f"at {p.resolution:g}: {', '.join(p.bands)}" for p in parts)
-        if unknown := [name for name, found in places.items() if not found]:
+        for part in parts:
+            if all(part in found for found in places.values()):
+                return self.at(part.resolution, names)
+        for name in (name for name, found in places.items() if not found):
+            if (why := dict(self.missing).get(_called(name, list(dict(self.missing))) or "")) is not None:
+                raise InputError(f"band {name}, {why}", "a band that is there", "download the product again")
+            known = "; ".join(f"at {p.resolution:g}: {', '.join(p.bands)}" for p in parts)
             remedy = "name a band of the product; `geomedsr info` lists its masks, too"
-            raise InputError(f"band {unknown[0]!r}", f"one of those {known}", remedy)
-        told = ", ".join(f"{name} at {found[0].resolution:g}" for name, found in places.items())
+            raise InputError(f"band {name!r}", f"one of those {known}", remedy)
+        apart = ", ".join(f"{name} at {found[0].resolution:g}" for name, found in places.items())
         raise InputError(
-            f"bands of several resolutions: {told}",
+            f"bands of several resolutions: {apart}",
             "bands of one",
             "choose those of one, or bring all to the finest first with `geomedsr sharpen`",
         )
+
+    def _part(self, resolution: float) -> Part:
+        for part in self.parts:
+            if math.isclose(part.resolution, resolution, rel_tol=_SAME):
+                return part
+        raise _none(resolution, self.resolutions)
 
 
 def resolutions_of(scene: Scene) -> tuple[float, ...]:
@@ -113,29 +127,6 @@ def part_at(scene: Scene, resolution: float) -> Scene:
     if not any(math.isclose(own, resolution, rel_tol=_SAME) for own in known):
         raise _none(resolution, known)
     return scene
-
-
-def part_with(scene: Scene, bands: Sequence[str | int], resolution: float | None = None) -> Scene:
-    """The finest part that holds all the given bands, masks included, ready for ``select``.
-
-    Args:
-        scene: a scene with or without parts; returned as it is if it has all the bands.
-        bands: as for ``Scene.select``; numbers count the bands of ``scene``.
-        resolution: the only part to search; by default all parts.
-
-    Raises:
-        InputError: no part holds all the bands, or there is no part of that resolution.
-    """
-    part = scene if resolution is None else part_at(scene, resolution)
-    if part.parts is None:
-        return part
-    names = [str(band).partition("=")[2] or str(band) for band in bands]
-    names = [name.strip() for name in names if not name.strip().isdigit()]
-    if all(_called(name, [band.name for band in part.bands]) is not None for name in names):
-        return part
-    known = part.parts.resolutions
-    among = [own for own in known if resolution is None or math.isclose(own, resolution, rel_tol=_SAME)]
-    return part.parts.at(part.parts.holding(names, among), names)
 
 
 def cropped_like(parts: Parts | None, bounds: tuple[float, float, float, float]) -> Parts | None:

@@ -29,8 +29,8 @@ def foreign(tags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def before(scene: Scene) -> Provenance:
-    """What is kept of it when a scene is made finer: the bands, the window, the nodata value and the slice axis that
-    were chosen, and the models of earlier passes.
+    """What is kept of it when a scene is made finer: the bands, the window, the nodata value, the slice axis and the
+    part of a product that were chosen, and the models of earlier passes.
     """
     provenance, own = provenance_of(scene), scene.provenance
     window = cropping(scene.source)
@@ -41,6 +41,9 @@ def before(scene: Scene) -> Provenance:
             slice_axis=own.chosen.slice_axis,
             aoi=None if own.model.factor else own.chosen.aoi,  # in the pixels of what is made finer now
             window=None if window is None else _exact(window),
+            resolution=own.chosen.resolution,
+            mask=own.chosen.mask,
+            physical=own.chosen.physical,
         ),
         before=(*provenance.before, provenance.step) if provenance.made else (),
     )
