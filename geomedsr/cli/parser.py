@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"geomedsr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
-    sub = commands.add_parser("upscale", help="make a scene finer", description="Make a scene finer with a model.")
+    sub = commands.add_parser("upscale", help="super-resolve a scene", description="Super-resolve a scene or a series.")
     sub.add_argument(
         "src", metavar="SRC", help="a raster (any that GDAL reads), a folder of DICOM slices, a volume, or arrays"
     )
@@ -67,23 +67,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DST",
         help="result: .tif (Cloud-Optimized GeoTIFF), .zarr, .npy, .npz, .png or .jpg; a folder for a series",
     )
-    sub.add_argument("--model", metavar="NAME_OR_FILE", help="default: the one shipped for such scenes")
+    sub.add_argument("--model", metavar="NAME_OR_FILE", help="a shipped model or a model file; default: as SRC needs")
     many = sub.add_mutually_exclusive_group()
-    many.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume of a file, of several")
+    many.add_argument("--series", metavar="UID|NUMBER", help="one DICOM series, or one volume of a file, of several")
     many.add_argument("--all", action="store_true", help="every usable DICOM series under SRC, into a matching tree")
     sub.add_argument(
         "--slice-axis",
         type=int,
         choices=(1, 2, 3),
-        help="along which axis of a volume its slices lie; default: as its header or the sizes of its voxels tell",
+        help="the axis of a volume along which its slices lie; default: from its header or its voxel sizes",
     )
-    sub.add_argument("--force", action="store_true", help="take series and volumes that geomedsr made itself, too")
-    sub.add_argument("--uid-seed", metavar="TEXT", help="make the same DICOM UIDs again for the same seed and work")
+    sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
+    sub.add_argument("--uid-seed", metavar="TEXT", help="reproducible DICOM UIDs, from this text and the job")
     sub.add_argument(
         "--bands",
         type=_names,
         metavar="B04,B03,…",
-        help="bands by name or number from 1, in this order; red=3 says what one shows, =3 takes it back",
+        help="bands by name or number from 1, in this order; red=3: band 3 shows red; =3: it has no role",
     )
     _add_resolution(sub)
     sub.add_argument(
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="only this window of the reference")
     _add_nodata(sub)
     sub.add_argument("--realism", type=float, metavar="0…1", help="of the prior; default: the model's")
-    sub.add_argument("--force", action="store_true", help="take series and volumes that geomedsr made itself, too")
+    sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
     sub.add_argument("--tile", type=int, metavar="N", help="tile side in input pixels (memory, not result)")
     sub.add_argument("--memory", metavar="SIZE", help="the most memory to take, such as 2GiB; default: 1.5GiB")
     sub.add_argument(
@@ -166,10 +166,10 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser(
         "verify",
         help="check a result against its source",
-        description="Check a result against its source, promise by promise; exit 1 if one is broken.",
+        description="Check a result against its source, guarantee by guarantee; exit 1 if one is broken.",
     )
-    sub.add_argument("src", metavar="SRC", help="what was upscaled")
-    sub.add_argument("dst", metavar="DST", help="what came out")
+    sub.add_argument("src", metavar="SRC", help="the source")
+    sub.add_argument("dst", metavar="DST", help="the result")
     sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume, of SRC")
     _add_nodata(sub)
     sub.add_argument(
@@ -177,20 +177,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=FILE",
         action="append",
         default=[],
-        help="what else the model was given, such as mask=MASK.tif; may come again",
+        help="another input of the model, such as mask=MASK.tif; may be repeated",
     )
     sub.add_argument("--json", action="store_true", help="as JSON")
 
     sub = commands.add_parser(
         "report",
         help="a page about a result",
-        description="One self-contained page: before and after, promises, figures, histograms, provenance. Exit 1 if a "
-        "promise is broken.",
+        description="One self-contained page: before and after, checks, figures, histograms, provenance. Exit 1 if a "
+        "guarantee is broken.",
     )
-    sub.add_argument("src", metavar="SRC", help="what was upscaled")
-    sub.add_argument("dst", metavar="DST", help="what came out")
+    sub.add_argument("src", metavar="SRC", help="the source")
+    sub.add_argument("dst", metavar="DST", help="the result")
     sub.add_argument("-o", "--output", required=True, metavar="PAGE.html", help="the page")
-    sub.add_argument("--reference", metavar="REF", help="what is truly there, at the result's resolution")
+    sub.add_argument("--reference", metavar="REF", help="the truth, at the result's resolution")
     sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume, of SRC")
     _add_nodata(sub)
     sub.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="what the viewer shows, in pixels of SRC")
@@ -224,13 +224,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
-    sub = commands.add_parser("models", help="the models shipped", description="The models shipped.")
-    sub.add_argument("--json", action="store_true", help="their whole cards, as JSON")
+    sub = commands.add_parser("models", help="the shipped models", description="The shipped models.")
+    sub.add_argument("--json", action="store_true", help="their full cards, as JSON")
 
     sub = commands.add_parser(
         "evaluate",
         help="measure a model on references",
-        description="Bring references down, make them fine again, and compare, beside interpolations and peers.",
+        description="Degrade references, super-resolve them, and compare; interpolations and peers do the same.",
     )
     sub.add_argument("--model", required=True, metavar="NAME_OR_FILE")
     sub.add_argument(
@@ -239,23 +239,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DATA",
         help="references, or a recipe (its validation scenes) and key=value overrides",
     )
-    sub.add_argument("--reference", metavar="HR", help="what is truly there; DATA is then one real input")
+    sub.add_argument("--reference", metavar="HR", help="the truth; DATA is then one real input")
     sub.add_argument("--bands", type=_names, metavar="BAND,…", help="bands by name or number from 1, in this order")
     sub.add_argument(
-        "--reference-bands", type=_names, metavar="BAND,…", help="those of the reference; default: the same"
+        "--reference-bands", type=_names, metavar="BAND,…", help="bands of the reference; default: the same"
     )
     sub.add_argument("--realism", type=_amounts, metavar="R,…", help="default: 0, and 1 where the model has it")
     sub.add_argument(
         "--against", type=_names, metavar="NAME,…", help="default: bicubic,lanczos; realesrgan needs the extra `peers`"
     )
     _add_nodata(sub)
-    sub.add_argument("--operator", metavar="NAME", help="how references are brought down; default: the model's")
-    sub.add_argument("--range", type=_range, metavar="LO,HI", help="clip physical values to it; it is PSNR's peak")
-    sub.add_argument("--above", type=float, metavar="VALUE", help="only pixels above that physical value count")
+    sub.add_argument("--operator", metavar="NAME", help="how references are degraded; default: the model's")
+    sub.add_argument("--range", type=_range, metavar="LO,HI", help="clip physical values to it; its width is the peak")
+    sub.add_argument("--above", type=float, metavar="VALUE", help="count only pixels above this physical value")
     sub.add_argument("--vgg", metavar="FILE", help="a torchvision state dict of VGG-19, instead of the extra `vgg`")
-    sub.add_argument("--csv", metavar="FILE", help="write the scores there")
-    sub.add_argument("--markdown", metavar="FILE", help="write the table there")
-    sub.add_argument("--html", metavar="PAGE.html", help="write a page with tables, spectra and pictures there")
+    sub.add_argument("--csv", metavar="FILE", help="write the scores to FILE")
+    sub.add_argument("--markdown", metavar="FILE", help="write the table to FILE")
+    sub.add_argument("--html", metavar="PAGE.html", help="write a page with tables, spectra and pictures")
     sub.add_argument("--overwrite", action="store_true", help="replace PAGE.html if it exists")
     sub.add_argument("--json", action="store_true", help="as JSON")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -272,7 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="as JSON")
 
     sub = commands.add_parser(
-        "train", help="make a model from a recipe", description="Train a model; the same command goes on after a stop."
+        "train", help="train a model from a recipe", description="Train a model; the same command goes on after a stop."
     )
     sub.add_argument("config", metavar="CONFIG", help="a YAML recipe, or a shipped one's name, such as satellite-x4")
     sub.add_argument("overrides", nargs="*", metavar="key=value", help="dotted overrides, such as data=FOLDER")
@@ -283,7 +283,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_nodata(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        "--nodata", metavar="VALUE", help="what means no data in the source, where its file does not say; or none"
+        "--nodata",
+        metavar="VALUE",
+        help="the value that means no data in the source, if not the file's own; or none",
     )
 
 
