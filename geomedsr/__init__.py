@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from geomedsr.verification.verify import verify
     from geomedsr.viewing import Comparison, compare
 
-#: Where each name is from: it is imported when it is first used, for torch alone takes a second.
+#: The module of each public name. It is imported on first use, since torch alone takes a second.
 _HOMES = {
     "Band": "scene.scene",
     "Check": "checks",
@@ -79,7 +79,7 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # which knows the names above, and no others
+if not TYPE_CHECKING:  # type checkers know the names above and should report others
 
     def __getattr__(name: str) -> Any:
         home = _HOMES.get(name)
@@ -97,7 +97,7 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-# What lower rooms ask of higher ones; see `geomedsr.providers`.
+# Functions of higher rooms that lower rooms use; see `geomedsr.providers`.
 provide(
     {
         "array.scene": "geomedsr.labelled:scene_of",
@@ -111,5 +111,5 @@ provide(
     }
 )
 
-# `DataArray.geomedsr`, from the moment that xarray is imported, by whomever: it is slow to, and not always needed.
+# Registers `DataArray.geomedsr` when any code imports xarray, which is slow to import and not always needed.
 wrapt.register_post_import_hook("geomedsr.hook:register", "xarray")

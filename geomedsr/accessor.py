@@ -1,6 +1,6 @@
 """``da.geomedsr``: super-resolution of any xarray DataArray with spatial coordinates, lazy in, lazy out.
 
-How coordinates, CRS and fill values are read: :mod:`geomedsr.labelled`.
+Coordinates, CRS and fill values are read by :mod:`geomedsr.labelled`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,18 @@ from geomedsr.models import Model
 from geomedsr.scene.provenance import foreign
 from geomedsr.scene.scene import Scene
 
-#: Attributes that hold the size of a pixel: of an array (stackstac, xarray.open_rasterio), or of a coordinate
-#: (datacube).
+#: Attributes of an array (stackstac, xarray.open_rasterio) or of a coordinate (datacube) that hold the size of a pixel.
 _STEPS = ("resolution", "resolution_xy", "res")
 
-#: Attributes that hold the number of pixels, rows first: EOPF's and GeoZarr's.
+#: Attributes that hold the number of pixels, rows first, from EOPF and GeoZarr.
 _SHAPES = ("proj:shape", "spatial:shape")
 
-#: What of an array's encoding says how it is to be written, and is true of the result.
+#: Entries of an array's encoding that also apply to the result.
 _ENCODED = ("_FillValue", "grid_mapping", "scale_factor", "add_offset")
 
 
 class DataArrayAccessor:
-    """``da.geomedsr``; see the module's text."""
+    """``da.geomedsr``; see the module docstring."""
 
     def __init__(self, array: xr.DataArray) -> None:
         self._array = array
@@ -43,11 +42,11 @@ class DataArrayAccessor:
     def scene(self) -> Scene:
         """The array as a :class:`geomedsr.Scene`: its axes as frames, bands, rows and columns. Nothing is read.
 
-        Values are the array's own; its fill value (as rioxarray finds it) and NaN are no data. Bands have
-        the names that rioxarray lists, and what our own Zarr stores say: what they show, and which hold classes.
+        Values are the array's own; its fill value (as rioxarray finds it) and NaN are no data. Band names are the ones
+        that rioxarray lists. Roles and kinds are read from geomedsr's own Zarr stores.
 
         Raises:
-            InputError: no spatial axes, too many others, or pixels that are not evenly spaced.
+            InputError: no spatial axes, too many other axes, or pixels that are not evenly spaced.
         """
         return scene_of(self._array, named(self._array))
 
@@ -59,18 +58,19 @@ class DataArrayAccessor:
         values_per_frame: bool = False,
         **options: Any,
     ) -> xr.DataArray:
-        """The array ``scale`` times finer: same axes, attributes and CRS, finer coordinates. Nothing is computed but
-        the value scale, from a spread of pixels.
+        """The super-resolved array, lazily: same axes, attributes and CRS, and coordinates ``scale`` times finer.
+
+        Only the value scale is computed now, from a sample of pixels.
 
         Args:
             model: as for :func:`geomedsr.upscale`; by default the model for satellite scenes.
-            value_range: which values become 0 and 1 for the network; by default the 1st and 99th percentiles of each
-                band, for which a spread of pixels is read now.
-            values_per_frame: percentiles of each time by itself instead, so that it comes out as it does alone.
+            value_range: the values that become 0 and 1 for the network; by default the 1st and 99th percentiles of each
+                band, for which a sample of pixels is read now.
+            values_per_frame: use percentiles of each time by itself, so that each gives the same result as alone.
             options: as for :func:`geomedsr.upscale`: ``realism``, ``tile``, ``device``, ``precision``, ``conserve``.
 
-        Coordinates along the two spatial axes are made anew, those that span both are left out, all others kept. The
-        attributes say which model made it. Block means are the input's, as for files.
+        Coordinates along the two spatial axes are new; coordinates that span both are left out; all others are kept.
+        The attributes state the model. Block means are the input's, as for files.
         """
         scene = self.scene()
         if value_range is not None and values_per_frame:
@@ -84,7 +84,7 @@ class DataArrayAccessor:
 
 
 def _like(array: xr.DataArray, made: Scene) -> xr.DataArray:
-    """A result with the axes, coordinates and attributes of what it was made from."""
+    """A result with the axes, coordinates and attributes of its input."""
     axes = named(array)
     x, y = axes.x, axes.y
     values = made.data.data
@@ -106,13 +106,13 @@ def _like(array: xr.DataArray, made: Scene) -> xr.DataArray:
             coords[name] = xr.Variable(coord.dims, coord.data, coord.attrs | mapping)
     attrs = _finer(foreign(array.attrs), affine, made.grid.shape, factor) | dict(made.provenance.without_names)
     result = xr.DataArray(values, dims=axes.order, coords=coords, attrs=attrs).transpose(*array.dims)
-    result.name = array.name  # afterwards: xarray takes dask's name for that of an array without one
+    result.name = array.name  # set last: xarray names an unnamed array after dask's
     result.encoding = {k: v for k, v in array.encoding.items() if k in _ENCODED}
     return result
 
 
 def _finer(attrs: Mapping[Any, Any], affine: Affine | None, shape: tuple[int, int], factor: int) -> dict[Any, Any]:
-    """Attributes with what they say of pixels made true of a result."""
+    """Attributes with their pixel sizes, shapes and transforms updated for a result."""
     made = dict(attrs)
     for key in TRANSFORMS:
         if key in made and affine is not None:
@@ -131,13 +131,13 @@ def _finer(attrs: Mapping[Any, Any], affine: Affine | None, shape: tuple[int, in
     if is_dataclass(spec) and not isinstance(spec, type):
         try:
             made["spec"] = replace(spec, resolutions_xy=_divided(getattr(spec, "resolutions_xy", None), factor))
-        except (TypeError, ValueError, AssertionError):  # another's
+        except (TypeError, ValueError, AssertionError):  # a "spec" from other software
             del made["spec"]
     return made
 
 
 def _divided(value: Any, factor: int) -> Any:
-    """A number, or several, divided."""
+    """A number, or each of several, divided by the factor."""
     if isinstance(value, (list, tuple)):
         return type(value)(_divided(part, factor) for part in value)
     try:

@@ -1,4 +1,4 @@
-"""Addresses as they may be shown: without user, password and query, which may hold a signature or a token."""
+"""Addresses for display: without user, password and query, which may contain a signature or a token."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from urllib.parse import parse_qs
 #: The user and the password of an address, up to their @.
 _USER = re.compile(r"(?<=://)[^\s/?#\"]*@")
 
-#: Where the query or the fragment of an address begins, and how far it goes in a text: to the next space or quotation
-#: mark, without what ends a sentence. GDAL's paths may hold their address in such a query themselves.
+#: The query or fragment of an address in a text. It ends at the next space or quotation mark, before punctuation that
+#: ends a sentence. GDAL's paths may contain their address in such a query.
 _QUERY = re.compile(r"((?:[a-z][a-z0-9+.-]*:/|/vsi[a-z0-9_]+)[^\s?#\"]*)[?#][^\s\"]*?(?=[,;:.)'\]]*(?:[\s\"]|$))", re.I)
 
-#: Words of a connection or of a header whose values are secrets.
+#: Keywords of connections and headers whose values are secrets.
 _SECRET = re.compile(
     r"\b((?:[a-z0-9_-]*(?:password|passwd|secret|signature|token|credential|api_?key|access_?key)[a-z0-9_-]*|pwd|sig)"
     r"\s*=\s*|authorization\s*[:=]\s*(?:bearer|basic)?\s*)[^\s&\"',;]+",
@@ -20,34 +20,34 @@ _SECRET = re.compile(
 )
 
 
-#: How names of local files end.
+#: Endings of local file names.
 _NAMED = re.compile(
     r"\.(?:tiff?|png|jpe?g|jp2|vrt|nc4?|h5|hdf|img|grib2?|grb2?|zarr|npy|npz|dcm|nii|nrrd|mh[ad]|mg[hz]|(?:geo)?json|zip|gz"
     r"|html|csv|onnx|safetensors|ya?ml)$",
     re.I,
 )
 
-#: How GDAL's connections to servers begin.
+#: Prefixes of GDAL's connections to servers.
 _SERVER = re.compile(r"\b(?:PG|MySQL|MSSQL|OCI|HANA|ODBC|MongoDB\w*|EEDAI?):", re.I)
 
-#: Pieces of addresses in use that libraries take for the name of a file, and how they may be shown; the oldest go.
+#: Parts of addresses in use that libraries show as file names, and their public form; the oldest are dropped.
 _concealed: dict[str, str] = {}
 _MOST = 10_000
 
 
 def conceal(path: str) -> None:
-    """Know an address again where a library shows a piece of it only, as GDAL does what follows the last slash."""
+    """Register an address, so that it is recognised if a library shows only a part of it, as GDAL does."""
     if is_public(path):
         return
     name, mark, query = path.rpartition("/")[2].partition("?")
-    if mark or len(name) >= 8:  # else it is no secret, and might be anything
+    if mark or len(name) >= 8:  # a short name without a query is no secret, and may occur in any text
         _concealed[f"{name}{mark}{query}"] = f"{name}?…" if mark else "…"
     while len(_concealed) > _MOST:
         del _concealed[next(iter(_concealed))]
 
 
 def public(text: str) -> str:
-    """A text with every address in it as it may be shown; a query that was there is shown as ``?…``."""
+    """A text with the public form of every address in it; queries are shown as ``?…``."""
     if "://" in text or "/vsi" in text or "=" in text or ":/" in text:
         text = _SECRET.sub(_hidden, _QUERY.sub(r"\1?…", _USER.sub("", text)))
     for piece, shown in list(_concealed.items()):
@@ -56,7 +56,7 @@ def public(text: str) -> str:
 
 
 def _hidden(found: re.Match[str]) -> str:
-    """The word of a secret without its value; as it is, where it is part of a local path, such as ``token=5.tif``."""
+    """A secret's keyword without its value; unchanged if it is part of a local path, such as ``token=5.tif``."""
     before, after = found.string[: found.start()], found.string[found.end() :]
     lead, rest = re.split(r"[\s\"']", before)[-1], re.split(r"[\s\"',;)]", after)[0]
     whole = f"{lead}{found[0]}{rest}"
@@ -66,16 +66,16 @@ def _hidden(found: re.Match[str]) -> str:
 
 
 def file_name(path: str) -> str:
-    """The last piece of a path or an address: the name of a file, and nothing of a query."""
-    if re.match(r"/vsi[a-z0-9_]+\?", path, re.I):  # GDAL's options, of which one is the address
+    """The last part of a path or an address: the file name, without a query."""
+    if re.match(r"/vsi[a-z0-9_]+\?", path, re.I):  # GDAL's options, one of which is the address
         path = parse_qs(path.split("?", 1)[1]).get("url", [path])[0]
     address = "://" in path or path.startswith("/vsi")
-    if address and '"' not in path:  # to its end, whatever the query holds
+    if address and '"' not in path:  # the whole query, whatever it contains
         path = re.split(r"[?#]", path, maxsplit=1)[0]
     shown = public(path).replace("?…", "")
     return re.split(r"[/\\]", shown.rstrip("/"))[-1]
 
 
 def is_public(text: str) -> bool:
-    """Whether nothing of a text has to be hidden."""
+    """Whether a text contains nothing that must be hidden."""
     return public(text) == text

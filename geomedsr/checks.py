@@ -1,4 +1,4 @@
-"""What a check of a result says."""
+"""The outcome of a check of a result."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Check:
-    """One promise, whether it was kept (None: it does not apply, or could not be checked), and the figures."""
+    """One guarantee, whether it is kept (None: it does not apply, or could not be checked), and figures."""
 
     promise: str
     kept: bool | None

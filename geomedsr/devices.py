@@ -1,4 +1,4 @@
-"""Which device computes."""
+"""Compute devices."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from geomedsr.errors import DeviceError, SceneWarning
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """``auto`` (a GPU if there is one that this torch can use), ``cpu``, ``cuda`` (the first) or ``cuda:N``.
+    """The device for ``auto`` (a GPU if this torch can use one), ``cpu``, ``cuda`` (the first GPU) or ``cuda:N``.
 
     Raises:
-        DeviceError: another name, or a GPU that is not there or that this torch was not built for.
+        DeviceError: an unknown name, or a GPU that does not exist or that this torch was not built for.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise DeviceError(f"the device {name!r}", "auto, cpu, cuda or cuda:N", "choose one of these")
     count = torch.cuda.device_count() if name != "cpu" and torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and not count):
         return torch.device("cpu")
-    index = int(name.partition(":")[2] or 0)  # by number: what CUDA calls current differs from thread to thread
+    index = int(name.partition(":")[2] or 0)  # an explicit number: CUDA's current device differs between threads
     if index >= count:
         raise DeviceError(f"the device {name}", f"one of {count} CUDA devices, or cpu", "use --device cpu")
     fault = _fault(index)
@@ -39,7 +39,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 @lru_cache
 def _fault(index: int) -> str | None:
-    """Why a GPU does not compute, such as that it is older than all that torch was built for; None if it does."""
+    """Why a GPU cannot be used, for example because torch was not built for so old a GPU; None if it can."""
     try:
         (torch.ones(2, device=f"cuda:{index}") + 1).tolist()
     except (RuntimeError, AssertionError) as error:
@@ -48,9 +48,9 @@ def _fault(index: int) -> str | None:
 
 
 def fast_bfloat16(place: torch.device) -> bool:
-    """Whether a device computes in bfloat16 by itself: CPUs with AVX512_BF16 or AMX, GPUs since Ampere."""
+    """Whether a device supports bfloat16 natively: CPUs with AVX512_BF16 or AMX, GPUs since Ampere."""
     if place.type == "cuda":
-        with torch.cuda.device(place):  # the one that is asked about
+        with torch.cuda.device(place):  # the query is about the current device
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     kinds = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, kind, bool)()) for kind in kinds)
@@ -63,13 +63,13 @@ def cores() -> int:
 
 @lru_cache(maxsize=1)
 def keep_memory() -> bool:
-    """Let the C library keep the memory that a network's activations free, for the next ones; whether it does.
+    """Let the C library keep the memory of freed activations for the next ones; returns whether it does.
 
-    glibc gives large blocks back to the system at once and asks for them again, zeroed page by page, at the next
-    layer: on CPUs that took up to half of the time of inference (docs/decisions/0008). Nor can the memory that glibc
-    sets aside for a thread, 64 MiB, hold such blocks; so threads started from here on share one store. What is kept is
-    at most what was in use at once. It is left alone where the user has set one of glibc's ``MALLOC_`` variables; those
-    that Dask sets for its workers, which make it give back more, are not the user's.
+    By default glibc returns large blocks to the system at once, and requests them again, zeroed page by page, for the
+    next layer. On CPUs this took up to half of the time of inference (docs/decisions/0008). The 64 MiB arenas that
+    glibc makes for threads are too small for such blocks, so threads started after this call share one arena. At most
+    the peak memory in use is kept. Nothing is changed if the user has set one of glibc's ``MALLOC_`` variables.
+    Variables that Dask sets for its workers, which make glibc return more memory, do not count as the user's.
     """
     dask = sys.modules.get("dask.config")
     theirs = dask.get("distributed.nanny.pre-spawn-environ", {}) if dask else {}
@@ -78,7 +78,7 @@ def keep_memory() -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
-        return False  # another C library
+        return False  # not glibc
     trim_threshold, mmap_threshold, arena_max, most = -1, -3, -8, 2**31 - 1
     mallopt(arena_max, 1)
     return bool(mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)) and bool(

@@ -1,7 +1,7 @@
-"""Every error a user can cause, in one place.
+"""All errors that a user can cause.
 
 Each message says three things: what was got, what was expected, what to do. The command line prints it as
-one ``error: …`` line and exits with 2; anything that is not a :class:`GeomedsrError` is an internal fault.
+one ``error: …`` line and exits with 2; any exception that is not a :class:`GeomedsrError` is an internal error.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from geomedsr.addresses import public
 
 
 class GeomedsrError(Exception):
-    """Base of all errors caused by input, options or surroundings.
+    """Base class of all errors caused by input, options or the environment.
 
-    ``got``, ``expected`` and ``remedy`` are short phrases; together they make the one-line message. Addresses in them
-    lose user, password and query.
+    ``got``, ``expected`` and ``remedy`` are short phrases; together they make the one-line message. User, password and
+    query are removed from addresses in them.
     """
 
     def __init__(self, got: str, expected: str, remedy: str) -> None:
@@ -27,7 +27,7 @@ class GeomedsrError(Exception):
 
 
 class SceneWarning(UserWarning):
-    """Something about a source that a user should know, and that stops nothing."""
+    """A fact about a source that a user should know, but that does not prevent processing."""
 
     def __init__(self, message: str) -> None:
         super().__init__(public(message))
@@ -55,4 +55,4 @@ class RecipeError(GeomedsrError, ValueError):
 
 
 class DeviceError(GeomedsrError, RuntimeError):
-    """The compute device asked for is not there, or cannot do what is asked."""
+    """The requested compute device does not exist, or does not support the request."""

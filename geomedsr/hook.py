@@ -1,6 +1,7 @@
-"""What is called when xarray is imported: it makes ``DataArray.geomedsr`` known, and imports nothing itself.
+"""The hook that runs when xarray is imported: it registers ``DataArray.geomedsr``, and imports nothing itself.
 
-It is apart from the accessor, which imports xarray: whoever imports that first would find it half made here.
+It is separate from the accessor, which imports xarray: if the accessor is imported first, its module is still
+incomplete when this hook runs.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def register(xarray: Any) -> None:
-    """Make ``DataArray.geomedsr`` known."""
+    """Register ``DataArray.geomedsr``."""
     xarray.register_dataarray_accessor("geomedsr")(accessor)
 
 
 def accessor(array: xr.DataArray) -> DataArrayAccessor:
-    """``da.geomedsr``; see :mod:`geomedsr.accessor`, which is imported when it is first used."""
+    """``da.geomedsr``; :mod:`geomedsr.accessor` is imported on first use."""
     from geomedsr.accessor import DataArrayAccessor
 
     return DataArrayAccessor(array)

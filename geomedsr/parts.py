@@ -1,4 +1,4 @@
-"""The base of everything that a recipe or a card describes: typed, unchangeable, unknown keys refused."""
+"""The base class of all parts of recipes and cards: typed, immutable, without unknown keys."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What other packages add: adapters, architectures and operators, found by entry point or registered by a program.
+"""Plugins: adapters, architectures and operators of other packages, found by entry point or registered by a program.
 
-A package names in its ``pyproject.toml`` what geomedsr is to find: classes of adapters in the group
-``geomedsr.adapters``, and in ``geomedsr.plugins`` modules that register architectures and operators when they are
-imported. A program may import such a module itself. Files of models name architectures and operators; never modules, so
-that no file decides what code runs.
+A package lists its plugins in its ``pyproject.toml``: adapter classes in the group ``geomedsr.adapters``, and in
+``geomedsr.plugins`` modules that register architectures and operators when they are imported. A program may also import
+such a module itself. Model files name architectures and operators, never modules, so that no file decides which code
+runs.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any, Generic, TypeVar
 
 from geomedsr.errors import ModelError
 
-#: Modules that register what they have when they are imported.
+#: The entry-point group of modules that register architectures and operators when they are imported.
 GROUP = "geomedsr.plugins"
 
 Thing = TypeVar("Thing")
 
 
 def loaded(group: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """What the entry points of a group name, and why some do not load. One that fails does not break the others."""
+    """The objects of a group's entry points, and the reasons why others do not load. A failure affects no other one."""
     working: dict[str, Any] = {}
     failed: dict[str, str] = {}
     for entry in sorted(entry_points(group=group), key=lambda each: each.name):
@@ -37,16 +37,16 @@ def loaded(group: str) -> tuple[dict[str, Any], dict[str, str]]:
 
 @lru_cache(maxsize=1)
 def _modules() -> dict[str, str]:
-    """Import the modules of installed packages, once; why some do not load."""
+    """Import the plugin modules of installed packages, once; returns the reasons why some do not load."""
     return loaded(GROUP)[1]
 
 
 class Registry(Mapping[str, Thing], Generic[Thing]):
-    """Things of one kind by name: geomedsr's own, and those that others register.
+    """Things of one kind by name: geomedsr's own, and the ones that plugins register.
 
     Args:
-        kind: what they are, in words.
-        own: geomedsr's.
+        kind: the kind, in words.
+        own: geomedsr's own things.
     """
 
     def __init__(self, kind: str, own: Mapping[str, Thing]) -> None:
@@ -55,10 +55,10 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
         self._modules: dict[str, str] = {}
 
     def register(self, name: str, thing: Thing) -> Thing:
-        """Add one, which is given back. Where worker processes compute, they import the module that it is defined in.
+        """Register a thing and return it. Worker processes import the module in which it is defined.
 
         Raises:
-            ModelError: the name is another's.
+            ModelError: the name is taken.
         """
         of = thing if isinstance(thing, type) or callable(thing) else type(thing)
         module: str = of.__module__
@@ -69,7 +69,7 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
         return thing
 
     def find(self, name: str) -> Thing:
-        """The thing of a name.
+        """The thing with a given name.
 
         Raises:
             ModelError: there is none.
@@ -84,10 +84,10 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
         )
 
     def module(self, name: str) -> str | None:
-        """The module that another process must import to know a name; None of geomedsr's own.
+        """The module that another process must import to know a name; None for geomedsr's own.
 
         Raises:
-            ModelError: it was defined in a program, which other processes cannot import.
+            ModelError: it is defined in the main program, which other processes cannot import.
         """
         module = self._modules.get(name)
         if module == "__main__":
@@ -113,10 +113,10 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
 
 
 def imported(modules: tuple[str, ...]) -> None:
-    """Import modules that registered something in another process.
+    """Import the modules that registered something in another process.
 
     Raises:
-        ModelError: one cannot be imported here.
+        ModelError: a module cannot be imported in this process.
     """
     for module in modules:
         if module in sys.modules:

@@ -13,15 +13,15 @@ _shown = True
 
 
 def show_progress(shown: bool = True) -> None:
-    """Whether bars are shown in this process; the environment variable ``GEOMEDSR_PROGRESS=0`` says no from outside."""
+    """Turn progress bars on or off in this process; the environment variable ``GEOMEDSR_PROGRESS=0`` turns them off."""
     global _shown
     _shown = shown
 
 
 def bar(total: int, *, unit: str, done: int = 0, title: str = "", large: bool = False, wanted: bool = True) -> Any:
-    """A tqdm bar: a widget in notebooks that have them, else a line where standard error is a terminal or a notebook.
+    """A tqdm bar: a widget in notebooks that support it, else a line if standard error is a terminal or a notebook.
 
-    ``large`` counts in thousands and millions. Nothing is shown unless it is ``wanted``, and progress is switched on.
+    ``large`` counts in thousands and millions. Nothing is shown unless it is ``wanted`` and progress bars are on.
     """
     setting = os.environ.get("GEOMEDSR_PROGRESS", "1").strip().casefold()
     silent = not (wanted and _shown and setting not in ("0", "off", "no", "false"))
@@ -35,7 +35,7 @@ def bar(total: int, *, unit: str, done: int = 0, title: str = "", large: bool = 
         unit=unit,
         unit_scale=large,
         desc=title or None,
-        disable=True if silent else False if notebook else None,  # None: unless it is no terminal
+        disable=True if silent else False if notebook else None,  # None: tqdm shows it only on a terminal
     )
 
 

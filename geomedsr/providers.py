@@ -1,7 +1,8 @@
-"""Providers: what a lower room asks of a higher one, by name, so that no import runs back up.
+"""Providers: functions of higher rooms that lower rooms request by name, so that no import runs upwards.
 
-A scene can show itself, though what draws it is built on scenes. So the scene asks here for ``"scene.card"``, and
-``geomedsr/__init__.py``, which knows all rooms, says where that is. It is imported when it is first asked for.
+For example, a scene can display itself, although the code that draws it is built on scenes. The scene requests
+``"scene.card"`` here, and ``geomedsr/__init__.py``, which knows all rooms, registers where that is. It is imported on
+first use.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ _homes: dict[str, str] = {}
 
 
 def provide(homes: Mapping[str, str]) -> None:
-    """Say where things are: ``"module:name"`` by what they are asked for as."""
+    """Register functions: the name under which each is requested, and its place as ``"module:name"``."""
     _homes.update(homes)
 
 
 def provider(name: str) -> Callable[..., Any]:
-    """What was provided under a name."""
+    """The function that is registered under a name."""
     module, _, attribute = _homes[name].partition(":")
     found: Callable[..., Any] = getattr(import_module(module), attribute)
     return found

@@ -1,4 +1,4 @@
-"""Inference: a lazy super-resolved scene, and the engine that writes scenes region by region."""
+"""Inference: lazy super-resolved scenes, and the engine that writes scenes region by region."""
 
 from geomedsr.inference.engine import write
 from geomedsr.inference.process import process

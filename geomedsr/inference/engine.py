@@ -1,4 +1,4 @@
-"""The engine: a scene is written box by box through dask, so that nothing holds the whole of it."""
+"""The engine: a scene is written box by box through dask, so that it is never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from geomedsr.progress import bar
 from geomedsr.scene.lazy import grouped
 from geomedsr.scene.scene import Scene
 
-#: How a user names where a scene goes.
+#: A destination as the user names it.
 Path = TypeVar("Path", bound=str | os.PathLike[str])
 
 
@@ -68,34 +68,36 @@ def write(
     stac: bool = False,
     **options: Any,
 ) -> Written | dict[Any, Written]:
-    """Write a scene to a file, or a series to a folder; the suffix chooses the format. Whole or not at all.
+    """Write a scene to a file, or a series to a folder, atomically; the suffix selects the format.
 
-    What is computed is kept beside the destination until the end: after a stop, an error or a crash the same call goes
-    on from there, and ends with the same pixels. Where input, model or options changed, it starts afresh, and warns.
+    Computed regions are kept beside the destination until the end. After a stop, an error or a crash the same call
+    resumes from them and gives the same pixels. If the input, the model or options have changed, it starts again with a
+    warning.
 
     Args:
-        scene: any scene, such as :func:`geomedsr.upscale` gives; or several by their paths, such as what
-            :func:`geomedsr.process` gives. Outputs of one model are then computed once, box by box, and all appear, or
-            none does, what was there before being back.
-        path: where to; ``.tif`` becomes a Cloud-Optimized GeoTIFF.
-        overwrite: replace a file that is there.
-        workers: how many regions are computed at once by threads; by default the machine's cores, or fewer where the
-            scene was upscaled with a memory cap.
+        scene: any scene, for example from :func:`geomedsr.upscale`; or several scenes by path, for example from
+            :func:`geomedsr.process`. Outputs of one model are then computed once, box by box. Either all of them
+            appear, or none does and earlier files are restored.
+        path: the destination; ``.tif`` becomes a Cloud-Optimized GeoTIFF.
+        overwrite: replace an existing file.
+        workers: how many regions threads compute at once; by default the machine's cores, or fewer if the scene was
+            upscaled with a memory limit.
         cluster: a ``dask.distributed`` client or cluster, a scheduler's address, or ``"local:N"`` for N processes; by
             default the active client, if the program has one, or threads.
-        progress: show a bar, in notebooks and where standard error is a terminal; see
+        progress: show a progress bar, in notebooks and if standard error is a terminal; see
             :func:`geomedsr.show_progress`.
-        stac: describe each result by a STAC item beside it, with its name and the suffix ``.json``. Item and result
-            appear together.
-        options: what the format's adapter takes besides, such as ``format`` for rasters or ``uid_seed`` for DICOM.
+        stac: write a STAC item beside each result, with its name and the suffix ``.json``. Item and result appear
+            together.
+        options: further options of the format's adapter, such as ``format`` for rasters or ``uid_seed`` for DICOM.
 
     Returns:
-        What was written; of several, by their paths.
+        A record of what was written; for several scenes, by path.
 
     Raises:
         OutputError: the path cannot be written, exists, is the scene's own file, or is being written by another job; or
-            several scenes go to one path, or into regions that do not fit together.
-        InputError: the source fails in some window; or no such cluster; or a STAC item of a scene without a place.
+            several scenes have the same path, or their regions do not fit together.
+        InputError: the source cannot be read somewhere, there is no such cluster, or a scene without georeferencing
+            cannot have a STAC item.
     """
     if isinstance(scene, Scene):
         if path is None:
@@ -108,12 +110,12 @@ def write(
 
 @dataclass(frozen=True)
 class Written:
-    """What was written where.
+    """A record of a written result.
 
-    ``deviation`` is the largest absolute difference, in stored units, that rounding and clipping left between the input
-    and the result as the model's operator brings it down, in the regions that this call computed; None where there is
-    none. ``resumed`` of ``regions`` had been computed before, by a call that was stopped. ``item`` is the STAC item
-    beside it, where one was asked for.
+    ``deviation`` is the largest absolute difference, in stored units, between the input and the result under the
+    model's operator, caused by rounding and clipping, in the regions that this call computed; None if there is none.
+    Of all ``regions``, ``resumed`` had been computed by an earlier call that was stopped. ``item`` is the STAC item
+    beside the result, if one was asked for.
     """
 
     path: str
@@ -148,7 +150,7 @@ def write_to(
 ) -> dict[Any, Written]:
     """Write scenes to the sinks that ``opened`` gives for each and its path: all at once; see :func:`write`.
 
-    What fails before anything is stored leaves nothing behind; after that, what is stored is kept for the next call.
+    An error before the first region is stored leaves nothing behind; later, stored regions are kept for the next call.
     """
     keep_memory()
     _check_apart(scenes)
@@ -182,7 +184,7 @@ def write_to(
 
 
 def _item(job: Job) -> Page:
-    """The STAC item of a result, checked; a warning, where its time is not known."""
+    """The STAC item of a result, checked; warns if its time is unknown."""
     target = job.sink.target
     beside = file_target(job.scene, os.fspath(item_path(target)), job.sink.overwrite)
     page = Page(job.sink, beside, item_text(job.scene, target))
@@ -196,7 +198,7 @@ def _item(job: Job) -> Page:
 
 
 def _check_apart(scenes: Mapping[Any, Scene]) -> None:
-    """Raise an OutputError where two scenes go to one path."""
+    """Raise an OutputError if two scenes have the same path."""
     seen: dict[str, Any] = {}
     for path in scenes:
         real = os.path.realpath(path)
@@ -206,14 +208,14 @@ def _check_apart(scenes: Mapping[Any, Scene]) -> None:
 
 
 def _tell_short(planned: Sequence[Pass]) -> None:
-    """Warn of passes that take more memory than they may."""
+    """Warn about passes that take more memory than allowed."""
     for each in planned:
         if each.short is not None:
             warnings.warn(each.short, SceneWarning, stacklevel=4)
 
 
 def _run(planned: Sequence[Pass], cluster: Any, progress: bool) -> dict[int, Written]:
-    """Compute and store the boxes that are missing, pass by pass; what came of each job, by its ``id``."""
+    """Compute and store the missing boxes, pass by pass; returns a record of each job, by its ``id``."""
     done = [each.done() for each in planned]
     left = [[box for box in each.boxes if box.key not in keys] for each, keys in zip(planned, done, strict=True)]
     jobs = [job for each in planned for job in each.jobs]
@@ -254,12 +256,12 @@ def _run(planned: Sequence[Pass], cluster: Any, progress: bool) -> dict[int, Wri
 
 
 def _threads(chosen: Scheduler) -> int:
-    """torch's threads for each worker: its share of this machine's cores; on a cluster one, as workers are many."""
+    """torch's threads for each worker: its share of this machine's cores; one on a cluster, which has many workers."""
     return 1 if isinstance(chosen, Cluster) else max(1, cores() // chosen.count)
 
 
 def _check_shared(chosen: Scheduler, job: Job) -> None:
-    """Raise an error unless a cluster's workers see where a job's regions gather, and the files that it reads."""
+    """Raise an error unless a cluster's workers can access a job's scratch folder and the files that it reads."""
     if isinstance(chosen, Cluster):
         sources = [file for file in job.scene.files if os.path.exists(file)]
         chosen.check_shared(os.fspath(job.sink.folder), sources)
@@ -267,7 +269,7 @@ def _check_shared(chosen: Scheduler, job: Job) -> None:
 
 @contextmanager
 def _threads_kept() -> Iterator[None]:
-    """torch's number of threads as it was: threads started later would take over the workers' number."""
+    """Restore torch's number of threads at the end: threads that start later would inherit the workers' number."""
     threads = torch.get_num_threads()
     try:
         yield
@@ -276,7 +278,7 @@ def _threads_kept() -> Iterator[None]:
 
 
 def _stored(jobs: Sequence[Job], planned: Sequence[Pass]) -> int | None:
-    """How many boxes all sinks have; None if unknown: the disk went away, or only some sinks have some."""
+    """How many boxes all sinks have; None if unknown, because the disk is gone or only some sinks have any."""
     try:
         if not any(job.sink.done() for job in jobs):
             return 0

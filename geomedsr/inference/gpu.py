@@ -1,7 +1,7 @@
-"""Networks on CUDA devices: several bands at once, copies that overlap the network, settings that keep bits equal.
+"""Networks on CUDA devices: several bands at once, copies that overlap computation, settings for reproducible bits.
 
-Each tile on the device has a stream and pinned memory of its own, so while one is in the network, another is on its way
-there or back, and others are conserved and stored by the CPU.
+Each tile on the device has its own stream and pinned memory. While one tile is in the network, others are being copied
+to or from the device, and the CPU conserves and stores others.
 """
 
 from __future__ import annotations
@@ -19,36 +19,35 @@ import torch
 from geomedsr.errors import DeviceError
 from geomedsr.models.network import Network
 
-#: How many tiles are on the device at once: one in the network, one on its way there, one on its way back.
+#: How many tiles are on the device at once: one in the network, one being copied there, one being copied back.
 AT_ONCE = 3
 
 #: How many bands go through a band-agnostic network at once.
 BANDS = 4
 
-#: The part of a device's memory that tiles may be planned with.
+#: The share of a device's memory that may be planned for tiles.
 SHARE = 0.6
 
-#: Bytes that cuDNN and CUDA want beside torch's own; where a device has less left, a fault is taken for want of memory:
-#: other than torch's allocator, they have no error of their own for that.
+#: Bytes that cuDNN and CUDA need besides torch's own memory. If a device has less left, an error is attributed to lack
+#: of memory: unlike torch's allocator, cuDNN and CUDA do not have a separate error for it.
 _BESIDE = 1 << 30
 
 
 def memory(place: torch.device) -> int:
-    """Bytes for tiles on a device: by what it has, not by what is free, so that a job that goes on is planned alike."""
+    """Bytes for tiles on a device: a share of its total, not free, memory, so that a resumed job has the same plan."""
     return int(SHARE * torch.cuda.get_device_properties(place).total_memory)
 
 
 def words(place: torch.device) -> str:
-    """The card and cuDNN's version, for the record: others have other bits."""
+    """The card and cuDNN's version, for the record: results may differ in bits between them."""
     version = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     return f"{torch.cuda.get_device_name(place)}, cuDNN {version}"
 
 
 class Exact:
-    """Convolutions and products without TF32, and with kernels that give the same bits each time, while any thread is
-    inside.
+    """A context with deterministic kernels, and without TF32 in convolutions and matrix products.
 
-    These settings are the process's: the first thread that enters makes them, the last that leaves puts them back.
+    The settings are global to the process: the first thread that enters makes them, the last that leaves restores them.
     """
 
     def __init__(self) -> None:
@@ -72,7 +71,7 @@ class Exact:
 
 
 def _settings() -> list[tuple[Any, str, Any]]:
-    """Where each is, its name and value: torch 2.9 has new names for what is done about TF32, and takes no mixture."""
+    """Each setting: object, name and value. torch 2.9 has new names for TF32 and does not allow mixing old and new."""
     cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
     if hasattr(cudnn, "conv"):
         exact: list[tuple[Any, str, Any]] = [(part, "fp32_precision", "ieee") for part in (cudnn.conv, products)]
@@ -89,7 +88,7 @@ Tensors = Mapping[str, torch.Tensor]
 
 
 class _Lane:
-    """A tile's way through a device: a stream, and pinned memory that grows to the largest tile."""
+    """A slot for one tile on a device: a stream, and pinned memory that grows to the largest tile."""
 
     def __init__(self, place: torch.device) -> None:
         self.place = place
@@ -105,7 +104,7 @@ class _Lane:
             self.back, back = _room(self.back, made)
             for name, planes in made.items():
                 back[name].copy_(planes, non_blocking=True)
-            # Others would spin until it is done, on a core that has work.
+            # A blocking event: otherwise the thread would busy-wait on a core that has work to do.
             done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
             done.record(self.stream)
         done.synchronize()
@@ -113,7 +112,7 @@ class _Lane:
 
 
 def _room(store: torch.Tensor, like: Tensors) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """A store of pinned float32, larger if need be; and the parts of it that have some tensors' shapes."""
+    """A store of pinned float32, enlarged if needed, and views of it with the shapes of some tensors."""
     numbers = [tensor.numel() for tensor in like.values()]
     if store.numel() < sum(numbers):
         store = torch.empty(sum(numbers), pin_memory=True)
@@ -122,7 +121,7 @@ def _room(store: torch.Tensor, like: Tensors) -> tuple[torch.Tensor, dict[str, t
 
 
 def pinned(*numbers: int) -> int:
-    """Bytes of the CPU's memory that tiles of so many numbers in, and out, are copied through: powers of 2."""
+    """Bytes of pinned memory for copying tiles with so many numbers in and out: each rounded up to a power of 2."""
     return AT_ONCE * sum(4 << (count - 1).bit_length() for count in numbers)
 
 
@@ -132,7 +131,7 @@ _lanes: dict[torch.device, queue.LifoQueue[_Lane]] = {}
 
 @contextmanager
 def _lane(place: torch.device) -> Iterator[_Lane]:
-    """One of a device's; waits for it while all are taken. Few streams: torch keeps memory for each by itself."""
+    """A free slot of a device; waits while all are in use. There are few, because torch caches memory per stream."""
     with _making:
         if place not in _lanes:
             lanes = queue.LifoQueue[_Lane]()
@@ -147,7 +146,7 @@ def _lane(place: torch.device) -> Iterator[_Lane]:
 
 
 def run(network: Network, inputs: Tensors, place: torch.device, layout: torch.memory_format) -> dict[str, torch.Tensor]:
-    """A network's planes of float32 batches of the CPU's; contiguous, on the CPU."""
+    """A network's sub-pixel planes for float32 batches; input and output are on the CPU, the output contiguous."""
     with torch.inference_mode(), torch.cuda.device(place), _lane(place) as lane, exact:
         return lane.run(network, inputs, layout)
 
@@ -157,21 +156,21 @@ def _started() -> bool:
 
 
 def refusals(place: torch.device) -> int:
-    """How often torch's allocator has found no room on a device: cuDNN asks it, and then tells of something else."""
+    """How often torch's allocator ran out of memory on a device. cuDNN then reports a different error."""
     return int(torch.cuda.memory_stats(place).get("num_ooms", 0)) if _started() else 0
 
 
 def free(place: torch.device) -> float:
-    """Bytes that a device has left, for all processes."""
+    """Free bytes on a device, over all processes."""
     return torch.cuda.mem_get_info(place)[0] if _started() else math.inf
 
 
 @contextmanager
 def oom_as_error(inputs: Tensors, place: torch.device) -> Iterator[None]:
-    """In one line, that the device's memory does not hold some batches.
+    """Report in one line if batches do not fit into the device's memory.
 
     Raises:
-        DeviceError: that.
+        DeviceError: they do not fit.
     """
     before = refusals(place)
     try:
@@ -180,7 +179,7 @@ def oom_as_error(inputs: Tensors, place: torch.device) -> Iterator[None]:
         full = isinstance(error, torch.OutOfMemoryError) or refusals(place) > before or free(place) < _BESIDE
         if not full:
             raise
-        traceback.clear_frames(error.__traceback__)  # which hold the tile, and in a notebook stay
+        traceback.clear_frames(error.__traceback__)  # frames keep the tile in memory, in notebooks for good
         shape = next(iter(inputs.values())).shape
         raise DeviceError(
             f"too little free memory on {place} for a batch of {' × '.join(map(str, shape))}",

@@ -1,4 +1,4 @@
-"""How much memory a job takes, and so how large its tiles and how many its workers may be."""
+"""The memory that a job takes, and the size of its tiles and the number of its workers that follow from it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from geomedsr.io.blocks import chunk_side, region_side
 from geomedsr.models import Model
 from geomedsr.scene.sources import Source
 
-#: What a job may take where the user says nothing: it fits a machine of 4 GiB.
+#: The default memory limit of a job: it fits a machine with 4 GiB.
 DEFAULT = 1536 << 20
 
-#: Python, torch, GDAL and its block cache before the first tile, measured.
+#: Bytes of Python, torch, and GDAL with its block cache before the first tile; measured.
 BASE = 450 << 20
 
-#: Sides of a tile in input pixels, the largest with the least halo.
+#: Sides of a tile in input pixels; the larger, the smaller the share of the halo.
 TILES = (768, 512, 384, 256, 128, 64)
 
-#: Bytes for each of a region's pixels, of the bands made at once: a prediction.
+#: Bytes of a prediction for each pixel of a region, per band made at once.
 _PER_FLOAT = 4
 
-#: Copies of a region's values on their way out; measured.
+#: Copies of a region's values during output; measured.
 _COPIES = 4
 
-#: Workers that keep a device busy: one for each tile that is on it, and as many that conserve, encode and write.
+#: Workers that keep a device busy: one for each tile on it, and as many again to conserve, encode and write.
 _BUSY = 2 * gpu.AT_ONCE
 
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
@@ -40,7 +40,7 @@ def size(text: str | int) -> int:
     """Bytes: ``2GiB``, ``1500MB``, or a number.
 
     Raises:
-        InputError: it is none, or less than anything can run in.
+        InputError: the text is no size, or less than the minimum.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*", str(text), re.IGNORECASE)
     number = int(float(match[1]) * _UNITS[(match[2] or "").lower()]) if match else 0
@@ -56,7 +56,7 @@ def _nothing(workers: int) -> int:
 
 
 def reader_cache(source: Source, workers: int) -> int:
-    """Bytes that the reader of a source keeps beyond the usual while so many workers read."""
+    """Bytes of additional cache that a source's reader holds while ``workers`` threads read."""
     while source.inner is not None:
         source = source.inner
     return source.cache(workers)
@@ -64,14 +64,14 @@ def reader_cache(source: Source, workers: int) -> int:
 
 @dataclass(frozen=True)
 class Need:
-    """What a worker of a model holds at once, at most: a tile's activations, and a region's values on their way out.
+    """The peak memory of a worker: a tile's activations, and a region's values during output.
 
-    ``activation`` is the bytes of one number of those; ``bands`` and ``itemsize`` are the result's. ``region`` is the
-    ``(height, width)`` of regions in input pixels, once it is known; until then they follow the tile. ``depth`` is how
-    many frames of the input they are made of. ``at_once`` is how many bands go through a band-agnostic network
-    together, ``device`` how many bytes the memory has that activations are in, where that is not the CPU's;
-    ``conserved`` says whether the result is made to agree with the input. ``cache`` tells what readers keep of the
-    inputs, in bytes, for a number of workers.
+    ``activation`` is the number of bytes per activation. ``bands`` and ``itemsize`` are the result's. ``region`` is the
+    ``(height, width)`` of regions in input pixels; until it is known, regions follow from the tile. ``depth`` is the
+    number of input frames that a region is made from. ``at_once`` is how many bands go through a band-agnostic network
+    together. ``device`` is the memory for activations in bytes, if they are not in the CPU's memory. ``conserved``
+    tells whether the result is made to agree with the input. ``cache`` returns the bytes that readers of the inputs
+    cache for a number of workers.
     """
 
     model: Model
@@ -96,15 +96,15 @@ class Need:
         conserved: bool = True,
         cache: Callable[[int], int] = _nothing,
     ) -> Need:
-        """On a device, in a precision."""
+        """The need of a model on the device and in the precision of ``runtime``."""
         activation = 2 if runtime.precision == "bfloat16" else 4
         return cls(model, activation, bands, itemsize, region, runtime.bands, runtime.memory, conserved, cache)
 
     def side(self, tile: int) -> int:
-        """The side of the equal parts that a region is computed in, for the side of a tile, both in input pixels.
+        """The side of the equal parts in which a region is computed, for the side of a tile, both in input pixels.
 
-        Regions are of whole blocks (``blocks.region_side``), whatever the tile is, and smaller where there are many
-        bands. Until they are known, Zarr's are taken, which are the largest.
+        Regions consist of whole blocks (``blocks.region_side``), whatever the tile, and are smaller if there are many
+        bands. Until they are known, those of Zarr, the largest, are assumed.
         """
         region = self._region(tile) if self.region is None else max(self.region)
         return -(-region // -(-region // tile))
@@ -122,33 +122,34 @@ class Need:
 
     @property
     def _together(self) -> int:
-        """Bands that go through the network at once: as its channels, or as images of a batch."""
+        """Bands that go through the network at once, as its channels or as images of a batch."""
         return 1 if self.model.descriptor.channels > 1 else min(self.bands, self.at_once)
 
     def worker(self, tile: int) -> int:
-        """Bytes of the CPU's memory: what the network holds, or what its prediction takes, and the region's values."""
+        """Bytes of the CPU's memory: the network's activations or its prediction, and the region's values."""
         card = self.model.descriptor
         rows, cols = (self._region(tile),) * 2 if self.region is None else self.region
         pixels = self.depth * rows * cols * card.factors.volume
         guesses = pixels * (self.bands if card.channels > 1 else self._together)
         network = self.network(tile) if self.device is None else 0
-        if self.depth > 1 or self.side(tile) < max(rows, cols):  # parts are put together while others are computed
+        if self.depth > 1 or self.side(tile) < max(rows, cols):  # finished parts are kept while others are computed
             network += guesses * _PER_FLOAT
         operator = card.operator if self.conserved else operators.Unconstrained.name
         made = guesses * (operators.get(operator).held + _PER_FLOAT * len(card.ports.outputs))
         beside = sum(count * y * x for _, count, (y, x) in card.shapes[1:])
-        others = (card.frames - 1 + beside / card.channels) / card.factors.volume  # these are read, not made
+        others = (card.frames - 1 + beside / card.channels) / card.factors.volume  # context and other inputs
         seen = self.bands * others * (_PER_FLOAT + self.itemsize)
         results = self.bands * _COPIES * self.itemsize * (1 + len(card.ports.outputs))
         return int(max(network, made) + pixels * (results + seen))
 
     def choose(self, shape: tuple[int, int], memory: int) -> tuple[int, int]:
-        """The side of a tile, and how many workers, that fit: all cores if any tile allows it, then the least time.
+        """The side of a tile and the number of workers that fit into memory: all cores if possible, then the least
+        time.
 
-        Time goes with the pixels computed, halos included, shared by the workers; at the end some of them wait for a
-        region of another, for half of its time on average, unless regions are whole frames whatever the tile is.
-        A tile larger than the scene has no use; a very small one is computed twice (see ``runtime``). A device is
-        shared by all workers: as many as keep it busy come first, then large tiles.
+        Time is proportional to the pixels computed, halos included, divided among the workers. At the end, workers wait
+        for the last region, half of its time on average, unless regions are whole frames whatever the tile. A tile
+        larger than the scene is useless; a very small one is computed twice (see ``runtime``). A device is shared by
+        all workers: enough workers to keep it busy have priority over large tiles.
         """
         wanted = cores() if self.device is None else min(cores(), _BUSY)
         for least in (wanted, 1):
@@ -159,7 +160,7 @@ class Need:
         return TILES[-1], 1
 
     def workers(self, tile: int, memory: int, least: int = 1) -> int:
-        """How many workers of such a tile fit, but no more than cores; no fewer than ``least``."""
+        """How many workers with such a tile fit into memory; at most the number of cores, and at least ``least``."""
         free = memory - BASE - self._pinned(tile)
         one = self.worker(tile)
         most = min(cores(), free // one)
@@ -168,7 +169,7 @@ class Need:
         return max(least, most)
 
     def least(self, tile: int) -> int:
-        """Bytes that a job of one worker takes."""
+        """Bytes that a job with one worker takes."""
         return BASE + self._pinned(tile) + self.cache(1) + self.worker(tile)
 
     def _pinned(self, tile: int) -> int:
@@ -184,7 +185,7 @@ class Need:
 
     def _time(self, tile: int, shape: tuple[int, int], workers: int) -> float:
         workers = 1 if self.device is not None else workers
-        radius = self.model.radius  # the halo costs about half of its pixels, layers being trimmed
+        radius = self.model.radius  # half of the halo's pixels on average, since layers are trimmed
         if not self.model.module.trims:
             radius *= 2
         side, region = self.side(tile), self._region(tile)

@@ -1,4 +1,4 @@
-"""Outputs besides the image, and which prediction a source shows a part of."""
+"""Outputs besides the image, and the prediction that a source is a part of."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from geomedsr.scene.sources import Array, CroppedSource, Source
 
 @dataclass(frozen=True)
 class Output(Source):
-    """An output besides the image as a source, with the bands that the model computes."""
+    """An output besides the image as a source; it has the bands that the model computes."""
 
     prediction: Prediction
     port: Port
     picks: tuple[int, ...]
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        """What its pixels follow from; a port enters by its text, which is the same in all processes."""
+        """Everything that its pixels depend on; a port as text, which is the same in all processes."""
         from dask.base import normalize_token
 
         return normalize_token(self.prediction), self.port.model_dump_json(), self.picks
@@ -44,17 +44,17 @@ class Output(Source):
 
     @property
     def inner(self) -> Source:
-        """What it is an output of."""
+        """The prediction."""
         return self.prediction
 
     def on(self, inner: Source) -> Output:
-        """The same of another prediction."""
+        """The same output of another prediction."""
         assert isinstance(inner, Prediction)
         return replace(self, prediction=inner)
 
     @property
     def block(self) -> tuple[int, int]:
-        """The prediction's."""
+        """As the prediction's."""
         return self.prediction.block
 
     def read(self, box: Box) -> Array:
@@ -62,7 +62,7 @@ class Output(Source):
         return self.of(self.prediction.compute(box)[0])
 
     def of(self, made: Mapping[str, Array]) -> Array:
-        """Its values, of all outputs in a box."""
+        """Its values, from all outputs over a box."""
         return made[self.port.name][:, list(self.picks)]
 
     def valid(self, box: Box) -> Array:
@@ -71,7 +71,7 @@ class Output(Source):
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """The image's, of the bands that the model computes."""
+        """As the image's, for the bands that the model computes."""
         return tuple(self.prediction.masking[self.prediction.computed[pick]] for pick in self.picks)
 
     def select(self, bands: Sequence[int]) -> Output:
@@ -80,7 +80,7 @@ class Output(Source):
 
 
 def predicted(source: Source) -> Prediction | None:
-    """The prediction that a source shows a window of, or one output; None for others."""
+    """The prediction of which a source is an output or a window; None for other sources."""
     while isinstance(source, CroppedSource | AreaSource):
         source = source.whole
     source = source.prediction if isinstance(source, Output) else source

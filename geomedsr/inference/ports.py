@@ -1,4 +1,4 @@
-"""Inputs and outputs besides the image: how the network sees the first, how the second are stored."""
+"""Inputs and outputs besides the image: how the network sees inputs, and how outputs are stored."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from geomedsr.scene.sources import Array
 
 
 def as_seen(port: Port, scene: Scene, box: Box) -> torch.Tensor:
-    """An input over a box of the image, ``(frame, band, y, x)``: normalised float32 on its own value scale; 0 and 1 for
-    masks, 1 where a valid number is not 0. Rows and columns of the box may leave the image.
+    """An input over a box of the image, as float32 ``(frame, band, y, x)``, normalised on its own value scale.
+
+    Masks are 0 and 1: 1 where a valid number is not 0. Rows and columns of the box may extend past the image.
     """
     there = box.refined(Factors(*port.factors))
     if port.meaning != "mask":
@@ -35,8 +36,9 @@ def stored_type(port: Port, image: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def store(port: Port, seen: Observation, planes: Array, out: Array) -> None:
-    """Put an output's stored values into ``out``: half-widths rounded up, masks as 0 and 1, values as the image's are
-    without agreement.
+    """Write an output's stored values into ``out``.
+
+    Half-widths are rounded up, masks are 0 and 1, and values are stored as the image's without agreement.
     """
     fine = merged(planes, seen.factors)
     if port.meaning == "mask":

@@ -1,7 +1,7 @@
-"""What a model makes of its inputs: any box of it is computed when it is read.
+"""A model's prediction: any box of it is computed when it is read.
 
-The input pixels under the box plus an exact halo go through the generator, the halo is left out, and the image is made
-to agree with the input. So tiles need no blending, and a tile equals the same part of the whole.
+The input pixels of the box and an exact halo go through the generator, the halo is dropped, and the image is made to
+agree with the input. So tiles need no blending, and a tile equals the same part of the untiled result.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from geomedsr.scene.sources import Array, Source, by_value
 
 @dataclass(frozen=True)
 class Prediction(Source):
-    """Boxes of all outputs of a model, computed at once; see the module's text. As a source it is that of the image.
+    """All outputs of a model, computed together box by box; see the module docstring. As a source, it is the image.
 
-    ``scene`` is the image that the model is given, ``beside`` are its other inputs by name. ``computed`` are the
-    positions of the bands that go through the model, in its order; ``operator`` is the model's, bound to its inputs.
-    ``tile`` is fixed here, as the last counts of pixels may follow from it; ``memory`` is how many bytes writing may
-    take: workers follow from it, and no pixel.
+    ``scene`` is the model's input image, ``beside`` are its other inputs by name. ``computed`` are the positions of the
+    bands that go through the model, in its order. ``operator`` is the model's, bound to its inputs. ``tile`` is fixed
+    here, because the last count of a pixel may depend on it. ``memory`` is how many bytes writing may take; it
+    determines the number of workers, but no pixel.
     """
 
     scene: Scene
@@ -56,21 +56,23 @@ class Prediction(Source):
 
     @property
     def inner(self) -> Source:
-        """What it is computed from."""
+        """The source of the input image."""
         return self.scene.source
 
     @property
     def depth(self) -> int:
-        """Its frames that one read of the image serves: the new slices of each frame that is read with it."""
+        """The number of its frames from one read of the image: all slices made from frames that are read together."""
         return self.factors.frame * self.inner.depth
 
     def on(self, inner: Source) -> Prediction:
-        """The same of another source."""
+        """The same on another source."""
         return replace(self, scene=replace(self.scene, source=inner))
 
     def touches(self, box: Box) -> Box:
-        """The box of the image that a box of the result needs, with all halos: what agreement depends on; around that
-        the frames, rows and columns that the network sees; and how far valid pixels are extended into no data.
+        """The box of the image that a box of the result depends on, with all halos.
+
+        These are the operator's support, around it the network's halo of frames, rows and columns, and the radius to
+        which valid pixels are extended into no data.
         """
         neighbours, rows, columns = self.model.halo
         needed = self._agreement.support(box.coarsened(self.factors), self.scene.shape)
@@ -78,18 +80,18 @@ class Prediction(Source):
         return needed.grown(halo) & Box.whole(self.scene.shape)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
-        """What its pixels follow from. Of what is given here dask takes the text, unless it has been normalised."""
+        """Everything that its pixels depend on. dask uses the text of objects, so some are normalised here."""
         from dask.base import normalize_token
 
         scene = self.scene.source, self.scene.bands, self.scene.grid.planes
         beside = [(name, other.source, other.bands, other.values) for name, other in self.beside]
-        others = ("scene", "beside", "memory", "operator")  # the last follows from the rest
+        others = ("scene", "beside", "memory", "operator")  # the operator follows from model and inputs
         parts = (getattr(self, part.name) for part in fields(self) if part.name not in others)
         return tuple(normalize_token(part) for part in (*scene, *beside, *parts))
 
     @property
     def factors(self) -> Factors:
-        """How many times finer, along each axis."""
+        """How many times finer the result is, along each axis."""
         return self.model.descriptor.factors
 
     @property
@@ -106,7 +108,7 @@ class Prediction(Source):
 
     @property
     def block(self) -> tuple[int, int]:
-        """A tile, of whole blocks of the operator; a whole frame of a series, or where the operator needs it."""
+        """A tile of whole blocks of the operator; a whole frame for a series, or if the operator needs it."""
         if whole_frames(self.scene, self.model):
             return self.shape[2:]
         rows, columns = (-(-self.tile // side) * side for side in self.operator.alignment)
@@ -114,7 +116,7 @@ class Prediction(Source):
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """The input's; and pixels without data have the result's nodata value."""
+        """As the input's; and pixels without data have the result's nodata value."""
         pairs = zip(self.scene.source.masking, by_value(self.dtype, self.nodata), strict=True)
         return tuple(way | value for way, value in pairs)
 
@@ -128,11 +130,11 @@ class Prediction(Source):
             )
         picks = list(bands)
         computed = [i for i, b in enumerate(picks) if b in self.computed]
-        if self.model.descriptor.channels > 1:  # the network's order stays
+        if self.model.descriptor.channels > 1:  # a joint network still needs all its bands, in its order
             computed = [picks.index(b) for b in self.computed]
         kept = [self.computed.index(picks[i]) for i in computed]
         scene, ports = self.scene.select([b + 1 for b in picks]), self.model.descriptor.ports.inputs
-        own = {port.name for port in ports if not port.bands}  # which have a band for each of the image's
+        own = {port.name for port in ports if not port.bands}  # these have one band for each of the image's
         beside = tuple(
             (name, other.select([i + 1 for i in kept]) if name in own else other) for name, other in self.beside
         )
@@ -148,7 +150,7 @@ class Prediction(Source):
         )
 
     def need(self, box: Box) -> Need:
-        """What a worker holds that computes boxes as large as this one of output pixels."""
+        """The memory need of a worker that computes boxes of this size, in output pixels."""
         whole = self._agreement.support(box.coarsened(self.factors), self.scene.shape)
         one = need_of(self.scene, self.model, self.runtime, self.conserve, whole.shape[1:])
         return replace(one, depth=whole.shape[0])
@@ -158,7 +160,7 @@ class Prediction(Source):
         return self.compute(box)[0][IMAGE]
 
     def valid(self, box: Box) -> Array:
-        """The input's validity, repeated, and that of what the operator makes data."""
+        """The input's validity, repeated, as changed by the operator."""
         coarse = box.coarsened(self.factors)
         valid, bands = self.scene.source.valid(coarse), list(self.computed)
         known = valid[:, bands]
@@ -170,10 +172,10 @@ class Prediction(Source):
         return self.factors.repeated(valid)[box.within(coarse.refined(self.factors)).index]
 
     def compute(self, box: Box) -> tuple[dict[str, Array], float | None]:
-        """Stored values of all outputs by name, and how far rounding and clipping took the image from its input.
+        """Stored values of all outputs by name, and the image's deviation from its input by rounding and clipping.
 
-        That is the largest absolute difference that the operator sees, in stored units; None where agreement is exact,
-        or not asked for. Outputs besides the image have the computed bands alone.
+        The deviation is the largest absolute difference under the operator, in stored units; None if agreement is exact
+        or not asked for. Outputs besides the image have only the computed bands.
         """
         coarse = box.coarsened(self.factors)
         inner = box.within(coarse.refined(self.factors)).index
@@ -181,7 +183,7 @@ class Prediction(Source):
         self._refuse_collision(stored, valid, coarse)
         bands, deviation = list(self.computed), None
         data = self.operator.valid(coarse, valid[:, bands])
-        if bands == list(range(valid.shape[1])) and data.all():  # nothing else is to be seen
+        if bands == list(range(valid.shape[1])) and data.all():  # all pixels are data, and all bands computed
             made, deviation = self._to_stored(stored, coarse)
             return {name: fine[inner] for name, fine in made.items()}, deviation
         out, made = self.factors.repeated(stored), {}
@@ -197,7 +199,7 @@ class Prediction(Source):
         return {name: fine[inner] for name, fine in {IMAGE: out, **found}.items()}, deviation
 
     def _refuse_collision(self, stored: Array, valid: Array, coarse: Box) -> None:
-        """Bands with nodata values of their own become one; a valid pixel may not already have that value."""
+        """Raise an InputError if a valid pixel has the nodata value that replaces the bands' different ones."""
         nodata = self.nodata[0]
         if nodata is None or len({b.nodata for b in self.scene.bands}) == 1:
             return
@@ -212,7 +214,7 @@ class Prediction(Source):
             )
 
     def _filled(self, port: Port, made: Mapping[str, Array], data: Array) -> Array:
-        """An output besides the image where some pixels are no data: they have the nodata value there, or else 0."""
+        """An output besides the image, with the nodata value, or else 0, at pixels without data."""
         known, nodata = self.factors.repeated(data), self.nodata[self.computed[0]]
         empty = np.zeros((), stored_type(port, self.dtype))
         if nodata is not None and port.meaning != "mask":
@@ -220,7 +222,7 @@ class Prediction(Source):
         return np.where(known, made[port.name], empty) if made else np.full(known.shape, empty)
 
     def _to_stored(self, base: Array, coarse: Box) -> tuple[dict[str, Array], float | None]:
-        """Stored values of the computed bands over a box of input pixels, and how far they are from agreement."""
+        """Stored values of the computed bands over a box of input pixels, and their deviation from agreement."""
         ports = self.model.descriptor.ports.outputs
         low, span = self.values.bounds(coarse.frames)
         nodata, limits = self.nodata[self.computed[0]], self.scene.bands[self.computed[0]].limits
@@ -247,12 +249,12 @@ class Prediction(Source):
 
     @property
     def _agreement(self) -> operators.Operator:
-        """What results are made to agree by: the model's, unless that is not wanted."""
+        """The operator by which results agree: the model's, unless agreement is turned off."""
         return self.operator if self.conserve else operators.get(operators.Unconstrained.name)
 
     @property
     def _seen(self) -> Scene:
-        """The bands that the network sees, on the scale on which it sees them."""
+        """The bands that the network sees, on its value scale."""
         return replace(self.scene.select([i + 1 for i in self.computed]), scale=self.values)
 
     def _normalised(self, box: Box, picks: slice) -> torch.Tensor:
@@ -262,10 +264,11 @@ class Prediction(Source):
         return self._seen.source.valid(box)[:, picks]
 
     def _planes(self, coarse: Box) -> Iterator[tuple[slice, dict[str, Array]]]:
-        """The generator's outputs over a box of input pixels: their planes, normalised float32 ``(f, b, v, h, w)``.
+        """The generator's outputs over a box of input pixels, as sub-pixel planes: float32 ``(f, b, v, h, w)``.
 
-        With their positions among the computed bands: where they are independent, as many at once as suits the device
-        (on CPUs one, or two small ones: less memory, and faster, since it stays in the cache), else all.
+        Each item comes with its slice of the computed bands. Independent bands are computed in groups that suit the
+        device: on CPUs one band, or two small ones, which saves memory and stays in the cache. Joint bands are computed
+        together.
         """
         neighbours, radius, _ = self.model.halo
         tiles = list(coarse.parts((coarse.shape[0], self.tile, self.tile)))
@@ -300,22 +303,23 @@ class Prediction(Source):
             yield picks, planes
 
     def _given(self, box: Box) -> dict[str, torch.Tensor]:
-        """The other inputs over a box of the image, which may leave it, as the network sees them."""
+        """The other inputs as the network sees them, over a box that may extend past the image."""
         ports = {port.name: port for port in self.model.descriptor.ports.inputs}
         return {name: as_seen(ports[name], scene, box) for name, scene in self.beside}
 
     def _frame_planes(
         self, images: torch.Tensor, places: Array, others: Mapping[str, torch.Tensor], frame: int, picks: slice
     ) -> dict[str, Array]:
-        """Planes ``(1, b, v, h, w)`` of a frame of a tile, whose neighbours lie at ``places``: independent bands are
-        images of a batch, bands made channels its channels.
+        """Sub-pixel planes ``(1, b, v, h, w)`` of one frame of a tile, whose context slices are at ``places``.
+
+        Independent bands are images of a batch; joint bands are channels.
         """
         channels = self.model.descriptor.channels
         batch = [as_channels(group, places) for group in torch.split(images, channels, 1)]
         given = {IMAGE: batch[0] if len(batch) == 1 else torch.cat(batch)}
         for port in self.model.descriptor.ports.inputs:
             seen = others[port.name][frame : frame + 1]
-            if port.bands:  # the same for each band
+            if port.bands:  # repeated for each band
                 given[port.name] = seen.repeat(len(batch), 1, 1, 1)
             else:
                 given[port.name] = torch.cat(torch.split(seen[:, picks], channels, 1))
@@ -326,17 +330,17 @@ class Prediction(Source):
 def need_of(
     scene: Scene, model: Model, runtime: Runtime, conserve: bool, region: tuple[int, int] | None = None
 ) -> Need:
-    """What a worker holds that makes regions of a scene finer, of such a height and width in its pixels, if known."""
+    """The memory need of a worker; ``region`` is the height and width of regions in input pixels, if known."""
     cache = partial(reader_cache, scene.source)
     return Need.of(model, runtime, len(scene.bands), scene.dtype.itemsize, region, conserve, cache)
 
 
 def whole_frames(scene: Scene, model: Model) -> bool:
-    """Whether regions are whole frames: those of a series, or where the operator needs them."""
+    """Whether regions are whole frames: for a series, or if the operator needs them."""
     return bool(scene.grid.planes) or operators.get(model.descriptor.operator).whole_frames
 
 
 def _finite(values: Array) -> bool:
     with np.errstate(over="ignore", invalid="ignore"):
-        total = values.sum()  # quick; it may overflow
+        total = values.sum()  # a fast test; it may overflow
     return bool(np.isfinite(total) or np.isfinite(values).all())

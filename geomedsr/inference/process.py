@@ -1,4 +1,4 @@
-"""``process``: scenes in, lazy scenes out; what computes them is in ``prediction``."""
+"""``process``: scenes in, lazy scenes out; the computation is in ``prediction``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from geomedsr.scene.sampling import sample
 from geomedsr.scene.scaling import few
 from geomedsr.scene.scene import Band, Scene
 
-#: As many different values a volume of labels may have, such as the parts of a brain.
+#: The most different values in a volume that may be labels, such as the regions of a brain.
 LABELS = 64
 
 
@@ -47,29 +47,31 @@ def process(
     conserve: bool = True,
     **others: Scene,
 ) -> dict[str, Scene]:
-    """All that a model makes of its inputs, lazily, by name: nothing is computed until it is read or written.
+    """All outputs of a model, as lazy scenes by name: nothing is computed until they are read or written.
 
     Args:
-        model: a shipped model's name, a model file, or a loaded model. Its card says what it takes and makes.
+        model: a shipped model's name, a model file, or a loaded model. Its card describes its inputs and outputs.
         image: the scene whose bands go through the model.
-        realism: see :func:`geomedsr.upscale`, as for ``tile``, ``memory``, ``device``, ``precision`` and ``conserve``.
+        realism: see :func:`geomedsr.upscale`, also for ``tile``, ``memory``, ``device``, ``precision`` and
+            ``conserve``.
         factors: how many times finer along ``(frame, y, x)``, for models with several heads: a Factors, or three whole
-            numbers; by default the first that the card names, or what a loaded model has chosen.
+            numbers; by default the first on the card, or the choice of a loaded model.
         tile: side of a tile in pixels of the image.
-        memory: what writing the results may take.
-        device: where the network runs.
-        precision: what it computes in.
-        conserve: make the image of the result agree with the input.
-        others: the model's other inputs, by the names of its ports: of the same place as the image, on grids that are
-            so many times finer as the ports say.
+        memory: how much memory writing the results may take.
+        device: the device for the network.
+        precision: the precision of the network.
+        conserve: make the resulting image agree with the input.
+        others: the model's other inputs, by the names of its ports: they cover the same area as the image, on grids
+            finer by the ports' factors.
 
     Returns:
         ``"image"``, and the model's other outputs by the names of their ports, on the same grid, with the bands that
-        the model makes. A pixel that is no data in the image is none in them.
+        the model makes. Pixels that are no data in the image are no data in them.
 
     Raises:
-        InputError: inputs that the model does not take, or lacks, or that do not lie on its grids; factors that it has
-            not; new slices of what has none side by side; and what ``upscale`` raises.
+        InputError: inputs that the model does not have, missing inputs, or inputs that are not on the right grids;
+            factors that the model does not offer; new slices from a scene without contiguous slices; and all that
+            ``upscale`` raises.
         ModelError: no such model, or a broken file.
         DeviceError: no such device, or precision.
     """
@@ -132,8 +134,8 @@ def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
     """Positions of the bands that go through the model, in its order.
 
     Raises:
-        InputError: bands that it does not fit, or that must not be interpolated.
-        ModelError: an operator that is not known.
+        InputError: the bands do not fit the model, or must not be interpolated.
+        ModelError: the operator is unknown.
     """
     palette = [b.name for b in scene.bands if b.interpretation == "palette" and b.kind == "continuous"]
     if palette:
@@ -148,7 +150,7 @@ def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
     if card.bands:
         places = joint(scene, card.bands, f"the model {card.name}")
         others = [scene.bands[i].name for i in continuous if i not in places]
-        if others:  # never dropped in silence
+        if others:  # bands are never dropped silently
             own = ",".join(f"{word}={scene.bands[i].name}" for i, word in sorted(zip(places, card.bands, strict=True)))
             raise InputError(
                 f"band{'s' * (len(others) != 1)} {', '.join(others[:20])}, of which the model {card.name} makes none",
@@ -167,10 +169,10 @@ def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
 
 
 def _grid(image: Scene, card: Descriptor) -> Grid:
-    """Where the results lie.
+    """The grid of the results.
 
     Raises:
-        InputError: new slices of frames that are none, or lie in no place.
+        InputError: new slices are needed, but the frames are no slices, or have no positions.
     """
     if card.frame_factor > 1 and not image.grid.planes:
         raise InputError(
@@ -187,7 +189,7 @@ def _beside(
     """The model's other inputs in the order of its ports.
 
     Raises:
-        InputError: one is missing, is none of the model's, or does not fit.
+        InputError: an input is missing, unknown to the model, or does not fit.
     """
     ports, name = model.descriptor.ports.inputs, model.descriptor.name
     known = ", ".join(port.name for port in ports) or "none"
@@ -209,7 +211,7 @@ def _beside(
 
 
 def _tell_few(scene: Scene, computed: tuple[int, ...]) -> None:
-    """Tell of bands that may be classes, though nothing says so; slices of a series are not read for it."""
+    """Warn about bands that may be classes although nothing says so; a CT or MR series is not read for it."""
     if scene.grid.planes and (scene.domain or not computed):
         return
     counts = tuple(few(found, LABELS) for found in sample(scene.source)) if scene.grid.planes else scene.few
@@ -226,7 +228,7 @@ def _tell_few(scene: Scene, computed: tuple[int, ...]) -> None:
 
 
 def _tell_shared(scene: Scene) -> None:
-    """That dates share a value scale, unless the user said how; slices of CT and MR are to, in place or not."""
+    """Warn that dates share a value scale, unless the user chose one; slices of CT and MR are meant to share one."""
     frames = scene.shape[0]
     dates = frames > 1 and not scene.grid.planes and scene.domain not in ("CT", "MR")
     if dates and (scene.scale is None or scene.scale.origin == "percentiles"):
@@ -239,7 +241,7 @@ def _tell_shared(scene: Scene) -> None:
 
 
 def _tell_unified(scene: Scene) -> None:
-    """That bands with nodata values of their own get one for all, as GeoTIFF has it."""
+    """Warn that bands with different nodata values get a single one, as in GeoTIFF."""
     own = [b.nodata for b in scene.bands]
     if not same_nodata(own, one := unified(scene.bands)):
         values = ", ".join("none" if value is None else f"{value:g}" for value in dict.fromkeys(own))
@@ -254,11 +256,11 @@ def _tell_unified(scene: Scene) -> None:
 def _bound(
     image: Scene, computed: tuple[int, ...], beside: tuple[tuple[str, Scene], ...], model: Model
 ) -> operators.Operator:
-    """The model's operator, which knows what it must of the inputs.
+    """The model's operator, bound to the inputs.
 
     Raises:
-        ModelError: the model has no input that it needs.
-        InputError: inputs that it cannot work with.
+        ModelError: the model lacks an input that the operator needs.
+        InputError: inputs that the operator cannot work with.
     """
     card = model.descriptor
     operator, given = operators.get(card.operator), dict(beside)
@@ -274,10 +276,10 @@ def _bound(
 
 
 def _tile(scene: Scene, model: Model, runtime: Runtime, memory: int, conserve: bool) -> int:
-    """The side of a tile, in pixels of the image, for a job that may take so much memory: where the user gives none."""
+    """The default side of a tile, in pixels of the image, for a job that may take ``memory`` bytes."""
     frame = scene.shape[2:] if whole_frames(scene, model) else None
     tile, _ = need_of(scene, model, runtime, conserve, frame).choose(scene.shape[2:], memory)
-    if scene.grid.planes:  # each slice in equal parts
+    if scene.grid.planes:  # each slice is divided into equal parts
         side = max(scene.shape[2:])
         tile = -(-side // -(-side // tile))
     return tile
@@ -310,7 +312,7 @@ def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
 
 
 def _ranges(scene: Scene, card: Descriptor, computed: tuple[int, ...]) -> tuple[Range, ...]:
-    """What met 0 and 1 of the network in each band; of several frames, in each; None in bands that are carried over."""
+    """The stored values that are 0 and 1 for the network, per band (and frame); None for bands carried over."""
     if scene.values.origin == "physical":
         return tuple(card.value_range if i in computed else None for i in range(len(scene.bands)))
     ends = np.stack([scene.values.low, scene.values.high], -1).tolist()  # (frame or 1, band, 2)
@@ -319,7 +321,7 @@ def _ranges(scene: Scene, card: Descriptor, computed: tuple[int, ...]) -> tuple[
 
 
 def _output(image: Scene, prediction: Prediction, port: Port) -> Scene:
-    """An output besides the image: its place and bands are the image's, of those that the model makes."""
+    """An output besides the image, with the image's grid and those of its bands that the model makes."""
     source = Output(prediction, port, tuple(range(len(prediction.computed))))
     bands = [image.bands[i] for i in prediction.computed]
     if port.meaning == "mask":

@@ -1,8 +1,8 @@
-"""How a generator is run: on which device, in which precision and memory layout, and on no more pixels than needed.
+"""Running a generator: the device, the precision, the memory layout, and no more pixels than needed.
 
-CUDA devices are in ``gpu``. On CPUs convolutions go through oneDNN. With 16-bit floats, or where a result has 16 bits
-or fewer, tensors are laid out channels-last, the fastest; else contiguous, for the same bits whatever the window's
-shape (docs/decisions/0002).
+CUDA devices are in ``gpu``. On CPUs, oneDNN computes convolutions. With 16-bit floats, or if a result has 16 bits or
+fewer, tensors are channels-last, the fastest layout; else they are contiguous, so that results have the same bits
+whatever the window's shape (docs/decisions/0002).
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from geomedsr.models.network import Network
 
 Precision = Literal["float32", "bfloat16"]
 
-#: torch gives a single image of up to 20 480 numbers to a kernel other than oneDNN's.
+#: torch does not use oneDNN for a single image of up to 20 480 numbers.
 SMALL = 1 << 15
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A device by name, a precision, and the layout that goes with it; picklable.
+    """A device by name, a precision, and the memory layout that goes with it; picklable.
 
-    ``bands`` is how many go through a band-agnostic network at once: on CPUs one, which stays in the cache.
+    ``bands`` is how many bands go through a band-agnostic network at once: on CPUs one, which stays in the cache.
     """
 
     device: str
@@ -43,11 +43,12 @@ class Runtime:
 
     @classmethod
     def choose(cls, model: Model, device: str, precision: str | None, itemsize: int) -> Runtime:
-        """What a model runs in: float32, or bfloat16 where its card says that it loses nothing and the device is fast
-        in it; or what is asked for.
+        """The runtime of a model, in the given precision.
+
+        The default is bfloat16 if the card allows it and the device computes fast in it, else float32.
 
         Raises:
-            DeviceError: no such device, or precision; or bfloat16 for a network of others.
+            DeviceError: no such device or precision, or bfloat16 for a third-party network.
         """
         place = choose_device(device)
         if precision is None:
@@ -66,25 +67,25 @@ class Runtime:
 
     @property
     def memory(self) -> int | None:
-        """Bytes of a device that has memory of its own, for tiles; None where they are in the CPU's."""
+        """Bytes for tiles on a device with its own memory; None if tiles are in the CPU's memory."""
         place = choose_device(self.device)
         return gpu.memory(place) if place.type == "cuda" else None
 
     @property
     def words(self) -> str:
-        """For the record: the library, the kind of device; for GPUs which, since others have other bits."""
+        """The library and device, for the record; for GPUs also the model, since bits differ between them."""
         place = choose_device(self.device)
         card = f" ({gpu.words(place)})" if place.type == "cuda" else ""
         return f"torch {torch.__version__.partition('+')[0]} {place.type}{card}"
 
     def __call__(self, model: Model, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """A network on normalised float32 batches ``(B, C, H + 2r, W + 2r)`` with their halo, by name.
+        """Run a network on normalised float32 batches ``(B, C, H + 2r, W + 2r)`` with their halo, by name.
 
-        Its outputs by name, as sub-pixel planes ``(B, C, s², H, W)`` (:meth:`geomedsr.models.network.Network.planes`),
-        float32, on the CPU.
+        Returns its outputs by name, as sub-pixel planes ``(B, C, s², H, W)``
+        (:meth:`geomedsr.models.network.Network.planes`), float32, on the CPU.
 
         Raises:
-            DeviceError: the memory of a GPU does not hold it.
+            DeviceError: it does not fit into the memory of the GPU.
         """
         place = choose_device(self.device)
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
@@ -101,8 +102,9 @@ class Runtime:
 
 
 def bands_at_once(bands: int, numbers: int) -> int:
-    """How many bands go through a network at once, of images of so many numbers each, where so many suit the device:
-    small images two by two, since one alone is computed twice.
+    """How many bands go through a network at once; ``bands`` suits the device, and ``numbers`` is the size of an image.
+
+    At least two for small images, since a single one would be computed twice.
     """
     return max(bands, 2) if numbers < SMALL else bands
 
@@ -112,17 +114,17 @@ _preparing = threading.Lock()
 
 
 def prepared(model: Model, runtime: Runtime, place: torch.device) -> Network:
-    """The network as the runtime wants it, made once per process."""
+    """The network in the runtime's device, precision and layout; made once per process."""
     key = (model.sha256, model.realism, model.descriptor.factors, str(place), runtime)
     with _preparing:
         if key not in _kept:
             module = copy.deepcopy(model.module)
             if runtime.precision == "bfloat16":
                 for part in module.modules():
-                    if isinstance(part, (nn.Conv2d, nn.PReLU)):  # the skip stays what it is
+                    if isinstance(part, (nn.Conv2d, nn.PReLU)):  # the skip keeps its precision
                         part.to(torch.bfloat16)
             layout = torch.channels_last if runtime.channels_last else torch.contiguous_format
             _kept[key] = module.to(place, memory_format=layout).eval()  # type: ignore[call-overload]
             if place.type == "cuda":
-                torch.cuda.synchronize(place)  # other threads' streams do not wait for this one's
+                torch.cuda.synchronize(place)  # streams of other threads do not wait for this one
         return _kept[key]

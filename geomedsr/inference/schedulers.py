@@ -1,7 +1,7 @@
-"""Where the boxes of a pass are computed: in threads of this process, or by the workers of a Dask cluster.
+"""Schedulers: they compute the boxes of a pass in threads of this process, or on the workers of a Dask cluster.
 
-Either way each box is a task of one graph. Through the scheduler of a cluster go the work, once (a few kilobytes:
-paths, options, the name of the model), and for each box a few numbers.
+In both cases each box is a task of one graph. A cluster's scheduler gets the work once (a few kilobytes: paths,
+options, the name of the model), and a few numbers for each box.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Box
 from geomedsr.inference.stopping import Flight, Stopped
 
-#: How often a box whose worker died is tried elsewhere.
+#: How often a box is retried on another worker if its worker dies.
 _RETRIES = 2
 
-#: What a worker of a local cluster is given, in threads: its share of the cores is one.
+#: Threads of each worker in a local cluster.
 _THREADS = 1
 
-#: Told of each box that is stored, and of the largest deviation in it.
+#: Called for each stored box, with the largest deviation in it.
 Report = Callable[[Box, float | None], None]
 
 
 class Work(Protocol):
-    """Computes a box and stores it; :class:`geomedsr.inference.passes.PassWork` is it. Picklable once it is alone."""
+    """Computes and stores a box, as :class:`geomedsr.inference.passes.PassWork` does. Picklable after :meth:`alone`."""
 
     def __call__(self, box: Box, *inputs: Any) -> float | None:
-        """Do it, with what it needs; returns the largest deviation."""
+        """Compute and store a box, given its ``inputs``; returns the largest deviation."""
 
     def inputs(self, box: Box) -> tuple[Any, ...]:
-        """What a box needs that dask is to compute first: tasks, or nothing."""
+        """Tasks that dask must compute before a box; may be empty."""
 
     def alone(self) -> Work:
-        """The same without the arrays behind ``inputs``, whose results it is then called with."""
+        """The same work without the dask arrays; it is then called with the results of ``inputs``."""
 
 
 class Scheduler(Protocol):
     """Something that computes boxes."""
 
-    #: How many at once.
+    #: How many boxes are computed at once.
     count: int
 
     def run(self, work: Work, boxes: Sequence[Box], report: Report) -> None:
-        """Compute them all; raises the first error, with none being computed any more."""
+        """Compute all boxes. The first error is raised after all computation has stopped."""
 
     def at_most(self, count: int) -> Scheduler:
-        """The same with no more than so many threads; a cluster has its own number."""
+        """The same scheduler with at most ``count`` threads; a cluster keeps its own number."""
 
 
 class Threads:
@@ -82,7 +82,7 @@ class Threads:
         try:
             names = zip(_names(len(boxes)), boxes, strict=True)
             tasks = [store(box, *work.inputs(box), dask_key_name=name) for name, box in names]
-            compute(tasks, scheduler=threaded.get, num_workers=self.count)  # by name it would import distributed first
+            compute(tasks, scheduler=threaded.get, num_workers=self.count)  # a name would import distributed first
         except Stopped as error:  # pragma: no cover - another thread's error comes first
             raise KeyboardInterrupt from error
         finally:
@@ -156,7 +156,7 @@ def _missing(paths: list[str]) -> list[str]:
 
 
 class _Constant:
-    """A task that gives the work, so that each worker is handed it once."""
+    """A task that returns the work, so that each worker receives it once."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -166,21 +166,21 @@ class _Constant:
 
 
 def _apply(work: Work, box: Box, *inputs: Any) -> float | None:
-    """Do the work in a new thread: ``keep_memory`` holds for threads that start after it, and the worker's did not."""
+    """Do the work in a new thread: ``keep_memory`` only affects threads started after it, unlike the worker's own."""
     keep_memory()
     with ThreadPoolExecutor(1) as own:
         return own.submit(work, box, *inputs).result()
 
 
 def _names(count: int) -> list[str]:
-    """Names of tasks that are to run in this order: among equals dask begins with the last name, so numbers go down."""
+    """Task names that run in the order of the list: among equal tasks dask starts with the last, so numbers descend."""
     run = uuid.uuid4().hex
     return [f"geomedsr-{run}-{number:09d}" for number in reversed(range(count))]
 
 
 @contextmanager
 def scheduler(cluster: Any, threads: int) -> Iterator[Threads | Cluster]:
-    """The scheduler that a user names: see :func:`geomedsr.write`; without a name, an active client, or threads.
+    """The scheduler that a user names (see :func:`geomedsr.write`); by default an active client, or threads.
 
     Raises:
         InputError: no such cluster, or ``distributed`` is not installed.
@@ -198,7 +198,7 @@ def scheduler(cluster: Any, threads: int) -> Iterator[Threads | Cluster]:
 
 
 def active_client() -> Any:
-    """The ``distributed.Client`` that the program has made current; None without one."""
+    """The program's current ``distributed.Client``; None if there is none."""
     if "distributed" not in sys.modules:
         return None
     from distributed import default_client
@@ -238,13 +238,13 @@ def _connected(address: Any) -> Iterator[Any]:
         yield client
 
 
-#: A cluster of our own does not profile itself, nor look fifty times a second whether it is late.
+#: A cluster that is started here does not profile itself, and checks its event loop once a second, not fifty times.
 _QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}
 
 
 @contextmanager
 def local_cluster(count: int) -> Iterator[Any]:
-    """The client of a cluster of so many processes of this machine, each of one thread."""
+    """The client of a cluster of ``count`` processes on this machine, with one thread each."""
     import dask.config
     from distributed import Client, LocalCluster
 
@@ -259,7 +259,7 @@ def local_cluster(count: int) -> Iterator[Any]:
 
 @contextmanager
 def _environment_kept() -> Iterator[None]:
-    """The environment as it was: a nanny sets OMP_NUM_THREADS and others for its workers, and leaves them set."""
+    """Restore environment variables at the end: a nanny sets OMP_NUM_THREADS and others and does not reset them."""
     import dask.config
 
     names = list(dask.config.get("distributed.nanny.pre-spawn-environ", {}))

@@ -1,4 +1,4 @@
-"""A job that is stopped ends at the next tile, not at the end of a region: what each thread asks between tiles."""
+"""Stopping: a stopped job ends at the next tile, not at the end of a region. Threads check for it between tiles."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _local = threading.local()
 
 
 class Stopped(Exception):
-    """Raised in a worker's thread whose job was stopped."""
+    """Raised in a worker's thread if its job was stopped."""
 
 
 class Flight:
-    """The regions that are being computed at this moment by threads of this process."""
+    """The regions that threads of this process are currently computing."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
@@ -25,7 +25,7 @@ class Flight:
         """Compute a region.
 
         Raises:
-            Stopped: none should be computed any more.
+            Stopped: no more regions should be computed.
         """
         with self._change:
             if self._stopped:
@@ -41,7 +41,7 @@ class Flight:
                 self._change.notify_all()
 
     def stop(self) -> None:
-        """Let none begin, have those that have end at their next tile, and wait for that."""
+        """Start no further regions, end running ones at their next tile, and wait for them."""
         with self._change:
             self._stopped = True
             self._change.wait_for(lambda: self._count == 0)
@@ -53,10 +53,10 @@ class Flight:
 
 
 def check() -> None:
-    """End this thread's region here, if its job was stopped.
+    """End this thread's region if its job was stopped.
 
     Raises:
-        Stopped: it was.
+        Stopped: the job was stopped.
     """
     flight: Flight | None = getattr(_local, "flight", None)
     if flight is not None and flight.stopped:

@@ -1,4 +1,4 @@
-"""``upscale``: a scene in, a finer lazy scene out: the image of :func:`geomedsr.process`."""
+"""``upscale``: a scene in, a finer lazy scene out; the image of :func:`geomedsr.process`."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ def upscale(
     precision: str | None = None,
     conserve: bool = True,
 ) -> Scene:
-    """The scene ``scale`` times finer, lazily: nothing is computed until it is read or written.
+    """The super-resolved scene, ``scale`` times finer, as a lazy scene: it is computed when it is read or written.
 
     Args:
         scene: any scene. Bands of kind ``"nearest"`` (classes, flags, alpha) are repeated; the others go
-            through the model on the scene's own value scale. A model of named bands finds them wherever they are; each
-            slice of a series is seen with its neighbours by models made for that.
+            through the model on the scene's own value scale. A model of named bands finds them in any order. A 2.5-D
+            model sees each slice of a series with its context slices.
         model: a shipped model's name, a model file, or a loaded model; without one, the model shipped for such
             scenes (rasters, CT, MR).
-        realism: 0, the most faithful, … 1, the most lifelike, for models that have adversarial weights; by default, as
-            the model's card says.
-        tile: side of a tile in input pixels. It changes memory and speed, not the result, unless the model's tiling is
-            approximate (networks of others).
-        memory: what writing the result may take, in bytes or such as ``"2GiB"``; 1.5 GiB by default. The tile, where
-            none is given, and the number of workers follow from it. Writing warns where it is too little.
+        realism: 0, the most faithful, … 1, the most lifelike, for models that have adversarial weights; by default the
+            value on the model's card.
+        tile: side of a tile in input pixels. It affects memory and speed, not the result, unless the model's tiling is
+            approximate (third-party networks).
+        memory: how much memory writing the result may take, in bytes or as text such as ``"2GiB"``; 1.5 GiB by default.
+            It determines the number of workers, and the tile if none is given. Writing warns if it is not enough.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``"float32"`` or ``"bfloat16"``; by default the latter where the model's card says it loses nothing
-            and the device computes in it by itself.
-        conserve: make the result agree with the input: for models whose observation operator is the block mean,
-            the mean of each ``s × s`` block equals the input pixel, exactly; for the crop of k-space, the central
-            k-space of each frame is the input's before values are rounded.
+        precision: ``"float32"`` or ``"bfloat16"``; by default bfloat16 if the model's card says that nothing is lost
+            and the device supports it natively.
+        conserve: make the result agree with the input. For models with the block mean as operator, the mean of each
+            ``s × s`` block equals the input pixel exactly; for the crop of k-space, the central k-space of each frame
+            is the input's before values are rounded.
 
     Raises:
-        InputError: a palette image, bands the model does not fit, or a scene of no known domain and no model.
+        InputError: a palette image, bands that do not fit the model, or no model given for a scene of unknown domain.
         ModelError: no such model, or a broken file.
         DeviceError: no such device, or precision.
     """

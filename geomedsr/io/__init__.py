@@ -1,4 +1,4 @@
-"""What formats and the core have to do with one another: adapters, sinks, files that are whole, jobs that go on."""
+"""Input and output of the core: adapters, sinks, atomic files, resumable jobs."""
 
 from geomedsr.io.adapter import Adapter, Contents, Item
 from geomedsr.io.jobs import Scratch

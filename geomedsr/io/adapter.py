@@ -1,4 +1,4 @@
-"""Adapters: how files become scenes, and scenes files."""
+"""Adapters: reading scenes from files, and writing scenes to files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from geomedsr.scene.scene import Scene
 
 @dataclass(frozen=True)
 class Item:
-    """One of the scenes that a path holds. ``key`` chooses it; ``folder`` is where it lies, relative to the path.
+    """One of several scenes under a path. ``key`` selects it; ``folder`` is its folder, relative to the path.
 
-    ``refusal`` says why it cannot be processed, in one line.
+    ``refusal`` tells in one line why it cannot be processed.
     """
 
     key: str
@@ -30,7 +30,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a path holds, where an adapter finds several scenes in one; ``notes`` tell of what was skipped."""
+    """The scenes under a path that may hold several; ``notes`` tell what was skipped."""
 
     items: tuple[Item, ...]
     notes: tuple[str, ...] = ()
@@ -39,23 +39,23 @@ class Contents:
 class Adapter(ABC):
     """A file format, or a family of them.
 
-    Five methods are a format's own; what only some formats can has a default here. ``open`` is called only after
-    ``can_open`` said yes, ``sink`` only after ``can_write`` did; both raise a
-    :class:`~geomedsr.errors.GeomedsrError` for what they cannot use.
+    Each format implements five methods; abilities that only some formats have come with a default here. ``open`` is
+    called only after ``can_open`` has returned True, ``sink`` only after ``can_write`` has. Both raise a
+    :class:`~geomedsr.errors.GeomedsrError` for input that they cannot use.
     """
 
-    #: Adapters are asked in this order whether a path is theirs, the lowest first.
+    #: The order in which adapters are asked whether they can open a path, the lowest first.
     priority: ClassVar[int] = 0
 
     #: What ``open`` takes by name beside its three arguments; it is given nothing else. Known are ``slice_axis``,
     #: ``mask``, and ``part``: the resolution (or None) and the bands (or none) of the part that is to be opened.
     options: ClassVar[tuple[str, ...]] = ()
 
-    #: What ``sink`` takes by name, and how its files are called where a user names another option.
+    #: Keyword arguments of ``sink``, and the name of its files in the error for an unknown option.
     sink_options: ClassVar[tuple[str, ...]] = ()
     title: ClassVar[str] = "this format"
 
-    #: Whether the files can say which numbers are no data.
+    #: Whether the format can store a nodata value.
     tells_nodata: ClassVar[bool] = True
 
     @abstractmethod
@@ -64,22 +64,22 @@ class Adapter(ABC):
 
     @abstractmethod
     def open(self, path: str, series: str | None = None, force: bool = False, **options: Any) -> Scene:
-        """The scene of a path, or of one series under it; nothing but headers is read.
+        """The scene of a path, or of one series under it; only headers are read.
 
-        ``force`` opens what was made by geomedsr itself.
+        ``force`` also opens results of geomedsr.
         """
 
     @abstractmethod
     def explain(self, path: str) -> GeomedsrError | None:
-        """Why ``can_open`` said no, as far as this adapter can tell; None leaves that to the next one."""
+        """Why ``can_open`` returned False, as far as this adapter knows; None leaves the answer to the next adapter."""
 
     @abstractmethod
     def can_write(self, scene: Scene, path: str) -> bool:
-        """Whether this adapter writes such a scene to a path of such a name."""
+        """Whether this adapter writes such scenes to paths with such names."""
 
     @abstractmethod
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> Sink:
-        """A sink for the scene at a path; everything that can be checked before the work is checked here."""
+        """A sink for the scene at a path. All checks that are possible before the computation are made here."""
 
     def preview_sink(self, scene: Scene, path: str, overwrite: bool) -> Sink:
         """A sink for a preview, from which the same values will be read: for :func:`geomedsr.split`.
@@ -103,15 +103,13 @@ class Adapter(ABC):
         raise OutputError(f"the output {path}", "one in .tif, or a folder for a series", "choose another name")
 
     def contents(self, path: str) -> Contents | None:
-        """What a path holds, where there may be several scenes under one; None where it is one by its nature."""
+        """The scenes under a path; None where the path can only be a single scene."""
         return None
 
     def checks(self, source: Scene, result: Scene) -> list[Check]:
-        """What the files promise beyond a raster's, checked: for :func:`geomedsr.verify`."""
+        """Checks of the format's own guarantees, for :func:`geomedsr.verify`."""
         return []
 
     def same_tag(self, key: str, one: str, other: str) -> bool:
-        """Whether its files, asked for a tag that was written as ``one``, may well give ``other``: in most formats an
-        empty one is none.
-        """
+        """Whether a tag written as ``one`` may be read back as ``other``: by default, up to outer white space."""
         return one.strip() == other.strip()

@@ -1,4 +1,4 @@
-"""Files and folders of outputs: checked before the work, written whole or not at all, each fault one line."""
+"""Output files and folders: checked before the computation, written atomically, each fault reported in one line."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from geomedsr.scene.scene import Scene
 
 @contextmanager
 def replacing(target: Path, durable: bool = False, folder: Path | None = None) -> Iterator[Path]:
-    """A hidden name beside a file, or in a ``folder``, to write to: it gets the file's name at the end, and is removed
-    where that fails.
+    """A temporary hidden file beside ``target``, or in ``folder``, that is renamed to it at the end.
 
-    ``durable`` waits until it lies on the disk, so that not even a power cut leaves half of it under that name. Several
-    may write the same file at once: each has a name of its own.
+    On an error the temporary file is removed. ``durable`` waits until the data are on the disk, so that even after a
+    power cut no incomplete file has the name. Several processes may write the same file: each has its own temporary
+    file.
     """
     partial = (folder or target.parent) / f".{target.name[:40]}.{uuid.uuid4().hex[:8]}.part"
     try:
@@ -26,20 +26,20 @@ def replacing(target: Path, durable: bool = False, folder: Path | None = None) -
         if durable:
             sync(partial)
         os.replace(partial, target)
-    except BaseException:  # such as a full disk: leave room
+    except BaseException:  # for example, a full disk: free the space
         with suppress(OSError):
             partial.unlink()
         raise
 
 
 def atomic_write(target: Path, content: bytes | memoryview | str, durable: bool = False) -> None:
-    """Write a file, whole or not at all; see :func:`replacing`."""
+    """Write a file atomically; see :func:`replacing`."""
     with replacing(target, durable) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or all files in a folder, lie on the disk."""
+    """Wait until a file, or all files in a folder, are on the disk."""
     for part in path.rglob("*") if path.is_dir() else (path,):
         if part.is_file():
             with open(part, "rb+") as file:
@@ -47,10 +47,10 @@ def sync(path: Path) -> None:
 
 
 def write_page(target: Path, content: bytes) -> None:
-    """Write a small output, whole or not at all.
+    """Write a small output atomically.
 
     Raises:
-        OutputError: the disk is full, or such.
+        OutputError: it cannot be written, for example because the disk is full.
     """
     try:
         atomic_write(target, content)
@@ -59,10 +59,10 @@ def write_page(target: Path, content: bytes) -> None:
 
 
 def file_target(scene: Scene, path: str, overwrite: bool) -> Path:
-    """The real path of an output that is one file.
+    """The resolved path of an output that is a single file.
 
     Raises:
-        OutputError: it is the source itself, a directory, or taken; or its folder is not there.
+        OutputError: it is the source itself, a directory, or an existing file; or its folder does not exist.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and any(os.path.exists(f) and os.path.samefile(f, target) for f in scene.files):
@@ -77,15 +77,15 @@ def file_target(scene: Scene, path: str, overwrite: bool) -> Path:
 
 
 def page_target(path: str | os.PathLike[str], suffixes: Sequence[str], overwrite: bool) -> Path:
-    """The real path of a small output, such as a page.
+    """The resolved path of a small output, such as a page.
 
     Raises:
-        OutputError: another suffix, a directory, taken, or in no folder that can be written.
+        OutputError: the suffix is wrong, the path is a directory or exists, or its folder cannot be written to.
     """
     try:
         target = Path(os.path.realpath(path))
         folder = target.is_dir()
-    except (OSError, ValueError) as error:  # a name that the system does not take
+    except (OSError, ValueError) as error:  # a name that the system does not accept
         raise unwritable(os.fspath(path), reason(error)) from error
     if target.suffix.lower() not in suffixes:
         raise OutputError(f"the name {target.name}", f"one in {' or '.join(suffixes)}", "rename it")
@@ -99,7 +99,7 @@ def page_target(path: str | os.PathLike[str], suffixes: Sequence[str], overwrite
 
 
 def reason(error: Exception) -> str:
-    """Why a system or a library failed, in a few words; some put a whole traceback into their text."""
+    """The reason for a failure, in a few words; some libraries put a whole traceback into the message."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error.__cause__, OSError) and error.__cause__.strerror:
@@ -109,7 +109,7 @@ def reason(error: Exception) -> str:
 
 
 def exists(target: Path) -> OutputError:
-    """The error for a destination that is taken."""
+    """The error for a destination that exists."""
     return OutputError(f"the output {target}, which exists", "a new name", "add --overwrite to replace it")
 
 

@@ -1,6 +1,6 @@
-"""Jobs that can go on: a hidden folder beside the destination, held by one process, that knows what the job is.
+"""Resumable jobs: each has a hidden folder beside its destination, locked by one process, that identifies the job.
 
-A job is one result on its way to one destination. Several that are written by one call have a folder each.
+A job writes one result to one destination. If one call writes several results, each has its own folder.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from geomedsr.scene.sources import ArraySource
 
 
 def hold(folder: Path) -> int | None:
-    """Hold a folder for this job alone: a handle to close. The system lets go when the process ends, however it does.
+    """Lock a folder for this job; returns a handle to close. The lock ends with the process, even after a crash.
 
-    None where the file system or the system has no such locks.
+    None if the operating system or the file system does not support such locks.
 
     Raises:
-        BlockingIOError: another job holds it.
+        BlockingIOError: another job holds the lock.
     """
     try:
         import fcntl
@@ -49,13 +49,13 @@ def hold(folder: Path) -> int | None:
     return handle
 
 
-#: The folders that this process holds.
+#: The folders that this process has locked.
 _held: dict[Path, int] = {}
 
-#: The files that say what the job is, and which names it and others are to get.
+#: The file that identifies the job, and the journal of names for its result and others.
 _JOB, _JOURNAL = "job.json", "names.json"
 
-#: What is said of a part of a job that is not as it was.
+#: Messages for parts of a job that have changed.
 _CHANGED = {
     "geomedsr": "another version of geomedsr",
     "input": "another or a changed input",
@@ -66,12 +66,12 @@ _CHANGED = {
 
 @dataclass(frozen=True)
 class Scratch:
-    """A hidden folder beside the destination where the parts of a job gather, so that it can go on after a stop.
+    """A hidden folder beside the destination that collects the parts of a job, so that it can be resumed.
 
-    On the destination's own file system, so that moving the result there is one step. Its name follows from the
-    destination's; what the job is lies in it, and the parts in a ``folder`` in it that is named after the job: a worker
-    that still writes for a job that was stopped cannot meddle with another. ``resumed`` tells that parts of the same
-    job may be there.
+    It is on the destination's file system, so that the result can be renamed in one step. Its name is derived from the
+    destination's. It holds a description of the job, and a subfolder ``folder`` for the parts, named after the job, so
+    that a worker that still writes for a stopped job cannot interfere with another one. ``resumed`` tells that parts of
+    the same job may already exist.
     """
 
     folder: Path
@@ -79,27 +79,27 @@ class Scratch:
 
     @classmethod
     def open(cls, target: Path, scene: Scene, options: Mapping[str, str]) -> Scratch:
-        """The folder of a job: as a stopped one left it, or new.
+        """The folder of a job: as a stopped job left it, or new.
 
-        ``options`` are those of the writer; what the scene is and how it was made is looked up. Where an unfinished
-        job was another one, its parts are removed, and a warning says why.
+        ``options`` are the writer's options; the rest of the job's description is taken from the scene. If the folder
+        holds an unfinished job that differs, its parts are removed, and a warning tells why.
 
         Raises:
-            OutputError: it cannot be made, or another process is writing to this destination.
+            OutputError: the folder cannot be made, or another process is writing to this destination.
         """
         folder = _folder(target)
         job = _job(scene, options)
         inner = folder / hashlib.sha256(json.dumps(job).encode()).hexdigest()[:8]
         try:
             _hold(folder, target)
-            (folder / _JOURNAL).unlink(missing_ok=True)  # of a call for other outputs: this one begins
+            (folder / _JOURNAL).unlink(missing_ok=True)  # left by an earlier call for other outputs
             before = _read_json(folder / _JOB)
             if before != job:
                 for entry in folder.iterdir():
                     shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
                 atomic_write(folder / _JOB, json.dumps(job))
             inner.mkdir(exist_ok=True)
-            for partial in inner.glob(".*.part"):  # begun when the job was stopped
+            for partial in inner.glob(".*.part"):  # incomplete when the job was stopped
                 partial.unlink()
         except OutputError:
             raise
@@ -111,12 +111,12 @@ class Scratch:
             raise
         if isinstance(before, dict) and before != job:
             parts = [part for part in _CHANGED if before.get(part) != job[part]]
-            why = [_CHANGED[part] for part in parts if part != "options" or len(parts) == 1]  # these hold the others
+            why = [_CHANGED[part] for part in parts if part != "options" or len(parts) == 1]  # they include the rest
             warnings.warn(f"{target.name} was begun with {', '.join(why)}: starting afresh", SceneWarning, stacklevel=3)
         return cls(inner, before == job)
 
     def remember(self, name: str, make: Callable[[], Any]) -> Any:
-        """What ``make`` gives when first asked, and the same (as JSON has it) when the job goes on."""
+        """The value of ``make`` from its first call; the same value, read from JSON, when the job is resumed."""
         path = self.folder / f"{name}.json"
         value = _read_json(path)
         if value is None:
@@ -125,7 +125,7 @@ class Scratch:
         return value
 
     def release(self) -> None:
-        """Leave everything for the same job to go on with."""
+        """Unlock the folder and keep everything, so that the job can be resumed."""
         handle = _held.pop(self.folder.parent, None)
         if handle is not None:
             os.close(handle)
@@ -137,15 +137,17 @@ class Scratch:
 
 
 def journal(folders: Set[Path]) -> Path | None:
-    """Where the names of several files are noted, whose jobs have these hidden folders."""
+    """The path of the journal for the results of several jobs, given their hidden folders."""
     return min(folders) / _JOURNAL if folders else None
 
 
 def take_back(paths: Iterable[str | os.PathLike[str]]) -> None:
-    """Take back what a killed call for the same outputs has named, not all having their names; no live one's.
+    """Undo the renaming of a call for the same outputs that was killed before all had their names.
+
+    Calls that are still running are left alone.
 
     Raises:
-        OutputError: it cannot be taken back.
+        OutputError: a name cannot be restored.
     """
     folders = {_folder(Path(os.path.realpath(path))) for path in paths}
     noted = journal(folders)
@@ -156,13 +158,13 @@ def take_back(paths: Iterable[str | os.PathLike[str]]) -> None:
             for folder in sorted(folders):
                 if (handle := hold(folder)) is not None:
                     held.callback(os.close, handle)
-        except OSError:  # another job is at work, or has been
+        except OSError:  # another job is running, or has removed the folder
             return
         publishing.take_back(noted, folders)
 
 
 def writing(target: Path) -> bool:
-    """Whether this process is writing to a destination just now."""
+    """Whether this process is currently writing to a destination."""
     return _folder(target) in _held
 
 
@@ -176,7 +178,7 @@ def _hold(folder: Path, target: Path) -> None:
         folder.mkdir(exist_ok=True)
         try:
             handle = hold(folder)
-        except FileNotFoundError:  # the job before removed it at this moment
+        except FileNotFoundError:  # another job has just removed it
             continue
         except BlockingIOError as error:
             raise OutputError(
@@ -193,8 +195,8 @@ def _hold(folder: Path, target: Path) -> None:
 
 
 def _job(scene: Scene, options: Mapping[str, str]) -> dict[str, str]:
-    """What must be the same for a job to go on, each as a digest."""
-    from dask.base import tokenize  # which models, that need this package, load without
+    """Everything that must be unchanged for a job to be resumed, as digests."""
+    from dask.base import tokenize  # imported late: models can be loaded without dask
 
     provenance = replace(scene.provenance, software=None, source=None)
     kept = {key: text for key, text in provenance.items() if key != STEPS}  # earlier jobs recorded steps in words alone
@@ -215,7 +217,7 @@ def _job(scene: Scene, options: Mapping[str, str]) -> dict[str, str]:
 
 
 def _newest(folder: str) -> os.stat_result:
-    """What the newest file under a folder is: a Zarr store changes chunk by chunk."""
+    """The status of the newest file under a folder: a Zarr store changes chunk by chunk."""
     stats = [os.stat(os.path.join(where, name)) for where, _, names in os.walk(folder) for name in names]
     return max(stats, key=lambda stat: stat.st_mtime_ns, default=os.stat(folder))
 

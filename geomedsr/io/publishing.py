@@ -1,4 +1,4 @@
-"""Finished files and folders get their names together, or none does."""
+"""Publishing: finished files and folders get their names all together, or none does."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from geomedsr.io.files import exists, reason, unwritable, write_page
 
 @dataclass(frozen=True)
 class Move:
-    """What gets a name: ``made``, a file or folder under a hidden name, becomes ``target``; None: nothing has the name.
+    """A renaming that can be undone: ``made``, a hidden file or folder, becomes ``target``; None removes ``target``.
 
-    ``spare`` is where what has the name now is kept, so that it can have it again. Without ``overwrite`` nothing may
-    have it, not even what appeared meanwhile, but for an empty folder. All on one file system.
+    ``spare`` is the path at which an existing target is kept, so that it can be restored. Without ``overwrite`` the
+    target must not exist, even if it appeared in the meantime; only an empty folder may. All paths are on one file
+    system.
     """
 
     made: Path | None
@@ -29,10 +30,10 @@ class Move:
     overwrite: bool
 
     def do(self) -> None:
-        """Give the name.
+        """Rename.
 
         Raises:
-            OutputError: it is taken, or cannot be given; everything is as it was.
+            OutputError: the target exists, or renaming fails; everything is as before.
         """
         try:
             self._set_aside()
@@ -48,16 +49,16 @@ class Move:
             raise unwritable(self.target, reason(error)) from error
 
     def undo(self) -> None:
-        """Take it back: everything is as it was."""
+        """Undo the renaming: everything is as before."""
         if self.made is not None:
-            if os.path.lexists(self.made):  # of which the target is another name
+            if os.path.lexists(self.made):  # the target is a hard link to it
                 self.target.unlink()
             else:
                 os.replace(self.target, self.made)
         self.give_back()
 
     def give_back(self) -> None:
-        """What was set aside has its name again, unless something has it."""
+        """Restore the target that was set aside, unless another file has its name."""
         if os.path.lexists(self.spare) and not os.path.lexists(self.target):
             os.replace(self.spare, self.target)
 
@@ -72,7 +73,7 @@ class Move:
             os.replace(self.target, self.spare)
         elif self.overwrite:
             try:
-                os.link(self.target, self.spare, follow_symlinks=False)  # there is no moment without it
+                os.link(self.target, self.spare, follow_symlinks=False)  # a link: the target never disappears
             except OSError:  # a folder, or a file system without links
                 os.replace(self.target, self.spare)
             if self.made is None:
@@ -80,7 +81,7 @@ class Move:
 
 
 def place(made: Path, target: Path, overwrite: bool) -> None:
-    """Give a finished file or folder its name; without ``overwrite`` not in place of one that has it."""
+    """Rename a finished file or folder; without ``overwrite`` an existing target is not replaced."""
     if overwrite or made.is_dir():
         if os.path.lexists(target) and not overwrite:
             raise exists(target)
@@ -95,9 +96,10 @@ def place(made: Path, target: Path, overwrite: bool) -> None:
 
 
 def publish(moves: Sequence[Move], journal: Path | None = None) -> None:
-    """Give them all their names; where one cannot have it, none gets it, and what had been replaced is back.
+    """Rename all; if one fails, undo all, so that replaced files are back.
 
-    A ``journal`` tells of them until all have theirs: a process that is killed before leaves it for :func:`take_back`.
+    The ``journal`` lists all moves until they are done. A process that is killed before leaves it for
+    :func:`take_back`.
     """
     if journal is not None:
         entries = [
@@ -111,22 +113,22 @@ def publish(moves: Sequence[Move], journal: Path | None = None) -> None:
             done.append(move)
     except BaseException:
         for move in reversed(done):
-            with suppress(OSError):  # the fault is reported already
+            with suppress(OSError):  # the original error is reported
                 move.undo()
         raise
     if journal is not None:
-        with suppress(OSError):  # all have their names
+        with suppress(OSError):  # all moves are done; a journal that stays does no harm
             journal.unlink()
 
 
 def take_back(journal: Path, folders: Set[Path]) -> None:
-    """Take back the names that a killed process gave: everything is as it was before the first of them.
+    """Undo the moves of a killed process: everything is as it was before the first of them.
 
-    Nothing is touched where the journal is not of jobs in just these hidden folders, or where something is not as that
-    process left it: another call went on from there, or the user did.
+    Nothing is touched if the journal belongs to jobs in other hidden folders, or if a file is not as that process left
+    it, because another call or the user has changed it.
 
     Raises:
-        OutputError: one cannot be taken back; asked again, it is tried again.
+        OutputError: a move cannot be undone; the next call tries again.
     """
     try:
         entries = json.loads(journal.read_text())
@@ -148,14 +150,14 @@ def take_back(journal: Path, folders: Set[Path]) -> None:
 
 
 def _as_left(move: Move, mark: list[int] | None) -> bool:
-    """Whether what a move names has its hidden name yet, or has got the other one; its job's folder being there."""
+    """Whether the file of a move still has its hidden name or already its final one, and its job's folder exists."""
     job = move.spare.parent
     there = job.is_dir() and move.target.parent == job.parent.parent
     return there and (move.made is None or mark in (_mark(move.made), _mark(move.target)))
 
 
 def _mark(path: Path | None) -> list[int] | None:
-    """What a file or folder keeps when it gets another name, and no other has; None where there is none."""
+    """An identity of a file or folder that survives renaming: inode and modification time; None if it is missing."""
     try:
         stat = os.lstat(path or "")
     except OSError:

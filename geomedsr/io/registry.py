@@ -1,7 +1,7 @@
-"""Which adapter opens or writes a path. Adapters are found by entry point, so anyone can add one.
+"""The registry of adapters: which one opens or writes a path. Adapters are found by entry point.
 
-The core never imports an adapter: a package that registers a class in the group ``geomedsr.adapters`` is
-enough. One that fails to import does not break the others; its failure is reported when nothing else fits.
+The core never imports an adapter: any package can register a class in the group ``geomedsr.adapters``. An adapter
+that fails to import does not affect the others; its failure is reported when no other one fits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from geomedsr.scene.scene import Scene
 
 GROUP = "geomedsr.adapters"
 
-#: What the options that only some adapters have are for.
+#: Options that only some adapters have, and what they apply to.
 _OPTIONS = {"slice_axis": "a volume, such as NIfTI", "mask": "a satellite product, which has masks"}
 
 
@@ -110,16 +110,16 @@ def open_pair(
     series: str | None = None,
     nodata: float | str | None = None,
 ) -> tuple[Scene, Scene]:
-    """A source and what was made of it: slices of a volume along the same axis, as the result tells.
+    """A source and its result; a volume's slices are stacked along the axis that the result states.
 
     Raises:
-        InputError: as above.
+        InputError: as in :func:`open_scene`.
     """
     result = open_scene(dst, force=True)
     made_of, known = provenance_of(result).chosen, adapter_for(os.fspath(src)).options
     named: dict[str, Any] = {name: getattr(made_of, name) for name in ("slice_axis", "mask") if name in known}
     if "part" in known:
-        with suppress(InputError):  # of another source, whose parts are others
+        with suppress(InputError):  # the result may be from another source, with other parts
             part, named["resolution"] = made_of.bands or (), made_of.resolution
             return open_part(src, part, series=series, force=True, nodata=nodata, **named), result
         named.clear()
@@ -127,13 +127,13 @@ def open_pair(
 
 
 def contents_of(path: str | os.PathLike[str]) -> Contents | None:
-    """What a path holds; None where it is a single scene by its nature."""
+    """The scenes under a path; None where the path can only be a single scene."""
     text = os.fspath(path)
     return adapter_for(text).contents(text)
 
 
 def adapter_for(text: str) -> Adapter:
-    """The first adapter that can open a path; the InputError of :func:`open_scene` if none can."""
+    """The first adapter that can open a path; raises the InputError of :func:`open_scene` if none can."""
     working, failed = installed()
     for adapter in working.values():
         if adapter.can_open(text):
@@ -145,10 +145,10 @@ def adapter_for(text: str) -> Adapter:
 
 
 def open_sink(scene: Scene, path: str | os.PathLike[str], overwrite: bool = False, **options: Any) -> Sink:
-    """A sink for a scene, from the first adapter that writes files of such a name.
+    """A sink for a scene, from the first adapter that writes files with such a name.
 
     Raises:
-        OutputError: none does, or it cannot write there, or does not know an option.
+        OutputError: no adapter does, the path cannot be written, or an option is unknown.
     """
     text = os.fspath(path)
     working, failed = installed()
@@ -159,7 +159,7 @@ def open_sink(scene: Scene, path: str | os.PathLike[str], overwrite: bool = Fals
                 return adapter.sink(scene, text, overwrite, **options)
         except GeomedsrError:
             raise
-        except (OSError, ValueError) as error:  # a name that the system does not take
+        except (OSError, ValueError) as error:  # a name that the system does not accept
             raise unwritable(text, reason(error)) from error
     raise OutputError(
         f"the output name {text} for {scene.name}",

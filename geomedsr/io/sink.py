@@ -1,4 +1,4 @@
-"""Sinks: where the regions of one output gather until it is whole."""
+"""Sinks: they collect the regions of one output until it is complete."""
 
 from __future__ import annotations
 
@@ -20,62 +20,64 @@ from geomedsr.scene.sources import Array
 
 @dataclass(frozen=True)
 class Sink(ABC):
-    """An output at work: regions gather in ``scratch``, a hidden folder beside ``target``, until it is whole.
+    """An output in progress: regions are collected in ``scratch``, a hidden folder beside ``target``.
 
-    A format has two things to say: how a region is stored (:meth:`store`), and what is made of all of them in the end
-    (:meth:`assemble`). Both may take their time and may fail; names are given by what all formats share, in one step
-    that undoes itself.
+    A format implements how a region is stored (:meth:`store`), and how the result is made from all regions in the end
+    (:meth:`assemble`). Both may take long and may fail. Renaming is common to all formats: one step that undoes itself
+    on failure.
 
-    Contract: picklable; ``put`` is idempotent and atomic and may come from any thread or process; nothing appears under
-    the final name before ``finish``, and nothing is left behind after ``finish`` or ``discard``. A sink that is opened
-    for the same job after ``release``, or after the process died, knows from ``done`` what is stored already; while it
-    is open, none can be opened for the same destination.
+    Contract: picklable; ``put`` is idempotent and atomic and may be called from any thread or process; nothing appears
+    under the final name before ``finish``, and nothing is left behind after ``finish`` or ``discard``. A sink that is
+    opened for the same job after ``release``, or after the process died, tells by ``done`` what is already stored.
+    While a sink is open, no other can be opened for the same destination.
     """
 
     target: Path
     scratch: Scratch
     overwrite: bool
 
-    #: What a format's libraries raise where a file cannot be written; the user sees one line.
+    #: Exceptions that the format's libraries raise if a file cannot be written; they are reported in one line.
     faults: ClassVar[tuple[type[Exception], ...]] = (OSError,)
 
     @property
     def block(self) -> tuple[int, int] | None:
-        """The ``(height, width)`` that regions must have, all but the last of a row or column; None: any."""
+        """The required ``(height, width)`` of regions, except for the last of a row or column; None: any."""
         return None
 
     @abstractmethod
     def store(self, box: Box, values: Array, valid: Array) -> None:
         """Store a region: values ``(frame, band, y, x)`` in the scene's type, and which of them are data.
 
-        It is called again for a region that was stored in part, and may be while another worker stores the same.
+        It is called again for a region that was only partly stored, and another worker may store the same region at
+        the same time.
         """
 
     @abstractmethod
     def assemble(self) -> Sequence[Move]:
-        """Make the result of the regions, checked, under hidden names in ``folder``; returns which names it is to get.
+        """Make and check the result from the regions, under hidden names in ``folder``; returns the moves to publish
+        it.
 
-        A job that was stopped may have done so before, in part or wholly.
+        A stopped job may have done so before, partly or completely.
         """
 
     def check(self) -> None:
-        """Raise an OutputError where something is in the way of the result; asked again before it gets its name."""
+        """Raise an OutputError if the destination is not free; called again before the result is published."""
         if self.target.exists() and not self.overwrite:
             raise exists(self.target)
 
     @property
     def folder(self) -> Path:
-        """Where the regions lie."""
+        """The folder of the regions."""
         return self.scratch.folder
 
     def put(self, box: Box, values: Array, valid: Array) -> None:
-        """Store a region, and remember that."""
+        """Store a region and mark it as stored."""
         with self.io():
             self.store(box, values, valid)
             self.mark(box)
 
     def mark(self, box: Box) -> None:
-        """Remember that a region is stored."""
+        """Mark a region as stored."""
         (self.folder / f"{box.key}.done").touch()
 
     def done(self) -> set[str]:
@@ -83,22 +85,22 @@ class Sink(ABC):
         return {path.name.removesuffix(".done") for path in self.folder.glob("*.done")}
 
     def forget(self) -> None:
-        """Remove the marks of all regions, as what held them is gone."""
+        """Remove the marks of all regions, because their data are gone."""
         for mark in self.folder.glob("*.done"):
             mark.unlink()
 
     def move(self, made: Path | None, target: Path | None = None, overwrite: bool | None = None) -> Move:
-        """The move that gives ``made`` a name, by default the result's; None: the move after which nothing has it."""
+        """The move that renames ``made``, by default to the result's name; None: a move that removes the target."""
         final = target or self.target
         spare = self.folder / f"old{zlib.crc32(final.name.encode(errors='surrogateescape')):08x}"
         return Move(made, final, spare, self.overwrite if overwrite is None else overwrite)
 
     def finish(self) -> None:
-        """Assemble the result, and give it its name; nothing is left of the work."""
+        """Assemble the result, publish it, and remove the scratch folder."""
         finish([self])
 
     def release(self) -> None:
-        """Stop here, and leave what is stored for the same job to go on with."""
+        """Stop, and keep the stored regions, so that the same job can be resumed."""
         self.scratch.release()
 
     def discard(self) -> None:
@@ -107,7 +109,7 @@ class Sink(ABC):
 
     @contextmanager
     def io(self) -> Iterator[None]:
-        """Tell what goes wrong with files in a line."""
+        """Report errors with files in one line."""
         try:
             yield
         except GeomedsrError:
@@ -116,25 +118,25 @@ class Sink(ABC):
             raise unwritable(self.target, self.why(error)) from error
 
     def why(self, error: Exception) -> str:
-        """A fault in a few words."""
+        """The reason for an error, in a few words."""
         return reason(error)
 
 
 @dataclass(frozen=True)
 class Page:
-    """A small file that appears together with the result of a sink, such as a description of it."""
+    """A small file that is published together with the result of a sink, such as a description of it."""
 
     sink: Sink
     target: Path
     text: str
 
     def check(self) -> None:
-        """Raise an OutputError where something is in its way."""
+        """Raise an OutputError if its destination is not free."""
         if self.target.exists() and not self.sink.overwrite:
             raise exists(self.target)
 
     def make(self) -> Move:
-        """Write it under a hidden name; the move that gives it its own."""
+        """Write it under a hidden name; returns the move to its own name."""
         with self.sink.io():
             made = self.sink.folder / f"page{self.target.suffix}"
             made.write_text(self.text, encoding="utf-8")
@@ -143,11 +145,11 @@ class Page:
 
 
 def finish(sinks: Sequence[Sink], pages: Sequence[Page] = ()) -> None:
-    """Assemble the results of all sinks, then give all of them, and the pages, their names: all are there, or none.
+    """Assemble the results of all sinks, then publish them and the pages: all appear, or none.
 
     Raises:
-        GeomedsrError: one cannot be assembled, or named. What the names stood for before, they stand for again, and
-            what is stored is still there; after a kill, by :func:`geomedsr.io.jobs.take_back`.
+        GeomedsrError: a result cannot be assembled or renamed. Earlier files are restored, and stored regions are kept.
+            If the process is killed, :func:`geomedsr.io.jobs.take_back` restores the files.
     """
     moves: list[Move] = []
     for sink in sinks:

@@ -1,5 +1,7 @@
-"""Labelled arrays, xarray's, as scenes: axes, place, names and fill values as CF, rioxarray, odc-stac, stackstac,
-GeoZarr and the Open Data Cube write them.
+"""xarray's labelled arrays as scenes.
+
+Axes, position, names and fill values are read as CF, rioxarray, odc-stac, stackstac, GeoZarr and the Open Data Cube
+write them.
 """
 
 from geomedsr.labelled.scenes import scene_of

@@ -1,4 +1,4 @@
-"""Which axes of a labelled array are columns, rows, bands and frames: by their names, or by what CF says of them."""
+"""The axes of a labelled array: columns, rows, bands and frames, found by name or by CF attributes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import xarray as xr
 
 from geomedsr.errors import InputError
 
-#: Names of the axes to the right and downwards, in lower case; the first are ours, rioxarray's and the grid mapping's.
+#: Names of the x and y axes, in lower case. The first are used by geomedsr, rioxarray and grid mappings.
 _X, _Y = ("x", "lon", "longitude", "easting"), ("y", "lat", "latitude", "northing")
 
-#: What CF calls them, where their names do not tell: the attribute ``axis``, and standard names.
+#: CF attributes that identify them by other names: ``axis``, and standard names.
 _CF_X = ("X", "longitude", "projection_x_coordinate", "grid_longitude")
 _CF_Y = ("Y", "latitude", "projection_y_coordinate", "grid_latitude")
 
-#: Names of an axis of bands; any other third axis is one of frames (times, slices).
+#: Names of a band axis; any other third axis holds frames (times, slices).
 _BANDS = ("band", "bands", "channel", "channels", "c", "wavelength", "variable")
 
 
 class Axes(NamedTuple):
-    """The names of the axes to the right, downwards, of frames and of bands; the last two may be None."""
+    """The names of the x, y, frame and band axes; the last two may be None."""
 
     x: Hashable
     y: Hashable
@@ -30,13 +30,13 @@ class Axes(NamedTuple):
 
     @property
     def order(self) -> list[Hashable]:
-        """Those that are there, as a scene has them: frames, bands, rows, columns."""
+        """The existing axes in a scene's order: frames, bands, rows, columns."""
         return [axis for axis in (self.frame, self.band) if axis is not None] + [self.y, self.x]
 
 
 def spatial(array: xr.DataArray) -> tuple[Hashable, Hashable] | None:
-    """The axes to the right and downwards; None where nothing tells them."""
-    named = array.attrs.get("spatial:dimensions")  # GeoZarr's: rows, columns
+    """The x and y axes; None if nothing identifies them."""
+    named = array.attrs.get("spatial:dimensions")  # GeoZarr: rows, columns
     if isinstance(named, (list, tuple)) and len(named) == 2 and {*map(str, named)} <= {*map(str, array.dims)}:
         row, column = (next(axis for axis in array.dims if str(axis) == str(name)) for name in named)
         return column, row
@@ -60,7 +60,7 @@ def _known(
 
 
 def named(array: xr.DataArray) -> Axes:
-    """The axes of an array, in whatever order.
+    """The axes of an array, in any order.
 
     Raises:
         InputError: no spatial axes, or too many others.
@@ -85,7 +85,7 @@ def named(array: xr.DataArray) -> Axes:
 
 
 def placed(array: xr.DataArray) -> Axes:
-    """The axes by position, of an array whose names tell nothing: ``(frame, band, y, x)``, the last ones of these."""
+    """The axes by position, for an array without telling names: the last ones of ``(frame, band, y, x)``."""
     *others, y, x = array.dims
     frame, band = [None, None, *others][-2:]
     return Axes(x, y, frame, band)

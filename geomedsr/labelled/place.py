@@ -1,8 +1,8 @@
-"""Where a labelled array lies: its affine, from coordinates or attributes, and its CRS.
+"""The position of a labelled array: its affine, from coordinates or attributes, and its CRS.
 
-Read as rioxarray reads them: coordinates at pixel centres go before a GeoTransform, which serves where there are none
-or where it is rotated. An attribute ``transform`` (or ``spatial:transform``, ``proj:transform``) of the same steps says
-where in a pixel coordinates lie: stackstac's are corners.
+Both are read as rioxarray does. Coordinates at pixel centres take precedence over a GeoTransform, which is used if
+there are none or if it is rotated. An attribute ``transform`` (or ``spatial:transform``, ``proj:transform``) with the
+same steps tells whether coordinates are at pixel centres or corners; stackstac's are at corners.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from geomedsr.geometry.crs import wkt_of
 from geomedsr.geometry.grid import Grid
 from geomedsr.labelled.axes import Axes
 
-#: How evenly pixels must be spaced, in parts of one; how exactly coordinates must lie at a place in their pixels.
+#: The tolerance of the spacing of pixels, and of the position of coordinates within pixels; both in pixels.
 _EVEN, _AT = 1e-3, 1e-2
 
-#: Attributes of a grid mapping that hold a CRS, as rioxarray looks for them.
+#: Attributes of a grid mapping that hold a CRS, as in rioxarray.
 _WKT = ("spatial_ref", "crs_wkt")
 
-#: Attributes of an array, or of the group that it is in, that hold one: rioxarray's and datacube's, GeoZarr's, EOPF's.
+#: Attributes of an array or its group that hold a CRS, from rioxarray, datacube, GeoZarr and EOPF.
 _CRS = ("crs", "crs_wkt", "proj:wkt2", "proj:code", "proj:projjson", "proj:epsg")
 
-#: Attributes that hold an affine as rasterio orders it.
+#: Attributes that hold an affine, in rasterio's order.
 TRANSFORMS = ("transform", "spatial:transform", "proj:transform")
 
 
 def grid_of(array: xr.DataArray, axes: Axes) -> Grid:
-    """Shape, affine and CRS.
+    """The grid of an array: shape, affine and CRS.
 
     Raises:
-        InputError: coordinates that are not evenly spaced, or attributes that make no sense.
+        InputError: coordinates are not evenly spaced, or attributes are invalid.
     """
     return Grid((array.sizes[axes.y], array.sizes[axes.x]), _affine(array, axes), _crs(array, axes))
 
 
 def mapping_name(array: xr.DataArray) -> Hashable | None:
-    """The coordinate that holds the CRS: the one that is named, or else one that looks like it."""
+    """The coordinate that holds the CRS: the one named as grid mapping, else one that looks like a grid mapping."""
     stated = array.encoding.get("grid_mapping", array.attrs.get("grid_mapping"))
     named = stated.split()[0].rstrip(":") if isinstance(stated, str) and stated.split() else stated
     for name in (named, "spatial_ref", "crs"):
@@ -93,7 +93,7 @@ def _affine(array: xr.DataArray, axes: Axes) -> Affine | None:
             found = Affine(right, 0, left - right / 2, 0, down, top - down / 2)
             for exact in (mapped, stated):
                 if exact is not None and _same(found, exact, array.sizes[axes.y], array.sizes[axes.x]):
-                    return exact  # without the digits that coordinates are rounded to
+                    return exact  # coordinates are rounded, the transform is not
             return found if stated is None else _settled(found, stated, (array.sizes[axes.y], array.sizes[axes.x]))
         if stated is None and mapped is None:
             line = axes.y if right else axes.x
@@ -107,14 +107,14 @@ def _affine(array: xr.DataArray, axes: Axes) -> Affine | None:
 
 
 def _same(found: Affine, exact: Affine, height: int, width: int) -> bool:
-    """Whether two affines put all corners within a thousandth of a pixel."""
+    """Whether all corners agree within a thousandth of a pixel under two affines."""
     moved = ~exact @ found
     corners = ((0, 0), (width, 0), (0, height), (width, height))
     return all(math.dist(moved @ corner, corner) < _EVEN for corner in corners)
 
 
 def _settled(found: Affine, stated: Affine, shape: tuple[int, int]) -> Affine:
-    """The affine of coordinates taken as pixel centres, put right where a transform says that they are corners."""
+    """The affine from coordinates as pixel centres, corrected if a transform tells that they are corners."""
     drift = abs(abs(found.a / stated.a) - 1) * shape[1], abs(abs(found.e / stated.e) - 1) * shape[0]  # in pixels
     if max(drift) > 0.25:
         warnings.warn(
@@ -133,14 +133,14 @@ def _settled(found: Affine, stated: Affine, shape: tuple[int, int]) -> Affine:
         SceneWarning,
         stacklevel=5,
     )
-    return Affine.translation(stated.a / 2, stated.e / 2) @ found  # rows may have been turned around
+    return Affine.translation(stated.a / 2, stated.e / 2) @ found  # the order of rows may be reversed
 
 
 def stated_affine(attrs: Mapping[Any, Any]) -> Affine | None:
-    """The affine among the attributes of an array, of pixel corners.
+    """The affine in the attributes of an array, for pixel corners; None without one.
 
     Raises:
-        InputError: it is none.
+        InputError: the attribute is not an affine.
     """
     for key in TRANSFORMS:
         stated = attrs.get(key)
@@ -171,11 +171,11 @@ def _mapped(array: xr.DataArray) -> Affine | None:
 
 
 def _line(array: xr.DataArray, axis: Hashable) -> tuple[float, float]:
-    """The first pixel's centre and the step to the next; of a single pixel 0, for nothing tells it."""
+    """The first pixel's centre and the step to the next; the step is 0 for a single pixel, where it is unknown."""
     values = np.asarray(array.coords[axis].values)
     if values.dtype.kind not in "iuf" or values.ndim != 1:
         raise InputError(f"coordinates of {axis} of type {values.dtype}", "numbers, one for each pixel", "convert them")
-    # Where coordinates are written in few digits, they lie off by as much.
+    # Coordinates with few digits have a rounding error of this size.
     grain = float(np.spacing(np.abs(values).max())) if values.dtype.kind == "f" and len(values) else 0.0
     values = values.astype(np.float64)
     if len(values) < 2:

@@ -27,22 +27,22 @@ def scene_of(
     bands: Sequence[Band] | None = None,
     **more: Any,
 ) -> Scene:
-    """The array as a scene; nothing but coordinates is read.
+    """The array as a scene; only coordinates are read.
 
-    Values are the array's own; its fill value and NaN are no data. Bands have the names that rioxarray lists or that
-    their coordinate holds, and what our own Zarr stores say: what they show, and which hold classes.
+    Values are the array's own; its fill value and NaN are no data. Band names are the ones that rioxarray lists, or
+    come from the band coordinate. Roles and kinds are read from geomedsr's own Zarr stores.
 
     Args:
-        array: any DataArray of 2 to 4 axes, or a Variable.
-        axes: which they are; by default as their names tell, or by their position.
-        valid: True at valid pixels: of the same axes, or fewer where it has names.
-        grid: instead of what coordinates and attributes tell.
-        bands: instead of what they tell.
-        more: as of a :class:`geomedsr.Scene`.
+        array: any DataArray with 2 to 4 axes, or a Variable.
+        axes: the axes; by default found by name, or by position.
+        valid: True at valid pixels; it has the same axes, or fewer if its axes are named.
+        grid: replaces the grid from coordinates and attributes.
+        bands: replaces the bands from coordinates and attributes.
+        more: other fields of a :class:`geomedsr.Scene`.
 
     Raises:
-        InputError: an empty array, values that are not real numbers, pixels that are not evenly spaced, or attributes
-            that make no sense.
+        InputError: the array is empty, values are not real numbers, pixels are not evenly spaced, or attributes are
+            invalid.
     """
     array = usable(array)
     array = array if isinstance(array, xr.DataArray) else xr.DataArray(array)
@@ -61,7 +61,7 @@ def scene_of(
 
 
 def _lifted(array: xr.DataArray, axes: Axes) -> Any:
-    """Its values as ``(frame, band, y, x)``."""
+    """The array's values as ``(frame, band, y, x)``."""
     values = array.transpose(*axes.order).data
     if axes.band is None:
         values = values[..., None, :, :]
@@ -69,7 +69,7 @@ def _lifted(array: xr.DataArray, axes: Axes) -> Any:
 
 
 def frames_of(array: xr.DataArray, axes: Axes) -> Frames | None:
-    """What the frames are: their axis, and the places on it."""
+    """The axis of the frames, and their positions on it."""
     if axes.frame is None:
         return None
     known = axes.frame in array.coords

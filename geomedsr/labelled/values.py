@@ -1,4 +1,4 @@
-"""What the values of a labelled array are: their names, which of them are no data, and what they stand for."""
+"""The values of a labelled array: band names, nodata values, scales and units."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from geomedsr.scene.bands import listed
 from geomedsr.scene.classes import by_band
 from geomedsr.scene.scene import Band
 
-#: Attributes that hold the value of pixels without data, as rioxarray looks for them: of CF, and of datacube and
-#: odc-stac.
+#: Attributes that hold a nodata value, in rioxarray's order: from CF, and from datacube and odc-stac.
 FILLS = ("_FillValue", "missing_value", "fill_value", "nodata")
 
 
 def bands_of(array: xr.DataArray, axes: Axes) -> list[Band]:
-    """The bands: names as rioxarray lists them, kinds and roles of our own stores, fill values, scale and unit."""
+    """The bands: names as in rioxarray, kinds and roles from geomedsr's stores, nodata values, scale and unit."""
     band, units = axes.band, array.attrs.get("units")
     slope, offset = (_number(array.attrs.get(key), rest) for key, rest in (("scale_factor", 1.0), ("add_offset", 0.0)))
     texts = array.attrs.get("long_name")
@@ -48,8 +47,9 @@ def bands_of(array: xr.DataArray, axes: Axes) -> list[Band]:
 
 
 def entries(array: xr.DataArray, band: Hashable | None, key: str) -> list[Any]:
-    """Each band's entry in an attribute that lists one for each band of a file (:func:`geomedsr.scene.bands.listed`);
-    None where it lists none.
+    """Each band's entry in an attribute with one entry per band of a file (:func:`geomedsr.scene.bands.listed`).
+
+    None for bands without an entry.
     """
     stated: Any = array.attrs.get(key)
     count = 1 if band is None else array.sizes[band]
@@ -58,7 +58,7 @@ def entries(array: xr.DataArray, band: Hashable | None, key: str) -> list[Any]:
 
 
 def numbers(array: xr.DataArray, band: Hashable | None) -> list[Any]:
-    """What the coordinate of bands calls them, one by one; None for each where there is no such coordinate."""
+    """The values of the band coordinate; None for each band if there is no such coordinate."""
     count = 1 if band is None else array.sizes[band]
     axis = "band" if band is None else band
     found = np.atleast_1d(array.coords[axis].values).tolist() if axis in array.coords else []
@@ -66,7 +66,7 @@ def numbers(array: xr.DataArray, band: Hashable | None) -> list[Any]:
 
 
 def own_names(array: xr.DataArray, band: Hashable | None) -> list[Any]:
-    """The bands' names where no list tells them: by their coordinate, or the array's."""
+    """The bands' names if no attribute lists them: from their coordinate, or the array's name."""
     if band is None:
         return [array.name or "1"]
     if band in array.coords:
@@ -75,16 +75,16 @@ def own_names(array: xr.DataArray, band: Hashable | None) -> list[Any]:
 
 
 def nodata_of(array: xr.DataArray, axes: Axes) -> list[float | int | None]:
-    """The fill value among each band's values; what has been masked already is NaN.
+    """Each band's nodata value in the array; NaN if values were masked when the file was opened.
 
     Raises:
-        InputError: it is no number.
+        InputError: the attribute is not a number.
     """
     count = 1 if axes.band is None else array.sizes[axes.band]
     if array.dtype.kind == "f" and array.encoding.get("_FillValue") is not None:  # masked when it was opened
         return [None] * count
     stated = next((array.attrs[key] for key in FILLS if array.attrs.get(key) is not None), None)
-    if stated is None and isinstance(array.attrs.get("nodatavals"), (list, tuple)):  # of xarray.open_rasterio
+    if stated is None and isinstance(array.attrs.get("nodatavals"), (list, tuple)):  # from xarray.open_rasterio
         values = entries(array, axes.band, "nodatavals")
         return [_fill(value, array.dtype) for value in values]
     return [_fill(stated, array.dtype)] * count
@@ -103,11 +103,11 @@ def _fill(stated: Any, dtype: np.dtype[Any]) -> float | int | None:
     if not math.isfinite(value) or value != int(value):
         return None
     info = np.iinfo(dtype)
-    return int(value) if info.min <= value <= info.max else None  # else no pixel can have it
+    return int(value) if info.min <= value <= info.max else None  # out of range: no pixel can have it
 
 
 def _number(stated: Any, rest: float) -> float:
-    """A number among attributes; the rest where there is none, or none that serves."""
+    """A number from an attribute; ``rest`` if there is none or it is invalid."""
     try:
         value = float(np.asarray(rest if stated is None else stated).item())
     except (TypeError, ValueError):

@@ -1,1 +1,1 @@
-"""Real pairs: a fine and a coarse scene of one place."""
+"""Real pairs: a fine and a coarse scene of the same area."""

@@ -1,4 +1,4 @@
-"""Real pairs: an input and a reference that two sensors took of the same ground, brought onto common pixels."""
+"""Real pairs: an input and a reference of the same area from two sensors, cropped to common pixels."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from geomedsr.pairs.placement import placement, tell_unplaced
 from geomedsr.scene.bands import continuous
 from geomedsr.scene.scene import Scene
 
-#: The least side of what both show, in pixels of the input.
+#: The minimum side of the common area, in pixels of the input.
 _LEAST = 16
 
 
 def paired(reference: Scene, source: Scene, scale: int) -> tuple[Scene, Scene]:
-    """Reference and input, continuous bands, both cropped to the ground they share; whole pixels of the input.
+    """Reference and input, continuous bands only, cropped to their common area in whole pixels of the input.
 
-    The reference then has the input's grid, made finer. A warning says how far its pixels lie beside that, and where
-    sizes alone placed it.
+    The reference then has the input's grid, refined. A warning tells how far its pixels are off this grid, and whether
+    it was placed by sizes alone.
 
     Raises:
-        InputError: other bands or frames; grids that do not go together, see
-            :func:`geomedsr.pairs.placement.placement` and :meth:`geomedsr.pairs.placement.Placement.check`; or too
-            little ground in common.
+        InputError: bands or frames differ; the grids do not match, see :func:`geomedsr.pairs.placement.placement` and
+            :meth:`geomedsr.pairs.placement.Placement.check`; or the common area is too small.
     """
     fine, coarse = continuous(reference), continuous(source)
     place = placement(fine, coarse, scale)

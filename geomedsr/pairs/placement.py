@@ -1,11 +1,11 @@
-"""Where two scenes of one place lie on each other, by their grids alone: no pixel is looked at.
+"""The placement of two scenes of the same area on each other, from their grids alone; no pixel is read.
 
-The one rule for real pairs, in training and in evaluation. A coarse pixel need not begin where a fine one does, and
-pixel sizes need not divide exactly: Landsat's panchromatic grid lies half a pixel off that of its other bands, and
-cut-outs round their sizes. So each coarse window takes the fine window whose centre is nearest, in whole fine pixels:
-nothing is resampled. What is left is at most half a fine pixel at the window's centre, beside what the sizes drift from
-there to its corners. It is stated, and refused beyond :data:`TOLERANCE`. Where sizes alone place a scene that lies
-somewhere, a warning says so.
+The same rule holds for real pairs in training and in evaluation. A coarse pixel need not begin at the edge of a fine
+one, and pixel sizes need not divide exactly: Landsat's panchromatic grid is half a pixel off the grid of its other
+bands, and the sizes of cut-outs are rounded. Each coarse window is therefore paired with the fine window, in whole
+fine pixels, whose centre is nearest; nothing is resampled. The remaining offset is at most half a fine pixel at the
+window's centre, plus the drift of pixel sizes from there to the corners. It is reported, and refused beyond
+:data:`TOLERANCE`. A warning is given if a georeferenced scene is placed by sizes alone.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from geomedsr.geometry.crs import crs_code, crs_name, same_crs
 from geomedsr.geometry.grid import Grid, Plane, Window
 from geomedsr.scene.scene import Scene
 
-#: By which share of itself the ratio of pixel sizes may miss the scale: a patch of 96 pixels then drifts by half a fine
-#: pixel from its centre to its edge.
+#: The relative deviation that is allowed between the ratio of pixel sizes and the scale: a patch of 96 pixels then
+#: drifts by half a fine pixel from its centre to its edge.
 RATIO_TOLERANCE = 0.01
 
-#: What may be left anywhere in a window, in fine pixels: half of it for whole pixels, as much for sizes that drift.
+#: The allowed offset anywhere in a window, in fine pixels: one half for whole pixels, one half for the drift of sizes.
 TOLERANCE = 1.0
 
-#: The least offset that a warning is given for, in fine pixels.
+#: A larger offset, in fine pixels, gives a warning.
 TOLD = 0.05
 
-#: What of a coarse pixel may lie outside the fine raster: float digits.
+#: The share of a coarse pixel that may be outside the fine raster, for rounding errors.
 _EDGE = 1e-3
 
 
@@ -41,9 +41,9 @@ class Placement:
     """A coarse raster on a fine one: ``relation`` maps its pixel-corner coordinates ``(col, row)`` to the fine one's.
 
     ``overlap`` is the window of whole coarse pixels that lie on the fine raster, whose ``shape`` is
-    ``(height, width)``. ``apart`` is how far slices lie beside that relation, across their plane too, in fine pixels; 0
-    for rasters. ``names`` says which pair it is. ``unplaced`` says what has no affine, where sizes alone place the pair
-    though one of the two lies somewhere; it is empty elsewhere.
+    ``(height, width)``. ``apart`` is the largest deviation of slices from this relation, across their plane too, in
+    fine pixels; 0 for rasters. ``names`` names the pair in messages. ``unplaced`` tells which scene has no affine, if
+    the pair is placed by sizes alone although one scene has a position; otherwise it is empty.
     """
 
     relation: Affine
@@ -56,13 +56,13 @@ class Placement:
 
     @property
     def whole(self) -> Window:
-        """The overlap as one window whose fine pixels lie on the fine raster."""
+        """The overlap as one window, limited to the size of the fine raster."""
         height, width = (length // self.scale for length in self.shape)
         overlap = self.overlap
         return Window(overlap.col, overlap.row, min(overlap.width, width), min(overlap.height, height))
 
     def fine(self, coarse: Window) -> Window:
-        """The ``scale`` times larger window of fine pixels whose centre is nearest to a coarse window's, inside."""
+        """The window of fine pixels, ``scale`` times larger, with its centre nearest to a coarse window's centre."""
         width, height = coarse.width * self.scale, coarse.height * self.scale
         x, y = self.relation @ (coarse.col + coarse.width / 2, coarse.row + coarse.height / 2)
         col, row = _nearest(x - width / 2, self.shape[1] - width), _nearest(y - height / 2, self.shape[0] - height)
@@ -77,16 +77,16 @@ class Placement:
         return Window(first.col, first.row, *size).clipped(self.shape)
 
     def offset(self, coarse: Window) -> float:
-        """How far a window's fine pixels lie from where its coarse ones do, at most, in fine pixels along one axis."""
+        """The largest offset between a coarse window and its fine window, in fine pixels along one axis."""
         placed = self.fine(coarse)
         found = ((*(self.relation @ p), *q) for p, q in zip(_corners(coarse), _corners(placed), strict=True))
         return max(self.apart, *(max(abs(x - col), abs(y - row)) for x, y, col, row in found))
 
     def check(self, windows: Iterable[Window]) -> None:
-        """Tell how far the fine pixels of some coarse windows lie off, if they do; windows not on the raster apart.
+        """Warn about the offset of some coarse windows, if there is one; windows off the fine raster are ignored.
 
         Raises:
-            InputError: further than :data:`TOLERANCE`.
+            InputError: the offset is more than :data:`TOLERANCE`.
         """
         on = [window for window in windows if self.fine(window).inside(self.shape)]
         off, window = max(((self.offset(w), w) for w in on), key=lambda found: found[0], default=(0.0, self.overlap))
@@ -102,13 +102,14 @@ class Placement:
 
 
 def placement(fine: Scene, coarse: Scene, scale: int) -> Placement:
-    """The one scene on the other: rasters by their affines, slices by their planes, all others by their sizes.
+    """Place one scene on the other: rasters by their affines, slices by their planes, all others by their sizes.
 
-    Those are images without a place, and rasters of which only one has an affine; see :func:`tell_unplaced`.
+    The others are images without a position, and rasters of which only one has an affine; see :func:`tell_unplaced`.
 
     Raises:
-        InputError: other numbers of bands or frames, other CRSs, no overlap, pixel sizes of another ratio than the
-            scale, grids turned against each other, slices beside rasters, or sizes that do not tell where they must.
+        InputError: the numbers of bands or frames or the CRSs differ, there is no overlap, the ratio of pixel sizes is
+            not the scale, the grids are rotated against each other, one scene has slices and the other is a raster, or
+            sizes alone cannot place them.
     """
     names = f"the pair {fine.name} and {coarse.name}"
     if fine.shape[:2] != coarse.shape[:2]:
@@ -144,7 +145,7 @@ def placement(fine: Scene, coarse: Scene, scale: int) -> Placement:
 
 
 def tell_unplaced(places: Sequence[Placement]) -> None:
-    """Warn, in one line, of pairs that sizes alone placed though one of the two lies somewhere."""
+    """Warn, in one line, about pairs that were placed by sizes alone although one scene has a position."""
     found = [place for place in places if place.unplaced]
     if not found:
         return
@@ -156,7 +157,7 @@ def tell_unplaced(places: Sequence[Placement]) -> None:
 
 
 def _relation(fine: Grid, coarse: Grid, scale: int, names: str) -> tuple[Affine, float]:
-    """From coarse to fine pixel-corner coordinates, and how far slices lie beside that, in fine pixels."""
+    """The map from coarse to fine pixel-corner coordinates, and the deviation of slices from it, in fine pixels."""
     if fine.affine is not None and coarse.affine is not None:
         if not same_crs(fine.crs, coarse.crs):
             raise InputError(
@@ -178,7 +179,7 @@ def _relation(fine: Grid, coarse: Grid, scale: int, names: str) -> tuple[Affine,
 
 
 def _unplaced(fine: Grid, coarse: Grid) -> str:
-    """What has no affine, where sizes alone place two rasters though one has a place, by whatever; else nothing."""
+    """Which raster has no affine, if they are placed by sizes alone although one has a position; else empty."""
     lacking = [name for name, grid in (("fine", fine), ("coarse", coarse)) if grid.affine is None]
     placed = any(grid.affine is not None or grid.gcps or grid.rpcs is not None for grid in (fine, coarse))
     if not (lacking and placed):
@@ -187,7 +188,7 @@ def _unplaced(fine: Grid, coarse: Grid) -> str:
 
 
 def _between(fine: Grid, coarse: Grid) -> tuple[Affine, float]:
-    """The relation of the first slices, and how far the corners of any lie from where it puts them."""
+    """The relation of the first slices, and the largest deviation of any slice's corners from it."""
     one, other = fine.planes[0], coarse.planes[0]
     (x, y), right, down = (_on(one, other.at(row - 0.5, col - 0.5)) for row, col in ((0, 0), (0, 1), (1, 0)))
     relation = Affine(right[0] - x, down[0] - x, x, right[1] - y, down[1] - y, y)
@@ -201,7 +202,7 @@ def _between(fine: Grid, coarse: Grid) -> tuple[Affine, float]:
 
 
 def _on(plane: Plane, point: tuple[float, float, float]) -> tuple[float, float]:
-    """Where a point in mm falls on a plane, in pixel-corner coordinates ``(col, row)``."""
+    """The projection of a point in mm onto a plane, in pixel-corner coordinates ``(col, row)``."""
     away = [a - b for a, b in zip(point, plane.position, strict=True)]
     along = (sum(a * d for a, d in zip(away, way, strict=True)) for way in (plane.along_row, plane.along_column))
     col, row = (mm / size + 0.5 for mm, size in zip(along, plane.spacing[::-1], strict=True))
@@ -227,5 +228,5 @@ def _short(crs: str | None) -> str:
 
 
 def _nearest(position: float, most: int) -> int:
-    """The nearest whole pixel from 0 to ``most``; exact halves go down, whatever their last digit."""
+    """The nearest whole pixel from 0 to ``most``; halves are rounded down, regardless of rounding errors."""
     return min(max(math.floor(position + 0.5 - 1e-6), 0), most)

@@ -1,4 +1,4 @@
-"""The line between the values of two sensors, from pixels of one place, some of which may have changed."""
+"""A robust linear fit between the values of two sensors, from pixels of the same area; some may have changed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import numpy as np
 
 from geomedsr.scene.sources import Array
 
-#: Pairs of pixels whose slopes are looked at, at most, and how often outliers are left out anew.
+#: The most pairs of pixels for the median slope, and the number of rounds in which outliers are removed.
 _PAIRS, _ROUNDS = 1 << 15, 3
 
-#: Standard deviations beyond which a pixel is an outlier; of a Gaussian's median absolute deviation, one is 1.4826.
+#: Standard deviations beyond which a pixel is an outlier, and a Gaussian's standard deviation in median absolute
+#: deviations.
 _FAR, _DEVIATION = 3.0, 1.4826
 
 
 @dataclass(frozen=True)
 class Line:
-    """``y ≈ gain · x + offset``; ``r2`` is the share of y's variance it explains, in the ``kept`` share of points."""
+    """``y ≈ gain · x + offset``; ``r2`` is the share of y's variance that it explains among the ``kept`` points."""
 
     gain: float
     offset: float
@@ -26,12 +27,12 @@ class Line:
 
 
 def fit_line(x: Array, y: Array) -> Line:
-    """The least-squares line through points ``x``, ``y`` of shape ``(n,)``, less those far from it.
+    """The least-squares line through points ``x``, ``y`` of shape ``(n,)``, without outliers.
 
-    It starts from a line that up to 29 % of outliers do not move, the median of slopes between random pairs (Theil
-    1950; Sen 1968, J. Am. Stat. Assoc. 63), and then fits by least squares what lies within three robust standard
-    deviations of the line before (reweighted least squares, Rousseeuw and Leroy 1987, chapter 1). Always the same for
-    the same points. Gain and R² are 0 where there is no line: fewer than two points, or one value.
+    The first line has the median of slopes between random pairs, which tolerates up to 29 % of outliers (Theil 1950;
+    Sen 1968, J. Am. Stat. Assoc. 63). Points within three robust standard deviations of it are then fitted by least
+    squares, repeatedly (reweighted least squares, Rousseeuw and Leroy 1987, chapter 1). The result is deterministic.
+    Gain and R² are 0 if no line is defined: fewer than two points, or a single value.
     """
     x, y = x.astype(np.float64), y.astype(np.float64)
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:

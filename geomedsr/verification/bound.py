@@ -1,4 +1,4 @@
-"""The operator of a result that was written, bound to what is known of its sources."""
+"""The operator of a written result, bound to the known inputs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from geomedsr.scene.sources import Array, CroppedSource, cropping
 
 @dataclass(frozen=True)
 class Bound:
-    """The operator of a result, bound to what is known of its sources; which bands were computed, and which carried
-    over; ``lacking`` are inputs that it needs and that were not given.
+    """The operator of a result, bound to the inputs that are given.
+
+    ``computed`` are the bands that went through the model, ``carried`` the bands that were carried over. ``lacking``
+    are inputs that the operator needs but that are not given.
     """
 
     operator: operators.Operator
@@ -29,7 +31,7 @@ class Bound:
 
     @classmethod
     def of(cls, provenance: Provenance, source: Scene, others: Mapping[str, Scene]) -> Bound:
-        """As a result says."""
+        """The operator that a result's provenance names."""
         operator = operators.get(provenance.agreement.operator or operators.BlockMean.name)
         count = source.shape[1]
         ranges = provenance.ranges if provenance.ranges and len(provenance.ranges) == count else (True,) * count
@@ -42,11 +44,11 @@ class Bound:
 
     @property
     def asked(self) -> str:
-        """How the inputs that lack are given to the command."""
+        """The command-line options that would give the missing inputs."""
         return " ".join(f"--input {name}=FILE" for name in self.lacking)
 
     def valid(self, box: Box, valid: Array) -> Array:
-        """Where a result is data, on the source's grid, for where the source is."""
+        """Where a result is data, on the source's grid, given where the source is."""
         made = valid.copy()
         made[:, list(self.computed)] = self.operator.valid(box, made[:, list(self.computed)])
         return made
@@ -55,10 +57,10 @@ class Bound:
 def others_of(
     inputs: Mapping[str, str | os.PathLike[str] | Scene], whole: Scene, part: Scene, provenance: Provenance
 ) -> dict[str, Scene]:
-    """A model's other inputs: of what a result was made of, where they are of the whole source.
+    """A model's other inputs, cropped like the result if they cover the whole source.
 
     Raises:
-        InputError: one cannot be opened, was none of the model's, or does not fit.
+        InputError: an input cannot be opened, is unknown to the result's model, or does not fit.
     """
     found, known = {}, provenance.model.inputs
     for name, given in inputs.items():

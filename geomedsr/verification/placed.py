@@ -1,4 +1,4 @@
-"""Whether a result is placed as its source is, the affine apart."""
+"""Whether a result has its source's position, apart from the affine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CORNER = 0.01
 
 
 def differences(wanted: Grid, found: Grid, factor: int) -> list[str]:
-    """In words, what places a result otherwise than its source, the affine apart."""
+    """In words, the differences in position between a result and its source, apart from the affine."""
     near = CORNER * factor
     by_affine = wanted.affine is not None
     points = len(wanted.gcps) == len(found.gcps) and all(
@@ -33,14 +33,14 @@ def differences(wanted: Grid, found: Grid, factor: int) -> list[str]:
 
 
 def _same_fields(wanted: Mapping[str, str] | None, found: Mapping[str, str] | None) -> bool:
-    """Whether both have fields, and those that both have agree; a reader may add some that mean nothing."""
+    """Whether both have fields, and common fields agree; a reader may add fields without meaning."""
     if wanted is None or found is None:
         return wanted is found
     return all(_same_text(wanted[key], found[key]) for key in wanted.keys() & found.keys())
 
 
 def _same_text(one: str, other: str) -> bool:
-    """Whether two texts are the same, or the same numbers."""
+    """Whether two texts are equal, or equal as numbers."""
     if one == other:
         return True
     try:

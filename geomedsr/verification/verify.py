@@ -1,4 +1,4 @@
-"""``verify``: check a result against its source, promise by promise, from the two files alone."""
+"""``verify``: check each guarantee of a result against its source, from the two files alone."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ def verify(
     nodata: float | str | None = None,
     inputs: Mapping[str, str | os.PathLike[str] | Scene] | None = None,
 ) -> list[Check]:
-    """Each promise about a result, as kept or broken.
+    """Check each guarantee about a result.
 
     Args:
-        src: what was upscaled.
-        dst: what came out.
-        series: which DICOM series of ``src``.
-        nodata: the value that means "no data" in ``src``, as for :func:`geomedsr.open`; by default, what ``dst`` says.
-        inputs: the model's other inputs by name, files or scenes, such as the mask of what was repaired: ``dst`` tells
-            what they are called. What depends on one that is not given is not checked.
+        src: the source.
+        dst: the result.
+        series: the DICOM series in ``src``.
+        nodata: the nodata value of ``src``, as for :func:`geomedsr.open`; by default the one that ``dst`` states.
+        inputs: the model's other inputs by name, as files or scenes, for example a mask of repaired pixels; ``dst``
+            states their names. Guarantees that depend on an input that is not given are not checked.
 
     Raises:
-        InputError: one of them cannot be opened, or they are not of one kind, or do not fit.
+        InputError: a file cannot be opened, or the two are of different kinds or do not fit.
     """
     source, result = open_pair(src, dst, series, nodata)
     if (port := provenance_of(result).model.output) is not None:
         raise InputError(f"{os.fspath(dst)}, the {port} beside an image", "the image", "verify that")
     if source.grid.planes and not _identity(source) and _identity(result):
-        source = _rescaled(source, result)  # a series written as a volume, which has no slope and intercept
+        source = _rescaled(source, result)  # a series written as a volume without slope and intercept
     whole, source = source, taken(source, result)
     adapter = adapter_for(os.fspath(dst))
     factors = Factors.between(source.shape, result.shape)
@@ -78,21 +78,23 @@ def verify(
 
 
 def taken(source: Scene, result: Scene) -> Scene:
-    """What of a source a result was made of: the bands and the window that it says were chosen, as by ``--bands`` and
-    ``--window``, what it says means "no data" in it, and whether that was brought to units.
+    """The part of a source that a result was made from, as the result states it.
+
+    The result states the selected bands, window and polygons (``--bands``, ``--window``), the nodata value, and whether
+    values were converted to physical units.
     """
     provenance = provenance_of(result)
     made_of = provenance.chosen
     if made_of.nodata is not None and source.provenance.chosen.nodata is None:
-        with suppress(InputError):  # of another source
+        with suppress(InputError):  # the result is from another source
             source = source.with_nodata(made_of.nodata)
     if made_of.bands is not None:
-        with suppress(InputError):  # of other bands
+        with suppress(InputError):  # the source has other bands
             source = source.select(made_of.bands)
     if made_of.physical is not None and not source.grid.planes and source.provenance.chosen.physical is None:
         source = source.in_units()
     if made_of.aoi is not None and not source.grid.planes:
-        with suppress(ValueError):  # no polygons
+        with suppress(ValueError):  # the text holds no polygons
             source = replace(source, source=_part(source, made_of.aoi))
     window = window_of(provenance)
     if window is None or not window.inside(source.grid.shape):
@@ -101,19 +103,19 @@ def taken(source: Scene, result: Scene) -> Scene:
 
 
 def _part(source: Scene, area: str) -> AreaSource:
-    """What of a source lies in polygons."""
+    """The part of a source inside polygons."""
     polygons_of(area)
     return AreaSource(source.source, area, tuple(0 if b.nodata is None else b.nodata for b in source.bands))
 
 
 def _identity(scene: Scene) -> bool:
-    """Whether stored values are physical ones."""
+    """Whether stored values are physical values."""
     slope, offset = scene.slopes_and_offsets
     return bool((slope == 1).all() and (offset == 0).all())
 
 
 def _rescaled(source: Scene, result: Scene) -> Scene:
-    """The source in physical values, of the result's type."""
+    """The source in physical values, in the result's type."""
     slope, offset = (table[..., None, None] for table in source.slopes_and_offsets)
     stored = source.data.data.astype(np.float64) * slope + offset
     values = ArraySource(stored.astype(result.dtype), source.valid.data)
@@ -122,7 +124,7 @@ def _rescaled(source: Scene, result: Scene) -> Scene:
 
 def _size(source: Scene, result: Scene, factors: Factors | None) -> Check:
     (frames, bands, height, width), (frames2, bands2, height2, width2) = source.shape, result.shape
-    kept = bands == bands2 and factors is not None and factors.y == factors.x  # as all cards have it
+    kept = bands == bands2 and factors is not None and factors.y == factors.x  # required of all cards
     detail = f"{width} × {height} to {width2} × {height2}"
     if frames > 1 or frames2 > 1:
         detail += f", {frames} to {frames2} slices"
@@ -171,7 +173,7 @@ def _type(source: Scene, result: Scene) -> Check:
 
 
 def _described(source: Scene, result: Scene) -> tuple[list[str], list[str]]:
-    """Names of bands, in source and result; a band without a description is called by its number, which may change."""
+    """Names of bands in source and result. A band without a description is named by its number, which may change."""
     pairs = [
         (a, b) if a.description or b.description else (a, a) for a, b in zip(source.bands, result.bands, strict=True)
     ]
@@ -182,7 +184,7 @@ def _bands(source: Scene, result: Scene, same_tag: Callable[[str, str, str], boo
     def same(what: str, before: object, after: object) -> Check:
         return Check(f"same {what}", repr(before) == repr(after))
 
-    implied = vertical_unit(result.grid.crs)  # GeoTIFF gives it to bands that say none
+    implied = vertical_unit(result.grid.crs)  # GeoTIFF readers assign it to bands without a unit
     checks = [
         same("band names", *_described(source, result)),
         _nodata(source, result),
@@ -214,7 +216,7 @@ def _bands(source: Scene, result: Scene, same_tag: Callable[[str, str, str], boo
 
 
 def _nodata(source: Scene, result: Scene) -> Check:
-    """The same values; or one for all, if bands of the source differ."""
+    """Whether nodata values are the same, or a single one if bands of the source differ."""
     own, one, found = (
         [_stored(value, scene.dtype) for value in values]
         for scene, values in (
@@ -229,19 +231,19 @@ def _nodata(source: Scene, result: Scene) -> Check:
 
 
 def _stored(nodata: float | int | None, dtype: np.dtype[Any]) -> float | int | None:
-    """A nodata value as a pixel of that type has it."""
+    """A nodata value as stored in a pixel of this type."""
     with np.errstate(over="ignore"):
         return float(dtype.type(nodata)) if nodata is not None and dtype.kind == "f" else nodata
 
 
 def _pieces(source: Scene) -> Iterator[Box]:
-    """The source in pieces: whole slices of a series, else of at most 1024 × 1024 pixels."""
+    """Boxes that cover the source: whole slices of a series, else at most 1024 × 1024 pixels."""
     sides = source.shape[2:] if source.grid.planes else (1024, 1024)
     return Box.whole(source.shape).tiles((1, *sides))
 
 
 def _valid(source: Scene, result: Scene, factors: Factors, tells: bool, bound: Bound) -> Check:
-    """Where there is data; of a result whose format cannot say so, that what is none holds what it held."""
+    """Whether validity is kept; if the result's format cannot mark nodata, whether such pixels keep their values."""
     wrong, silent, more = 0, 0, 0
     for box in _pieces(source):
         before = factors.repeated(bound.valid(box, source.source.valid(box)))
@@ -283,7 +285,7 @@ def _conserved(source: Scene, result: Scene, factors: Factors, provenance: Prove
 
 
 def _carried(provenance: Provenance) -> bool:
-    """Whether a result says that none of its bands was computed: it tells no range of any."""
+    """Whether a result states that none of its bands was computed: it has no value range for any."""
     return bool(provenance.ranges) and not any(provenance.ranges or ())
 
 
@@ -296,7 +298,7 @@ def _classes(source: Scene, result: Scene, factors: Factors) -> Check:
 
 
 def _limits(source: Scene, result: Scene, factors: Factors) -> Check:
-    """Stored values within the bits that the header declares."""
+    """Whether stored values are within the bits that the header declares."""
     name = "values within the bits stored"
     limits = source.bands[0].limits
     if limits is None:
@@ -319,6 +321,6 @@ def _stated(provenance: Provenance, factors: Factors) -> Check:
 
 
 def _tiling(provenance: Provenance) -> list[Check]:
-    """Of a result whose tiles are not exactly those of the untiled one, that it says so; nothing to tell of others."""
+    """If a result's tiling is approximate, a check that states it; empty for others."""
     approximate = provenance.run.approximate
     return [Check("tiles equal the untiled result", None, approximate)] if approximate else []
