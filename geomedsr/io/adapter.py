@@ -47,8 +47,8 @@ class Adapter(ABC):
     #: The order in which adapters are asked whether they can open a path, the lowest first.
     priority: ClassVar[int] = 0
 
-    #: What ``open`` takes by name beside its three arguments; it is given nothing else. Known are ``slice_axis``,
-    #: ``mask``, and ``part``: the resolution (or None) and the bands (or none) of the part that is to be opened.
+    #: Additional keyword arguments of ``open``; it is given no others. The core knows ``slice_axis``, ``mask``, and
+    #: ``part``: the resolution (or None) and the bands (or none) of the part to open.
     options: ClassVar[tuple[str, ...]] = ()
 
     #: Keyword arguments of ``sink``, and the name of its files in the error for an unknown option.

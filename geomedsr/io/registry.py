@@ -59,21 +59,20 @@ def open_scene(
 
     Args:
         path: a raster, a DICOM file, a folder of DICOM files, a volume, or a satellite product.
-        series: which series of several, by UID or number; which volume of several in one file, by number from 1; which
-            tile of a product.
-        force: open what geomedsr made itself, too.
-        nodata: the value that means "no data" in all bands of a raster, instead of the file's own; ``"none"``: no value
-            does.
-        slice_axis: along which axis of a volume its slices lie, from 1; by default as its header or the sizes of its
-            voxels tell.
+        series: one series of several, by UID or number; one volume of several in a file, by number from 1; one tile of
+            a product.
+        force: also open results of geomedsr.
+        nodata: the nodata value of all bands of a raster, instead of the file's own; ``"none"`` for no nodata value.
+        slice_axis: the axis of a volume along which its slices are stacked, from 1; by default taken from its header
+            or the sizes of its voxels.
         resolution: the part of a product, by its pixel size in units of its CRS; by default the finest, or the finest
             that holds all ``bands``.
         bands: some of the bands, as for :meth:`geomedsr.Scene.select`.
-        mask: what of a product is to be no data: ``"clouds"``; by default nothing.
+        mask: the pixels of a product to mask: ``"clouds"``; by default none.
 
     Raises:
-        InputError: none can; the message says why, as far as an adapter knows. Or no such nodata value, no such
-            resolution, or no such bands at one resolution.
+        InputError: no adapter can open the path; the message tells why, as far as an adapter knows. Or the nodata
+            value or the resolution is not possible, or the bands do not exist at one resolution.
     """
     named = {"slice_axis": slice_axis, "mask": mask}
     scene = open_part(path, bands or (), series=series, force=force, nodata=nodata, resolution=resolution, **named)
