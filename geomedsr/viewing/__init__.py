@@ -1,4 +1,4 @@
-"""Looking at scenes: cards, figures, the before/after viewer, reports."""
+"""Visualisation of scenes: cards, figures, the before/after viewer, reports."""
 
 from geomedsr.viewing.comparison import compare
 from geomedsr.viewing.swipe import Comparison

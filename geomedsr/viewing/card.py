@@ -1,5 +1,5 @@
-"""Compact HTML cards of scenes, models, recipes and evaluations, for notebooks. Styles are inline and take the colours
-of the page, light or dark; there is no script in them."""
+"""Compact HTML cards of scenes, models, recipes and evaluations, for notebooks. Styles are inline and follow the
+colours of the page, light or dark; cards contain no script."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from geomedsr.models import Model
     from geomedsr.training.recipe import Recipe
 
-#: Pixels of a thumbnail, at most, a side.
+#: The maximum side of a thumbnail, in pixels.
 _SIDE = 160
 
 _BOX = (
@@ -32,7 +32,7 @@ _BOX = (
 
 
 def card(title: str, rows: Iterable[tuple[str, str | None]], *, kind: str, picture: str = "", more: str = "") -> str:
-    """A card: a picture, a title, and a table of what is known."""
+    """A card: a picture, a title, and a table of facts."""
     lines = "".join(
         f'<tr style="background:none"><td style="text-align:left;padding:0 12px 0 0;opacity:.65;white-space:nowrap;'
         f'vertical-align:top">{html.escape(name)}</td><td style="text-align:left;padding:0">'
@@ -48,7 +48,7 @@ def card(title: str, rows: Iterable[tuple[str, str | None]], *, kind: str, pictu
 
 
 def scene_card(scene: Scene) -> str:
-    """A scene's card, with a small picture; only so much is read as that needs."""
+    """A scene's card with a small picture; only the pixels for the picture are read."""
     rows = [
         ("size", facts.size(scene)),
         ("bands", facts.bands(scene)),
@@ -70,7 +70,7 @@ def _nodata(scene: Scene) -> str | None:
 
 
 def _thumbnail(scene: Scene) -> str:
-    """An ``img`` of a scene's middle frame; a word instead, where it cannot be had."""
+    """An ``img`` of a scene's middle frame; a word if there is no picture."""
     frame, view = scene.shape[0] // 2, view_of(scene)
     try:
         small = reduced(scene, view.bands, frame, _SIDE, compute=False)
@@ -141,7 +141,7 @@ def evaluation_card(evaluation: Evaluation) -> str:
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
-    """The table that Markdown has, and what was compared; the best of each scene and figure is bold."""
+    """The same table as in Markdown, and a description of what was compared; the best value of each figure is bold."""
     head = _line("th", [(name, True) for name in ("scene", "method", *evaluation.headings())])
     lines = []
     for s in evaluation.scores:
@@ -157,7 +157,7 @@ def evaluation_table(evaluation: Evaluation) -> str:
 
 
 def _line(tag: str, cells: Sequence[tuple[str, bool]]) -> str:
-    """A line of a table: texts, and whether each is bold; the first two are words, the others figures."""
+    """A row of a table: texts, and whether each is bold; the first two are words, the others figures."""
     parts = "".join(
         f'<{tag} style="padding:1px 6px 1px 0;text-align:{"left" if i < 2 else "right"};vertical-align:top;'
         f'font-weight:{600 if bold else 400}">{_unbroken(html.escape(text))}</{tag}>'
@@ -167,5 +167,5 @@ def _line(tag: str, cells: Sequence[tuple[str, bool]]) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """No break inside brackets: an interval stays in one line."""
+    """A text without line breaks inside brackets, so that an interval stays in one line."""
     return re.sub(r"\([^)]*\)", lambda found: found[0].replace(" ", "&nbsp;"), text)

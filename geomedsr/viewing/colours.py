@@ -1,4 +1,4 @@
-"""Which bands of a scene are shown in which colours."""
+"""The bands of a scene that are shown as red, green and blue."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from geomedsr.errors import InputError
 from geomedsr.scene.bands import colours
 from geomedsr.scene.scene import Scene
 
-#: Views by name: the colours, red first, that they show as red, green and blue.
+#: Composites by name: the roles that they show as red, green and blue.
 COMPOSITES = {"true colour": ("red", "green", "blue"), "false colour": ("nir", "red", "green")}
 
 
 @dataclass(frozen=True)
 class View:
-    """What is shown: one band as grey, or three as red, green and blue, by position."""
+    """The bands to show: one as grey, or three as red, green and blue, by position."""
 
     name: str
     bands: tuple[int, ...]
 
 
 def views(scene: Scene) -> list[View]:
-    """True and false colour where names allow, then each band."""
+    """True and false colour if their bands are identified, then each band."""
     found = colours(scene.bands)
     composites = [
         View(name, tuple(found[c] for c in wanted))
@@ -35,10 +35,10 @@ def views(scene: Scene) -> list[View]:
 
 
 def view_of(scene: Scene, bands: str | int | Sequence[str | int] | None = None) -> View:
-    """The view that is asked for: a composite's name, a band, or three; without one true colour, else the first band.
+    """The requested view: a composite by name, one band, or three; by default true colour, else the first band.
 
     Raises:
-        InputError: no such band, a number of bands that is neither one nor three, or colours that names do not tell.
+        InputError: no such band, neither one band nor three, or a composite whose bands are not identified.
     """
     if bands is None:
         first = next((v for v in views(scene) if len(v.bands) == 3), None)

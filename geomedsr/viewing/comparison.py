@@ -1,4 +1,4 @@
-"""``compare``: which region, bands and slices of two or more scenes a viewer shows; that they are of one ground."""
+"""``compare``: checks that scenes cover the same area, and selects the region, bands and slices for the viewer."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from geomedsr.viewing.figure import common_stretch, pick_frame
 from geomedsr.viewing.stretch import Level
 from geomedsr.viewing.swipe import Comparison
 
-#: The finest scene's values that a viewer holds by default, all bands and slices together, and at most.
+#: How many values of the finest scene a viewer holds, bands and slices together: by default, and at most.
 _USUAL, _MOST = 2_400_000, 40_000_000
 
 #: The largest side of a region, in pixels of the finest scene: Safari's largest canvas.
 _LONGEST = 16_384
 
-#: The least and the largest side of a default region, in pixels of the finest scene.
+#: The smallest and the largest side of a default region, in pixels of the finest scene.
 _LEAST_SIDE, _LARGEST_SIDE = 256, 1536
 
-#: Bands that are offered one by one.
+#: The most bands that are offered one by one.
 _BANDS = 12
 
-#: How far corners may lie apart, in pixels of the coarsest scene.
+#: The allowed distance between corners, in pixels of the coarsest scene.
 _APART = 0.01
 
 
@@ -45,28 +45,29 @@ def compare(
     level: Level | None = None,
     height: int = 480,
 ) -> Comparison:
-    """The same place in two or more scenes, one over the other, with a handle to swipe between them.
+    """The same area in two or more scenes, one over the other, with a handle to swipe between them.
 
-    In a notebook the result shows itself; ``save`` writes it as a page or a picture. Only the region shown is read; of
-    a result that is not computed yet, only the tiles it needs are computed.
+    A notebook displays the result; ``save`` writes it as a page or a picture. Only the region shown is read. Of a
+    result that is not computed yet, only the tiles for this region are computed.
 
     Args:
-        scenes: two or more of the same ground and bands, such as a scene and its result; the first two are shown first.
-            Where only some lie somewhere, sizes alone place the others, and a warning says so.
-        names: what they are called; by default their own names.
-        window: the region, in pixels of the coarsest; by default the middle, as much of it as makes a small page.
-        bbox: the region as ``(west, south, east, north)`` in units of the CRS, instead.
-        bbox_crs: what ``bbox`` is in, such as ``"EPSG:4326"``, longitude first; by default the scenes' own.
-        bands: what is shown first: a band, three (red, green, blue), or ``"true colour"`` or ``"false colour"``.
+        scenes: two or more scenes of the same area and bands, such as a scene and its result; the first two are shown
+            first. If only some of them have a position, the others are placed by size alone, and a warning says so.
+        names: the scenes' titles; by default their own names.
+        window: the region, in pixels of the coarsest scene; by default a part of the middle that makes a small page.
+        bbox: the region as ``(west, south, east, north)`` in units of the CRS instead.
+        bbox_crs: the CRS of ``bbox``, such as ``"EPSG:4326"``, longitude first; by default the scenes' own.
+        bands: the first view: a band, three (red, green, blue), or ``"true colour"`` or ``"false colour"``.
         frames: slices of a series, by position from 0; by default the middle one.
-        percentiles: of the first scene's pixels, which become black and white in all; by default the 1st and 99th.
-        level: for CT, a window to begin with: ``"lung"``, ``"bone"``, ``"brain"``, ``"soft tissue"``, or
+        percentiles: percentiles of the first scene's pixels that are black and white in all scenes; by default the 1st
+            and the 99th.
+        level: for CT, the initial window: ``"lung"``, ``"bone"``, ``"brain"``, ``"soft tissue"``, or
             ``(centre, width)`` in HU.
-        height: of the viewer in the page, in CSS pixels.
+        height: height of the viewer in CSS pixels.
 
     Raises:
-        InputError: fewer than two scenes, scenes of different ground, bands or slices, a region outside, or so large
-            that no page holds it.
+        InputError: fewer than two scenes; scenes of different areas, bands or slices; or a region that is outside, or
+            too large for a page.
     """
     if len(scenes) < 2:
         raise InputError(f"{len(scenes)} scene{'s' * (len(scenes) != 1)} to compare", "two or more", "add one")
@@ -122,7 +123,7 @@ def compare(
 
 
 def _factor(coarse: Scene, fine: Scene) -> int:
-    """How many times finer one scene is than another of the same ground."""
+    """How many times finer one scene is than another of the same area."""
     (frames, bands, height, width), (frames2, bands2, height2, width2) = coarse.shape, fine.shape
     if (frames, bands) != (frames2, bands2):
         raise InputError(
@@ -156,7 +157,7 @@ def _same_ground(coarse: Scene, fine: Scene, factor: int) -> bool:
             for a, b in zip(p.corners(one.shape), q.corners(other.shape), strict=True)
         )
     if one.affine is None or other.affine is None:
-        return True  # nothing says otherwise
+        return True  # there is no evidence against it
     height, width = other.shape
     moved = ~one.affine @ other.affine
     corners = ((0, 0), (width, 0), (0, height), (width, height))
@@ -164,7 +165,7 @@ def _same_ground(coarse: Scene, fine: Scene, factor: int) -> bool:
 
 
 def _tell_unplaced(coarse: Scene, scenes: Sequence[Scene]) -> None:
-    """Warn, in one line, of scenes that sizes alone place, since they lie nowhere, or otherwise than the coarsest."""
+    """Warn, in one line, about scenes placed by size alone: they have no position, or not the coarsest scene's kind."""
     own = _placed_by(coarse.grid)
     others = [scene for scene in scenes if _placed_by(scene.grid) != own]
     if others:
@@ -173,7 +174,7 @@ def _tell_unplaced(coarse: Scene, scenes: Sequence[Scene]) -> None:
 
 
 def _placed_by(grid: Grid) -> str:
-    """What says where it lies."""
+    """The kind of position that a grid has, in words."""
     if grid.planes:
         return "by planes"
     if grid.affine is not None:
@@ -182,14 +183,14 @@ def _placed_by(grid: Grid) -> str:
 
 
 def _held(scene: Scene, view: View) -> tuple[int, ...]:
-    """The bands that a viewer of a scene holds: those of the views it offers."""
+    """The bands that a viewer of a scene holds: all bands of the views that it offers."""
     offered = {b for v in views(scene)[: _BANDS + 2] for b in v.bands} if len(scene.bands) <= _BANDS else set()
     composites = {b for v in views(scene) if len(v.bands) == 3 for b in v.bands}
     return tuple(sorted(offered | composites | set(view.bands)))
 
 
 def _middle(scene: Scene, factor: int, planes: int) -> Window:
-    """A region in the middle: the whole of it where that makes a small page, else a square."""
+    """The default region: the whole scene if that makes a small page, else a square in the middle."""
     _, _, height, width = scene.shape
     if width * height * factor**2 * planes <= _USUAL and max(width, height) * factor <= _LARGEST_SIDE:
         return Window(0, 0, width, height)

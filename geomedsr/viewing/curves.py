@@ -1,4 +1,4 @@
-"""Spectra of several results beside the reference's, as one SVG."""
+"""Spectra of several results relative to the reference's, as one SVG."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-#: The size of the plot in CSS pixels, with room for the axes around it.
+#: The size of the plot, and the margins for its axes, in CSS pixels.
 _WIDTH, _HEIGHT, _LEFT, _TOP, _FOOT = 560, 240, 46, 10, 40
 
-#: What is shown, in dB of the reference's power.
+#: The range of the plot, in dB relative to the reference's power.
 _LOW, _HIGH = -40.0, 10.0
 
 #: Colours that most eyes distinguish (Okabe and Ito 2008), in their order.
@@ -18,10 +18,10 @@ COLOURS = ("#999999", "#56b4e9", "#cc79a7", "#0072b2", "#d55e00", "#009e73")
 
 
 def spectra(ratios: Mapping[str, Sequence[float]], scale: int) -> str:
-    """Power over the reference's in dB, by frequency in cycles per pixel of the reference; 0 dB is the reference.
+    """Power relative to the reference's, in dB, by frequency in cycles per pixel of the reference.
 
-    ``ratios`` are as :attr:`geomedsr.metrics.table.Score.spectrum`. A dashed line stands at the input's Nyquist
-    frequency: what lies right of it, the input has not. Empty where nothing is known.
+    ``ratios`` are as in :attr:`geomedsr.metrics.table.Score.spectrum`. A dashed line marks the input's Nyquist
+    frequency; the input has no detail to the right of it. Empty if there are no spectra.
     """
     known = {name: values for name, values in ratios.items() if values}
     if not known:

@@ -1,4 +1,4 @@
-"""``evaluate --html``: an evaluation on one self-contained page: tables, pictures, spectra, and what they mean."""
+"""``evaluate --html``: an evaluation as one self-contained page: tables, pictures, spectra, and explanations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from geomedsr.viewing.curves import spectra
 from geomedsr.viewing.page import page
 from geomedsr.viewing.panels import DARKEST, panels
 
-#: Rows and columns of what the viewer shows, in pixels of the input.
+#: Rows and columns of the viewer's region, in pixels of the input.
 _VIEWED = 48, 104
 
 _STYLE = """
@@ -41,10 +41,10 @@ dd { margin: 0; }
 
 
 def evaluation_page(evaluation: Evaluation, model: Model) -> str:
-    """The page of an evaluation, whole, nothing in it fetched from elsewhere.
+    """The complete page of an evaluation, without external resources.
 
     Raises:
-        InputError: a scene that fails while pictures are made of it.
+        InputError: a scene cannot be read for the pictures.
     """
     card = model.descriptor
     title = f"{card.name} {card.version}, measured"
@@ -75,7 +75,7 @@ def evaluation_page(evaluation: Evaluation, model: Model) -> str:
 
 
 def _summary(evaluation: Evaluation) -> str:
-    """A sentence for each method that is no baseline."""
+    """A sentence for each method that is not a baseline."""
     lines = []
     for s in evaluation.scores:
         gain = s.all()["gain"]
@@ -149,7 +149,7 @@ def _pictures(case: Case, *, viewer: bool) -> list[str]:
     made = [m for m in case.methods if m.scene is not None]
     if viewer and made:
         frame, window = case.places[0]
-        truth = replace(case.fine, grid=case.coarse.grid.scaled(case.scale))  # what was made coarse has no place
+        truth = replace(case.fine, grid=case.coarse.grid.scaled(case.scale))  # a reduced scene has no position
         scenes = [case.coarse, *(m.scene for m in made if m.scene is not None), truth]
         names = ["input", *(m.name for m in made), "reference"]
         shown = compare(*scenes, names=names, window=_around(window, case), frames=frame, height=460)
@@ -158,7 +158,7 @@ def _pictures(case: Case, *, viewer: bool) -> list[str]:
 
 
 def _around(window: Window, case: Case) -> Window:
-    """A window of the input around a place."""
+    """The viewer's window of the input around a place."""
     _, _, height, width = case.coarse.shape
     rows, columns = min(_VIEWED[0], height), min(_VIEWED[1], width)
     inner = window.coarser(case.scale)

@@ -1,4 +1,4 @@
-"""What there is to say about a scene, in a few words each."""
+"""Facts about a scene, in a few words each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from geomedsr.scene.provenance import provenance_of
 from geomedsr.scene.ranges import measured_range
 from geomedsr.scene.scene import Scene
 
-#: Of latitude; of longitude at the equator.
+#: Metres in a degree of latitude, and of longitude at the equator.
 METRES_PER_DEGREE = 111_320.0
 
-#: Names of more bands than that are not listed.
+#: The most bands whose names are listed.
 _NAMED = 12
 
 
@@ -29,7 +29,7 @@ def size(scene: Scene) -> str:
 
 
 def bands(scene: Scene) -> str:
-    """How many, their names, and what the user said they show."""
+    """The number of bands, their names, and their roles as the user states them."""
     names = [b.name if b.role is None else f"{b.name} ({b.role})" for b in scene.bands]
     if names == ["1"]:
         return "1"
@@ -38,7 +38,7 @@ def bands(scene: Scene) -> str:
 
 
 def spacing(scene: Scene) -> str | None:
-    """The side of a pixel in the units of the CRS, or in mm; None where it is not known."""
+    """The side of a pixel in units of the CRS, or in mm; None if unknown."""
     grid = scene.grid
     if grid.planes:
         rows, columns = grid.planes[0].spacing
@@ -53,13 +53,13 @@ def spacing(scene: Scene) -> str | None:
 
 
 def pixel_size(grid: Grid) -> tuple[float, float]:
-    """Width and height of a pixel in the units of the CRS; of 1 without an affine."""
+    """Width and height of a pixel in units of the CRS; 1 without an affine."""
     a = grid.affine
     return (1.0, 1.0) if a is None else (math.hypot(a.a, a.d), math.hypot(a.b, a.e))
 
 
 def upright(grid: Grid) -> tuple[slice, slice]:
-    """How to take rows and columns so that north is up and east to the right, where they lie along those."""
+    """The slices of rows and columns that put north up and east to the right, if the grid is aligned with them."""
     affine = grid.affine
     if affine is None or affine.b != 0 or affine.d != 0:
         return slice(None), slice(None)
@@ -67,14 +67,14 @@ def upright(grid: Grid) -> tuple[slice, slice]:
 
 
 def slice_step(planes: Sequence[Plane]) -> float:
-    """The median distance of neighbouring slices in mm; 0 for one."""
+    """The median distance of neighbouring slices in mm; 0 for a single slice."""
     if len(planes) < 2:
         return 0.0
     return float(np.median(np.abs(np.diff([p.depth for p in planes]))))
 
 
 def place(scene: Scene) -> str:
-    """The CRS, or how slices lie in the patient."""
+    """The CRS, or the orientation of slices in the patient."""
     grid = scene.grid
     if grid.planes:
         return orientation(grid.planes[0])
@@ -86,25 +86,25 @@ def place(scene: Scene) -> str:
 
 
 def orientation(plane: Plane) -> str:
-    """Axial, coronal or sagittal, or nearest to it (DICOM's axes: towards left, posterior, superior)."""
+    """Axial, coronal or sagittal, whichever is nearest (DICOM's axes point left, posterior, superior)."""
     normal = np.abs(plane.normal)
     name = ("sagittal", "coronal", "axial")[int(normal.argmax())]
     return name if normal.max() > 0.999 else f"oblique, nearest {name}"
 
 
 def parallel(latitude: float) -> float:
-    """Metres in a degree of longitude, about."""
+    """Approximate metres in a degree of longitude."""
     return METRES_PER_DEGREE * max(math.cos(math.radians(latitude)), 0.01)
 
 
 def unit(scene: Scene) -> str:
-    """The unit of physical values, where all bands have one and the same."""
+    """The unit of physical values, if it is the same for all bands."""
     units = {b.units for b in scene.bands}
     return (units.pop() or "") if len(units) == 1 else ""
 
 
 def memory(scene: Scene) -> str:
-    """What all pixels would take."""
+    """The memory that all pixels would take."""
     count = float(math.prod(scene.shape) * scene.dtype.itemsize)
     for name in ("B", "KiB", "MiB", "GiB"):
         if count < 1024 or name == "GiB":
@@ -114,15 +114,13 @@ def memory(scene: Scene) -> str:
 
 
 def value_range(scene: Scene) -> str | None:
-    """The range in which 98 % of the valid pixels lie, in physical units, or that there are none; None where that is
-    not to be had.
-    """
+    """The range of 98 % of the valid pixels in physical units, or a note that there are none; None if unavailable."""
     from geomedsr.inference.output import predicted
     from geomedsr.viewing.reduced import unread
 
     inner = predicted(scene.source)
     seen = inner.scene if inner is not None else scene
-    known = seen.__dict__.get("values", seen.scale)  # the value scale, where it need not be read
+    known = seen.__dict__.get("values", seen.scale)  # the value scale, if it is already known
     if unread(seen.source) and (seen.rescale or known is None or known.origin != "percentiles"):
         return None
     try:
@@ -131,13 +129,13 @@ def value_range(scene: Scene) -> str | None:
         return None
     if ends is None:
         return "no data"
-    text = " … ".join(dict.fromkeys(f"{end:.4g}" for end in ends))  # one number, where both are
+    text = " … ".join(dict.fromkeys(f"{end:.4g}" for end in ends))  # a single number if both are equal
     of = " of its input" if inner is not None else ""
     return f"{text} {unit(scene)}".strip() + f" (1–99 %{of})"
 
 
 def made_by(scene: Scene) -> str | None:
-    """Which model made it; None for what is no result."""
+    """The model that made the scene; None if it is not a result."""
     provenance = provenance_of(scene)
     model = provenance.model
     if model.name is None:
@@ -149,7 +147,7 @@ def made_by(scene: Scene) -> str | None:
 
 
 def plain(scene: Scene) -> str:
-    """Two or three lines; nothing is read."""
+    """The scene in two or three lines of text; nothing is read."""
     where = [place(scene), *([f"pixel {spacing(scene)}"] if spacing(scene) else [])]
     lines = [
         f"<geomedsr.Scene {scene.name}: {size(scene)}, {scene.dtype}, {memory(scene)}; bands {bands(scene)}>",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Pixels of an image in a figure, at most, a side.
+#: The maximum side of an image in a figure, in pixels.
 _SIDE = 1000
 
 #: The longer side of a figure in inches, and its resolution.
@@ -32,15 +32,15 @@ _INCHES, _DPI = 6.5, 110
 #: The size of labels in points.
 _SMALL = 8
 
-#: What means of equal values may differ by, of the range shown: float digits.
+#: How much means of equal values may differ by rounding, as a share of the range shown.
 _ROUNDING = 1e-9
 
-#: A scale bar takes about this part of the width.
+#: A scale bar takes about this share of the width.
 _BAR = 0.2
 
 
 def figure_class() -> type[Figure]:
-    """matplotlib's figure, which shows itself in notebooks without pyplot, once."""
+    """A class of matplotlib figures that notebooks display without pyplot, and only once."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -81,14 +81,14 @@ def plot(
     low, high = shown[0]
     palette = None if len(view.bands) == 3 else {"cmap": "gray", "vmin": low, "vmax": high}
     drawn = axis.imshow(image, extent=extent, interpolation="nearest", aspect="auto", **(palette or {}))
-    if _along_axes(scene) is not None:  # north up, whichever row comes first
+    if _along_axes(scene) is not None:  # north is up, whatever the order of rows
         axis.set(xlim=sorted(extent[:2]), ylim=sorted(extent[2:]))
     axis.set_aspect(_aspect(scene, extent))
     axis.set_xlabel(units[0], fontsize=_SMALL, labelpad=2, parse_math=False)
     axis.set_ylabel(units[1], fontsize=_SMALL, labelpad=2, parse_math=False)
     _ticks(axis, turned=scene.grid.affine is not None)
     axis.set_facecolor("0.85")
-    own = title is None  # of names, in which a $ is no mathematics
+    own = title is None  # made of names, in which a $ does not start mathematics
     axis.set_title(_title(scene, view, number) if own else title, fontsize=10, parse_math=not own)
     if palette is not None:
         values = small.values[small.valid] if found.apart[view.bands[0]] else None
@@ -112,10 +112,10 @@ def pick_frame(scene: Scene, frame: int | None) -> int:
 
 
 def common_stretch(like: Scene, scene: Scene, percentiles: tuple[float, float] | None, level: Level | None) -> Stretch:
-    """How one scene's values become shades, for another with the same bands.
+    """The stretch of the scene ``like``, for another scene with the same bands.
 
     Raises:
-        InputError: as :func:`stretch`, or the bands differ in number.
+        InputError: as in :func:`stretch`, or the numbers of bands differ.
     """
     if len(like.bands) != len(scene.bands):
         raise InputError(
@@ -134,10 +134,10 @@ def _axes(scene: Scene, shape: float, ax: Axes | None) -> tuple[Figure, Any]:
 
 
 def _colour_bar(figure: Figure, axis: Any, drawn: Any, values: Array | None, label: str) -> None:
-    """A bar of an image's values beside it.
+    """A colour bar beside an image.
 
-    ``values`` are those that it shows, where its limits had to be set apart: of one value the bar shows that alone, and
-    where there is none the image says so instead.
+    ``values`` are the values shown, given only if the limits had to be set apart. For a single value the bar shows it
+    alone; without any, the image says so instead.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
@@ -158,7 +158,7 @@ def _colour_bar(figure: Figure, axis: Any, drawn: Any, values: Array | None, lab
 
 
 def _ticks(axis: Any, *, turned: bool) -> None:
-    """Ticks with whole numbers beside them; ``turned`` writes those of y along the axis, for northings are long."""
+    """Ticks labelled with full numbers; ``turned`` writes labels of y along the axis, since northings are long."""
     from geomedsr.viewing.ticks import RoomyLocator
 
     axis.ticklabel_format(useOffset=False, style="plain")
@@ -169,7 +169,7 @@ def _ticks(axis: Any, *, turned: bool) -> None:
 
 
 def extent_of(scene: Scene, frame: int, small: Any) -> tuple[tuple[float, float, float, float], tuple[str, str]]:
-    """What the outer edges of an image stand for: ``(left, right, bottom, top)``, and what the axes are called."""
+    """The coordinates of an image's outer edges, ``(left, right, bottom, top)``, and the labels of the axes."""
     window, grid = small.window, scene.grid
     end_row, end_col = window.stop
     if grid.planes:
@@ -189,19 +189,19 @@ def extent_of(scene: Scene, frame: int, small: Any) -> tuple[tuple[float, float,
 
 
 def _along_axes(scene: Scene) -> Affine | None:
-    """The affine, where its rows and columns lie along the axes of the CRS; None where pixels are the axes."""
+    """The affine, if rows and columns are parallel to the axes of the CRS; None if axes are in pixels."""
     affine = scene.grid.affine
     return affine if affine is not None and affine.b == affine.d == 0 else None
 
 
 def _towards(direction: Sequence[float]) -> str:
-    """The side of the patient that a direction leads to (DICOM's axes: left, posterior, superior)."""
+    """The side of the patient to which a direction points (DICOM's axes: left, posterior, superior)."""
     axis = int(np.abs(direction).argmax())
     return (("right", "left"), ("anterior", "posterior"), ("inferior", "superior"))[axis][direction[axis] > 0]
 
 
 def _aspect(scene: Scene, extent: Sequence[float]) -> float:
-    """How many times longer one unit up is drawn than one to the right, so that the ground keeps its shape."""
+    """The aspect ratio, vertical to horizontal units, that keeps the area's true shape."""
     affine = scene.grid.affine
     if affine is None:
         return 1.0
@@ -220,13 +220,13 @@ def _title(scene: Scene, view: View, frame: int) -> str:
 
 
 def _scale_bar(axis: Any, scene: Scene, extent: Sequence[float]) -> None:
-    """A bar of a round length, in m or mm, where the axes have such units."""
+    """A scale bar of a round length in m or mm, if the axes have such units."""
     per_unit, unit = 1.0, ""
     if scene.grid.planes:
         unit = "mm"
     elif _along_axes(scene) is not None:
         unit = unit_of(scene.grid.crs)
-    if unit == "°":  # metres along the parallel
+    if unit == "°":  # convert to metres along the parallel
         per_unit, unit = facts.parallel((extent[2] + extent[3]) / 2), "m"
     if unit not in ("m", "mm"):
         return
@@ -244,7 +244,7 @@ def _scale_bar(axis: Any, scene: Scene, extent: Sequence[float]) -> None:
 
 
 def round_length(width: float, unit: str) -> tuple[float, str]:
-    """A length of 1, 2 or 5 times a power of ten, about a fifth of a width, and how it is written."""
+    """A length of 1, 2 or 5 times a power of ten, about a fifth of a width, and its label."""
     exponent = math.floor(math.log10(width * _BAR))
     length = max(n * 10.0**exponent for n in (1, 2, 5) if n * 10.0**exponent <= width * _BAR * 1.0001)
     if unit == "m" and length >= 1000:

@@ -9,7 +9,7 @@ import numpy as np
 
 from geomedsr.scene.sources import Array
 
-#: Bars, and the size of the plot in CSS pixels.
+#: The number of bins, and the size of the plot in CSS pixels.
 _BINS, _WIDTH, _HEIGHT, _FOOT = 96, 420, 120, 34
 
 #: Colours that most eyes distinguish (Okabe and Ito 2008), in their order.
@@ -17,9 +17,9 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 
 def histogram(values: Mapping[str, Array], title: str, unit: str = "") -> str:
-    """Outlines of how often each value occurs, one for each name, on one axis from the 0.1th percentile to the 99.9th.
+    """The outlines of several histograms by name, on one axis from the 0.1th to the 99.9th percentile.
 
-    ``values`` are 1-D, physical. A name without values is left out.
+    ``values`` are 1-D arrays of physical values. Names without values are left out.
     """
     known = {name: v for name, v in values.items() if v.size}
     if not known:

@@ -1,4 +1,4 @@
-"""Arrays of shades as PNG."""
+"""8-bit images as PNG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from geomedsr.scene.sources import Array
 
 def png(shades: Array) -> bytes:
     """An image ``(y, x, 3 or 4)`` of uint8 as a PNG file."""
-    from PIL import Image  # of use only to those who look
+    from PIL import Image  # needed only for pictures
 
     file = io.BytesIO()
     Image.fromarray(shades).save(file, "PNG", optimize=False)
@@ -18,5 +18,5 @@ def png(shades: Array) -> bytes:
 
 
 def data_uri(image: bytes) -> str:
-    """A PNG as an address that holds it whole, so that a page needs no other file."""
+    """A PNG as a data URI, so that a page needs no other file."""
     return "data:image/png;base64," + base64.b64encode(image).decode("ascii")

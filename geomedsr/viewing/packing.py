@@ -1,9 +1,9 @@
-"""Values as whole numbers of 16 bits, compressed for a page's script to unpack.
+"""Values as 16-bit codes, compressed for a page's script to unpack.
 
-A code is ``1 + (value − low) / step``, 0 where there is no data. Integers keep their exact values, as far as 65 535 of
-them go; else values are rounded to steps, and what lies very far outside the range that is shown has the first or the
-last code. Each plane is written as differences along its rows, low bytes before high ones, in a zlib stream (RFC 1950),
-in base 64: browsers have both built in.
+A code is ``1 + (value − low) / step``, or 0 where there is no data. Integers keep their exact values if 65 535 codes
+are enough; otherwise values are rounded to steps, and values very far outside the range shown get the first or the last
+code. Each plane is written as differences along its rows, all low bytes before the high bytes, as a zlib stream
+(RFC 1950) in base 64; browsers can decode both.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import numpy as np
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 
-#: Codes besides 0.
+#: The number of codes besides 0.
 _CODES = 65_535
 
-#: Floats are kept in so many steps of the range that is shown, and so many times that range below and above it.
+#: Steps of floats within the range shown, and how many times that range is kept below and above it.
 _STEPS, _BEYOND = 4_096, 7
 
-#: How near a whole number of steps is.
+#: The tolerance for a whole number of steps.
 _NEAR = 1e-3
 
 
 @dataclass(frozen=True)
 class Codes:
-    """How one band's physical values are written: see the module's text."""
+    """The coding of one band's physical values; see the module docstring."""
 
     low: float
     step: float
@@ -40,9 +40,10 @@ class Codes:
     def of(
         cls, values: Iterable[Array], scene: Scene, band: int, shown: tuple[float, float] = (-np.inf, np.inf)
     ) -> Codes:
-        """Codes for all values of a band, of whichever scenes; their steps are the first's, if all lie on such.
+        """Codes for all values of a band from several scenes. The step is that of ``scene``'s integers if all values
+        fit.
 
-        ``shown`` are the values of black and white: values far beyond them may become equal.
+        ``shown`` are the values of black and white; values far beyond them may become equal.
         """
         step = _step(scene, band)
         low, high, origin = np.inf, -np.inf, None
@@ -63,14 +64,14 @@ class Codes:
         return cls(low, max(fine, (high - low) / (_CODES - 1)) or 1.0, False)
 
     def encode(self, physical: Array, valid: Array) -> Array:
-        """Codes, uint16, of the same shape."""
+        """The codes of values: uint16 of the same shape."""
         with np.errstate(invalid="ignore"):
             codes = np.rint((np.where(valid, physical, self.low) - self.low) / self.step) + 1
         return np.where(valid, np.clip(codes, 1, _CODES), 0).astype("<u2")
 
 
 def _step(scene: Scene, band: int) -> float:
-    """How far apart a band's values are, physical; 0 for floats, and where it differs from frame to frame."""
+    """The step between a band's physical values; 0 for floats, or if it differs between frames."""
     slopes = scene.slopes_and_offsets[0]
     steps = {abs(float(row[band if len(row) > 1 else 0])) for row in slopes}
     return steps.pop() if scene.dtype.kind != "f" and len(steps) == 1 else 0.0

@@ -1,4 +1,4 @@
-"""What all pages share: a head, a style, and nothing that is fetched from elsewhere."""
+"""The frame of all pages: a head, a style, and no external resources."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ table.plain td, table.plain th { text-align: left; vertical-align: top; padding:
 
 
 def page(title: str, parts: Iterable[str], *, style: str = "", width: int = 1060) -> str:
-    """A whole page of pieces of HTML, one below the other; ``style`` is added to what all pages have."""
+    """A complete page of HTML fragments, one below the other; ``style`` is added to the common style."""
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="viewport" content="width=device-width">'

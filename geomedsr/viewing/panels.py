@@ -1,4 +1,4 @@
-"""One place as each method makes it, side by side, and how far each is from the reference."""
+"""The same place from each method, side by side, with its error against the reference."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from geomedsr.viewing.colours import View, view_of
 from geomedsr.viewing.images import data_uri, png
 from geomedsr.viewing.stretch import limits, shades
 
-#: The side of a picture in CSS pixels, about.
+#: The approximate side of a picture in CSS pixels.
 _SIDE = 192
 
-#: The error that is drawn darkest, of the range that is shown.
+#: The error that is drawn darkest, as a share of the range shown.
 DARKEST = 0.25
 
-#: From no error to the largest: white, yellow, red, black.
+#: The colour map of errors: white, yellow, red, black.
 _RAMP = np.array([[255, 255, 255], [255, 222, 110], [222, 70, 30], [60, 0, 20]], float)
 
 
 def panels(case: Case, frame: int, window: Window, skip: tuple[str, ...] = ("Lanczos",)) -> str:
     """A row of pictures: input, methods, reference; below each method its error.
 
-    Errors are absolute differences, mean over the bands shown, white to black at :data:`DARKEST` of the range shown.
+    Errors are mean absolute differences over the bands shown, from white to black at :data:`DARKEST` of the range.
     """
     view, ends = view_of(case.fine), limits(case.fine)
     shown = [ends[b] for b in view.bands]
@@ -48,7 +48,7 @@ def panels(case: Case, frame: int, window: Window, skip: tuple[str, ...] = ("Lan
 
 
 def _made(case: Case, view: View, box: Box, skip: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
-    """The methods that make all bands shown, and their physical values ``(band, y, x)``."""
+    """The methods that make all shown bands, with their physical values ``(band, y, x)``."""
     for method in case.methods:
         bands = tuple(range(len(case.fine.bands))) if method.bands is None else method.bands
         if method.name not in skip and set(view.bands) <= set(bands):

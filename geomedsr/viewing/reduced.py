@@ -1,4 +1,4 @@
-"""Small pictures of large scenes: what a scene shows, brought down while it is read, never held as a whole."""
+"""Small pictures of large scenes: pixels are reduced while they are read, and a scene is never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from geomedsr.scene.lazy import read_at_once
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array, ArraySource, Source
 
-#: Of scenes without reduced copies no more pixels are read than a square of this side: their middle.
+#: From scenes without overviews, at most a square of this side is read, from their middle.
 _MOST = 6144
 
 #: Rows and columns read at once.
@@ -23,16 +23,16 @@ _PIECE = 1024
 
 
 def narrowed(scene: Scene, bands: Sequence[int]) -> tuple[Scene, list[int]]:
-    """A scene of as few bands as can be read without the others, and where in it the bands asked for are."""
+    """A scene with as few bands as can be read separately, and the positions in it of the requested bands."""
     try:
         return scene.select([b + 1 for b in bands]), list(range(len(bands)))
-    except InputError:  # a result whose bands are made jointly
+    except InputError:  # the bands of a joint model's result cannot be separated
         return scene, list(bands)
 
 
 @dataclass(frozen=True)
 class Small:
-    """Physical values and validity ``(band, y, x)`` of a ``window`` of a scene, in fewer pixels."""
+    """Physical values and validity ``(band, y, x)`` of a ``window`` of a scene, reduced to fewer pixels."""
 
     values: Array
     valid: Array
@@ -40,14 +40,14 @@ class Small:
 
 
 def reduced(scene: Scene, bands: Sequence[int], frame: int, side: int, *, compute: bool = True) -> Small | None:
-    """Some bands of a frame, at most ``side`` pixels a side, by means over blocks (classes: their first pixel).
+    """Some bands of a frame, reduced to at most ``side`` pixels a side by block means (for classes: the first pixel).
 
-    A result that is not computed yet is shown through its input where that has pixels enough, for its block means are
-    the input; else it is computed, unless ``compute`` is False. An array that is not in memory is then not read either.
-    What is shown is the whole, or the middle of a very large scene that has no overviews.
+    For a result that is not computed yet, its input is shown if it has enough pixels, since the result's block means
+    equal the input. Otherwise the result is computed, unless ``compute`` is False; arrays that are not in memory are
+    then not read, either. The whole scene is shown, or the middle of a very large scene without overviews.
 
     Raises:
-        InputError: the source fails.
+        InputError: the source cannot be read.
     """
     picked, places = narrowed(scene, bands)
     _, _, height, width = scene.shape
@@ -63,14 +63,14 @@ def reduced(scene: Scene, bands: Sequence[int], frame: int, side: int, *, comput
 
 
 def unread(source: Source) -> bool:
-    """Whether its values, or those that it is made from, are an array that is yet to be computed, such as dask's."""
+    """Whether a source is based on an array that is not computed yet, such as dask's."""
     while source.inner is not None:
         source = source.inner
     return isinstance(source, ArraySource) and not isinstance(source.values, np.ndarray)
 
 
 def _input(source: Source, factor: int, compute: bool) -> tuple[Source, int]:
-    """What an uncomputed result was made from, and how many times finer that is; a source itself otherwise."""
+    """The input of a result that is not computed yet, and how many times finer the result is; else the source and 1."""
     if isinstance(source, Prediction):
         known = source.factors.frame == 1 < source.factors.y <= (factor if compute else 99)
         return (source.scene.source, source.factors.y) if known else (source, 1)
@@ -82,7 +82,7 @@ def _input(source: Source, factor: int, compute: bool) -> tuple[Source, int]:
 
 
 def _read(source: Source, frame: int, factor: int, nearest: Sequence[bool]) -> tuple[Array, Array, Window]:
-    """Stored values as float64 and validity, ``factor`` times coarser, and the window that they show."""
+    """Stored values as float64 and validity, reduced by ``factor``, and the window that they show."""
     _, _, height, width = source.shape
     window = Window(0, 0, width, height)
     if factor > 1 and source.shape[0] == 1:
@@ -110,7 +110,7 @@ def _read(source: Source, frame: int, factor: int, nearest: Sequence[bool]) -> t
 
 
 def _shrunk(values: Array, valid: Array, factor: int, nearest: Sequence[bool]) -> tuple[Array, Array]:
-    """Means of the valid pixels of each block; of classes the first pixel."""
+    """The mean of each block's valid pixels; for classes, the first pixel."""
     if factor == 1:
         return np.where(valid, values, 0).astype(np.float64), np.array(valid)
     rows, cols = (np.arange(0, n, factor) for n in values.shape[1:])

@@ -1,4 +1,4 @@
-"""``report``: a source and its result on one self-contained page: viewer, figures, promises, histograms, provenance."""
+"""``report``: a source and its result on one self-contained page: viewer, figures, checks, histograms, provenance."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from geomedsr.viewing.page import page
 from geomedsr.viewing.stretch import Level
 from geomedsr.viewing.swipe import Comparison
 
-#: Bands whose histograms are drawn.
+#: The most bands whose histograms are drawn.
 _DRAWN = 8
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a report found: each promise, and how near the result is to a reference, if there is one."""
+    """The findings of a report: the checks, and the comparison with a reference if there is one."""
 
     path: str
     checks: tuple[Check, ...]
@@ -40,7 +40,7 @@ class Report:
 
     @property
     def broken(self) -> list[Check]:
-        """Promises that were not kept."""
+        """The checks that failed."""
         return [check for check in self.checks if check.kept is False]
 
 
@@ -60,22 +60,22 @@ def report(
     """Write a page about a result.
 
     Args:
-        src: what was upscaled.
-        dst: what came out.
+        src: the source.
+        dst: the result.
         path: the page, ``.html``.
-        reference: what is truly there at the result's resolution, if that is known: same size, same ground.
-        series: which DICOM series of ``src``.
-        nodata: the value that means "no data" in ``src``, as for :func:`geomedsr.verify`.
-        window: what the viewer shows, in pixels of ``src``; the middle by default.
+        reference: the true image at the result's resolution, if there is one: same size, same area.
+        series: the DICOM series in ``src``.
+        nodata: the nodata value of ``src``, as for :func:`geomedsr.verify`.
+        window: the viewer's region, in pixels of ``src``; by default the middle.
         bands: as for :func:`geomedsr.compare`.
-        level: a CT window to begin with, as there.
-        overwrite: replace a page that is there.
+        level: the initial CT window, as for :func:`geomedsr.compare`.
+        overwrite: replace an existing page.
 
     Raises:
-        InputError: one of them cannot be opened, or they do not belong together.
+        InputError: a file cannot be opened, or the files do not belong together.
         OutputError: the page cannot be written.
     """
-    target = page_target(path, (".html",), overwrite)  # before the work
+    target = page_target(path, (".html",), overwrite)  # checked before any computation
     source, result = open_pair(src, dst, series, nodata)
     source = taken(source, result)
     scenes, names = [source, result], ["source", "result"]
@@ -97,7 +97,7 @@ def report(
 
 
 def _inside(window: Window, source: Scene) -> Window:
-    """A window of a source in pixels of the part of it that was upscaled."""
+    """A window of a source, in pixels of the part that was upscaled."""
     part = cropping(source.source)
     if part is None:
         return window

@@ -1,4 +1,4 @@
-"""From physical values to shades: percentiles, or the windows that radiologists read CT in."""
+"""From physical values to shades: by percentiles, or by the windows of radiology."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geomedsr.scene.scaling import PERCENTILES
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 
-#: CT windows in Hounsfield units: centre and width, as radiology teaches them.
+#: CT windows in Hounsfield units: the usual centre and width.
 CT_WINDOWS: dict[str, tuple[float, float]] = {
     "soft tissue": (40, 400),
     "lung": (-600, 1500),
@@ -28,8 +28,10 @@ Level = str | tuple[float, float]
 
 @dataclass(frozen=True)
 class Stretch:
-    """Band by band: the physical values that become black and white, and whether these are none of the band's own,
-    since it is constant, or has no data, and no window is shown.
+    """The physical values of black and white for each band.
+
+    A second item tells for which bands these had to be set apart, because the band is constant or has no data, and no
+    window is used.
     """
 
     ends: tuple[tuple[float, float], ...]
@@ -39,20 +41,20 @@ class Stretch:
 def limits(
     scene: Scene, percentiles: tuple[float, float] | None = None, level: Level | None = None
 ) -> tuple[tuple[float, float], ...]:
-    """The physical values that become black and white, band by band; see :func:`stretch`."""
+    """The physical values of black and white for each band; see :func:`stretch`."""
     return stretch(scene, percentiles, level).ends
 
 
 def stretch(scene: Scene, percentiles: tuple[float, float] | None = None, level: Level | None = None) -> Stretch:
-    """How values become shades; the scene is sampled once.
+    """The mapping of values to shades; the scene is sampled once.
 
     Args:
-        scene: what is shown; of a result that is not computed yet, its input is looked at.
-        percentiles: of each band's valid pixels; by default the 1st and the 99th, for CT the soft tissue window.
-        level: a window, instead: of :data:`CT_WINDOWS`, or centre and width in physical units, for all bands.
+        scene: the scene to show; for a result that is not computed yet, its input is sampled.
+        percentiles: of each band's valid pixels; by default the 1st and the 99th, or for CT the soft tissue window.
+        level: a window instead: one of :data:`CT_WINDOWS`, or centre and width in physical units, for all bands.
 
     Raises:
-        InputError: no such window, one of no width, a CT window for something else, or percentiles out of order.
+        InputError: no such window, a window without width, a CT window for other scenes, or percentiles out of order.
     """
     window, bands = _asked(scene, percentiles, level), len(scene.bands)
     if window is not None:
@@ -68,7 +70,7 @@ def _seen(scene: Scene) -> Scene:
 
 
 def _asked(scene: Scene, percentiles: tuple[float, float] | None, level: Level | None) -> tuple[float, float] | None:
-    """The ends of the window that is asked for, or is a CT's; None for percentiles."""
+    """The ends of the requested window, or of the default window for CT; None for percentiles."""
     if level is not None and percentiles is not None:
         raise InputError("percentiles and a window", "one of them", "leave one out")
     if level is None and percentiles is None and scene.hounsfield:

@@ -1,8 +1,8 @@
-"""What ``compare`` shows: a before/after viewer as one piece of HTML that needs nothing else, and a still picture for
-where scripts do not run. The viewer itself is ``swipe.js`` and ``swipe.css``.
+"""The viewer of ``compare``: a self-contained HTML fragment for before and after, with a still picture where scripts do
+not run. The viewer's code is in ``swipe.js`` and ``swipe.css``.
 
-The values themselves travel in it, as :mod:`geomedsr.viewing.packing` writes them, so that bands, windows and levels
-are chosen in the page. Only the region that is shown is read, or computed.
+It contains the values, coded by :mod:`geomedsr.viewing.packing`, so that bands, windows and levels can be chosen in the
+page. Only the region shown is read or computed.
 """
 
 from __future__ import annotations
@@ -39,9 +39,11 @@ _PICTURE = 420
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What :func:`geomedsr.compare` gives. ``window`` is in pixels of the coarsest scene, ``factors`` how much finer
-    each is; ``bands`` are those held, ``view`` what is shown first, ``limits`` the physical values of black and white
-    by band.
+    """The result of :func:`geomedsr.compare`.
+
+    ``window`` is in pixels of the coarsest scene; ``factors`` tell how much finer each scene is. ``bands`` are the
+    bands in the viewer, ``view`` is the initial view, and ``limits`` are the physical values of black and white for
+    each band.
     """
 
     scenes: tuple[Scene, ...]
@@ -55,12 +57,12 @@ class Comparison:
     height: int = 480
 
     def html(self) -> str:
-        """The viewer as a fragment of a page: a picture, which a script replaces by the viewer."""
+        """The viewer as an HTML fragment: a picture, which a script replaces by the viewer."""
         mark = f"geomedsr-{uuid.uuid4().hex[:12]}"
         style = resources.files("geomedsr.viewing").joinpath("swipe.css").read_text(encoding="utf-8")
         script = resources.files("geomedsr.viewing").joinpath("swipe.js").read_text(encoding="utf-8")
         data = json.dumps(self._data | {"style": style}, ensure_ascii=False, allow_nan=False)
-        data = data.replace("<", "\\u003c")  # a name such as <!--<script> would end the script, or never let it end
+        data = data.replace("<", "\\u003c")  # a name such as <!--<script> would break the script
         about = html.escape(f"{' | '.join(self.names)}; {self._about}")
         still = f'<img alt="{about}" style="max-width:100%" src="{data_uri(self.png())}">'
         return (
@@ -69,7 +71,7 @@ class Comparison:
         )
 
     def page(self, title: str | None = None) -> str:
-        """A whole page with the viewer."""
+        """A complete page with the viewer."""
         title = html.escape(title or " | ".join(self.names))
         return (
             f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -82,13 +84,13 @@ class Comparison:
         """Write the viewer as a page (``.html``), or the picture (``.png``).
 
         Raises:
-            OutputError: another suffix, or it cannot be written.
+            OutputError: an unknown suffix, or the file cannot be written.
         """
         target = page_target(path, (".html", ".png"), overwrite=True)
         write_page(target, self.png() if target.suffix.lower() == ".png" else self.page().encode())
 
     def png(self) -> bytes:
-        """The first two scenes side by side, as they are first shown."""
+        """The first two scenes side by side, in the initial view."""
         return self._picture
 
     @cached_property
@@ -134,7 +136,7 @@ class Comparison:
 
     @cached_property
     def _data(self) -> dict[str, Any]:
-        """What the script is given."""
+        """The data for the script."""
         first, grid = self.scenes[0], self._coarsest.grid
         codes = [Codes.of(self._seen(i), first, b, self.limits[b]) for i, b in enumerate(self.bands)]
         layers = []
@@ -169,7 +171,7 @@ class Comparison:
         }
 
     def _ground(self) -> tuple[tuple[float, float], str]:
-        """Width and height of the region as they are drawn, in mm, m, or the CRS's units."""
+        """Width and height of the region as drawn, in mm, m, or units of the CRS."""
         w, grid = self.window, self._coarsest.grid
         if grid.planes:
             rows, columns = grid.planes[self.frames[0]].spacing
@@ -187,7 +189,7 @@ class Comparison:
                 yield values[position][valid[position]]
 
     def _place(self) -> list[list[float]]:
-        """For each slice, what turns parts of the region's width and height into world positions: origin, two sides."""
+        """For each slice, the world positions of the region's origin, and of its sides as vectors."""
         w, grid = self.window, self._coarsest.grid
         if grid.planes:
             planes = [grid.planes[f] for f in self.frames]
@@ -209,7 +211,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Layer:
-    """Physical values and validity ``(band, y, x)`` of a region, slice by slice, as they are drawn."""
+    """Physical values and validity ``(band, y, x)`` of a region as drawn, slice by slice."""
 
     frames: tuple[tuple[Array, Array], ...]
 
@@ -236,13 +238,13 @@ class _Layer:
 
 
 def _digits(grid: Grid) -> int:
-    """Digits behind the point that tell one pixel from the next."""
+    """The number of decimals that distinguish neighbouring pixels."""
     finest = min(grid.planes[0].spacing) if grid.planes else min(facts.pixel_size(grid)) if grid.affine else 1.0
     return max(0, math.ceil(-math.log10(finest)) + 1)
 
 
 def _resized(image: Array, size: tuple[int, int]) -> Array:
-    """An image in another size: larger by repeating pixels, smaller by averaging them."""
+    """An image resized: enlarged by repeating pixels, reduced by averaging them."""
     from PIL import Image
 
     larger = size[0] >= image.shape[1]
