@@ -1,4 +1,4 @@
-"""Arrays in files of NumPy, ``.npy`` and ``.npz``, in and out: an adapter of geomedsr that needs nothing but NumPy."""
+"""An adapter that reads and writes NumPy files, ``.npy`` and ``.npz``; it needs only NumPy."""
 
 from geomedsr_arrays.adapter import ArraysAdapter
 from geomedsr_arrays.facts import save

@@ -1,4 +1,4 @@
-"""The adapter's face to the registry: can it, open it, sink for it."""
+"""The adapter for NumPy files."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ SUFFIXES = (".npy", ".npz")
 
 
 class ArraysAdapter(Adapter):
-    """Reads arrays of 2 to 4 axes, ``(frame, band, y, x)``; writes any scene."""
+    """Reads arrays with 2 to 4 axes, ``(frame, band, y, x)``; writes any scene."""
 
     title = f"arrays ({', '.join(SUFFIXES)})"
 
     def can_open(self, path: str) -> bool:
-        """Whether it is a file with a suffix of NumPy's."""
+        """Whether it is a file with one of NumPy's suffixes."""
         return path.lower().endswith(SUFFIXES) and os.path.isfile(path)
 
     def open(self, path: str, series: str | None = None, force: bool = False, **options: Any) -> Scene:
-        """The scene of a file; of its pixels nothing is read."""
+        """The scene in a file; no pixels are read."""
         if series is not None:
             raise InputError(f"--series {series} for the arrays {path}", "a DICOM series", "leave it out")
         return open_arrays(path)
 
     def explain(self, path: str) -> GeomedsrError | None:
-        """What is there in place of a file."""
+        """Why a path with one of NumPy's suffixes is not a file."""
         if path.lower().endswith(SUFFIXES) and not os.path.lexists(path):
             return InputError(f"{path}, which does not exist", "a file of arrays", "check the path")
         return None
 
     def can_write(self, scene: Scene, path: str) -> bool:
-        """Whether the suffix is NumPy's."""
+        """Whether the suffix is one of NumPy's."""
         return path.lower().endswith(SUFFIXES)
 
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> ArraySink:
-        """A sink that ends as the file ``path``."""
+        """A sink for the file ``path``."""
         return create_sink(scene, path, overwrite)

@@ -1,7 +1,8 @@
-"""What a file of arrays says of them: a scene without its pixels, as a JSON text in an array of its own.
+"""The metadata in a file of arrays: a scene without its pixels, as JSON text in a separate array.
 
-A ``.npz`` holds the arrays ``values``, ``valid`` where not all is data, and ``geomedsr``, that text. A ``.npy`` holds
-them one after the other, as several calls of ``numpy.save`` on an open file leave them: ``numpy.load`` gives the first.
+A ``.npz`` holds the arrays ``values``; ``valid``, if not all pixels are data; and ``geomedsr``, the text. A ``.npy``
+holds them one after the other, as written by several calls of ``numpy.save`` on an open file; ``numpy.load`` returns
+the first.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ VALUES, VALID, FACTS = "values", "valid", "geomedsr"
 
 
 def facts_of(scene: Scene) -> Array:
-    """The text, as an array without axes."""
+    """The metadata of a scene as text, in an array without axes."""
     grid, scale = scene.grid, scene.scale
     facts = {
         "name": scene.name,
@@ -47,10 +48,10 @@ def facts_of(scene: Scene) -> Array:
 
 
 def described(text: str, shape: tuple[int, int]) -> dict[str, Any]:
-    """The parts of a scene ``(height, width)`` that a text tells: all but its source.
+    """The fields of a scene of shape ``(height, width)`` from its text: all but the source.
 
     Raises:
-        ValueError, KeyError, TypeError: it is not such a text.
+        ValueError, KeyError, TypeError: the text is not such metadata.
     """
     facts = json.loads(text)
     affine, tags = facts["affine"], facts["tags"]
@@ -75,9 +76,9 @@ def described(text: str, shape: tuple[int, int]) -> dict[str, Any]:
 
 
 def save(scene: Scene, path: str | os.PathLike[str]) -> None:
-    """Write a scene that fits into memory as a compressed ``.npz``, to train on where its own files cannot be read.
+    """Write a scene that fits into memory as a compressed ``.npz``, for training where its own files cannot be read.
 
-    Its value scale goes with it, measured if need be, so that what is cut out of it later is seen as it is now.
+    The value scale is saved with it, measured if needed, so that crops made later have the same scale.
     :func:`geomedsr.write` is for results: it works region by region, and does not compress.
     """
     everything = Box.whole(scene.shape)
@@ -101,12 +102,12 @@ def _band(fields: Mapping[str, Any]) -> Band:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it: NumPy's numbers are Python's, tables plain."""
+    """A value in the types of JSON: NumPy's numbers as Python's, mappings as dicts."""
     if isinstance(value, np.generic):
         return value.item()
     return {str(k): _plain(v) for k, v in value.items()} if isinstance(value, Mapping) else value
 
 
 def _tuples(value: Any) -> Any:
-    """Lists as tuples, all the way down."""
+    """A value with all nested lists turned into tuples."""
     return tuple(map(_tuples, value)) if isinstance(value, list) else value

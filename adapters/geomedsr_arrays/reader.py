@@ -1,4 +1,4 @@
-"""A file of arrays as a scene. Those that are not compressed are mapped into memory: only what is read is read."""
+"""A file of arrays as a scene. Uncompressed arrays are memory-mapped, so that only the requested parts are read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AXES = "an array of 2 to 4 axes (frame, band, y, x), none empty, of integers or
 
 @dataclass(frozen=True)
 class Place:
-    """An array in a file: where its numbers begin, None where they are compressed, and what they are."""
+    """An array in a file: the offset of its data, None if they are compressed, and its type and shape."""
 
     offset: int | None
     shape: tuple[int, ...]
@@ -64,16 +64,16 @@ class StoredSource(Source):
     def read(self, box: Box) -> Array:
         """Stored values of a box."""
         with _readable(self.path):
-            return np.array(self._held.read(box))  # not a view of a file that may change
+            return np.array(self._held.read(box))  # a copy, since the file may change
 
     def valid(self, box: Box) -> Array:
-        """Not masked, finite, and not the nodata value."""
+        """True where a pixel is not masked, finite, and not the nodata value."""
         with _readable(self.path):
             return self._held.valid(box)
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """By values, and by the file's mask, which has bands of its own."""
+        """By value, and by the file's mask, which has its own bands."""
         beside = Masking.NONE if self.mask is None else Masking.OWN
         return tuple(way | beside for way in by_value(self.dtype, self.nodata))
 
@@ -96,12 +96,13 @@ class StoredSource(Source):
 
 
 def open_arrays(path: str) -> Scene:
-    """The scene of a file. Without geomedsr's text, arrays mean what they mean to ``Scene.from_array``.
+    """The scene in a file. Without geomedsr's metadata, arrays are interpreted as in ``Scene.from_array``.
 
-    Of a ``.npz`` that is the array ``values``, or the only one beside ``valid`` and ``geomedsr``.
+    A ``.npz`` must contain the array ``values``, or only one array besides ``valid`` and ``geomedsr``.
 
     Raises:
-        InputError: it is not readable, holds several arrays of other names, or no real numbers.
+        InputError: the file is not readable, holds several arrays with other names, or values that are not real
+            numbers.
     """
     with _readable(path):
         version = os.stat(path).st_mtime_ns
@@ -149,7 +150,7 @@ def open_arrays(path: str) -> Scene:
 
 
 def contents(path: str) -> dict[str, Place]:
-    """The arrays of a file, by name: those of a ``.npy`` are known by what they are."""
+    """The arrays in a file, by name; those in a ``.npy`` have no names and are recognised by their types."""
     found: dict[str, Place] = {}
     if not zipfile.is_zipfile(path):
         with open(path, "rb") as file:
@@ -188,7 +189,7 @@ def _header(file: IO[bytes]) -> Place:
 
 
 def _data_of(path: str, member: zipfile.ZipInfo) -> int:
-    """Where a member's bytes begin: its name and extra field there may differ from those in the directory."""
+    """The offset of a member's data. It must be read from its local header, which may differ from the directory's."""
     with open(path, "rb") as file:
         file.seek(member.header_offset + 26)
         name, extra = struct.unpack("<HH", file.read(4))
@@ -196,7 +197,7 @@ def _data_of(path: str, member: zipfile.ZipInfo) -> int:
 
 
 def _opened(path: str, version: int, name: str) -> Array:
-    """An array of a file: mapped into memory for as long as it is looked at; read and kept where it is compressed."""
+    """An array in a file: memory-mapped while it is in use; a compressed one is read and kept."""
     place = _places(path, version)[name]
     if place.offset is None:
         return _read(path, version, name)
@@ -218,13 +219,13 @@ def _read(path: str, version: int, name: str) -> Array:
 
 
 def _bands(array: Array, picks: tuple[int, ...]) -> Any:
-    """Four axes, and of the bands those that are picked: where they are all, without a copy."""
+    """An array with four axes and the picked bands; without a copy if all are picked."""
     whole = array[(None,) * (4 - array.ndim)]
     return whole if picks == tuple(range(whole.shape[1])) else _Picked(whole, picks)
 
 
 class _Picked:
-    """Some bands of a mapped array, picked when a window is read."""
+    """Some bands of a memory-mapped array, selected when a window is read."""
 
     def __init__(self, array: Array, picks: tuple[int, ...]) -> None:
         self.array, self.picks, self.dtype = array, picks, array.dtype

@@ -1,4 +1,4 @@
-"""Where the regions of an output gather: in a mapped array beside the destination."""
+"""The sink: regions are collected in a memory-mapped array beside the destination."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class ArraySink(Sink):
     """See :class:`geomedsr.io.Sink`."""
 
     def store(self, box: Box, values: Array, valid: Array) -> None:
-        """Store a region. Mapped for as long as that takes: what stays mapped counts as this process's memory."""
+        """Store a region. The array is mapped only meanwhile, because mapped pages count as this process's memory."""
         for name, array in ((VALUES, values), (VALID, valid)):
             path = self.part(name)
             if path.exists():
                 np.lib.format.open_memmap(path, "r+")[box.index] = array
 
     def assemble(self) -> list[Move]:
-        """One file of the arrays."""
+        """Join the arrays into one file."""
         parts = [path for path in map(self.part, (VALUES, VALID, FACTS)) if path.exists()]
         result = parts[0]
         if self.target.suffix.lower() == ".npz":
@@ -44,12 +44,12 @@ class ArraySink(Sink):
         return [self.move(result)]
 
     def part(self, name: str) -> Path:
-        """Where one of the arrays gathers."""
+        """The file in which an array is collected."""
         return self.folder / f"{name}.npy"
 
 
 def create_sink(scene: Scene, path: str, overwrite: bool) -> ArraySink:
-    """Check the destination, and lay the arrays out.
+    """Check the destination, and allocate the arrays.
 
     Raises:
         OutputError: the path exists, is the source itself, or cannot be written.
@@ -60,7 +60,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> ArraySink:
     try:
         with sink.io():
             if not sink.part(VALUES).exists():
-                sink.forget()  # values that were published
+                sink.forget()  # the values have been published
                 if scene.masked or scene.dtype.kind == "f" or any(band.nodata is not None for band in scene.bands):
                     _lay_out(sink.part(VALID), np.dtype(bool), scene.shape)
                 np.save(sink.part(FACTS), facts_of(scene), allow_pickle=False)
@@ -74,7 +74,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> ArraySink:
 
 
 def _lay_out(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    """A file of zeros, with its disk space taken now: on a full disk a mapped page would end the process."""
+    """A file of zeros with its disk space allocated now: on a full disk, writing a mapped page kills the process."""
     array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
     size = array.offset + array.nbytes
     del array
@@ -84,7 +84,7 @@ def _lay_out(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
 
 
 def _append(first: Path, rest: list[Path]) -> None:
-    """The bytes of some files after the array of the first, whatever an attempt before left there."""
+    """Append the bytes of some files after the array in the first; leftovers of an earlier attempt are overwritten."""
     array = np.load(first, "r")
     end = array.offset + array.nbytes
     del array

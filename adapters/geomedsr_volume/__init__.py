@@ -1,4 +1,4 @@
-"""Volume adapter of geomedsr: NIfTI through nibabel, NRRD and MetaImage through SimpleITK."""
+"""The adapter for volumes: NIfTI through nibabel, NRRD and MetaImage through SimpleITK."""
 
 from geomedsr_volume.adapter import VolumeAdapter
 

@@ -1,5 +1,6 @@
-"""The 80 characters in which a NIfTI header describes itself: what made a result, for people, and for us where another
-program kept no more of it than this.
+"""The description of 80 characters in a NIfTI header: how a result was made, for people.
+
+geomedsr reads it, too, if another program has kept nothing else of the provenance.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import re
 
 from geomedsr.scene.provenance import Agreement, ModelFacts, Provenance, RunFacts
 
-#: What the header holds, without the zero at its end.
+#: The most characters in the header, without the final zero.
 _LONGEST = 79
 
 _STATED = re.compile(
@@ -21,7 +22,7 @@ _STATED = re.compile(
 
 
 def describe(provenance: Provenance) -> str | None:
-    """As much as fits; None of a provenance that does not tell it all."""
+    """A provenance in as many words as fit; None if the provenance is not complete enough."""
     model, agreement = provenance.model, provenance.agreement
     known = (provenance.software, model.name, model.version, model.factor, agreement.operator, model.sha256)
     if None in known or agreement.conserved is None:
@@ -41,7 +42,7 @@ def describe(provenance: Provenance) -> str | None:
 
 
 def described(text: str) -> Provenance:
-    """The provenance that a description tells."""
+    """The provenance in a description."""
     found = _STATED.match(text)
     if not found:
         return Provenance()

@@ -1,4 +1,4 @@
-"""The bytes of volume files: as they are before they were compressed, if they were."""
+"""Reading and writing volume files, decompressed if needed."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import IO, Literal
 from geomedsr.errors import InputError
 from geomedsr_volume.names import pair_of
 
-#: What reading a damaged file raises: its compression, its header, or numbers in that which are none.
+#: Exceptions from damaged files: from decompression, from the header, or from invalid numbers in it.
 DAMAGED = (EOFError, zlib.error, struct.error, OSError, ValueError, OverflowError)
 
 ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 
-#: Bytes copied at once.
+#: Bytes that are copied at once.
 PIECE = 1 << 22
 
 
 def compressed(path: str) -> bool:
-    """Whether it begins as gzip's files do, whatever its name is."""
+    """Whether a file begins with gzip's magic number, whatever its name."""
     with open(path, "rb") as file:
         return file.read(2) == b"\x1f\x8b"
 
 
 @contextmanager
 def opened(path: str) -> Iterator[IO[bytes]]:
-    """A file, as it is before it was compressed, if it was."""
+    """A file opened for reading, decompressed if needed."""
     if not compressed(path):
         with open(path, "rb") as raw:
             yield raw
@@ -41,7 +41,7 @@ def opened(path: str) -> Iterator[IO[bytes]]:
 
 
 def is_pair(path: str) -> bool:
-    """Whether it is a pair of NIfTI or Analyze, by what its header begins with: others have such names too."""
+    """Whether a file is a NIfTI or Analyze pair, by the first bytes of its header; other formats share the names."""
     try:
         with opened(pair_of(path)[0]) as file:
             start = file.read(4)
@@ -52,7 +52,7 @@ def is_pair(path: str) -> bool:
 
 @contextmanager
 def created(path: Path) -> Iterator[IO[bytes]]:
-    """A new file, compressed where its name says so; the same bytes whenever and wherever it is written."""
+    """A new file, compressed if its name says so; its bytes do not depend on time or place."""
     with open(path, "wb") as raw:
         if path.suffix != ".gz":
             yield raw
@@ -62,16 +62,16 @@ def created(path: Path) -> Iterator[IO[bytes]]:
 
 
 def stamp_of(path: str) -> tuple[int, int]:
-    """Time and size of a file."""
+    """The modification time and size of a file."""
     stat = os.stat(path)
     return stat.st_mtime_ns, stat.st_size
 
 
 def damaged(path: str) -> InputError:
-    """The error for a file that is none of its kind, or no longer."""
+    """The error for a damaged file, or one of another kind."""
     return InputError(f"{path}, a volume that is cut short or damaged", "a whole volume", "copy it again")
 
 
 def short(path: str, length: int, need: int) -> InputError:
-    """The error for a file that ends before its voxels do."""
+    """The error for a file that is too short for its voxels."""
     return InputError(f"{path}, a volume of {length} bytes", f"{need}, as its header says", "copy it again")

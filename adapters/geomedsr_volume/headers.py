@@ -1,4 +1,4 @@
-"""What the sink needs of the file that a scene came from."""
+"""The part of a source file's header that the sink needs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class VolumeHeaders:
-    """How many axes an image has (2 or 3; more of several volumes), where its voxels lie, and what else it says: as
-    text, or as a header of NIfTI, of the volumes that were taken.
+    """The number of an image's axes (2 or 3; more for several volumes), the positions of its voxels, and its metadata.
+
+    The metadata are texts, or a NIfTI header for the selected volumes.
     """
 
     axes: int

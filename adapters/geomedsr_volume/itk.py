@@ -1,4 +1,4 @@
-"""NRRD and MetaImage as scenes. SimpleITK gives positions as DICOM does: in mm, towards left, posterior, superior."""
+"""NRRD and MetaImage as scenes. SimpleITK's positions are DICOM's: in mm, towards left, posterior, superior."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class ImageSource(VolumeSource):
-    """Of a file that is read whole, once per process: most are compressed as one stream."""
+    """A source that reads the whole file once per process, because most files are compressed as one stream."""
 
     def voxels(self) -> Array:
-        """All of them."""
+        """All voxels of the file."""
         return _load(self.path, self.stamp)[None]
 
 
@@ -44,7 +44,7 @@ def open_image(path: str, slices: int | None = None) -> Scene:
     """The scene of a volume; only its header is read.
 
     Raises:
-        InputError: it cannot be read, has more than 3 axes, several components per voxel, or complex ones.
+        InputError: the file cannot be read, or has more than 3 axes, several components per voxel, or complex values.
     """
     reader = sitk.ImageFileReader()
     reader.SetFileName(path)
@@ -102,12 +102,12 @@ def _load(path: str, stamp: tuple[int, int]) -> Array:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep what ITK's C libraries print beside their errors off the screen."""
+    """Suppress messages that ITK's C libraries print in addition to their errors."""
     sys.stderr.flush()
     with _lock:
         try:
             kept = os.dup(2)
-        except OSError:  # there is no such stream
+        except OSError:  # the stream does not exist
             yield
             return
         nowhere = os.open(os.devnull, os.O_WRONLY)

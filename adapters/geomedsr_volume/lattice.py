@@ -1,4 +1,4 @@
-"""Where the voxels of a volume lie: the three axes of its file, of which one goes from slice to slice."""
+"""The positions of a volume's voxels: the three axes of its file, one of which is the slice axis."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Triple = tuple[float, float, float]
 
 ORDINALS = ("first", "second", "third")
 
-#: A spacing stands out as that of slices where it is larger than both others by more than this.
+#: A spacing is taken for that of slices if it is larger than both others by more than this factor.
 _COARSER = 1.1
 
-#: Two directions are at right angles where their cosine is below this: no shear that would show.
+#: Two directions are orthogonal if their cosine is below this; the shear is then not visible.
 _SQUARE = 1e-3
 
 
@@ -28,9 +28,9 @@ _SQUARE = 1e-3
 class Lattice:
     """The voxels of a file: centres at ``origin + Σ index · spacing · direction``, in mm.
 
-    Positions are towards left, posterior and superior. ``sizes``, ``spacing`` and ``directions`` follow the file's
-    axes, the fastest first; the directions have length 1 and need not be at right angles. ``axis`` goes from slice to
-    slice; of the others the first is a slice's ``x``.
+    Positions are towards left, posterior and superior. ``sizes``, ``spacing`` and ``directions`` are in the order of
+    the file's axes, the fastest first; the directions have length 1 and need not be orthogonal. ``axis`` is the slice
+    axis; the first of the other two is ``x`` in a slice.
     """
 
     origin: Triple
@@ -41,7 +41,7 @@ class Lattice:
 
     @classmethod
     def of(cls, matrix: Array, sizes: Sequence[int], axis: int = 2) -> Lattice:
-        """From the matrix ``(4, 4)`` that takes indices to positions; an axis without a direction gets the normal's."""
+        """From the matrix ``(4, 4)`` from indices to positions; an axis without a direction gets that of the normal."""
         columns = np.array(matrix[:3, :3], np.float64)
         spacing = np.linalg.norm(columns, axis=0)
         for empty in np.flatnonzero(spacing == 0):
@@ -55,13 +55,13 @@ class Lattice:
 
     @property
     def in_plane(self) -> tuple[int, int]:
-        """The axes along which ``x`` and ``y`` of a slice grow."""
+        """The axes that are ``x`` and ``y`` in a slice."""
         first, second = (a for a in range(3) if a != self.axis)
         return first, second
 
     @property
     def planes(self) -> tuple[Plane, ...]:
-        """Where each slice lies."""
+        """The plane of each slice."""
         x, y = self.in_plane
         step = np.array(self.directions[self.axis])
         return tuple(
@@ -76,17 +76,17 @@ class Lattice:
 
     @property
     def flat(self) -> bool:
-        """Whether its first slice lies at 0 along the third axis of space, and in the plane of the other two."""
+        """Whether its first slice is at 0 on the third axis of space, and parallel to the other two."""
         return self.origin[2] == 0 and all(d[2] == 0 for d in self.directions[:2]) and self.directions[2] == (0, 0, 1)
 
     @property
     def square(self) -> bool:
-        """Whether its axes are at right angles."""
+        """Whether its axes are orthogonal."""
         units = np.array(self.directions)
         return bool(np.abs(units @ units.T - np.eye(3)).max() < _SQUARE)
 
     def moved(self, first: Plane, height: int, width: int, slices: int = 1) -> Lattice:
-        """The same slices on a finer grid, or a window, whose first slice lies at ``first``; ``slices`` for each."""
+        """The lattice of a finer grid or a window, with ``first`` as first plane, and ``slices`` slices from each."""
         x, y = self.in_plane
         spacing, sizes = list(self.spacing), list(self.sizes)
         (spacing[y], spacing[x]), (sizes[y], sizes[x]) = first.spacing, (height, width)
@@ -95,15 +95,15 @@ class Lattice:
         return Lattice(first.position, self.directions, triple(spacing), (i, j, k), self.axis)
 
     def indices(self, first: Plane, slices: int = 1) -> Array:
-        """The matrix ``(4, 4)`` that takes indices of such a grid to those of this one, along the file's axes.
+        """The matrix ``(4, 4)`` from the indices of such a grid to those of this one, in the order of the file's axes.
 
-        It is exact where a factor is whole and windows begin at pixels of the finer grid.
+        It is exact if factors are whole numbers and windows begin at pixels of the finer grid.
         """
         x, y = self.in_plane
         own = self.planes[0]
         matrix = np.eye(4)
         frame = np.column_stack([np.array(own.along_row) * own.spacing[1], np.array(own.along_column) * own.spacing[0]])
-        if slices > 1:  # the first lies elsewhere along the third axis
+        if slices > 1:  # the first slice is shifted along the slice axis
             frame = np.column_stack([frame, self.directions[self.axis]])
             matrix[self.axis, self.axis], matrix[self.axis, 3] = 1 / slices, (1 / slices - 1) / 2
         start = np.linalg.lstsq(frame, np.subtract(first.position, own.position), rcond=None)[0]
@@ -117,7 +117,7 @@ class Lattice:
 
     @property
     def matrix(self) -> Array:
-        """Indices to positions, ``(4, 4)``."""
+        """The matrix ``(4, 4)`` from indices to positions."""
         matrix = np.eye(4)
         matrix[:3, :3] = np.array(self.directions).T * np.array(self.spacing)
         matrix[:3, 3] = self.origin
@@ -125,11 +125,10 @@ class Lattice:
 
 
 def slice_axis(sizes: Sequence[int], spacing: Sequence[float], header: int | None = None) -> tuple[int, str]:
-    """Which axis goes from slice to slice, and how that is known: nothing to tell of the third, where others do not
-    speak against it.
+    """The slice axis, and the reason for it in words; the reason is empty for the third axis by default.
 
-    A single voxel along one axis tells; else what the header says (``dim_info``); else one spacing much larger than
-    both others; else it is the third.
+    It is the axis with a single voxel, if there is one; else the axis that the header states (``dim_info``); else the
+    axis with a spacing much larger than both others; else the third.
     """
     single = [a for a in range(3) if sizes[a] == 1]
     if len(single) == 1 and single != [2]:
@@ -149,11 +148,12 @@ def slice_axis(sizes: Sequence[int], spacing: Sequence[float], header: int | Non
 def chosen_axis(
     asked: int | None, provenance: Provenance, sizes: Sequence[int], spacing: Sequence[float], header: int | None
 ) -> tuple[int, str, Provenance]:
-    """The slice axis from 0, what to say of it, and a provenance that tells it: what the user asked for, or what
-    geomedsr wrote, goes before all.
+    """The slice axis from 0, the reason for it in words, and a provenance that states it.
+
+    The user's choice, or the axis that geomedsr wrote, takes precedence.
 
     Raises:
-        InputError: an axis that there is none of, or along which there are no images.
+        InputError: there is no such axis, or no images along it.
     """
     if asked is not None and asked not in (1, 2, 3):
         raise InputError(f"the slice axis {asked}", "1, 2 or 3", "count the file's axes from 1")
@@ -169,7 +169,7 @@ def chosen_axis(
 
 
 def _near(value: float, parts: int) -> float:
-    """The value, or the nearest whole number of so many parts of 1 where that is what it means."""
+    """The value, rounded to a multiple of ``1 / parts`` if it differs from one only by rounding errors."""
     whole = round(value * parts) / parts
     return whole if abs(value - whole) < 1e-4 else value
 

@@ -1,17 +1,17 @@
-"""The names that volumes have, and what is read of each."""
+"""The file names of volumes."""
 
 from __future__ import annotations
 
 import os
 
-#: One file of NIfTI; a pair of header and voxels; FreeSurfer's; those that SimpleITK reads.
+#: Suffixes: NIfTI in one file; pairs of header and voxels; FreeSurfer's; formats that SimpleITK reads.
 NIFTI = (".nii", ".nii.gz")
 PAIRS = (".hdr", ".img", ".hdr.gz", ".img.gz")
 FREESURFER = (".mgh", ".mgz", ".mgh.gz")
 ITK = (".nrrd", ".nhdr", ".mha", ".mhd")
 SUFFIXES = (*NIFTI, *PAIRS, *FREESURFER, *ITK)
 
-#: Those that are written.
+#: Suffixes that can be written.
 WRITTEN = (*NIFTI, ".nrrd", ".mha", ".mhd")
 
 
@@ -22,9 +22,7 @@ def suffix_of(path: str) -> str | None:
 
 
 def pair_of(path: str) -> tuple[str, str]:
-    """Header and voxels of a pair, of which either may be named; names of either case, compressed or not, whichever
-    is there.
-    """
+    """The header and voxel files of a pair, given either; in either case, compressed or not, whichever exists."""
     suffix = suffix_of(path) or ""
     stem, ends = path[: len(path) - len(suffix)], path[len(path) - len(suffix) :]
     packed = ends[4:]

@@ -1,4 +1,4 @@
-"""NIfTI files, and FreeSurfer's, as scenes."""
+"""NIfTI and FreeSurfer files as scenes."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from geomedsr_volume.lattice import ORDINALS, Lattice, chosen_axis
 from geomedsr_volume.nifti_header import NAMES, NiftiFields, VolumeFile, provenance_in, read_header
 from geomedsr_volume.voxels import FileSource
 
-#: From positions towards right and anterior to those towards left and posterior, as DICOM has them.
+#: From NIfTI's positions (right, anterior, superior) to DICOM's (left, posterior, superior).
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def open_nifti(path: str, series: str | None = None, slices: int | None = None) -> Scene:
-    """The scene of a volume, of one of several, or of all, one after the other; only its header is read.
+    """The scene of a volume, of one of several volumes, or of all in a row; only the header is read.
 
     Raises:
-        InputError: it cannot be read, is no image of one real number per voxel, or has no such volume or axis.
+        InputError: the file cannot be read, does not have one real number per voxel, or has no such volume or axis.
     """
     file = read_header(path)
     shape = [*file.shape, 1, 1][:3] if len(file.shape) < 3 else file.shape[:3]
@@ -90,7 +90,7 @@ def _volume(path: str, series: str, volumes: int) -> int:
 
 
 def _one(file: VolumeFile, number: int) -> VolumeFile:
-    """What a header says, of one volume alone: when it begins, too."""
+    """A header for a single volume, with that volume's start time."""
     fields, shape = file.fields, file.shape[:3]
     if fields is not None:
         header = fields.header()

@@ -1,4 +1,4 @@
-"""Headers of NIfTI-1 and -2 (nifti1.h, nifti2.h) and of FreeSurfer's MGH, read by nibabel, and what they say."""
+"""Headers of NIfTI-1 and -2 (nifti1.h, nifti2.h) and of FreeSurfer's MGH, read by nibabel."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ from geomedsr_volume.description import described
 from geomedsr_volume.files import DAMAGED, damaged, opened
 from geomedsr_volume.names import FREESURFER, PAIRS, pair_of, suffix_of
 
-#: Voxels along an axis, as many as NIfTI-1 can say.
+#: The most voxels along an axis in NIfTI-1.
 LONGEST = 32_767
 
 #: The code of an extension that holds plain text.
 COMMENT = 6
 
-#: Values of these kinds are names of things (nifti1.h: labels, NeuroNames): never computed.
+#: Intents whose values are labels (nifti1.h: labels, NeuroNames), which are never interpolated.
 NAMES = (1002, 1003)
 
-#: Lists of points and triangles, which are no images.
+#: Intents of point and triangle lists, which are not images.
 _SHAPES = (1008, 1009)
 
-#: Bytes of extensions that are read at most.
+#: The most bytes of extensions that are read.
 _MOST = 1 << 26
 
-#: Millimetres in a unit of length; a file that does not say means them.
+#: Millimetres per unit of length; without a stated unit, mm are assumed.
 MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 
-_quiet = logging.getLogger("geomedsr.nifti")  # nibabel tells of each field that it corrects
+_quiet = logging.getLogger("geomedsr.nifti")  # nibabel logs each field that it corrects
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 
 
 @dataclass(frozen=True)
 class NiftiFields:
-    """A header as it was: its bytes in its byte order, and what stands behind it, by code. Of ``version`` 1 or 2."""
+    """An original header: its bytes in its byte order, and its extensions by code. ``version`` is 1 or 2."""
 
     version: int
     order: str
@@ -58,7 +58,7 @@ class NiftiFields:
     extensions: tuple[tuple[int, bytes], ...]
 
     def header(self) -> Nifti1Header:
-        """The same as nibabel's, for a single file; extensions are not in it."""
+        """The header as nibabel's, for a single file, without extensions."""
         kind: Any = Nifti2Header if self.version == 2 else Nifti1Header
         header: Nifti1Header = kind(self.block, self.order, check=False)
         header["magic"] = header.single_magic
@@ -67,10 +67,11 @@ class NiftiFields:
 
 @dataclass(frozen=True)
 class VolumeFile:
-    """What a header says: where the voxels are, of which type and shape, the fastest axis first; and where they lie.
+    """The contents of a header: the place of the voxels in the file, their type, their shape, and their positions.
 
-    ``matrix`` takes indices to mm, towards right, anterior and superior. ``line`` makes values of voxels. ``slices`` is
-    the slice axis that the header tells, from 0. ``data`` is the file of the voxels.
+    The shape has the fastest axis first. ``matrix`` maps indices to mm, towards right, anterior and superior. ``line``
+    is the slope and intercept from stored to real values. ``slices`` is the slice axis that the header states, from 0.
+    ``data`` is the file of the voxels.
     """
 
     data: str
@@ -85,10 +86,10 @@ class VolumeFile:
 
 
 def read_header(path: str) -> VolumeFile:
-    """The header of a NIfTI file or pair, or of FreeSurfer's.
+    """The header of a NIfTI file or pair, or of a FreeSurfer file.
 
     Raises:
-        InputError: it is none, is damaged, or is of another kind.
+        InputError: the file is of another kind, or damaged.
     """
     suffix = suffix_of(path)
     try:
@@ -112,7 +113,7 @@ def read_header(path: str) -> VolumeFile:
 
 
 def _nifti(name: str, data: str, path: str) -> VolumeFile:
-    os.stat(data)  # which may be missing
+    os.stat(data)  # raises if the file is missing
     with opened(name) as file:
         start = file.read(544)
         single = name == data
@@ -121,7 +122,7 @@ def _nifti(name: str, data: str, path: str) -> VolumeFile:
         if kind is None:
             raise _none_of_it(path, start)
         header = kind(start[: kind.sizeof_hdr], check=False)
-        begins = int(header["vox_offset"])  # which may be no number
+        begins = int(header["vox_offset"])  # raises if it is not finite
         header.check_fix(_quiet, 40)
         block = start + file.read(max(0, min(begins - len(start), _MOST)) if single else _MOST)
     shape = tuple(int(n) for n in header.get_data_shape())
@@ -189,9 +190,7 @@ def _refuse(path: str, shape: tuple[int, ...], dtype: np.dtype[Any], intent: int
 
 
 def _placed(header: Nifti1Header, path: str) -> Array:
-    """The matrix that programs go by: ``sform``, else ``qform``, else sizes of voxels alone; another where one of those
-    is none.
-    """
+    """The matrix that programs use: ``sform``, else ``qform``, else the sizes of voxels alone. Skips invalid ones."""
     ways = [header.get_sform] * bool(header["sform_code"]) + [header.get_qform] * bool(header["qform_code"])
     for number, way in enumerate(ways):
         matrix = _matrix(way)
@@ -213,7 +212,7 @@ def _matrix(way: Any) -> Array | None:
 
 
 def _usable(matrix: Array, header: Nifti1Header) -> bool:
-    """Whether it sets apart voxels along each axis that has more than one."""
+    """Whether a matrix gives different positions to voxels along each axis that has more than one."""
     axes = [a for a, size in enumerate([*header.get_data_shape(), 1, 1][:3]) if size > 1]
     if not np.isfinite(matrix).all():
         return False
@@ -223,7 +222,7 @@ def _usable(matrix: Array, header: Nifti1Header) -> bool:
 
 
 def _extensions(header: Nifti1Header, block: bytes, path: str) -> tuple[tuple[int, bytes], ...]:
-    """What stands behind the header, by code; a warning says where it is damaged."""
+    """The extensions after the header, by code; warns if they are damaged."""
     begin = header.sizeof_hdr
     if not block[begin : begin + 1].strip(b"\0"):
         return ()
@@ -242,7 +241,7 @@ def _extensions(header: Nifti1Header, block: bytes, path: str) -> tuple[tuple[in
 
 
 def provenance_in(fields: NiftiFields) -> Provenance:
-    """The provenance that geomedsr wrote behind a header, or as much as its description holds."""
+    """The provenance that geomedsr wrote into an extension, else the part that is in the description."""
     own: dict[str, Any] = {}
     for code, content in fields.extensions:
         own |= _json(code, content)
@@ -250,7 +249,7 @@ def provenance_in(fields: NiftiFields) -> Provenance:
 
 
 def others(fields: NiftiFields) -> list[tuple[int, bytes]]:
-    """Extensions without what geomedsr wrote there."""
+    """The extensions that geomedsr did not write."""
     kept = []
     for code, content in fields.extensions:
         found = _json(code, content)
@@ -262,7 +261,7 @@ def others(fields: NiftiFields) -> list[tuple[int, bytes]]:
 
 
 def _json(code: int, content: bytes) -> Mapping[str, Any]:
-    """What a comment holds as JSON; empty where it is another's."""
+    """The JSON in a comment; empty if other software wrote the comment."""
     if code != COMMENT:
         return {}
     try:

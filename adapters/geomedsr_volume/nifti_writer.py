@@ -1,4 +1,4 @@
-"""Results as NIfTI: the source's header on a finer grid, and voxels behind it, slice by slice."""
+"""Writing results as NIfTI: the source's header on a finer grid, followed by the voxels, slice by slice."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from geomedsr_volume.files import DAMAGED, created, opened
 from geomedsr_volume.lattice import Lattice
 from geomedsr_volume.nifti_header import COMMENT, MM, NiftiFields, others
 
-#: From positions towards left and posterior to those towards right and anterior, as NIfTI has them.
+#: From DICOM's positions (left, posterior, superior) to NIfTI's (right, anterior, superior).
 _RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
 class NiftiHead:
-    """What stands before the voxels: the header and, by code, what follows it."""
+    """Everything before the voxels: the header, and extensions by code."""
 
     fields: NiftiFields
 
@@ -38,20 +38,20 @@ class NiftiHead:
         """All bytes before the first voxel."""
         header = self.fields.header()
         header.extensions[:] = [Nifti1Extension(code, content) for code, content in self.fields.extensions]
-        header["vox_offset"] = 0  # as many bytes as are needed
+        header["vox_offset"] = 0  # nibabel computes it
         file = io.BytesIO()
         header.write_to(file)
         return file.getvalue()
 
     def write(self, target: Path, parts: Iterable[bytes]) -> None:
-        """Write a file whose voxels are these parts, in this byte order; compressed where its name says so."""
+        """Write a file with these parts as voxels, in this byte order; compressed if its name says so."""
         with created(target) as file:
             file.write(self.begin())
             for part in parts:
                 file.write(part)
 
     def holds(self, path: Path, parts: Iterable[bytes]) -> bool:
-        """Whether a file is this and the parts, and no more."""
+        """Whether a file consists of exactly this head and the parts."""
         try:
             with opened(str(path)) as file:
                 begin = self.begin()
@@ -67,11 +67,11 @@ class NiftiHead:
 def finer_head(
     fields: NiftiFields, lattice: Lattice, first: Plane, size: tuple[int, int], slices: int, provenance: Provenance
 ) -> NiftiHead:
-    """The header of a result whose first slice lies at ``first``, ``(height, width)`` pixels large, with so many
-    ``slices`` for each.
+    """The header of a result with first plane ``first``, of ``(height, width)`` pixels, with ``slices`` from each
+    slice.
 
-    Both ways in which a header places voxels, and their codes, stay what they are, each on the finer grid. All that
-    does not speak of the grid stays too.
+    ``qform``, ``sform`` and their codes are kept, each on the finer grid. All fields that do not depend on the grid are
+    kept, too.
     """
     header = fields.header()
     indices = lattice.indices(first, slices)
@@ -85,7 +85,7 @@ def finer_head(
     _move_forms(header, indices)
     for axis in (x, y, lattice.axis):
         header["pixdim"][axis + 1] *= indices[axis, axis]
-    if slices > 1 or header.get_dim_info()[2] not in (None, lattice.axis):  # times of other slices
+    if slices > 1 or header.get_dim_info()[2] not in (None, lattice.axis):  # slice times no longer apply
         for name in ("slice_code", "slice_start", "slice_end", "slice_duration"):
             header[name] = 0
     unplaced = not (header["qform_code"] or header["sform_code"])
@@ -95,7 +95,7 @@ def finer_head(
 
 
 def new_head(lattice: Lattice, kind: str, axes: int, volumes: int, provenance: Provenance) -> NiftiHead:
-    """The header of a volume whose source has none of NIfTI's: in mm, in the scanner's coordinates."""
+    """The header for a source without a NIfTI header: in mm, in scanner coordinates."""
     header = Nifti1Header(endianness=np.dtype(kind).newbyteorder("<").str[0].replace("|", "<"))
     header.set_data_dtype(np.dtype(kind))
     header.set_data_shape(lattice.sizes[:axes] if volumes == 1 else (*lattice.sizes, volumes))
@@ -110,32 +110,32 @@ def new_head(lattice: Lattice, kind: str, axes: int, volumes: int, provenance: P
 
 
 def _move_forms(header: Nifti1Header, indices: np.ndarray) -> None:
-    """``qform`` and ``sform`` of a grid whose indices become the header's by a matrix."""
+    """Change ``qform`` and ``sform`` for a grid; the matrix maps its indices to the header's."""
     header.set_sform(header.get_sform() @ indices, int(header["sform_code"]))
     try:
         place = header.get_qform() @ indices
-    except ValueError:  # no rotation, which no program can go by
+    except ValueError:  # not a rotation, so no program can use it
         return
     for name, value in zip(("qoffset_x", "qoffset_y", "qoffset_z"), place[:3, 3], strict=True):
         header[name] = value
 
 
 def _centred(indices: np.ndarray, lattice: Lattice, size: tuple[int, int]) -> bool:
-    """Whether the middle of the grid is the source's: without a code, nibabel and SPM place that at 0."""
+    """Whether the centre of the grid is the source's: without a code, nibabel and SPM place the centre at 0."""
     x, y = lattice.in_plane
     ends = ((x, size[1], lattice.sizes[x]), (y, size[0], lattice.sizes[y]))
     return all(abs(indices[a, a] * (new - 1) / 2 + indices[a, 3] - (old - 1) / 2) < 1e-3 for a, new, old in ends)
 
 
 def _in_units(header: Nifti1Header, matrix: np.ndarray) -> np.ndarray:
-    """A matrix in mm, in the header's unit of length."""
+    """A matrix in mm, converted to the header's unit of length."""
     scaled = matrix.copy()
     scaled[:3] /= MM.get(int(header["xyzt_units"]) & 7, 1.0)
     return scaled
 
 
 def _described(header: Nifti1Header, kept: list[tuple[int, bytes]], provenance: Provenance) -> NiftiHead:
-    """The header with what made the result: in a comment behind it and, as much as fits, in its description."""
+    """The header with the provenance: in a comment extension and, as much as fits, in its description."""
     if (text := describe(provenance)) is not None:
         header["descrip"] = text.encode()
     elif described(header["descrip"].item().decode("latin-1")):

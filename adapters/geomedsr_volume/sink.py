@@ -1,4 +1,4 @@
-"""Where the slices of an output volume gather, and how they become one file."""
+"""The sink: it collects the slices of an output volume and joins them to one file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from geomedsr_volume.nifti_header import LONGEST
 from geomedsr_volume.nifti_writer import NiftiHead, finer_head, new_head
 from geomedsr_volume.texts import texts_of
 
-#: Bytes of slices that are held at once while they are put in the order of the file.
+#: Bytes of slices that are in memory at once while they are put in the order of the file.
 _HELD = 1 << 25
 
 
@@ -37,9 +37,9 @@ _HELD = 1 << 25
 class VolumeSink(Sink):
     """See :class:`geomedsr.io.Sink`; a region is a whole slice.
 
-    ``lines`` turn stored values into physical ones, slice by slice, where the source had such and a volume has not;
-    ``kind`` is the type they are written in. Slices are stacked along the ``lattice``'s axis, ``volumes`` times one
-    after the other. ``head`` is what stands before the voxels of NIfTI, ``metadata`` what other formats tell.
+    ``lines`` are the slopes and intercepts per slice that make values physical, if the source has them and the volume
+    format does not; ``kind`` is the type in the file. Slices are stacked along the ``lattice``'s axis, for ``volumes``
+    volumes in a row. ``head`` is the header for NIfTI, ``metadata`` are the texts for other formats.
     """
 
     suffix: str
@@ -68,7 +68,7 @@ class VolumeSink(Sink):
             atomic_write(self.folder / f"{number}.raw", stored.astype(self.kind).tobytes())
 
     def assemble(self) -> list[Move]:
-        """One file of the slices, read back; MetaImage's header has its pixels beside it, and names them."""
+        """Make one file from the slices and read it back. MetaImage's header refers to its pixels in a second file."""
         result = self.folder / f"result{self.suffix}"
         whole = self._write(result) if self.head is None else self._write_nifti(self.head, result)
         if not whole:
@@ -82,12 +82,12 @@ class VolumeSink(Sink):
         return moves
 
     def check(self) -> None:
-        """Raise an OutputError where something is in the way, such as a file that came meanwhile."""
+        """Raise an OutputError if the destination is not free, for example because a file was made in the meantime."""
         super().check()
         check_alone(self.target)
 
     def why(self, error: Exception) -> str:
-        """A fault in a few words: the last of ITK's, which are many."""
+        """The reason for an error in a few words: the end of ITK's long message."""
         return " ".join(str(error).split())[-200:]
 
     def _slice(self, number: int, row: int = 0, rows: int | None = None) -> Array:
@@ -100,7 +100,7 @@ class VolumeSink(Sink):
         return np.fromfile(path, self.kind, count * width, offset=row * width * size).reshape(count, width)
 
     def _voxels(self, kind: np.dtype[Any]) -> Iterator[bytes]:
-        """The stored slices in the order of the file, in a type of this size."""
+        """The stored slices as bytes in the order of the file, in the given type."""
         if self.lattice.axis == 2:
             for number in range(self.shape[0]):
                 yield self._slice(number).astype(kind, copy=False).tobytes()
@@ -114,14 +114,15 @@ class VolumeSink(Sink):
                 yield np.moveaxis(block, 0, 2 - self.lattice.axis).astype(kind, copy=False).tobytes()
 
     def _write_nifti(self, head: NiftiHead, result: Path) -> bool:
-        """Slice by slice, behind the header; whether it reads back the same."""
+        """Write slice by slice after the header; returns whether it reads back the same."""
         kind = np.dtype(head.order + np.dtype(self.kind).str[1:])
         head.write(result, self._voxels(kind))
         return head.holds(result, self._voxels(kind))
 
     def _write(self, result: Path) -> bool:
-        """All at once, as ITK does; whether it reads back the same. It holds the result twice; MetaImage, while it is
-        compressed, nearly four times.
+        """Write all at once, as ITK does; returns whether it reads back the same.
+
+        The result is in memory twice; nearly four times for MetaImage while it is compressed.
         """
         volume = np.empty(self.lattice.sizes[::-1], self.kind)
         for number, plane in enumerate(np.moveaxis(volume, 2 - self.lattice.axis, 0)):
@@ -138,7 +139,7 @@ class VolumeSink(Sink):
         return all(plane.tobytes() == self._slice(number).tobytes() for number, plane in enumerate(planes))
 
     def _image(self, volume: Array) -> Any:
-        """Voxels as ITK's image, in their place, with the metadata."""
+        """Voxels as an ITK image with positions and metadata."""
         image = sitk.GetImageFromArray(volume if self.axes == 3 else volume[0])
         image.SetSpacing(self.lattice.spacing[: self.axes])
         image.SetOrigin(self.lattice.origin[: self.axes])
@@ -150,20 +151,20 @@ class VolumeSink(Sink):
 
 
 def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
-    """Check everything that can be checked before the work begins, and make the hidden folder.
+    """Make all checks that are possible before the computation, and make the hidden folder.
 
     Raises:
-        OutputError: the slices are no regular stack, or too many for the format; the path is taken, or the source's, or
-            would be confused with another's; or it cannot be written.
+        OutputError: the slices are not a regular stack, or too many for the format; the path exists, is the source, or
+            would be confused with another file; or it cannot be written.
     """
     suffix = suffix_of(path)
     assert suffix is not None
     target = file_target(scene, path, overwrite)
     pixels = target.with_suffix(".zraw")
-    if suffix == ".mhd" and pixels.exists() and not overwrite:  # its pixels lie beside it
+    if suffix == ".mhd" and pixels.exists() and not overwrite:  # its pixels are in a second file
         raise exists(pixels)
     headers = scene.headers if isinstance(scene.headers, VolumeHeaders) else None
-    image = scene.provenance.model.output is None  # other outputs have types and offsets of their own
+    image = scene.provenance.model.output is None  # other outputs have their own types and offsets
     fields = headers.fields if headers is not None and suffix in NIFTI and image else None
     volumes = volumes_of(scene.grid.planes)
     sizes = (*scene.shape[2:], scene.shape[0] // volumes, volumes)
@@ -178,7 +179,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
     kind, lines = (str(scene.dtype), None) if fields is not None else _values(scene)
     frames, _, height, width = scene.shape
     axes = headers.axes if headers is not None and volumes == 1 else 3
-    if suffix not in NIFTI and not lattice.flat:  # an image of two axes says nothing of the third
+    if suffix not in NIFTI and not lattice.flat:  # an image with two axes has no third position
         axes = 3
     provenance = _provenance(scene, lattice, None if fields is None else fields.header().get_dim_info()[2])
     head = None
@@ -204,10 +205,10 @@ def create_sink(scene: Scene, path: str, overwrite: bool) -> VolumeSink:
 
 
 def confused(path: str) -> str | None:
-    """The file beside a NIfTI file that ITK takes for it, or the reverse, there or on its way; None if there is none.
+    """The file that ITK confuses with a NIfTI file, existing or being written; None if there is none.
 
-    Its NIfTI library takes the voxels of ``a.nii`` for those of ``a.nii.gz`` beside it, and only the header from where
-    it should (github.com/InsightSoftwareConsortium/ITK/issues/2243).
+    If ``a.nii`` and ``a.nii.gz`` are in one folder, ITK's NIfTI library reads the voxels of ``a.nii`` for both, and
+    only the header from the right file (github.com/InsightSoftwareConsortium/ITK/issues/2243).
     """
     packed, plain = (path.lower().endswith(suffix) for suffix in (".nii.gz", ".nii"))
     others = [path[:-3]] if packed else [f"{path}.gz", f"{path}.GZ"] if plain else []
@@ -215,7 +216,7 @@ def confused(path: str) -> str | None:
 
 
 def check_alone(target: Path) -> None:
-    """Raise an OutputError where a NIfTI file would be confused with another."""
+    """Raise an OutputError if a NIfTI file would be confused with another."""
     if (other := confused(str(target))) is not None:
         raise OutputError(
             f"the output {target} beside {other}: many programs would read the uncompressed one's voxels for both",
@@ -225,7 +226,7 @@ def check_alone(target: Path) -> None:
 
 
 def _place(scene: Scene, volumes: int) -> Lattice:
-    """Where the voxels of the result lie."""
+    """The lattice of the result."""
     _, _, height, width = scene.shape
     headers, first = scene.headers, scene.grid.planes[0]
     if isinstance(headers, VolumeHeaders):
@@ -242,7 +243,7 @@ def _place(scene: Scene, volumes: int) -> Lattice:
 
 
 def _slices(scene: Scene) -> int:
-    """How many slices there are for each of the source's."""
+    """How many slices are made from each of the source's."""
     return sum(frames[0] == 0 for frames in scene.lineage) or 1
 
 
@@ -276,7 +277,7 @@ def _stacked(
 
 
 def _values(scene: Scene) -> tuple[str, tuple[tuple[float, float], ...] | None]:
-    """The type of the volume's values, and the lines that make physical values of stored ones."""
+    """The type of the volume's values, and the slopes and intercepts that make them physical."""
     slopes, offsets = scene.slopes_and_offsets
     lines = tuple((float(s), float(o)) for s, o in zip(slopes[:, 0], offsets[:, 0], strict=True))
     lines = lines * (scene.shape[0] if len(lines) == 1 else 1)
@@ -292,7 +293,7 @@ def _values(scene: Scene) -> tuple[str, tuple[tuple[float, float], ...] | None]:
 
 
 def _metadata(headers: VolumeHeaders | None, provenance: Provenance) -> dict[str, str]:
-    """What the source said of itself, and what made this."""
+    """The source's metadata, with the result's provenance."""
     before = foreign(headers.metadata) if headers is not None else {}
     kept = {
         key: text for key, text in before.items() if not key.startswith(("ITK_", "NRRD_", "qform", "sform", "dim["))
@@ -301,8 +302,9 @@ def _metadata(headers: VolumeHeaders | None, provenance: Provenance) -> dict[str
 
 
 def _provenance(scene: Scene, lattice: Lattice, header: int | None) -> Provenance:
-    """The provenance, without names of files, which may be called after a patient; and the slice axis, where
-    another would be taken for it.
+    """The provenance without file names, which may contain a patient's name.
+
+    The slice axis is added if readers would otherwise take another one.
     """
     provenance = scene.provenance.without_names
     if slice_axis(lattice.sizes, lattice.spacing, header)[0] != lattice.axis:

@@ -1,4 +1,4 @@
-"""Texts of a provenance among the metadata of MetaImage and NRRD, which keep printable ASCII alone as it is."""
+"""A provenance as texts in the metadata of MetaImage and NRRD, which only preserve printable ASCII."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from geomedsr.scene.provenance import Provenance
 
 
 def texts_of(provenance: Provenance) -> dict[str, str]:
-    """The tags of a provenance; what is not plain ASCII as a string of JSON."""
+    """The tags of a provenance; values that are not plain ASCII become JSON strings."""
     return {key: text if _plain(text) else json.dumps(text) for key, text in provenance.items()}
 
 
 def provenance_in(metadata: Mapping[str, str]) -> Provenance:
-    """The provenance that metadata tell."""
+    """The provenance in metadata."""
     return Provenance.of({key: _read(text) for key, text in metadata.items()})
 
 
 def _plain(text: str) -> bool:
-    """Whether a header gives the text back. MetaIO drops leading ``:`` and ``=``, and spaces at both ends."""
+    """Whether a header preserves the text. MetaIO drops leading ``:`` and ``=``, and spaces at both ends."""
     return text.isascii() and text.isprintable() and text == text.strip() and not text.startswith(('"', "=", ":"))
 
 

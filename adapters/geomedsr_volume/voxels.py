@@ -1,4 +1,4 @@
-"""Slices of a volume's voxels: read from the file as they are asked for, or from a copy where it is compressed."""
+"""Slices of a volume's voxels, read on demand from the file, or from a decompressed copy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from geomedsr.geometry import Box
 from geomedsr.scene.sources import Array, Source
 from geomedsr_volume.files import DAMAGED, PIECE, compressed, damaged, opened, short
 
-#: Decompressed copies that a process keeps, such as a source's and its result's.
+#: The most decompressed copies that a process keeps, for example a source's and its result's.
 _KEPT = 4
 
 _lock = threading.Lock()
@@ -27,10 +27,10 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class VolumeSource(Source):
-    """Windows of a volume's slices, ``(frame, 1, y, x)``: a frame per slice, volume by volume where there are several.
+    """Windows of a volume's slices, ``(frame, 1, y, x)``: one frame per slice, volume after volume.
 
-    ``sizes`` are those of the file: volumes, and voxels along its third, second and first axis. Slices are stacked
-    along ``axis``, from 0; ``kind`` is the voxels' type in this machine's byte order.
+    ``sizes`` are the file's: volumes, and voxels along its third, second and first axis. Slices are stacked along
+    ``axis``, from 0; ``kind`` is the voxels' type in native byte order.
     """
 
     path: str
@@ -85,18 +85,18 @@ class VolumeSource(Source):
 
     @abstractmethod
     def voxels(self) -> Array:
-        """All voxels, in the order of ``sizes``; not to be kept: what is not used of it is not held."""
+        """All voxels, in the order of ``sizes``. Callers must not keep them, so that unused parts take no memory."""
 
 
 @dataclass(frozen=True)
 class FileSource(VolumeSource):
-    """Of a file in which voxels lie as they are, from ``offset`` on, of the type ``stored``."""
+    """A source for a file with uncompressed voxels of type ``stored``, from ``offset`` on."""
 
     offset: int
     stored: str
 
     def voxels(self) -> Array:
-        """A view of the file, mapped anew each time, so that no more of it is held than is used."""
+        """A view of the file, mapped again each time, so that only the used parts take memory."""
         size = math.prod(self.sizes) * np.dtype(self.stored).itemsize
         try:
             if not compressed(self.path):
@@ -104,7 +104,7 @@ class FileSource(VolumeSource):
                 if length < self.offset + size:
                     raise short(self.path, length, self.offset + size)
                 return np.memmap(self.path, self.stored, "r", self.offset, self.sizes)
-            with _lock:  # not once per thread
+            with _lock:  # decompress only once, not in each thread
                 copy = _unpacked(self.path, self.stamp, self.offset, size)
             return np.memmap(copy.file, self.stored, "r", 0, self.sizes)
         except GeomedsrError:
@@ -114,7 +114,7 @@ class FileSource(VolumeSource):
 
 
 class _Copy:
-    """A file without a name, for as long as this lasts."""
+    """An unnamed temporary file that exists as long as this object."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -125,7 +125,7 @@ class _Copy:
 
 @lru_cache(maxsize=_KEPT)
 def _unpacked(path: str, stamp: tuple[int, int], offset: int, size: int) -> _Copy:
-    """Some bytes of a compressed file, in a file without a name. The whole is read, so that damage is found."""
+    """A range of a compressed file, decompressed into a temporary file. All of it is read, so that damage is found."""
     try:
         copy = _Copy(tempfile.TemporaryFile())  # noqa: SIM115 (it lasts as long as it is kept)
     except OSError as error:

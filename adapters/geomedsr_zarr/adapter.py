@@ -1,4 +1,4 @@
-"""The adapter's face to the registry: can it, open it, sink for it."""
+"""The adapter for Zarr stores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from geomedsr_zarr.groups import marker
 
 SUFFIX = ".zarr"
 
-#: The version of the format that a name of it stands for; GDAL 3.10 reads the second, and none of the third's codecs.
+#: Format names and their Zarr versions. GDAL 3.10 reads version 2, but none of the codecs of version 3.
 _VERSIONS = {"zarr": 3, "zarr2": 2}
 
 
@@ -23,11 +23,11 @@ class ZarrAdapter(Adapter):
     title = "a Zarr store"
 
     def can_open(self, path: str) -> bool:
-        """Whether it is a Zarr store, a group of one or an array in one, version 2 or 3, and zarr is installed."""
+        """Whether it is a Zarr store, or a group or array in one, version 2 or 3, and zarr is installed."""
         return marker(path) is not None and _installed()
 
     def open(self, path: str, series: str | None = None, force: bool = False, **options: Any) -> Scene:
-        """The scene of a store."""
+        """The scene in a store."""
         from geomedsr_zarr.reader import open_store
 
         if series is not None:
@@ -35,17 +35,17 @@ class ZarrAdapter(Adapter):
         return open_store(path)
 
     def explain(self, path: str) -> GeomedsrError | None:
-        """Why a store is not opened: zarr is missing."""
+        """Why a store cannot be opened: zarr is not installed."""
         if marker(path) is not None:
             return _missing(InputError, path)
         return None
 
     def can_write(self, scene: Scene, path: str) -> bool:
-        """Whether the suffix is a store's."""
+        """Whether the suffix is ``.zarr``."""
         return path.rstrip("/").lower().endswith(SUFFIX)
 
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> Sink:
-        """A sink that ends as the folder ``path``."""
+        """A sink for the folder ``path``."""
         format = options.get("format")
         if format not in (None, *_VERSIONS):
             raise OutputError(

@@ -1,4 +1,4 @@
-"""Where a store's groups and arrays are: version 2 and 3, a whole store, a group in one, or a single array."""
+"""Finding the groups and arrays in a store, version 2 or 3, from a path to a store, a group, or an array."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any
 
 from geomedsr.errors import InputError
 
-#: The file that a folder of a store has: of version 3, and a group and an array of version 2.
+#: The files that mark a folder as part of a store: for version 3, and for a group and an array of version 2.
 _V3, _GROUP, _ARRAY = "zarr.json", ".zgroup", ".zarray"
 
-#: How many groups of a store a message names.
+#: The most groups that a message names.
 _NAMED = 6
 
 
 def marker(path: str) -> str | None:
-    """The file that makes a folder a group or an array of a store; None where there is none."""
+    """The file that marks a folder as a group or an array; None if there is none."""
     found = (os.path.join(path, name) for name in (_V3, _GROUP, _ARRAY))
     return next((name for name in found if os.path.isfile(name)), None)
 
 
 def located(path: str) -> tuple[str, str | None]:
-    """The folder of a group with rasters, and the name of the array that a path chose in it.
+    """The folder of a group with rasters, and the name of the array in it that a path selects, if it does.
 
     Raises:
-        InputError: none of a store's groups has arrays of two axes, or several have.
+        InputError: no group in the store has arrays with two axes, or several have.
     """
     path = path.rstrip("/")
     if _axes(path):
@@ -47,17 +47,17 @@ def located(path: str) -> tuple[str, str | None]:
 
 
 def _rasters(path: str) -> Iterator[str]:
-    """The arrays of two or more long axes in a folder and those under it."""
+    """The arrays with two or more axes longer than a pixel, in a folder and its subfolders."""
     for folder, inner, _ in os.walk(path):
         if _axes(folder) or (folder != path and marker(folder) is None):
-            inner.clear()  # chunks, or nothing of a store
+            inner.clear()  # chunks, or not part of a store
             if _axes(folder) >= 2:
                 yield folder
         inner.sort()
 
 
 def _axes(folder: str) -> int:
-    """How many axes longer than a pixel an array has; 0 of what is none."""
+    """The number of an array's axes that are longer than a pixel; 0 if it is no array."""
     for name in (_V3, _ARRAY):
         shape = _header(os.path.join(folder, name)).get("shape")
         if isinstance(shape, list):

@@ -1,4 +1,4 @@
-"""How a scene is laid out as a store, so that xarray, rioxarray and GDAL read it: with CF's conventions."""
+"""The layout of a scene as a store with CF conventions, so that xarray, rioxarray and GDAL can read it."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from geomedsr.io.blocks import CHUNK, chunk_side
 from geomedsr.scene.masking import alike
 from geomedsr.scene.scene import Band, Scene
 
-#: The names of the array, of the mask that some have beside it, and of the variable that holds the reference system.
+#: The names of the array, of its mask if there is one, and of the variable that holds the CRS.
 IMAGE, MASK, PLACE = "image", "mask", "spatial_ref"
 
-#: The attribute of a store that tells the order of bands that are arrays of their own.
+#: The attribute of a store with the order of the bands, if each band is a separate array.
 ORDER = "bands"
 
-#: What the mask's attributes say of it.
+#: The description in the mask's attributes.
 SEEN = "1 where there is data"
 
-#: What is kept of bands in lists, one entry for each.
+#: Fields of bands that are kept in lists, one entry for each band.
 _LISTED = ("units", "description", "interpretation", "kind", "role")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The arrays of a store: ``names`` are one for each band, or the one that has an axis of bands.
+    """The arrays of a store: ``names`` has one name for each band, or that of a single array with a band axis.
 
-    ``frames`` tells whether they have an axis of frames, ``mask`` whether a mask is beside them, ``each`` whether that
-    has an axis of bands, since they are masked in different places, as under alpha, which itself is data everywhere.
+    ``frames`` tells whether arrays have a frame axis, and ``mask`` whether there is a mask. ``each`` tells whether the
+    mask has a band axis, because bands are masked in different places; an alpha band, for example, is itself data
+    everywhere.
     """
 
     names: tuple[str, ...]
@@ -47,9 +48,9 @@ class Layout:
 
     @classmethod
     def of(cls, scene: Scene, store: Path | None = None) -> Layout:
-        """One array for all bands, unless their scale, offset or fill value differ, which CF says once for each array.
+        """One array for all bands, unless scale, offset or fill value differ, which CF allows only once for each array.
 
-        ``store`` is one that was begun: as it is.
+        If ``store`` has already been started, its layout is kept.
         """
         stacked = scene.shape[0] > 1 or scene.frames is not None
         mask = scene.masked and all(band.nodata is None for band in scene.bands)
@@ -61,11 +62,11 @@ class Layout:
 
     @property
     def apart(self) -> bool:
-        """Whether each band is an array."""
+        """Whether each band is a separate array."""
         return self.names != (IMAGE,)
 
     def make(self, scene: Scene, store: Path, version: int) -> None:
-        """The store as xarray lays it out, without chunks."""
+        """Make the store as xarray would write it, without chunks."""
         frames, count, height, width = scene.shape
         side = chunk_side(count, scene.dtype.itemsize)
         chunks = (min(side, height), min(side, width))
@@ -78,7 +79,7 @@ class Layout:
                 variables[name] = ((*axis, "y", "x"), empty, {"grid_mapping": PLACE, **attrs, **_fill(scene, band)})
         else:
             attrs = {"long_name": [b.name for b in scene.bands], **_physical(scene.bands[0]), **_lists(scene.bands)}
-            each = (*((1,) * len(lead)), min(count, (CHUNK // side) ** 2), *chunks)  # as large for many bands
+            each = (*((1,) * len(lead)), min(count, (CHUNK // side) ** 2), *chunks)  # as large with many bands
             empty = da.zeros((*lead, count, height, width), dtype=scene.dtype, chunks=each)
             attrs |= {"grid_mapping": PLACE, **_fill(scene, scene.bands[0])}
             variables[IMAGE] = ((*axis, "band", "y", "x"), empty, attrs)
@@ -121,13 +122,13 @@ class Layout:
 
 
 def _axis(scene: Scene) -> str:
-    """The name of the axis of frames."""
+    """The name of the frame axis."""
     name = "time" if scene.frames is None else scene.frames.name
     return name if name not in ("x", "y", "band", PLACE, IMAGE, MASK) else "frame"
 
 
 def _unique(names: Sequence[str], axis: str) -> list[str]:
-    """Names of arrays, one for each band, that a folder can have and nothing else in the store has."""
+    """Array names, one for each band, that are valid folder names and unique in the store."""
     found: list[str] = []
     for number, name in enumerate(names, 1):
         plain = "".join(c if c.isalnum() or c in "_-. " else "_" for c in name)[:80].strip(" .") or f"band_{number}"
@@ -137,7 +138,7 @@ def _unique(names: Sequence[str], axis: str) -> list[str]:
 
 
 def _physical(band: Band) -> dict[str, Any]:
-    """What CF says of stored values: physical = stored × scale_factor + add_offset."""
+    """CF attributes of stored values: physical = stored × scale_factor + add_offset."""
     found: dict[str, Any] = {}
     if (band.scale, band.offset) != (1.0, 0.0):
         found |= {"scale_factor": float(band.scale), "add_offset": float(band.offset)}
@@ -150,7 +151,7 @@ def _lists(bands: Sequence[Band]) -> dict[str, Any]:
     if len(units) == 1 and None not in units:
         attrs["units"] = units.pop()
     undefined = [b.nodata is not None and math.isnan(b.nodata) for b in bands]
-    if any(undefined):  # xarray writes NaN where nothing was said, too
+    if any(undefined):  # xarray also writes NaN for bands without nodata
         attrs["band_nodata"] = ["nan" if nan else None for nan in undefined]
     if any(b.tags for b in bands):
         attrs["band_tags"] = [_tags(b.tags) for b in bands]
@@ -164,12 +165,12 @@ def _fill(scene: Scene, band: Band) -> dict[str, Any]:
 
 
 def _tags(tags: Mapping[str, Mapping[str, str]]) -> str:
-    """As a text: an attribute holds no tables."""
+    """Tags as text, since an attribute cannot hold mappings."""
     return json.dumps({namespace: dict(values) for namespace, values in tags.items()})
 
 
 def _place(scene: Scene) -> dict[str, str]:
-    """What rioxarray and GDAL look for: the reference system as WKT, the affine in GDAL's order."""
+    """The attributes that rioxarray and GDAL read: the CRS as WKT, and the affine in GDAL's order."""
     grid = scene.grid
     attrs: dict[str, str] = {}
     if grid.crs:

@@ -1,5 +1,5 @@
-"""A Zarr store as a scene: as geomedsr writes them, and those of others that have coordinates, CF's grid mapping or
-GeoZarr's attributes. Several arrays of one shape and type are bands.
+"""A Zarr store as a scene: stores written by geomedsr, and others with coordinates, a CF grid mapping or GeoZarr's
+attributes. Several arrays with the same shape and type are bands.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from geomedsr_zarr.groups import located, marker
 from geomedsr_zarr.layout import MASK, ORDER, SEEN
 from geomedsr_zarr.source import ZarrSource
 
-#: Attributes of a group that are true of the arrays in it, as GeoZarr has it.
+#: Attributes of a group that also apply to its arrays, as in GeoZarr.
 _INHERITED = ("proj:", "spatial:", "grid_mapping", "crs")
 
-#: How many arrays a message names.
+#: The most arrays that a message names.
 _NAMED = 8
 
 
 def open_store(path: str) -> Scene:
-    """The scene of a store, a group of one, or a single array; only headers and coordinates are read.
+    """The scene in a store, a group, or a single array; only headers and coordinates are read.
 
     Raises:
-        InputError: none of its arrays is a raster, several groups hold some, or its coordinates are no regular grid.
+        InputError: no array is a raster, several groups hold rasters, or coordinates are not a regular grid.
     """
     folder, chosen = located(path)
     header = marker(folder)
@@ -90,11 +90,11 @@ def open_store(path: str) -> Scene:
 
 
 def _dataset(folder: str) -> xr.Dataset:
-    """The group as xarray reads it, values as they are stored."""
+    """The group as xarray reads it, with stored values."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         failure: Exception | None = None
-        for times in (True, False):  # those of a unit of one's own stay numbers
+        for times in (True, False):  # times in an unknown unit stay numbers
             try:
                 found: xr.Dataset = xr.open_zarr(
                     folder, mask_and_scale=False, chunks=None, decode_coords="all", decode_times=times
@@ -106,7 +106,7 @@ def _dataset(folder: str) -> xr.Dataset:
 
 
 def _chosen(path: str, dataset: xr.Dataset, name: str | None, mask: str | None) -> list[xr.DataArray]:
-    """The arrays that are the scene's bands: those of the commonest shape and type; a warning names the others."""
+    """The arrays that become bands: all with the most common shape and type; a warning names the others."""
     group = {key: value for key, value in dataset.attrs.items() if str(key).startswith(_INHERITED)}
     if name is not None and name not in dataset.variables:
         raise InputError(f"the array {path}", "one that xarray opens", "check it")
@@ -159,7 +159,7 @@ def _chosen(path: str, dataset: xr.Dataset, name: str | None, mask: str | None) 
 
 
 def _ordered(dataset: xr.Dataset) -> list[str]:
-    """The names of the arrays, as we listed them, or else by name, numbers by value: folders have no order."""
+    """The names of the arrays as geomedsr listed them, else sorted, numbers by value; folders have no order."""
     names, ours = [str(name) for name in dataset.data_vars], dataset.attrs.get(ORDER)
     listed_first = {name: i for i, name in enumerate(ours)} if isinstance(ours, list) else {}
 
@@ -180,7 +180,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _tags(text: Any) -> dict[str, dict[str, str]]:
-    """Ours, by namespace; other writers may mean something else by that name."""
+    """geomedsr's tags by namespace; other software may use this attribute for something else."""
     try:
         found = json.loads(text)
     except (TypeError, ValueError, RecursionError):
@@ -190,7 +190,7 @@ def _tags(text: Any) -> dict[str, dict[str, str]]:
 
 
 def _palette(text: Any) -> dict[int, tuple[int, ...]] | None:
-    """The colours of stored values; None where there are none, or another writer's."""
+    """The colours of stored values; None if there are none, or other software wrote the attribute."""
     try:
         return {int(value): tuple(map(int, colour)) for value, colour in json.loads(text).items()}
     except (TypeError, ValueError, AttributeError, RecursionError):
@@ -198,7 +198,7 @@ def _palette(text: Any) -> dict[int, tuple[int, ...]] | None:
 
 
 def _named(array: xr.DataArray, axes: Axes) -> list[Band]:
-    """The bands that an array's attributes tell; one that only a number tells, such as a wavelength, is counted."""
+    """The bands in an array's attributes; bands that only have a number, such as a wavelength, are counted from 1."""
     found, of = bands_of(array, axes), numbers(array, axes.band)
     return [
         replace(band, name=str(i)) if not isinstance(number, str) and band.name == str(number) else band
@@ -207,7 +207,7 @@ def _named(array: xr.DataArray, axes: Axes) -> list[Band]:
 
 
 def _records(attrs: Mapping[str, Any], of: Sequence[Any]) -> list[dict[str, Any]]:
-    """What the lists among the attributes, one entry for each band, say of each band."""
+    """The entries of each band in attributes that are lists with one entry for each band."""
     found: list[dict[str, Any]] = [{} for _ in of]
     for key, values in attrs.items():
         entries = listed(of, len(values)) if isinstance(values, (list, tuple)) else None
@@ -218,7 +218,7 @@ def _records(attrs: Mapping[str, Any], of: Sequence[Any]) -> list[dict[str, Any]
 
 
 def _provenance(attributes: Mapping[Any, Any], attrs: Mapping[str, Any], of: Sequence[Any]) -> dict[str, str]:
-    """What geomedsr said when it made the store, of those of its bands that are there now."""
+    """The provenance that geomedsr wrote with the store, for those of its bands that are still present."""
     ours = {str(key): str(value) for key, value in attributes.items() if str(key).startswith(PREFIX)}
     names = attrs.get("long_name")
     entries = listed(of, len(names)) if isinstance(names, (list, tuple)) else None
@@ -228,7 +228,7 @@ def _provenance(attributes: Mapping[Any, Any], attrs: Mapping[str, Any], of: Seq
 
 
 def _band(band: Band, fields: Mapping[str, Any]) -> Band:
-    """A band as its array's attributes tell, with what our own lists say of it."""
+    """A band from its array's attributes, with its entries in geomedsr's own lists."""
     return replace(
         band,
         name=str(fields.get("band_name", band.name)),
@@ -249,7 +249,7 @@ def _grid(array: xr.DataArray, axes: Axes) -> Grid:
         points = tuple(ControlPoint(*point) for point in json.loads(where.get("gcps", "[]")))
         rpcs, places = (json.loads(where[key]) if key in where else None for key in ("rpcs", "geolocation"))
         epoch = float(where["coordinate_epoch"]) if "coordinate_epoch" in where else None
-    except (TypeError, ValueError, RecursionError):  # others mean something else by these names
+    except (TypeError, ValueError, RecursionError):  # other software uses these names for something else
         return grid
     gcp_crs = where.get("gcp_crs") or None
     return replace(grid, gcps=points, gcp_crs=gcp_crs, rpcs=rpcs, epoch=epoch, geolocation=places)

@@ -1,4 +1,4 @@
-"""Where the regions of an output gather: in the store itself, under a hidden name, whole chunks at a time."""
+"""The sink: regions are written to the store itself, under a hidden name, in whole chunks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ZarrSink(Sink):
         place = (box.start[0], *inside) if self.layout.frames else inside
         store = os.fspath(self.made)
         version = os.stat(marker(store) or store)
-        stamp = version.st_ino, version.st_mtime_ns  # another job's store may have had this path
+        stamp = version.st_ino, version.st_mtime_ns  # an earlier job's store may have had the same path
         if self.layout.mask:
             mask = valid[0] if self.layout.each else valid[0].any(0)
             seen = (*place[:-2], *[slice(None)] * self.layout.each, *inside)
@@ -53,18 +53,18 @@ class ZarrSink(Sink):
             _array(store, self.layout.names[0], stamp)[(*lead, slice(None), *inside)] = values[0]
 
     def assemble(self) -> list[Move]:
-        """The store, as it is."""
+        """Publish the store; there is nothing left to do."""
         return [self.move(self.made)]
 
     def check(self) -> None:
-        """Raise an OutputError where something is in the way that is no store, or not to be replaced."""
+        """Raise an OutputError if the path exists and is not a store, or must not be replaced."""
         super().check()
         if self.target.exists():
             _check_replaceable(self.target)
 
     @property
     def made(self) -> Path:
-        """The store at work."""
+        """The store in progress."""
         return self.folder / "result.zarr"
 
 
@@ -74,12 +74,12 @@ def _array(store: str, name: str, stamp: tuple[int, int]) -> Any:
 
 
 def create_sink(scene: Scene, path: str, overwrite: bool, version: int = 3) -> ZarrSink:
-    """Check everything that can be checked before the work begins, and make the store without its chunks.
+    """Make all checks that are possible before the computation, and make the store without its chunks.
 
-    ``version`` is that of the store's format, 3 or 2.
+    ``version`` is the version of the format, 3 or 2.
 
     Raises:
-        OutputError: the path exists, is the source itself, or cannot be written; or the scene is no raster.
+        OutputError: the path exists, is the source itself, or cannot be written; or the scene is not a raster.
     """
     if "://" in path or path.startswith("/vsi"):
         raise OutputError(f"the output {path}", "a path on a local disk", "write there, then copy it")
@@ -109,7 +109,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, version: int = 3) -> Z
     try:
         with sink.io():
             if not sink.made.exists():
-                sink.forget()  # a store that was published
+                sink.forget()  # the store has been published
                 made = scratch.folder / "new.zarr"
                 sink.layout.make(scene, made, version)
                 os.replace(made, sink.made)

@@ -1,4 +1,4 @@
-"""Windows of arrays of a store."""
+"""A source that reads windows of arrays in a store."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from geomedsr.scene.masking import Masking
 from geomedsr.scene.sources import Array, Source, by_value, data_by_value
 from geomedsr_zarr.groups import marker
 
-#: What reading fails with: the disk, or chunks that are no chunks.
+#: Exceptions for disk errors and damaged chunks.
 _FAILURES = (OSError, EOFError, ValueError, KeyError, RuntimeError, TypeError)
 
 
 @dataclass(frozen=True)
 class ZarrSource(Source):
-    """Windows of arrays of a group: one with an axis of bands, or several, each a band.
+    """Windows of arrays in a group: one array with a band axis, or one array for each band.
 
-    ``axes`` are the positions of frames (None where there are none), bands, rows and columns in each array. ``picks``
-    are the bands: which array, and which of its own bands. ``mask`` is the name of another array of rows and columns,
-    and perhaps frames and bands, that is not 0 where there is data.
+    ``axes`` are the positions of frames (None without frames), bands, rows and columns in each array. ``picks`` tells
+    for each band the array and the band within it. ``mask`` is the name of an array with rows and columns, and perhaps
+    frames and bands, that is not 0 where there is data.
     """
 
     path: str
@@ -55,7 +55,7 @@ class ZarrSource(Source):
         """Stored values of a box."""
         try:
             bands = [self._band(name, own, box) for name, own in self.picks]
-            self._check()  # chunks of a store that is gone read as its fill value
+            self._check()  # missing chunks read as the fill value, even if the whole store is gone
             return np.stack(bands, axis=1).astype(self.dtype, copy=False)
         except _FAILURES as error:
             (_, row, col), (_, end_row, end_col) = box.start, box.stop
@@ -66,7 +66,7 @@ class ZarrSource(Source):
             ) from error
 
     def valid(self, box: Box) -> Array:
-        """Not masked, finite, and not the fill value."""
+        """True where a pixel is not masked, finite, and not the fill value."""
         count, height, width = box.shape
         if self.mask is None and self.dtype.kind != "f" and all(value is None for value in self.nodata):
             return np.broadcast_to(np.True_, (count, len(self.picks), height, width))
@@ -83,12 +83,12 @@ class ZarrSource(Source):
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """By values, and by the mask beside them."""
+        """By value, and by the mask."""
         beside = Masking.NONE if self.mask is None else Masking.OWN if self._masked_each else Masking.MASK
         return tuple(way | beside for way in by_value(self.dtype, self.nodata))
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> ZarrSource:
-        """The same with other values of "no data"."""
+        """The same source with other nodata values."""
         return replace(self, nodata=nodata)
 
     def select(self, bands: Sequence[int]) -> ZarrSource:
@@ -107,7 +107,7 @@ class ZarrSource(Source):
         return self.mask is not None and _opened(self.path, self.version, self.mask).ndim > axes
 
     def _band(self, name: int, own: int, box: Box) -> Array:
-        """``(frame, height, width)`` of a band."""
+        """A band of a box, ``(frame, height, width)``."""
         frames, _, rows, columns = box.index
         frame, band, row, col = self.axes
         array = _opened(self.path, self.version, self.names[name])
