@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from geomedsr.models import Model, load_model
     from geomedsr.progress import show_progress
     from geomedsr.scene.scene import Band, Scene
+    from geomedsr.sharpening.sharpen import sharpen
     from geomedsr.transfer import join, split
     from geomedsr.verification.verify import verify
     from geomedsr.viewing import Comparison, compare
@@ -48,6 +49,7 @@ _HOMES = {
     "load_model": "models",
     "open": "io.registry",
     "process": "inference.process",
+    "sharpen": "sharpening.sharpen",
     "show_progress": "progress",
     "split": "transfer",
     "upscale": "inference.upscale",
@@ -71,6 +73,7 @@ __all__ = [
     "load_model",
     "open",
     "process",
+    "sharpen",
     "show_progress",
     "split",
     "upscale",

@@ -92,28 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--physical", action="store_true", help="write reflectance or kelvin, as floats, not stored numbers"
     )
-    place = sub.add_mutually_exclusive_group()
-    place.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="only this window, in input pixels")
-    place.add_argument("--bbox", type=_bbox, metavar="W,S,E,N", help="only this box, in units of the scene's CRS")
-    place.add_argument(
-        "--aoi", metavar="FILE.geojson", help="only what lies in its polygons; the rest around is no data"
-    )
-    sub.add_argument("--bbox-crs", metavar="CRS", help="what --bbox is in, such as EPSG:4326; default: the scene's")
+    _add_place(sub)
     sub.add_argument(
         "--realism", type=float, metavar="0…1", help="0 most faithful, 1 most lifelike; default: the model's"
     )
-    sub.add_argument("--tile", type=int, metavar="N", help="tile side in input pixels (memory, not result)")
-    sub.add_argument("--memory", metavar="SIZE", help="the most memory to take, such as 2GiB; default: 1.5GiB")
-    sub.add_argument(
-        "--cluster", metavar="ADDRESS|local:N", help="a Dask scheduler's address, or N processes on this machine"
-    )
-    sub.add_argument(
-        "--format", metavar="NAME", help="cog, gtiff, png, jpeg, zarr or zarr2; default: as DST's suffix says"
-    )
-    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="default: %(default)s")
-    sub.add_argument(
-        "--precision", metavar="float32|bfloat16", help="default: bfloat16 where the model loses nothing and it is fast"
-    )
+    _add_work(sub)
     values = sub.add_mutually_exclusive_group()
     values.add_argument("--range", type=_range, metavar="LO,HI", help="stored values that the model sees as 0 and 1")
     values.add_argument(
@@ -122,10 +105,44 @@ def _parser() -> argparse.ArgumentParser:
     _add_nodata(sub)
     sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
     sub.add_argument("--no-conserve", action="store_true", help="do not make the result agree with the input")
-    sub.add_argument("--stac", action="store_true", help="describe DST by a STAC item beside it, DST's name with .json")
-    sub.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
-    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    sub.add_argument("--json", action="store_true", help="print what was done as JSON")
+    _add_telling(sub)
+
+    sub = commands.add_parser(
+        "sharpen",
+        help="make coarse bands as fine as a guide",
+        description="Make the bands of COARSE as fine as a guide of the same place: a panchromatic band, or finer "
+        "bands of the same instrument. Of a product, all bands at its finest resolution.",
+    )
+    sub.add_argument(
+        "src", metavar="COARSE|PRODUCT", help="a raster; or a product of several resolutions, without --guide"
+    )
+    sub.add_argument("dst", metavar="DST", help="result: .tif (Cloud-Optimized GeoTIFF) or .zarr")
+    sub.add_argument(
+        "--mask", metavar="clouds,…", help="what a product marks so becomes no data: clouds, shadows, saturated"
+    )
+    sub.add_argument("--guide", metavar="FINE", help="a finer raster of the same place, in the same CRS")
+    sub.add_argument(
+        "--model",
+        metavar="NAME_OR_FILE",
+        help="default: the one shipped for such bands; `regression` is estimated on the scene, and takes any guide",
+    )
+    sub.add_argument("--with-guide", action="store_true", help="the guide's bands in the result, too, after COARSE's")
+    sub.add_argument(
+        "--bands", type=_names, metavar="B05,B06,…", help="bands by name or number from 1, in this order; default: all"
+    )
+    sub.add_argument("--guide-bands", type=_names, metavar="BAND,…", help="those of the guide; default: by their names")
+    sub.add_argument(
+        "--register",
+        choices=("auto", "yes", "no"),
+        default="auto",
+        help="measure how far the guide lies off, and move it; auto: a guide of one band",
+    )
+    _add_place(sub)
+    _add_work(sub)
+    _add_nodata(sub)
+    sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
+    sub.add_argument("--no-conserve", action="store_true", help="do not make the result agree with COARSE")
+    _add_telling(sub)
 
     sub = commands.add_parser(
         "fuse",
@@ -279,6 +296,41 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", metavar="DIR", help="default: runs/NAME")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
+
+
+def _add_place(sub: argparse.ArgumentParser) -> None:
+    """What part of a scene a result is to show."""
+    place = sub.add_mutually_exclusive_group()
+    place.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="only this window, in input pixels")
+    place.add_argument("--bbox", type=_bbox, metavar="W,S,E,N", help="only this box, in units of the scene's CRS")
+    place.add_argument(
+        "--aoi", metavar="FILE.geojson", help="only what lies in its polygons; the rest around is no data"
+    )
+    sub.add_argument("--bbox-crs", metavar="CRS", help="what --bbox is in, such as EPSG:4326; default: the scene's")
+
+
+def _add_work(sub: argparse.ArgumentParser) -> None:
+    """How a result is computed and stored."""
+    sub.add_argument("--tile", type=int, metavar="N", help="tile side in input pixels (memory, not result)")
+    sub.add_argument("--memory", metavar="SIZE", help="the most memory to take, such as 2GiB; default: 1.5GiB")
+    sub.add_argument(
+        "--cluster", metavar="ADDRESS|local:N", help="a Dask scheduler's address, or N processes on this machine"
+    )
+    sub.add_argument(
+        "--format", metavar="NAME", help="cog, gtiff, png, jpeg, zarr or zarr2; default: as DST's suffix says"
+    )
+    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="default: %(default)s")
+    sub.add_argument(
+        "--precision", metavar="float32|bfloat16", help="default: bfloat16 where the model loses nothing and it is fast"
+    )
+
+
+def _add_telling(sub: argparse.ArgumentParser) -> None:
+    """What is there already, what lies beside the result, and what is printed."""
+    sub.add_argument("--stac", action="store_true", help="describe DST by a STAC item beside it, DST's name with .json")
+    sub.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    sub.add_argument("--json", action="store_true", help="print what was done as JSON")
 
 
 def _add_nodata(sub: argparse.ArgumentParser) -> None:

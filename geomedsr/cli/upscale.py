@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from geomedsr.cli.output import print_json
+from geomedsr.cli.places import part_asked, window_asked
 from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.geometry import Factors
 from geomedsr.inference import upscale, write
 from geomedsr.io import Item, contents_of, open_part
-from geomedsr.scene.polygons import area_of
 
 
 def run(options: argparse.Namespace) -> int | None:
@@ -64,18 +64,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         scene = scene.with_range(*options.range)
     if options.values_per_frame:
         scene = scene.with_values_per_frame()
-    window = options.window
-    if options.bbox:
-        west, south, east, north = options.bbox
-        window = scene.grid.window_of(west, south, east, north, options.bbox_crs)
-    elif options.bbox_crs is not None:
-        raise InputError(
-            f"--bbox-crs {options.bbox_crs} without --bbox", "a box", "add --bbox W,S,E,N, or leave it out"
-        )
-    if window:
-        scene.check(window)  # before any work
-    if options.aoi is not None:
-        area_of(scene, options.aoi)
+    window = window_asked(options, scene)
     sr = upscale(
         scene,
         options.model,
@@ -88,10 +77,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     )
     provenance = sr.provenance
     factors = provenance.model.factors or Factors()
-    if window:  # a part of the whole result: the model sees what lies around it
-        sr = sr.crop(window.scaled(factors.x))
-    if options.aoi is not None:
-        sr = sr.within(options.aoi)
+    sr = part_asked(options, sr, window, factors.x)
     named = {"uid_seed": options.uid_seed, "format": options.format}
     more = {name: value for name, value in named.items() if value is not None}
     written = write(

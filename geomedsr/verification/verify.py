@@ -14,14 +14,16 @@ from geomedsr.checks import Check
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
 from geomedsr.geometry.crs import vertical_unit
-from geomedsr.io import adapter_for, open_pair
+from geomedsr.io import Adapter, adapter_for, open_pair, open_scene
 from geomedsr.metrics.grid import shown
 from geomedsr.scene.areas import AreaSource, polygons_of
 from geomedsr.scene.nodata import same_nodata, unified
 from geomedsr.scene.provenance import OF_FRAMES, PREFIX, Provenance, foreign, provenance_of, window_of
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import ArraySource, CroppedSource, cropping
+from geomedsr.sharpening.choosing import GUIDE
 from geomedsr.verification.bound import Bound, others_of
+from geomedsr.verification.groups import GroupOf, groups_of, guide_check, of_image
 from geomedsr.verification.placed import CORNER, differences
 
 
@@ -51,14 +53,32 @@ def verify(
         raise InputError(f"{os.fspath(dst)}, the {port} beside an image", "the image", "verify that")
     if source.grid.planes and not _identity(source) and _identity(result):
         source = _rescaled(source, result)  # a series written as a volume without slope and intercept
-    whole, source = source, taken(source, result)
+    others = {name: of if isinstance(of, Scene) else open_scene(of, force=True) for name, of in (inputs or {}).items()}
     adapter = adapter_for(os.fspath(dst))
+    if source.parts is not None and provenance_of(result).groups is not None:
+        found = groups_of(source, result)
+        return [check for part in found for check in _of_group(part, adapter)]
+    guide = others.pop(GUIDE, None) if provenance_of(result).model.guide is not None else None
+    beside, result = result, of_image(result)
+    whole, source = source, taken(source, result)
+    return [*_checks(whole, source, result, adapter, others), *guide_check(source, beside, guide)]
+
+
+def _of_group(part: GroupOf, adapter: Adapter) -> list[Check]:
+    """The checks of a group of bands, each with their names."""
+    names = ", ".join(part.group.bands)
+    checks = _checks(part.source, part.source, part.result, adapter, {})
+    return [replace(check, promise=f"{names}: {check.promise}") for check in checks]
+
+
+def _checks(whole: Scene, source: Scene, result: Scene, adapter: Adapter, others: Mapping[str, Scene]) -> list[Check]:
+    """The checks of a result of what of a whole source it was made of."""
     factors = Factors.between(source.shape, result.shape)
     size = _size(source, result, factors)
     checks = [size]
     if size.kept and factors is not None:
         provenance = provenance_of(result)
-        bound = Bound.of(provenance, source, others_of(inputs or {}, whole, source, provenance))
+        bound = Bound.of(provenance, source, others_of(others, whole, source, provenance))
         checks += [
             _field_of_view(source, result, factors),
             _type(source, result),

@@ -15,7 +15,8 @@ from functools import cached_property
 from typing import Any
 
 from geomedsr.geometry import Factors
-from geomedsr.scene.provenance import steps, texts
+from geomedsr.scene.provenance import made_of, steps, texts
+from geomedsr.scene.provenance.made_of import Group
 from geomedsr.scene.provenance.steps import Step
 
 PREFIX = "GEOMEDSR_"
@@ -75,7 +76,7 @@ class ModelFacts:
     """The model that made it.
 
     ``bands`` tells which band was taken for each that the model names, ``inputs`` the scenes beside the image, by port.
-    ``output`` is the port that it is of; None of the image.
+    ``output`` is the port that it is of; None of the image. ``guide`` tells how a guide was brought onto its grid.
     """
 
     name: str | None = _fact("MODEL")
@@ -88,6 +89,7 @@ class ModelFacts:
     frame_factor: int | None = _fact("FRAME_FACTOR", _factor)
     inputs: Mapping[str, str] | None = _fact("INPUTS", texts.words, json.dumps)
     output: str | None = _fact("OUTPUT")
+    guide: str | None = _fact("GUIDE")
 
     @property
     def factors(self) -> Factors | None:
@@ -123,8 +125,9 @@ class Provenance(Mapping[str, str]):
     """How a scene was made; of one that no model made, what was chosen of it since it was opened.
 
     What is not known is None. As a mapping it is its tags. ``before`` are the passes before the last one. ``ranges``
-    are the values that met 0 and 1 of the network, band by band. ``others`` are tags of which this version knows
-    nothing, or cannot read: they are carried along as they are, and nothing follows from them.
+    are the values that met 0 and 1 of the network, band by band. ``groups`` tells of a result whose bands were made in
+    different ways which were made how; the model is then that of the first group that one made. ``others`` are tags of
+    which this version knows nothing, or cannot read: they are carried along as they are, and nothing follows from them.
     """
 
     chosen: Chosen = field(default_factory=Chosen)
@@ -135,6 +138,7 @@ class Provenance(Mapping[str, str]):
     agreement: Agreement = field(default_factory=Agreement)
     run: RunFacts = field(default_factory=RunFacts)
     ranges: tuple[texts.Range, ...] | None = _fact("VALUE_RANGE", texts.ranges, json.dumps)
+    groups: tuple[Group, ...] | None = _fact("GROUPS", made_of.of_text, made_of.text)
     note: str | None = _fact("NOTE")
     others: tuple[tuple[str, str], ...] = ()
 

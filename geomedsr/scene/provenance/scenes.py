@@ -72,7 +72,8 @@ def chosen(scene: Scene, picks: Sequence[int], shown: Sequence[str | None] = ())
     bands = provenance.chosen.bands or ()
     if any(role is not None for role in shown):
         bands = tuple(b if role is None else f"{role}={b}" for b, role in zip(bands, shown, strict=True))
-    return replace(scene.provenance.choosing(bands=bands), ranges=provenance.ranges or scene.provenance.ranges)
+    ranges = provenance.ranges or scene.provenance.ranges
+    return replace(scene.provenance.choosing(bands=bands), ranges=ranges, groups=provenance.groups)
 
 
 def picked(provenance: Provenance, names: Sequence[str], picks: Sequence[int]) -> Provenance:
@@ -85,7 +86,9 @@ def picked(provenance: Provenance, names: Sequence[str], picks: Sequence[int]) -
     ranges = provenance.ranges
     if ranges is not None and len(ranges) == len(names):
         ranges = tuple(ranges[i] for i in picks)
-    return replace(provenance.choosing(bands=tuple(bands[i] for i in picks)), ranges=ranges)
+    left = {names[i] for i in picks}
+    groups = tuple(kept for group in provenance.groups or () if (kept := group.of_bands(left)).bands) or None
+    return replace(provenance.choosing(bands=tuple(bands[i] for i in picks)), ranges=ranges, groups=groups)
 
 
 def cropped(scene: Scene, window: Window) -> Provenance:

@@ -1,0 +1,110 @@
+"""``geomedsr sharpen``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from geomedsr.cli.output import print_json
+from geomedsr.cli.places import part_asked, window_asked
+from geomedsr.devices import keep_memory
+from geomedsr.errors import InputError
+from geomedsr.geometry import Factors
+from geomedsr.inference import write
+from geomedsr.io import open_part, open_scene
+from geomedsr.scene.scene import Scene
+from geomedsr.sharpening.sharpen import sharpen
+
+
+def run(options: argparse.Namespace) -> None:
+    """A coarse scene and its guide, or a product."""
+    keep_memory()  # before threads are started
+    started = time.perf_counter()
+    product = options.guide is None
+    named = () if product else options.bands or ()
+    coarse = open_part(options.src, named, nodata=options.nodata, mask=options.mask)
+    product = product and coarse.parts is not None
+    if options.nearest is not None:
+        coarse = coarse.with_nearest(options.nearest)
+    guide = _guide(options)
+    if options.bands is not None and not product:
+        coarse = coarse.select(options.bands)
+    window = None if product else window_asked(options, coarse)
+    made = sharpen(
+        coarse,
+        guide,
+        options.model,
+        bands=options.bands if product else None,
+        with_guide=options.with_guide,
+        register={"auto": None, "yes": True, "no": False}[options.register],
+        tile=options.tile,
+        memory=options.memory,
+        device=options.device,
+        precision=options.precision,
+        conserve=not options.no_conserve,
+    )
+    provenance = made.provenance
+    factor = provenance.model.factor or 1
+    if product:  # whose parts all are sharpened: windows are of the finest, and hold whole pixels of the coarsest
+        window = window_asked(options, made)
+        coarsest = max((group.factor for group in provenance.groups or ()), default=1)
+        if window is not None:
+            window, factor = window.coarser(coarsest).scaled(coarsest), 1
+    part = part_asked(options, made, window, factor)
+    more = {} if options.format is None else {"format": options.format}
+    written = write(
+        part,
+        options.dst,
+        overwrite=options.overwrite,
+        cluster=options.cluster,
+        progress=not options.quiet,
+        stac=options.stac,
+        **more,
+    )
+    seconds = time.perf_counter() - started
+    facts = {
+        **_facts(part, options.dst),
+        "regions": written.regions,
+        "resumed": written.resumed,
+        "provenance": dict(part.provenance),
+        "seconds": round(seconds, 3),
+    }
+    if options.json:
+        print_json(facts)
+    elif not options.quiet:
+        print(f"{options.dst}: {facts['what']}, {seconds:.1f} s")
+        if provenance.model.guide:
+            print(f"the guide: {provenance.model.guide}")
+        if written.resumed:
+            print(f"went on after a stop: {written.resumed} of {written.regions} regions were there")
+
+
+def _guide(options: argparse.Namespace) -> Scene | None:
+    """The guide, its bands alone that were chosen."""
+    if options.guide is None:
+        if options.guide_bands is not None:
+            raise InputError("--guide-bands without --guide", "a guide", "add --guide FILE, or leave it out")
+        return None
+    guide = open_scene(options.guide, nodata=options.nodata)
+    return guide if options.guide_bands is None else guide.select(options.guide_bands)
+
+
+def _facts(made: Scene, dst: str) -> dict[str, Any]:
+    """What came out."""
+    _, bands, height, width = made.shape
+    provenance = made.provenance
+    groups = [group for group in provenance.groups or () if group.model]
+    ways = [f"{Factors.in_plane(g.factor).words} by {g.model} {g.version}" for g in groups] or [
+        f"{(provenance.model.factors or Factors()).words} by {provenance.model.name} {provenance.model.version}"
+    ]
+    return {
+        "output": dst,
+        "what": f"{width} × {height} pixels, {bands} × {made.dtype}, {'; '.join(ways)}",
+        "width": width,
+        "height": height,
+        "bands": [b.name for b in made.bands],
+        "nearest": [b.name for b in made.bands if b.kind == "nearest"],
+        "dtype": str(made.dtype),
+        "guide": provenance.model.guide,
+    }

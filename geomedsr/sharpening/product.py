@@ -1,0 +1,210 @@
+"""All bands of a product at its finest resolution."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from geomedsr.errors import InputError, SceneWarning
+from geomedsr.geometry import Window
+from geomedsr.inference.process import process
+from geomedsr.models import Model, load_model
+from geomedsr.models.ports import IMAGE
+from geomedsr.scene.bands import continuous
+from geomedsr.scene.joining import JoinedSource
+from geomedsr.scene.picking import position
+from geomedsr.scene.provenance import Provenance
+from geomedsr.scene.scene import Scene
+from geomedsr.sharpening.choosing import SENTINEL2_COARSE, default_name, port_of, seen
+from geomedsr.sharpening.guides import ALIGNED, fitted, relation
+from geomedsr.sharpening.joined import Made, joined
+from geomedsr.sharpening.regression import REGRESSION, regression
+
+#: Bands through which the ground does not show: they are carried over as they are.
+_SKY = ("cirrus",)
+
+#: The order of Sentinel-2's bands, which is that of its products.
+_ORDER = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is made of a product: its parts on grids that divide each other, the finest first, and the names of the
+    bands that are asked for.
+    """
+
+    parts: tuple[Scene, ...]
+    names: tuple[str, ...]
+
+    @property
+    def fine(self) -> Scene:
+        """The finest part."""
+        return self.parts[0]
+
+    def factor(self, part: Scene) -> int:
+        """How many times coarser a part is than the finest."""
+        return self.fine.shape[3] // part.shape[3]
+
+    def wanted(self, part: Scene) -> list[str]:
+        """Those of a part's bands that are asked for, and that no finer part has."""
+        finer = {band.name for other in self.parts[: self.parts.index(part)] for band in other.bands}
+        return [band.name for band in part.bands if band.name in self.names and band.name not in finer]
+
+
+def panchromatic(product: Scene) -> bool:
+    """Whether the finest part of a product is one panchromatic band, and there are others."""
+    return len(product.resolutions) > 1 and len(continuous(product.at(product.resolutions[0])).bands) == 1
+
+
+def planned(product: Scene, bands: Sequence[str | int] | None) -> Plan:
+    """The parts of a product with the bands that are asked for: by default all spectral ones, not masks and classes.
+
+    Raises:
+        InputError: one resolution alone, no such band, or parts whose grids do not divide each other.
+    """
+    parts = [product.at(size) for size in product.resolutions]
+    if len(parts) < 2:
+        raise InputError(
+            f"{product.name} of one resolution, and no guide", "a product of several", "give a guide: --guide FINE"
+        )
+    every = [band for part in parts for band in part.bands]
+    if bands is None:
+        names = [band.name for band in every if band.kind == "continuous" and _spectral(band)]
+    else:
+        names = [every[position(every, band)].name for band in bands]
+    return Plan(tuple(_divided(parts)), tuple(dict.fromkeys(names)))
+
+
+def _spectral(band: Any) -> bool:
+    """Whether a band is one of a wavelength, which products say."""
+    return "IMAGERY" in band.tags
+
+
+def _divided(parts: Sequence[Scene]) -> list[Scene]:
+    """The parts cut to the whole pixels of the coarsest that all of them cover.
+
+    Raises:
+        InputError: grids of which one is not whole times finer than another, or that do not meet.
+    """
+    fine, coarsest = parts[0], parts[-1]
+    for part in parts[1:]:
+        across = relation(part, fine)
+        factor = round(across.scale[0])
+        off = [abs(scale - factor) * length for scale, length in zip(across.scale, part.grid.shape[::-1], strict=True)]
+        off += [abs(shift - round(shift)) for shift in across.shift]
+        if max(off) > ALIGNED:
+            raise InputError(
+                f"{part.name}, whose parts at two resolutions lie on grids that do not divide each other",
+                "whole pixels of the one in each of the other",
+                "open them as files, and give the finer one with --guide",
+            )
+    common = Window(0, 0, *coarsest.grid.shape[::-1])
+    for part in parts[:-1]:
+        across = relation(coarsest, part)
+        (left, top), (width, height) = across.shift, part.grid.shape[::-1]
+        scale = round(across.scale[0])
+        first = -(-round(-left) // scale), -(-round(-top) // scale)
+        last = (width - round(left)) // scale, (height - round(top)) // scale
+        common = common.common(Window(first[0], first[1], last[0] - first[0], last[1] - first[1]))
+    if min(common.width, common.height) < 1:
+        raise InputError(f"{fine.name}, whose parts share no pixel", "parts of one place", "take the whole product")
+    return [_cut(part, coarsest, common) for part in parts]
+
+
+def _cut(part: Scene, coarsest: Scene, common: Window) -> Scene:
+    """A part, where the coarsest has a window."""
+    window, scale = common, 1
+    if part is not coarsest:
+        across = relation(coarsest, part)
+        scale = round(across.scale[0])
+        window = common.scaled(scale).shifted(*map(round, across.shift))
+    if window == Window(0, 0, *part.grid.shape[::-1]):
+        return part
+    warnings.warn(
+        f"{part.name} is cut to the {common.width * scale} × {common.height * scale} pixels that all its parts cover",
+        SceneWarning,
+        stacklevel=5,
+    )
+    return part.crop(window)
+
+
+def sharpen_product(
+    product: Scene, model: str | os.PathLike[str] | Model | None, bands: Sequence[str | int] | None, **how: Any
+) -> Scene:
+    """The bands of a product at its finest resolution, one scene in the product's order.
+
+    Bands of the finest part are as they are. Those of half its resolution are made by a model that is guided by them;
+    those of others by a regression on all finer bands, as there is too little to train on; a band that shows the sky
+    (B10 of Sentinel-2) is repeated. All block means are kept.
+    """
+    plan = planned(product, bands)
+    own = [band.name for band in plan.fine.bands if band.name in plan.names]
+    made = [Made(plan.fine.select(own))] if own else []
+    made += [
+        Made(_finer(plan, part, names, model, how), plan.factor(part))
+        for part in plan.parts[1:]
+        if (names := plan.wanted(part))
+    ]
+    first = next((part.scene.provenance for part in made if part.factor > 1), Provenance())
+    chosen = replace(product.provenance.chosen, bands=None if bands is None else tuple(plan.names), resolution=None)
+    provenance = replace(first, source=product.name, chosen=chosen, model=replace(first.model, factor=1))
+    order = _ORDER if bands is None else plan.names
+    result = joined(made, replace(made[0].scene, name=f"{product.name} sharpened"), provenance, order)
+    return replace(result, parts=None)
+
+
+def _finer(
+    plan: Plan, part: Scene, names: Sequence[str], model: str | os.PathLike[str] | Model | None, how: dict[str, Any]
+) -> Scene:
+    """Bands of a part on the finest grid; of a joint model's, all are computed and those wanted kept."""
+    factor, sky = plan.factor(part), [band.name for band in part.bands if band.role in _SKY]
+    joint = factor == 2 and set(SENTINEL2_COARSE) <= {band.name for band in part.bands} and model != REGRESSION
+    if joint and set(names) <= set(SENTINEL2_COARSE):
+        image = part.select(SENTINEL2_COARSE)
+        loaded = model if isinstance(model, Model) else load_model(model or default_name(image, plan.fine, factor))
+        guide = seen(plan.fine, port_of(loaded), loaded.descriptor.name)
+    else:
+        image = part.select(names)
+        image = image.with_nearest([name for name in names if name in sky])
+        guide = _guides(plan, part)
+        if not any(band.kind == "continuous" for band in image.bands):
+            guide = guide.select([1])
+        loaded = regression(image, guide, factor)
+    made = process(loaded, image=image, guide=guide, **how)[IMAGE]
+    provenance = replace(made.provenance, model=replace(made.provenance.model, guide="as it is"))
+    kinds = {band.name: band.kind for band in part.bands}
+    bands = tuple(replace(band, kind=kinds[band.name]) for band in made.bands)
+    made = replace(made, provenance=provenance, bands=bands)
+    if [band.name for band in made.bands] == list(names):
+        return made
+    places = [[band.name for band in made.bands].index(name) for name in names]
+    source = JoinedSource.of([made.source]).select(places)
+    ranges = made.provenance.ranges and tuple(made.provenance.ranges[i] for i in places)
+    return replace(
+        made,
+        source=source,
+        bands=tuple(made.bands[i] for i in places),
+        scale=made.values.select(places),
+        provenance=replace(provenance, ranges=ranges),
+    )
+
+
+def _guides(plan: Plan, part: Scene) -> Scene:
+    """All spectral bands that are finer than a part, on the finest grid: interpolated where they are not so fine."""
+    found: list[Scene] = []
+    for other in plan.parts[: plan.parts.index(part)]:
+        known = {band.name for scene in found for band in scene.bands}
+        names = [b.name for b in other.bands if b.kind == "continuous" and _spectral(b) and b.name not in known]
+        if not names:
+            continue
+        scene = other.select(names)
+        if other is not plan.fine:
+            scene = fitted(part, scene, relation(part, scene), plan.factor(part), stored=True, coarser=True).scene
+        found.append(scene)
+    if not found:
+        raise InputError(f"{part.name}, which has no finer spectral band", "bands to be guided by", "give a guide")
+    source = JoinedSource.of([scene.source for scene in found])
+    return replace(found[0], source=source, bands=tuple(band for scene in found for band in scene.bands), scale=None)

@@ -1,0 +1,121 @@
+"""A whole product at its finest resolution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from conftest import texture
+from products.safe import OWN, SIZES, Safe
+from toys import toy
+
+import geomedsr
+from geomedsr import Scene, Window
+from geomedsr.cli import main
+from geomedsr.errors import InputError
+from geomedsr.geometry import Box
+from geomedsr.models.ports import Port, Ports
+from geomedsr.verification.verify import verify
+
+FINE, COARSE = ("B02", "B03", "B04", "B08"), ("B05", "B06", "B07", "B8A", "B11", "B12")
+SIX = Ports(inputs=(Port(name="guide", bands=FINE, factors=(1, 2, 2)),))
+MODEL = toy(ports=SIX, scale=2, channels=6, bands=COARSE)
+
+
+def made(level: str, folder: Path) -> Path:
+    """A product whose bands look alike, as real ones do: all are mixed of the same ground."""
+    ground = texture(3, 120, 120, low=900, high=5000).astype(float)
+    bands = {}
+    for number, (name, size) in enumerate(OWN.items()):
+        mixed = np.tensordot(np.array([1 + number % 3, 2, 1 + number % 2]) / 6, ground, 1)
+        few = mixed.reshape(120 // (size // 10), size // 10, 120 // (size // 10), size // 10).mean((1, 3))
+        bands[name] = np.rint(few).astype(np.uint16)
+    return Safe(level=level, bands=bands).write(folder)
+
+
+@pytest.fixture(scope="module")
+def surface(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made("2A", tmp_path_factory.mktemp("surface"))
+
+
+@pytest.fixture(scope="module")
+def top(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made("1C", tmp_path_factory.mktemp("top"))
+
+
+def read(scene: Scene) -> np.ndarray:
+    return scene.source.read(Box.whole(scene.shape))[0]
+
+
+def sums(values: np.ndarray, factor: int) -> np.ndarray:
+    bands, height, width = values.shape
+    return values.reshape(bands, height // factor, factor, width // factor, factor).astype(int).sum((2, 4))
+
+
+def test_all_bands_come_at_the_finest_and_keep_their_means(surface: Path, tmp_path: Path) -> None:
+    product = geomedsr.open(surface)
+    result = geomedsr.sharpen(product, model=MODEL)
+    names = [band.name for band in result.bands]
+    assert names == [*[f"B0{i}" for i in range(1, 9)], "B8A", "B09", "B11", "B12"]
+    assert result.grid == product.grid
+    values = read(result)
+    for size in (10, 20, 60):
+        part = product.at(size)
+        own = [name for name in SIZES[size] if name in names]
+        picked = values[[names.index(name) for name in own]]
+        np.testing.assert_array_equal(sums(picked, size // 10), read(part.select(own)).astype(int) * (size // 10) ** 2)
+    groups = {group.bands[0]: (group.model, group.factor) for group in result.provenance.groups or ()}
+    assert groups == {"B02": (None, 1), "B05": ("toy", 2), "B01": ("regression", 6)}
+    geomedsr.write(result, tmp_path / "all.tif")
+    with rasterio.open(tmp_path / "all.tif") as file:
+        np.testing.assert_array_equal(file.read(), values)
+        assert file.descriptions == tuple(names)
+        assert file.tags()["PRODUCT_ID"] == product.tags[""]["PRODUCT_ID"]
+        assert file.nodata == 0
+    checks = verify(surface, tmp_path / "all.tif")
+    assert [check for check in checks if check.kept is False] == []
+    assert sum("the mean of each" in check.promise and check.kept is True for check in checks) == 3
+    broken = values.copy()
+    broken[names.index("B09"), 7, 8] += 40
+    with rasterio.open(tmp_path / "all.tif", "r+", IGNORE_COG_LAYOUT_BREAK="YES") as file:
+        file.write(broken)
+    wrong = [check.promise for check in verify(surface, tmp_path / "all.tif") if check.kept is False]
+    assert wrong == ["B01, B09: the mean of each 6 × 6 block is the source's pixel"]
+
+
+def test_what_shows_the_sky_is_repeated(top: Path) -> None:
+    product = geomedsr.open(top)
+    result = geomedsr.sharpen(product, model="regression", bands=["B10", "B09", "B04", "B12"])
+    assert [band.name for band in result.bands] == ["B10", "B09", "B04", "B12"]
+    assert {band.kind for band in result.bands} == {"continuous"}
+    values = read(result)
+    np.testing.assert_array_equal(values[0], read(product.at(60).select(["B10"]))[0].repeat(6, 0).repeat(6, 1))
+    np.testing.assert_array_equal(values[2], read(product.select(["B04"]))[0])
+    assert values[1].std() > read(product.at(60).select(["B09"]))[0].std()  # there is finer detail
+
+
+def test_tiles_and_windows_equal_the_whole(surface: Path, tmp_path: Path) -> None:
+    product = geomedsr.open(surface)
+    whole, tiled = (geomedsr.sharpen(product, model=MODEL, tile=tile) for tile in (64, 7))
+    box = Box((0, 13, 22), (1, 90, 101))
+    assert np.abs(whole.source.read(box).astype(int) - tiled.source.read(box)).max() <= 1
+    np.testing.assert_array_equal(read(whole.crop(Window(22, 13, 79, 77))), whole.source.read(box)[0])
+
+
+def test_the_command_takes_a_product(surface: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "out.tif")
+    words = ["sharpen", str(surface), out, "--model", "regression", "--bands", "B12,B01,B03"]
+    assert main([*words, "--window", "13,25,30,20", "--memory", "1GiB"]) == 0
+    told = capsys.readouterr().out
+    assert "36 × 24 pixels, 3 × uint16" in told  # whole pixels of 60 m
+    assert "×2 by regression" in told
+    assert main(["verify", str(surface), out]) == 0, capsys.readouterr().out
+    assert main([*words, "--overwrite", "--bands", "B99", "--quiet"]) == 2
+    assert "band 'B99'" in capsys.readouterr().err
+
+
+def test_a_file_of_one_resolution_needs_a_guide(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no guide"):
+        geomedsr.sharpen(Scene.from_array(texture(1, 20, 20)))
