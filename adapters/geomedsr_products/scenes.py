@@ -34,6 +34,7 @@ from geomedsr_products.screens import (
     ScreenedSource,
     between,
 )
+from geomedsr_products.tiles import TiledSource
 
 #: The mask of pixels that have a band's saturated value, which any product may have that tells such a value.
 SATURATED = "saturated"
@@ -103,7 +104,7 @@ def _open(product: Product, kinds: tuple[str, ...], resolution: float, named: tu
     opened = [_opened(product, band) for band in bands]
     grid = _grid(product, resolution, bands, opened)
     told = tuple(_band(band, scene.bands[0]) for band, scene in zip(bands, opened, strict=True))
-    members = [_member(band, scene) for band, scene in zip(told, opened, strict=True)]
+    members = [_member(file, band, scene) for file, band, scene in zip(bands, told, opened, strict=True)]
     source: Source = JoinedSource(tuple(members))
     if kinds:
         fills = tuple(0 if b.nodata is None else b.nodata for b in told)
@@ -191,10 +192,11 @@ def _band(told: BandFile, own: Band) -> Band:
     )
 
 
-def _member(band: Band, scene: Scene) -> Source:
-    if band.nodata is None or band.nodata == scene.bands[0].nodata:
-        return scene.source
-    return scene.with_nodata(band.nodata).source
+def _member(file: BandFile, band: Band, scene: Scene) -> Source:
+    """What a band is read from."""
+    same = band.nodata is None or band.nodata == scene.bands[0].nodata
+    source = scene.source if same else scene.with_nodata(band.nodata).source
+    return TiledSource(source, (band.nodata,)) if file.path.lower().endswith(".jp2") else source
 
 
 def _screens(
