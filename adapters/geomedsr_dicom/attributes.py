@@ -1,4 +1,4 @@
-"""Reading single attributes of a data set, whatever they hold."""
+"""Robust reading of single attributes of a data set."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _lock = threading.RLock()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom's own warnings, which may quote a header's values, off the screen and out of logs."""
+    """Suppress pydicom's own warnings and log messages, which may quote values of a header."""
     logger = logging.getLogger("pydicom")
-    with _lock, warnings.catch_warnings():  # the filters are the process's: one thread at a time
+    with _lock, warnings.catch_warnings():  # filters are global to the process: one thread at a time
         warnings.simplefilter("ignore")
         before = logger.disabled, logger.propagate
         logger.disabled, logger.propagate = True, False  # the second holds back what its parts say
@@ -35,9 +35,9 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """Keep what C libraries write to standard error off the screen: OpenJPEG tells of faults there that it raises too.
+    """Suppress what C libraries write to standard error: OpenJPEG prints errors there that it also raises.
 
-    What Python writes meanwhile is written. Inside :func:`quiet` alone: file descriptors are the process's.
+    Output of Python is not suppressed. Use only inside :func:`quiet`: file descriptors are global to the process.
     """
     try:
         screen = os.dup(2)
@@ -58,9 +58,9 @@ def unheard() -> Iterator[None]:
 
 
 def load(path: str, pixels: bool = False, **options: Any) -> tuple[Dataset, bool]:
-    """The header of a file, with its pixels if asked, and whether its transfer syntax is guessed.
+    """The header of a file, with its pixels if asked for, and whether its transfer syntax is guessed.
 
-    It is where the file does not name it, as a data set that came over a network: from how its elements are encoded.
+    It is guessed from the encoding of the elements if the file does not name it, as for data sets from a network.
     """
     ds = pydicom.dcmread(path, stop_before_pixels=not pixels, force=True, **options)
     if getattr(ds, "file_meta", None) is None:

@@ -1,4 +1,4 @@
-"""Which of the images under one series UID belong together: a scout among slices is left out, and named."""
+"""Which images under one series UID belong together: a scout among slices, for example, is left out and reported."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from geomedsr_dicom.components import MAGNITUDE, REAL
 from geomedsr_dicom.frames import LOCALIZER, Frame
 from geomedsr_dicom.headers import CLASSES, Header
 
-#: What is left out is at most this share of what stays: more, and nothing says which is the series. Slices that only
-#: lie across the others may be meant so, as radial ones are: they are left out where they are fewer still.
+#: At most this share of the remaining images may be left out; with more, it is unclear which images are the series.
+#: Slices that differ only in orientation may be intended, as in radial series, so the limit for these is lower.
 FEW, FEW_ACROSS = 1 / 2, 1 / 3
 
-#: Normals further apart than this are of two orientations (degrees); heads that move turn by less.
+#: Slices with normals farther apart than this (degrees) have different orientations; head movements are smaller.
 ACROSS = 10.0
 
 #: Files that a message names, at most.
@@ -29,9 +29,9 @@ _T = TypeVar("_T")
 
 
 def belonging(headers: Sequence[Header], folder: str) -> tuple[list[Header], list[str]]:
-    """The images that make the series, each with the frames that do, and what was left out, in words.
+    """The images of the series, each with its frames, and a description of what was left out.
 
-    All are given back where nothing says which belong.
+    All images are returned if it is unclear which ones belong together.
     """
     left: list[str] = []
     kept = list(headers)
@@ -64,7 +64,7 @@ def belonging(headers: Sequence[Header], folder: str) -> tuple[list[Header], lis
     return kept, left
 
 
-#: What must be one and the same for all images of a series, and how those of another kind are called.
+#: Properties that must be the same for all images of a series, and the names of images that differ.
 _KINDS: list[tuple[Callable[[Header], Hashable], Callable[[Header], str]]] = [
     (lambda h: h.sop_class in CLASSES, lambda h: "of another class than CT or MR"),
     (lambda h: h.sop_class, lambda h: f"of another class ({h.modality})"),
@@ -81,7 +81,7 @@ _COMPONENTS = {
 
 
 def unusable(headers: Sequence[Header]) -> tuple[str, str, str] | None:
-    """Why images that are no magnitudes cannot be made finer; None where they can."""
+    """Why images that are not magnitudes cannot be super-resolved; None if they can."""
     shown = {c for h in headers for c in h.components}
     if shown & {"phase", "velocity"}:
         what = " and ".join(sorted(shown & {"phase", "velocity"}))
@@ -92,7 +92,7 @@ def unusable(headers: Sequence[Header]) -> tuple[str, str, str] | None:
 
 
 def signed_parts(headers: Sequence[Header]) -> bool:
-    """Whether images are the real part of complex ones."""
+    """Whether images are the real part of complex images."""
     return any(REAL in h.components for h in headers)
 
 
@@ -103,7 +103,7 @@ def _component(header: Header, index: int) -> str:
 def _majority(
     items: Sequence[_T], of: Callable[[_T], Hashable], weights: Sequence[int], few: float
 ) -> tuple[list[_T], list[_T]]:
-    """Those of the commonest kind, and the others, where those are few; else all, and none."""
+    """The items of the most common kind, and the others if these are few; else all items, and none."""
     sizes: dict[Hashable, int] = {}
     for item, weight in zip(items, weights, strict=True):
         sizes[of(item)] = sizes.get(of(item), 0) + weight
@@ -117,7 +117,7 @@ def _majority(
 
 
 def _split(headers: Sequence[Header], keep: Callable[[Header, int], bool]) -> tuple[list[str], list[Header]]:
-    """The paths of the frames that are not kept, and the headers with those that are."""
+    """The paths of the frames that are left out, and the headers with the frames that are kept."""
     taken: list[str] = []
     kept = []
     for header in headers:
@@ -130,7 +130,7 @@ def _split(headers: Sequence[Header], keep: Callable[[Header, int], bool]) -> tu
 
 
 def _main_orientation(frames: Sequence[Frame]) -> Callable[[Frame], bool] | None:
-    """Whether a frame lies as most do; None where all do, or too many do not."""
+    """A test of whether a frame has the main orientation; None if all have it, or too many do not."""
     normals = np.array([f.plane.normal for f in frames])
     ways, first = np.unique(np.round(normals, 3), axis=0, return_index=True)
     if len(ways) == 1:

@@ -1,4 +1,4 @@
-"""What a derived series must say and keep, checked header by header; no value of a patient's is ever shown."""
+"""Checks of the headers of a derived series: what they must state and keep. No patient data are shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from geomedsr_dicom.validators import validated
 
 T = TypeVar("T")
 
-#: What a derived image has of its own (docs/medical.md); all else must be what it was.
+#: Attributes that change in a derived image (docs/medical.md); all others must be unchanged.
 _OWN = (
     *("SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "InstanceCreationDate"),
     *("InstanceCreationTime", "ContentDate", "ContentTime", "ImageType", "Rows", "Columns", "PixelSpacing"),
@@ -40,7 +40,7 @@ _OWN = (
 
 
 def checks(source: Scene, result: Scene) -> list[Check]:
-    """Promises about a derived series' headers; both scenes are opened from DICOM files."""
+    """Checks of a derived series' headers; both scenes must be opened from DICOM files."""
     if not (_ours(source) and _ours(result)):
         return []
     finer = result.shape[0] > source.shape[0]
@@ -67,7 +67,7 @@ def checks(source: Scene, result: Scene) -> list[Check]:
 
 
 def _repeated(sources: Iterable[T], times: int) -> list[T]:
-    """What each of the results comes from, in their order."""
+    """The source of each result, in the order of the results."""
     return [source for source in sources for _ in range(times)]
 
 
@@ -76,7 +76,7 @@ def _ours(scene: Scene) -> bool:
 
 
 def _headers(scene: Scene) -> list[Dataset]:
-    """One header per file, in the order of the slices, of those of its frames that are in the scene."""
+    """One header per file, in the order of slices, reduced to the frames that are in the scene."""
     counts = Counter(frame.path for frame in scene.headers)
     with quiet():
         headers = [load(path)[0] for path in scene.files]
@@ -139,7 +139,7 @@ def _same_rest(finer: bool, before: Dataset, after: Dataset) -> list[str]:
 
 
 def _plain(value: Any) -> Any:
-    """An element's value without how it was encoded, and without private parts that are not brought along."""
+    """An element's value without its encoding, and without private parts that results do not keep."""
     if isinstance(value, Dataset):
         return {e.tag: _plain(e.value) for e in value if not e.tag.is_private} | {0: safe_values(value)}
     if isinstance(value, list | MutableSequence):
@@ -201,7 +201,7 @@ def _clean(before: Dataset, after: Dataset) -> list[str]:
 
 
 def _one_maker(pairs: list[tuple[Dataset, Dataset]]) -> Check:
-    """Every image tells of the same model, whose hash is there, and of the same work."""
+    """Whether every image names the same model with its hash, and the same processing."""
     makers = set()
     for _, after in pairs:
         text = record.text_of(after)
@@ -210,7 +210,7 @@ def _one_maker(pairs: list[tuple[Dataset, Dataset]]) -> Check:
 
 
 def _recorded(pairs: list[tuple[Dataset, Dataset]]) -> list[Check]:
-    """What programs read and what people read agree; results made before headers held a record have words alone."""
+    """Whether the record for programs and the words for people agree; older results have words alone."""
     if not any(record.text_of(after) for _, after in pairs):
         return []
     return [_all("record of what made it: the same as the words, said to identify nobody", pairs, _unlike_its_words)]
@@ -223,14 +223,14 @@ def _unlike_its_words(before: Dataset, after: Dataset) -> list[str]:
 
 
 def _words(after: Dataset) -> set[str]:
-    """What the images of a file say to people of how they were made."""
+    """The words in a file that tell people how its images were made."""
     groups = after.get("PerFrameFunctionalGroupsSequence")
     items = [g.get("DerivationImageSequence", [Dataset()])[0] for g in groups] if groups else [after]
     return {str(item.get("DerivationDescription") or "") for item in items}
 
 
 def _extremes(result: Scene, pairs: list[tuple[Dataset, Dataset]]) -> list[Check]:
-    """Smallest and largest pixel values, where they are stated, are those of the new pixels."""
+    """Whether the smallest and largest pixel value, if stated, are those of the new pixels."""
     if len(pairs) != result.shape[0] or not any("SmallestImagePixelValue" in after for _, after in pairs):
         return []
     whole, wrong = Box.whole(result.shape).window, 0

@@ -1,4 +1,4 @@
-"""What an MR image shows of the complex signal, and whether it is one slice at all."""
+"""The component of the complex signal that an MR image shows, and whether an image is a mosaic of slices."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pydicom.dataset import Dataset
 
 from geomedsr_dicom.attributes import first, values, whole
 
-#: What a picture can be made finer of; "" is what does not say. The others wrap around, or have no meaning alone.
+#: Components that can be super-resolved; "" is unstated. The others wrap around, or have no meaning by themselves.
 MAGNITUDE, REAL = ("", "magnitude"), "real"
 
-#: What ``ComplexImageComponent`` says (PS3.3 C.8.13.3.1.1), and GE's own number for it (0043,xx2F).
+#: Values of ``ComplexImageComponent`` (PS3.3 C.8.13.3.1.1), and GE's numbers for them (0043,xx2F).
 _COMPLEX = {"MAGNITUDE": "magnitude", "PHASE": "phase", "REAL": "real", "IMAGINARY": "imaginary"}
 _GE = ("magnitude", "phase", "real", "imaginary")
 
@@ -29,7 +29,7 @@ _LETTERS = {"P": "phase", "R": "real", "I": "imaginary"}
 
 _FRAME_TYPE = "MRImageFrameTypeSequence"
 
-#: Where makers tell of these, as block creator, group and element within the block.
+#: Manufacturers' private elements for these, as block creator, group and element within the block.
 _GE_COMPONENT = ("GEMS_PARM_01", 0x0043, 0x2F)
 _TILES = (("SIEMENS MR HEADER", 0x0019, 0x0A), ("Image Private Header", 0x0065, 0x50))
 
@@ -42,15 +42,15 @@ PRIVATE_TAGS = [
 
 
 def component(ds: Dataset, image_type: Any) -> str:
-    """``"magnitude"``, ``"phase"``, ``"velocity"``, ``"real"``, ``"imaginary"``, or ``""`` where nothing says it.
+    """``"magnitude"``, ``"phase"``, ``"velocity"``, ``"real"``, ``"imaginary"``, or ``""`` if not stated.
 
-    ``ds`` holds what is said of a frame, ``image_type`` its ImageType or FrameType.
+    ``ds`` holds the attributes of a frame, ``image_type`` its ImageType or FrameType.
     """
     stated = _COMPLEX.get(str(ds.get("ComplexImageComponent") or "").upper())
     if stated is not None:
         return stated
     kinds = [str(v).strip().upper().replace("_", " ") for v in values(image_type)][2:]
-    for kind in kinds:  # maps, whatever letter of the signal they were made from
+    for kind in kinds:  # maps come first, whatever component they were made from
         if _WORDS.get(kind) in ("phase", "velocity"):
             return _WORDS[kind]
     for place, kind in enumerate(kinds):
@@ -66,7 +66,7 @@ def component(ds: Dataset, image_type: Any) -> str:
 
 
 def components(ds: Dataset) -> tuple[str, ...]:
-    """The same for each frame of an image; one where they are all alike."""
+    """The component of each frame of an image; a single one if all are the same."""
     frames = ds.get("PerFrameFunctionalGroupsSequence") or []
     common = first(first(ds, "SharedFunctionalGroupsSequence") or Dataset(), _FRAME_TYPE)
     found = []
@@ -77,7 +77,7 @@ def components(ds: Dataset) -> tuple[str, ...]:
 
 
 def tiled(ds: Dataset) -> bool:
-    """Whether slices lie side by side in one image, as Siemens' mosaics have them."""
+    """Whether an image holds several slices side by side, as Siemens' mosaics do."""
     kinds = [str(v).strip().upper() for v in values(ds.get("ImageType"))]
     return "MOSAIC" in kinds or any((_private(ds, *where) or 0) > 1 for where in _TILES)
 

@@ -1,4 +1,4 @@
-"""What a path holds, series by series, for ``geomedsr info`` and ``--all``."""
+"""The series under a path, for ``geomedsr info`` and ``--all``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geomedsr_dicom.series import open_series, title
 
 
 def contents(path: str) -> Contents:
-    """The series under a path, usable or not, and how many other files there are."""
+    """The series under a path, usable or not, and the number of other files."""
     found = index(path)
     root = os.path.abspath(path) if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
     counts = {

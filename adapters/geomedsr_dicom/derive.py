@@ -1,6 +1,6 @@
-"""What changes in a DICOM header when its image is made finer, and what must go; all else is kept.
+"""Deriving DICOM headers: what changes when an image is super-resolved, and what is removed; all else is kept.
 
-Sections are those of DICOM PS3.3. The pixels themselves are added by the sink.
+Section numbers refer to DICOM PS3.3. The sink adds the pixels.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from geomedsr_dicom.record import put
 from geomedsr_dicom.result_slices import ResultSlice, decimal, placed, stacked, thinner
 from geomedsr_dicom.uids import Uids
 
-#: How the software is called as equipment. Programs look for letters of scanner makers, in nested items too: dcm2niix
-#: takes "geomedsr" for GE.
+#: The software's name as equipment. Programs search for manufacturers' names, in nested items too: as Manufacturer,
+#: dcm2niix would take "geomedsr" for GE.
 MAKER, MODEL_NAME = "Open-source software", "geomedsr"
 
-#: What describes the old pixels, or the old file, and cannot be brought along.
+#: Attributes that describe the old pixels or the old file, and do not apply to the result.
 DROPPED = (
     "SmallestPixelValueInSeries",
     "LargestPixelValueInSeries",
@@ -52,7 +52,7 @@ DROPPED = (
     "ExtendedOffsetTableLengths",
 )
 
-#: Transfer syntaxes that lose, and what PS3.3 C.7.6.1.1.5.1 calls their methods.
+#: Lossy transfer syntaxes, and the names of their methods in PS3.3 C.7.6.1.1.5.1.
 LOSSY = {
     "1.2.840.10008.1.2.4.50": "ISO_10918_1",
     "1.2.840.10008.1.2.4.51": "ISO_10918_1",
@@ -64,7 +64,7 @@ LOSSY = {
 
 @dataclass(frozen=True)
 class DerivedSeries:
-    """What holds for all images of one derived series.
+    """The facts that are common to all images of one derived series.
 
     ``description`` and ``record`` tell how it is made, for people and for programs. ``along`` tells how SliceLocation
     follows slices (:func:`geomedsr_dicom.result_slices.locations_follow`). ``when`` is the time of making; None leaves
@@ -84,9 +84,9 @@ class DerivedSeries:
 
 
 def derived(source: Dataset, series: DerivedSeries, part: int = 0) -> Dataset:
-    """A copy of a header for a derived image, without what depends on the slice: geometry and pixels.
+    """A copy of a header for a derived image, without geometry and pixels, which depend on the slice.
 
-    ``part`` is its number among those of this source, from 0.
+    ``part`` is the image's number among those from the same source, from 0.
     """
     ds = copy.deepcopy(source)
     _drop(ds)
@@ -95,7 +95,7 @@ def derived(source: Dataset, series: DerivedSeries, part: int = 0) -> Dataset:
     ds.SeriesNumber = series.number
     ds.SeriesDescription = series.series_description
     ds.ContentQualification = "RESEARCH"
-    comments = str(ds.get("ImageComments") or "")[: 10240 - len(NOT_DIAGNOSTIC) - 2]  # what LT holds
+    comments = str(ds.get("ImageComments") or "")[: 10240 - len(NOT_DIAGNOSTIC) - 2]  # the limit of LT
     ds.ImageComments = f"{comments}; {NOT_DIAGNOSTIC}" if comments else NOT_DIAGNOSTIC
     _date(ds, series.when)
     item = Dataset()
@@ -114,10 +114,10 @@ def derived(source: Dataset, series: DerivedSeries, part: int = 0) -> Dataset:
 
 
 def derive_classic(source: Dataset, series: DerivedSeries, slice_: ResultSlice, stored: Array) -> Dataset:
-    """The header of a derived single-frame image; its pixels are ``stored``, ``(y, x)``, or ``(frame, y, x)`` where it
-    holds several frames all the same.
+    """The header of a derived image without functional groups.
 
-    Neighbours that the model saw are sources as well, after the image's own.
+    ``stored`` are its pixels: ``(y, x)``, or ``(frame, y, x)`` for several frames. Context slices that the model saw
+    are listed as sources, too, after the image's own source.
     """
     ds = derived(source, series, slice_.part)
     ds.ImageType = _image_type(source.get("ImageType"), str(source.get("Modality")))
@@ -125,7 +125,7 @@ def derive_classic(source: Dataset, series: DerivedSeries, slice_: ResultSlice, 
     position(ds, slice_.plane)
     placed(ds, slice_, series.along)
     if "SmallestImagePixelValue" in ds or "LargestImagePixelValue" in ds:
-        kind = "SS" if stored.dtype.kind == "i" else "US"  # the VR depends on the pixels: never left to chance
+        kind = "SS" if stored.dtype.kind == "i" else "US"  # the VR follows from the pixels' type
         ds.add_new("SmallestImagePixelValue", kind, int(stored.min()))
         ds.add_new("LargestImagePixelValue", kind, int(stored.max()))
     before = str(ds.get("DerivationDescription") or "")
@@ -140,9 +140,9 @@ def derive_classic(source: Dataset, series: DerivedSeries, slice_: ResultSlice, 
 def derive_enhanced(
     source: Dataset, series: DerivedSeries, slices: list[ResultSlice], size: tuple[int, int]
 ) -> Dataset:
-    """The header of a derived multi-frame image (C.7.6.16) of these slices, in the order of its frames.
+    """The header of a derived multi-frame image (C.7.6.16) with these slices, in the order of its frames.
 
-    Frames of which none is made are left out.
+    Frames without a slice in the result are left out.
     """
     ds = derived(source, series)
     ds.ImageType = _enhanced_type(source.get("ImageType"))
@@ -194,7 +194,7 @@ def position(ds: Dataset, plane: Plane) -> None:
 
 
 def walk(ds: Dataset) -> Iterator[Dataset]:
-    """A data set and those in its sequences; nothing else is decoded."""
+    """A data set and all data sets in its sequences; no other elements are decoded."""
     yield ds
     for element in ds.elements():
         if element.VR == "SQ":
@@ -213,7 +213,7 @@ def _drop(ds: Dataset) -> None:
 
 
 def of_old_grid(tag: BaseTag) -> bool:
-    """Overlays, curves and shutters, which count in pixels."""
+    """Whether an element is an overlay, a curve or a shutter, whose units are pixels of the old grid."""
     repeating = 0x6000 <= tag.group <= 0x60FF or 0x5000 <= tag.group <= 0x50FF
     return repeating or (tag.group == 0x0018 and 0x1600 <= tag.element <= 0x1624)
 
@@ -230,9 +230,9 @@ def _date(ds: Dataset, when: datetime | None) -> None:
 
 
 def mark_lossy(ds: Dataset, native: int, coded: int) -> None:
-    """Once lossy, always lossy (C.7.6.1.1.5): say so of pixels that a lossy syntax has coded, if nothing does yet.
+    """Mark pixels that a lossy syntax has coded as lossy, unless the header does already (C.7.6.1.1.5).
 
-    ``native`` and ``coded`` are how many bytes the pixels take, decoded and as they are.
+    ``native`` and ``coded`` are the bytes of the pixels, decoded and encoded.
     """
     syntax = str(ds.file_meta.TransferSyntaxUID)
     if syntax in LOSSY and str(ds.get("LossyImageCompression")) != "01":
@@ -276,14 +276,14 @@ def _reference(source: Dataset, frame: int | None) -> Dataset:
 
 
 def _beside(source: Dataset, frame: Frame, number: int | None = None) -> Dataset:
-    """A neighbouring slice, of the source's class."""
+    """A reference to a context slice, which has the source's class."""
     item = _reference(source, number)
     item.ReferencedSOPInstanceUID = frame.uid
     return item
 
 
 def _evidence(source: Dataset, uids: Iterable[str]) -> Dataset:
-    """Where the sources, all of one series, lie among studies (C.8.13.2.1, Type 1C for a derived image)."""
+    """The sources, all in one series, as evidence by study (C.8.13.2.1, Type 1C for a derived image)."""
     instances = []
     for uid in uids:
         instance = Dataset()

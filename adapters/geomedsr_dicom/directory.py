@@ -10,9 +10,9 @@ from geomedsr_dicom.attributes import quiet, values
 
 
 def listed(path: str) -> tuple[list[str], int]:
-    """The files that a DICOMDIR names and that are there, in its order, and how many are not there.
+    """The existing files that a DICOMDIR names, in its order, and the number of missing ones.
 
-    Names are found in any case, as file systems differ in it; none leads out of the DICOMDIR's folder.
+    Names match in any case, since file systems differ. No name leads out of the DICOMDIR's folder.
     """
     root = os.path.dirname(os.path.abspath(path))
     found: dict[str, None] = {}
@@ -21,7 +21,7 @@ def listed(path: str) -> tuple[list[str], int]:
         try:
             records = pydicom.dcmread(path, force=True).get("DirectoryRecordSequence") or []
             names = [[str(part) for part in values(r.get("ReferencedFileID"))] for r in records]
-        except Exception:  # parsers of hostile bytes raise whatever they like
+        except Exception:  # parsers may raise anything on damaged bytes
             return [], 0
     for parts in filter(None, names):
         file = _inside(root, parts)
@@ -33,7 +33,7 @@ def listed(path: str) -> tuple[list[str], int]:
 
 
 def _inside(root: str, parts: list[str]) -> str | None:
-    """The file of a name's parts under a folder, in any case; None if there is none."""
+    """The file with the given path components under a folder, in any case; None if there is none."""
     path = root
     for part in parts:
         if part in ("", os.curdir, os.pardir) or os.sep in part:

@@ -1,4 +1,4 @@
-"""Which files are DICOM, by their first bytes; nothing slow to import."""
+"""Recognising DICOM files by their first bytes, without slow imports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 def walk(path: str) -> Iterator[str]:
-    """The file itself, those that it names if it is a DICOMDIR, or every file under a folder, hidden ones left out."""
+    """A file itself, the files that a DICOMDIR names, or every file under a folder that is not hidden."""
     if is_directory(path):
         from geomedsr_dicom.directory import listed
 
@@ -24,12 +24,12 @@ def walk(path: str) -> Iterator[str]:
 
 
 def is_directory(path: str) -> bool:
-    """Whether a file is a DICOMDIR: its meta information says so near its beginning."""
+    """Whether a file is a DICOMDIR, by its meta information."""
     return begins_as_dicom(path) and b"1.2.840.10008.1.3.10" in _head(path, 512)[132:]
 
 
 def looks_like_dicom(path: str) -> bool:
-    """Whether a file has the DICOM preamble, or begins as a data set without one does."""
+    """Whether a file has the DICOM preamble, or begins like a data set without one."""
     if begins_as_dicom(path):
         return True
     head = _head(path)[:4]
@@ -37,7 +37,7 @@ def looks_like_dicom(path: str) -> bool:
     return little == b"\2\0\0\0" or any(tag[:2] == b"\x08\0" and tag[2:] in _FIRST for tag in (little, big))
 
 
-#: With which elements of group 8, little-endian, a data set without meta information begins.
+#: The elements of group 8, little-endian, with which a data set without meta information may begin.
 _FIRST = [bytes((element, 0)) for element in (0x00, 0x01, 0x05, 0x06, 0x08, 0x12, 0x13, 0x16, 0x18)]
 
 

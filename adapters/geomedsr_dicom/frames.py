@@ -24,25 +24,25 @@ PHASES = (
 )
 
 
-#: Why a scout is no slice of a series.
+#: The refusal of a scout.
 LOCALIZER = ("a localizer (scout)", "a series of slices", "take another series")
 
-#: Axes that differ more than this from unit vectors at right angles are made such, with a warning; more than that,
-#: and they are refused.
+#: Axes that differ by more than the first number from orthogonal unit vectors are corrected, with a warning; by more
+#: than the second, they are refused.
 SKEW, MOST_SKEW = 1e-4, 0.01
 
 
-#: What RescaleType says of values in no unit (PS3.3 C.11.1.1.2).
+#: The RescaleType of values without a unit (PS3.3 C.11.1.1.2).
 UNSPECIFIED = "US"
 
 
 class Refused(Exception):
-    """A header that cannot be used: what was got, expected, and the remedy."""
+    """Raised for a header that cannot be used: what was got, what is expected, and the remedy."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One slice: which frame of which file, and what holds for it alone.
+    """One slice: its file, its frame number, and its own attributes.
 
     ``phases`` are the values of :data:`PHASES` (and last the instance number), None where absent. Values from
     ``padding[0]`` to ``padding[1]`` are no data.
@@ -60,13 +60,13 @@ class Frame:
 
 
 def classic_frames(path: str, ds: Dataset) -> tuple[Frame, ...]:
-    """The slice of a single-frame image; of one that holds several frames all the same, each.
+    """The slices of an image without functional groups: usually one frame, sometimes several.
 
-    GridFrameOffsetVector says where those lie, else the distance between slices; the frames of a cine lie in
-    one place.
+    The positions of several frames come from GridFrameOffsetVector, else from the distance between slices; the frames
+    of a cine are in one place.
 
     Raises:
-        Refused: it does not say where it lies, or what its values mean.
+        Refused: the position or the meaning of values is missing.
     """
     if not ds.get("SOPInstanceUID"):
         raise Refused("a slice without a SOPInstanceUID", "one", "correct it with `dcmodify`")
@@ -93,7 +93,7 @@ def classic_frames(path: str, ds: Dataset) -> tuple[Frame, ...]:
 
 
 def _offsets(ds: Dataset) -> list[float]:
-    """How far along the normal each frame of an image without functional groups lies from the first, in mm."""
+    """The distance of each frame from the first along the normal, in mm, for an image without functional groups."""
     count = int(ds.get("NumberOfFrames") or 1)
     offsets = [float(v) for v in values(ds.get("GridFrameOffsetVector"))]
     if len(offsets) == count:
@@ -118,7 +118,7 @@ def enhanced_frames(path: str, ds: Dataset) -> tuple[Frame, ...]:
     for index, item in enumerate(items):
 
         def group(name: str, item: Dataset = item) -> Dataset:
-            """What is said of the frame: attribute by attribute, its own word before the one for all."""
+            """A functional group of the frame: its own attributes, completed by the shared ones."""
             own, common = first(item, name), first(shared, name)
             if not own or not common:
                 return own or common or Dataset()
@@ -185,13 +185,13 @@ def _thickness(measures: Dataset) -> float | None:
 
 
 def skew(axes: list[float]) -> float:
-    """How far the six numbers of an ImageOrientationPatient are from a pair of unit vectors at right angles."""
+    """How far the six numbers of an ImageOrientationPatient are from two orthogonal unit vectors."""
     row, column = np.array(axes[:3]), np.array(axes[3:])
     return float(max(abs(row @ row - 1), abs(column @ column - 1), abs(row @ column)))
 
 
 def largest_skew(ds: Dataset) -> float:
-    """The same of an image, whose frames may each have their own."""
+    """The largest skew in an image, whose frames may have different axes."""
     items = [*(ds.get("SharedFunctionalGroupsSequence") or []), *(ds.get("PerFrameFunctionalGroupsSequence") or [])]
     skews = [
         values((first(item, "PlaneOrientationSequence") or item).get("ImageOrientationPatient"))
@@ -201,7 +201,7 @@ def largest_skew(ds: Dataset) -> float:
 
 
 def _upright(axes: list[float]) -> list[float]:
-    """The nearest pair of unit vectors at right angles: both give way alike."""
+    """The nearest pair of orthogonal unit vectors; both axes are turned by the same angle."""
     u, _, vt = np.linalg.svd(np.array(axes).reshape(2, 3), full_matrices=False)
     return [float(v) for v in (u @ vt).ravel()]
 
@@ -209,7 +209,7 @@ def _upright(axes: list[float]) -> list[float]:
 def _rescale(ds: Dataset, kind: str) -> dict[str, Any]:
     slope, intercept = ds.get("RescaleSlope"), ds.get("RescaleIntercept")
     if slope is None and intercept is None and kind.upper() in ("", "HU"):
-        kind = UNSPECIFIED  # nothing makes them Hounsfield units
+        kind = UNSPECIFIED  # there is no evidence of Hounsfield units
     slope = 1.0 if slope is None else float(slope)
     intercept = 0.0 if intercept is None else float(intercept)
     if not (np.isfinite(slope) and np.isfinite(intercept) and slope > 0):
@@ -218,14 +218,14 @@ def _rescale(ds: Dataset, kind: str) -> dict[str, Any]:
 
 
 def _padding(ds: Dataset) -> tuple[int, int] | None:
-    """PS3.3 C.7.5.1.1.2: one value, or all from it to the range limit, in either order."""
+    """The padding (PS3.3 C.7.5.1.1.2): one value, or the range from it to the range limit, in either order."""
     first = ds.get("PixelPaddingValue")
     if first is None:
         return None
     last = ds.get("PixelPaddingRangeLimit")
     ends = [int(v) for v in (first, first if last is None else last)]
     bits = int(ds.BitsAllocated)
-    if ds.get("PixelRepresentation") == 1:  # written as unsigned in some files
+    if ds.get("PixelRepresentation") == 1:  # some files store it as unsigned
         ends = [v - 2**bits if v >= 2 ** (bits - 1) else v for v in ends]
     return min(ends), max(ends)
 

@@ -1,4 +1,4 @@
-"""What one DICOM file's header says, as far as super-resolution needs it; no patient data is kept."""
+"""The header of one DICOM file, as far as super-resolution needs it; no patient data are kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from geomedsr_dicom.frames import (
     largest_skew,
 )
 
-#: SOP classes that are made finer, and the modality of each.
+#: SOP classes that can be super-resolved, and the modality of each.
 CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
     "1.2.840.10008.5.1.4.1.1.2.1": "CT",  # enhanced
@@ -39,7 +39,7 @@ CLASSIC = ("1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4")
 #: How the derivation of a preview ends, which no model made.
 PREVIEW = "Block means by geomedsr split: a preview; not for diagnostic use."
 
-#: Says in a file's meta information that this software wrote it.
+#: Identifies this software in a file's meta information.
 IMPLEMENTATION_UID = "2.25.109230518420376452916275518027614459217"
 
 _TAGS: list[int | str] = [
@@ -63,7 +63,7 @@ _TAGS: list[int | str] = [
 ]
 
 
-#: Pixels as floats of 32 and of 64 bits.
+#: Elements with pixels as 32-bit and 64-bit floats.
 _FLOATS = ["FloatPixelData", "DoubleFloatPixelData"]
 
 
@@ -102,12 +102,12 @@ class Header:
 
     @property
     def derived(self) -> bool:
-        """Whether geomedsr made it."""
+        """Whether it is a result of geomedsr."""
         return bool(self.derivation or self.record)
 
     @property
     def limits(self) -> tuple[int, int]:
-        """The stored values that ``bits`` bits hold."""
+        """The lowest and highest stored value in ``bits`` bits."""
         signed = np.dtype(self.dtype).kind == "i"
         return (-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1) if signed else (0, 2**self.bits - 1)
 
@@ -125,7 +125,7 @@ def read_header(path: str) -> Header | None:
 
 
 def read_image_header(path: str) -> Header | None:
-    """The same, but raises Damaged where a file can be no more than a part of a DICOM image, or garbage."""
+    """The same, but raises Damaged if a file is an incomplete or corrupt DICOM image."""
     with quiet():
         try:
             ds, bare = load(path, specific_tags=_TAGS)
@@ -175,7 +175,7 @@ def _header(path: str, ds: Dataset, bare: bool) -> Header:
 
 
 def _check(path: str, ds: Dataset, header: Header) -> None:
-    """Raise Refused for what this adapter does not take."""
+    """Raise Refused for an image that this adapter does not support."""
     name = UID(header.sop_class).name
     if header.sop_class not in CLASSES:
         raise Refused(f"{name} ({header.modality})", "CT or MR images", "take another series")
@@ -244,12 +244,12 @@ def _whose(ds: Dataset) -> str:
 
 
 def made_here(equipment: Dataset) -> bool:
-    """Whether a piece of contributing equipment is this software; it was called its own maker once."""
+    """Whether an item of contributing equipment is this software; older versions put the name into Manufacturer."""
     return "geomedsr" in (equipment.get("ManufacturerModelName"), equipment.get("Manufacturer"))
 
 
 def _derivation(ds: Dataset, meta: Dataset) -> str:
-    """How this software made it, in the words it wrote; empty where it did not."""
+    """The words in which this software described how it made the image; empty if it did not."""
     equipment = ds.get("ContributingEquipmentSequence") or []
     if str(meta.get("ImplementationClassUID")) != IMPLEMENTATION_UID and not any(map(made_here, equipment)):
         return ""
@@ -266,5 +266,5 @@ def _series_number(ds: Dataset) -> int | None:
 
 
 def _floats(path: str) -> bool:
-    """Whether a file's pixels are floats, which no other attribute says (PS3.3 C.7.6.24 and 25)."""
+    """Whether a file's pixels are floats, which only their element tells (PS3.3 C.7.6.24 and 25)."""
     return bool(len(load(path, pixels=True, specific_tags=_FLOATS)[0].group_dataset(0x7FE0)))

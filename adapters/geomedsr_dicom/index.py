@@ -1,4 +1,4 @@
-"""Which series lie under a path: a file, a folder, a folder of patients."""
+"""The series under a path: a file, a folder, a folder of patients."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from geomedsr_dicom.order import in_order
 
 @dataclass(frozen=True)
 class Series:
-    """The image files of one series. ``frames`` are in their order; ``refusal`` says why it cannot be used.
+    """The image files of one series. ``frames`` are in order; ``refusal`` tells why the series cannot be used.
 
-    ``phases`` is how many times, echoes or directions each position has, ``phase`` what tells them apart; ``copies``
-    is how many slices were left out since another has their SOP Instance UID, ``left`` what else was, in words.
+    ``phases`` is the number of times, echoes or directions at each position, and ``phase`` the attribute that
+    distinguishes them. ``copies`` is the number of slices that were left out because another has the same SOP Instance
+    UID; ``left`` describes all others that were left out.
     """
 
     uid: str
@@ -38,17 +39,17 @@ class Series:
 
     @property
     def first(self) -> Header:
-        """One of its headers; they agree on size, type and class where the series is usable."""
+        """One of its headers; if the series is usable, all agree on size, type and class."""
         return self.headers[0]
 
     @property
     def syntax(self) -> str:
-        """The name of its transfer syntax, or of its several ones."""
+        """The name of its transfer syntax, or several names."""
         return ", ".join(sorted({UID(h.syntax).name for h in self.headers}))
 
     @property
     def faults(self) -> list[str]:
-        """What a user should know of its geometry; none of it stops slice-by-slice work."""
+        """Irregularities of its geometry that a user should know; none prevents processing slice by slice."""
         stack = Stacking.of([f.plane for f in self.frames[: len(self.frames) // self.phases]])
         spaces = len({h.reference for h in self.headers})
         return stack.faults + [f"slices in {spaces} frames of reference, whose positions cannot be compared"] * (
@@ -57,7 +58,7 @@ class Series:
 
     @property
     def notes(self) -> list[str]:
-        """What else was found, and what was done about it."""
+        """Other findings, and how they were handled."""
         copies = f"{self.copies} slice{'s' * (self.copies != 1)} with the UID of another, left out"
         found = [f"{what}, left out" for what in self.left] + [copies] * bool(self.copies)
         if any(h.skewed for h in self.headers):
@@ -73,9 +74,9 @@ class Series:
 
 @dataclass(frozen=True)
 class Index:
-    """What was found: the series, sorted, and how many files were no images, no DICOM, or damaged.
+    """The series, sorted, and the numbers of files that are no images, not DICOM, or damaged.
 
-    ``missing`` files are named by a DICOMDIR and not there.
+    ``missing`` counts files that a DICOMDIR names but that do not exist.
     """
 
     series: tuple[Series, ...]
@@ -122,7 +123,7 @@ def _series(uid: str, headers: list[Header]) -> Series:
     series = Series(uid, headers[0].number, modality, folder, tuple(headers), left=tuple(left))
     if refusal is not None:
         return replace(series, refusal=refusal)
-    unique: dict[tuple[str, int], Frame] = {}  # of copies, the first
+    unique: dict[tuple[str, int], Frame] = {}  # the first of several copies
     for frame in (f for h in headers for f in h.frames):
         known = unique.setdefault((frame.uid, frame.index), frame)
         if (known.plane, known.phases) != (frame.plane, frame.phases):
@@ -134,7 +135,7 @@ def _series(uid: str, headers: list[Header]) -> Series:
 
 
 def _refused(headers: list[Header], folder: str) -> tuple[str, str, str] | None:
-    """Why one of the files cannot be used, and which it is, unless none of them can."""
+    """Why a file cannot be used; the file is named unless all of them are unusable."""
     refused = [h for h in headers if h.refusal]
     if not refused or refused[0].refusal is None:
         return None
@@ -146,7 +147,7 @@ def _refused(headers: list[Header], folder: str) -> tuple[str, str, str] | None:
 
 
 def _of_several(headers: list[Header]) -> tuple[str, str, str] | None:
-    """Why the files cannot be of one series."""
+    """Why the files cannot belong to one series."""
     if not headers[0].series:
         return "files without a SeriesInstanceUID", "one", "correct them with `dcmodify`"
     if len({h.whose for h in headers}) > 1:
@@ -155,7 +156,7 @@ def _of_several(headers: list[Header]) -> tuple[str, str, str] | None:
 
 
 def _disagreement(headers: list[Header]) -> tuple[str, str, str] | None:
-    """Why the files are no single series of slices."""
+    """Why the files are not a single series of slices."""
     images = [h for h in headers if h.sop_class in CLASSES]
     if images and len(images) < len(headers):
         return "CT or MR images mixed with others in one series", "one kind", "put them apart"

@@ -1,4 +1,4 @@
-"""In which order the slices of a series lie, and which of them lie in one place: times, echoes, directions."""
+"""The order of a series' slices, and slices in the same place: times, echoes, directions."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import numpy as np
 from geomedsr.geometry.stacking import same_place
 from geomedsr_dicom.frames import PHASES, Frame
 
-#: Normals nearer than this are of one direction (the cosine of 5°).
+#: Normals with a larger cosine than this (of 5°) have the same direction.
 _ALONG = 0.9962
 
-#: Positions nearer than this share of the field of view are the same.
+#: Positions closer than this share of the field of view are the same.
 _NEAR = 1e-4
 
 Place = tuple[float, ...]
 
 
 def in_order(frames: list[Frame], size: tuple[int, int]) -> tuple[tuple[Frame, ...], int, str]:
-    """Frames sorted by position along the normal; where positions recur, each time, echo or direction together.
+    """Frames sorted by position along the normal; if positions recur, the frames of each phase are kept together.
 
-    ``size`` is ``(rows, columns)``. Returns the frames, how many phases each position has, and what tells them apart
-    ("" if nothing does, and the instance number decides).
+    A phase is a time, an echo or a direction. ``size`` is ``(rows, columns)``. Returns the frames, the number of phases
+    at each position, and the attribute that distinguishes them ("" if none does; the instance number then decides).
     """
     places = _places(frames, size)
     counts = set(Counter(places).values())
     by_place = [f for _, f in sorted(zip(places, frames, strict=True), key=lambda p: (p[0], _instance(p[1])))]
-    if counts == {1} or len(counts) > 1:  # duplicates here and there are no phases
+    if counts == {1} or len(counts) > 1:  # occasional duplicates are not phases
         return tuple(by_place), 1, ""
     (phases,) = counts
     for column, name in enumerate(PHASES):
@@ -50,7 +50,7 @@ def _instance(frame: Frame) -> tuple[float, str, int]:
 
 
 def _places(frames: Sequence[Frame], size: tuple[int, int]) -> list[Place]:
-    """Direction, depth along the normal, position: numbers that are equal where two frames lie in one place."""
+    """Direction, depth along the normal, and position of each frame; equal for frames in the same place."""
     field = min(size[0] * min(f.plane.spacing[0] for f in frames), size[1] * min(f.plane.spacing[1] for f in frames))
     near = _NEAR * field
     normals, positions = (np.array([getattr(f.plane, n) for f in frames]) for n in ("normal", "position"))
@@ -64,7 +64,7 @@ def _places(frames: Sequence[Frame], size: tuple[int, int]) -> list[Place]:
             inside = members[deep]
             depth = float(depths[deep].mean())
             across = positions[inside] - np.outer(depths[deep], normal)
-            for axis in range(3):  # apart in their plane, by one coordinate after the other
+            for axis in range(3):  # separate positions in the plane, one coordinate after the other
                 across[:, axis] = _levelled(across[:, axis], near)
             for frame, place in zip(inside, across, strict=True):
                 places[frame] = (*direction, depth, *(float(v) for v in place))
@@ -72,7 +72,7 @@ def _places(frames: Sequence[Frame], size: tuple[int, int]) -> list[Place]:
 
 
 def _directions(normals: np.ndarray) -> list[np.ndarray]:
-    """Which frames have about the same normal."""
+    """Groups of frames with nearly the same normal."""
     rest = np.arange(len(normals))
     found = []
     while rest.size:
@@ -83,13 +83,13 @@ def _directions(normals: np.ndarray) -> list[np.ndarray]:
 
 
 def _groups(values: np.ndarray, near: float) -> list[np.ndarray]:
-    """Which values lie within ``near`` of the next, along the line."""
+    """Groups of values in which neighbours differ by at most ``near``."""
     order = np.argsort(values, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(values[order]) > near) + 1)
 
 
 def _levelled(values: np.ndarray, near: float) -> np.ndarray:
-    """Values, those near each other made equal."""
+    """The values, with values close to each other made equal."""
     level = np.empty_like(values)
     for group in _groups(values, near):
         level[group] = values[group].mean()

@@ -1,4 +1,4 @@
-"""The slices of a result: where each lies, which slices of the source it comes from, and what headers say of that."""
+"""The slices of a result: their positions, the source slices that they come from, and the header entries for both."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from geomedsr_dicom.attributes import load, number, values, whole
 from geomedsr_dicom.frames import Frame
 from geomedsr_dicom.uids import Uids
 
-#: What tells where a frame lies, among what the dimensions of a multi-frame image may point to: InStackPositionNumber
-#: and ImagePositionPatient.
+#: Dimension pointers of a multi-frame image that give a frame's position: InStackPositionNumber and
+#: ImagePositionPatient.
 _PLACES = (0x00209057, 0x00200032)
 
-#: How far SliceLocation may be from following the place of slices, as a part of the way.
+#: How far SliceLocation may deviate from the position of slices, relative to the distance.
 _ASTRAY = 0.05
 
 
@@ -29,9 +29,9 @@ _ASTRAY = 0.05
 class ResultSlice:
     """A slice of a result, the ``number``-th from 0.
 
-    ``sources`` are the slices that it comes from: first the one whose header it takes over, then those that the model
-    saw beside it. It is the ``part``-th from 0, along the normal, of ``parts`` that are made of the first; these are
-    ``apart`` mm from each other.
+    ``sources`` are the slices that it comes from: first the one whose header it inherits, then the context slices. It
+    is the ``part``-th from 0, along the normal, of ``parts`` slices made from the first; these are ``apart`` mm from
+    each other.
     """
 
     number: int
@@ -43,17 +43,17 @@ class ResultSlice:
 
     @property
     def source(self) -> Frame:
-        """The slice in whose place it lies."""
+        """The source slice at its position."""
         return self.sources[0]
 
     @property
     def offset(self) -> float:
-        """How far it lies from that along the normal, in mm."""
+        """Its distance from the source slice along the normal, in mm."""
         return self.plane.depth - self.source.plane.depth
 
 
 def result_slices(frames: Sequence[Frame], planes: Sequence[Plane], lineage: Lineage) -> tuple[ResultSlice, ...]:
-    """The slices of a result at ``planes``, made of ``frames``."""
+    """The slices of a result at ``planes``, made from ``frames``."""
     if not lineage:
         pairs = zip(frames, planes, strict=True)
         return tuple(ResultSlice(i, plane, (frame,)) for i, (frame, plane) in enumerate(pairs))
@@ -68,7 +68,7 @@ def result_slices(frames: Sequence[Frame], planes: Sequence[Plane], lineage: Lin
 
 
 def by_file(slices: Iterable[ResultSlice]) -> dict[str, list[ResultSlice]]:
-    """The slices that are made of each file, in the order of its frames."""
+    """The slices that are made from each file, in the order of its frames."""
     found: dict[str, list[ResultSlice]] = {}
     for slice_ in slices:
         found.setdefault(slice_.source.path, []).append(slice_)
@@ -76,14 +76,14 @@ def by_file(slices: Iterable[ResultSlice]) -> dict[str, list[ResultSlice]]:
 
 
 def _in_order(slices: list[ResultSlice]) -> list[ResultSlice]:
-    """New slices along the normal, or against it where the frames of the file go so."""
+    """New slices sorted along the normal, or against it if the file's frames are."""
     frames = sorted((slice_.source for slice_ in slices), key=lambda frame: frame.index)
     way = 1 if frames[-1].plane.depth >= frames[0].plane.depth else -1
     return sorted(slices, key=lambda slice_: (slice_.source.index, way * slice_.part))
 
 
 def locations_follow(frames: Sequence[Frame]) -> float | None:
-    """Whether SliceLocation grows along the normal (1) or against it (-1); None where it does not follow slices."""
+    """Whether SliceLocation grows along the normal (1) or against it (-1); None if it does not follow the slices."""
     ends = frames[0], frames[-1]
     way = ends[1].plane.depth - ends[0].plane.depth
     if not way:
@@ -96,7 +96,7 @@ def locations_follow(frames: Sequence[Frame]) -> float | None:
 
 
 def thinner(ds: Dataset, slice_: ResultSlice) -> None:
-    """SliceThickness and SpacingBetweenSlices (C.7.6.2), where present, as new slices have them."""
+    """Update SliceThickness and SpacingBetweenSlices (C.7.6.2), if present, for new slices."""
     if slice_.parts == 1:
         return
     if slice_.plane.thickness is not None and ds.get("SliceThickness"):
@@ -106,7 +106,7 @@ def thinner(ds: Dataset, slice_: ResultSlice) -> None:
 
 
 def placed(ds: Dataset, slice_: ResultSlice, along: float | None) -> None:
-    """What a single-frame image tells of a new slice's place in its series besides its position."""
+    """Update the attributes of a single-frame image that depend on a new slice's place in its series."""
     if slice_.parts == 1:
         return
     thinner(ds, slice_)
@@ -119,7 +119,7 @@ def placed(ds: Dataset, slice_: ResultSlice, along: float | None) -> None:
 
 
 def stacked(ds: Dataset, slices: Sequence[ResultSlice], uids: Uids) -> None:
-    """What the frames of a multi-frame image tell of their place among the others (C.7.6.16.2.2, C.7.6.17)."""
+    """Update the stack and dimension indices of a multi-frame image's frames (C.7.6.16.2.2, C.7.6.17)."""
     if slices[0].parts == 1:
         return
     contents = [(item.get("FrameContentSequence") or [Dataset()])[0] for item in ds.PerFrameFunctionalGroupsSequence]
@@ -139,7 +139,7 @@ def stacked(ds: Dataset, slices: Sequence[ResultSlice], uids: Uids) -> None:
 
 
 def _renumbered(old: Sequence[int | None], slices: Sequence[ResultSlice]) -> list[int]:
-    """Numbers of places from 1 with as many for each as there are slices; none where a frame has none."""
+    """New position numbers from 1, with one for each new slice; empty if a frame has no number."""
     numbers = [number for number in old if number is not None]
     if len(numbers) < len(old):
         return []

@@ -1,4 +1,4 @@
-"""From the header of a source to the data set of a result, ready to be written."""
+"""From a source's header to the data set of a result, ready for writing."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _WORDS = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 
 
 def derived_file(series: DerivedSeries, slices: list[ResultSlice], stored: Array, pixels: Any) -> Dataset:
-    """A derived data set of a source file.
+    """The derived data set of a source file.
 
     Args:
-        series: what holds for all files.
-        slices: those of the result, all of one source file, in the order of its frames.
+        series: the facts that are common to all files.
+        slices: the result's slices from this source file, in the order of its frames.
         stored: the new values, ``(y, x)`` or ``(frame, y, x)``.
         pixels: the same values as bytes, or a file of them, of an even length.
 
@@ -47,7 +47,7 @@ def derived_file(series: DerivedSeries, slices: list[ResultSlice], stored: Array
 
 
 def rehearse(series: DerivedSeries, slices: list[ResultSlice], size: tuple[int, int], dtype: str) -> None:
-    """Derive a header and write it nowhere, so that its faults are reported before the work.
+    """Derive a header without writing it, so that errors are reported before the computation.
 
     Raises:
         InputError: as above; and whatever a faulty header makes pydicom raise.
@@ -58,10 +58,10 @@ def rehearse(series: DerivedSeries, slices: list[ResultSlice], size: tuple[int, 
 
 
 def read_whole(path: str) -> Dataset:
-    """A whole header, decoded, so that it can be written in another encoding; texts stay the bytes that they are.
+    """A complete, decoded header, so that it can be written in another encoding; texts keep their bytes.
 
     Raises:
-        InputError: text that is not in the file's own character set.
+        InputError: a text is not in the file's character set.
     """
     ds, _ = load(path)
     big = not ds.original_encoding[1]
@@ -75,16 +75,16 @@ def read_whole(path: str) -> Dataset:
                     "correct SpecificCharacterSet with `dcmodify`",
                 )
             if big and element.VR in _WORDS and isinstance(element.value, bytes):
-                # pydicom turns numbers round, not the bytes of these
+                # pydicom swaps the bytes of numbers, but not of these
                 element.value = np.frombuffer(element.value, f"u{_WORDS[element.VR]}").byteswap().tobytes()
             if isinstance(raw, RawDataElement) and element.VR in CUSTOMIZABLE_CHARSET_VR and raw.value:
-                # Encoded anew, it might get other escapes, or lose those at its end.
+                # Re-encoding might change escape sequences, or drop them at the end.
                 value = bytes(raw.value) + b" " * (len(raw.value) % 2)
                 part[tag] = RawDataElement(tag, element.VR, len(value), value, 0, False, True, True)
-    plain = Dataset(ds)  # forgets how it was encoded
+    plain = Dataset(ds)  # drops the encoding
     plain.file_meta = ds.file_meta
     correct_ambiguous_vr(plain, is_little_endian=True)
-    for part in walk(plain):  # as it will be encoded, so that texts are written as they are
+    for part in walk(plain):  # the encoding of the output, so that texts are written unchanged
         part.set_original_encoding(False, True, part._character_set)
     if str(ds.file_meta.get("TransferSyntaxUID")) in LOSSY:
         native = int(ds.Rows) * int(ds.Columns) * int(ds.BitsAllocated) // 8 * int(ds.get("NumberOfFrames") or 1)
@@ -93,7 +93,7 @@ def read_whole(path: str) -> Dataset:
 
 
 def _header_size(path: str) -> int:
-    """Where the pixels of a file begin."""
+    """The offset of a file's pixels."""
     with open(path, "rb") as file:
         pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
         return file.tell()

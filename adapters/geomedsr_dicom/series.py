@@ -14,15 +14,15 @@ from geomedsr_dicom.prose import stated
 from geomedsr_dicom.record import read_record
 from geomedsr_dicom.source import SeriesSource
 
-#: No scanner reconstructs less: air is -1000, and 12 bits begin at -1024.
+#: The lowest HU that scanners reconstruct: air is -1000, and 12 bits begin at -1024.
 LEAST_HU = -1024
 
 
 def open_series(series: Series, force: bool = False) -> Scene:
-    """The scene of a series: a frame per slice, one band.
+    """The scene of a series: one frame per slice, one band.
 
     Raises:
-        InputError: it cannot be used, or geomedsr made it and ``force`` is not set.
+        InputError: the series cannot be used, or is a result of geomedsr and ``force`` is not set.
     """
     refuse(series, force)
     for fault in series.faults:
@@ -60,15 +60,15 @@ def open_series(series: Series, force: bool = False) -> Scene:
 
 
 def _undeclared(source: SeriesSource) -> int | None:
-    """The stored value in all corners of a CT's first slice, where it is lower than any tissue's or the air's.
+    """The stored value in all corners of a CT's first slice, if it is lower than that of any tissue or air.
 
-    It is padding that no header tells of. As the least that a result may hold it stays what it is, pixel by pixel, and
-    nothing overshoots below it.
+    It is padding that the header does not state. It becomes the lowest value that a result may have, so that padding
+    stays unchanged pixel by pixel, and nothing overshoots below it.
     """
     first, (height, width) = source.frames[0], source.size
     try:
         edges = [source.read(Box.of(0, Window(col, row, 1, 1))) for row in (0, height - 1) for col in (0, width - 1)]
-    except InputError:  # reported when the slice's pixels are read
+    except InputError:  # the error is reported when the slice is read
         return None
     found = {int(edge.item()) for edge in edges}
     value = found.pop()
@@ -76,7 +76,7 @@ def _undeclared(source: SeriesSource) -> int | None:
 
 
 def refuse(series: Series, force: bool) -> None:
-    """Raise an InputError where a series cannot be used."""
+    """Raise an InputError if a series cannot be used."""
     if series.refusal is not None:
         got, expected, remedy = series.refusal
         raise InputError(f"{title(series)}: {got}", expected, remedy)
@@ -87,14 +87,14 @@ def refuse(series: Series, force: bool) -> None:
 
 
 def title(series: Series) -> str:
-    """How messages name a series: without a word of the patient's."""
+    """The name of a series in messages, without patient data."""
     return f"{series.modality} series" + (f" {series.number}" if series.number is not None else "")
 
 
 def units(series: Series, frames: tuple[Frame, ...]) -> str | None:
     """The unit of rescaled values: HU for CT unless the file says otherwise (PS3.3 C.11.1.1.2).
 
-    A CT whose header makes them none has ``"unspecified"`` ones; other images of which nothing is known, None.
+    ``"unspecified"`` for a CT whose values are not Hounsfield units; None for other images without a stated unit.
     """
     kinds = {f.units.upper() for f in frames}
     if series.modality == "CT" and kinds <= {"", "HU"}:

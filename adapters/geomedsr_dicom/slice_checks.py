@@ -1,4 +1,4 @@
-"""What new slices between slices must say of their place, and of the slices that they come from."""
+"""Checks of the headers of new slices: their positions, and the slices that they come from."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from geomedsr.scene.scene import Scene
 from geomedsr_dicom.attributes import first, load, number, quiet, values, whole
 from geomedsr_dicom.frames import Frame
 
-#: How far a length in mm may be from what it must be: decimal strings are rounded.
+#: The tolerance of lengths in mm: decimal strings are rounded.
 _NEAR = 1e-3
 
-#: What new slices have of their own besides what every derived image has.
+#: Attributes that change in new slices, besides those that change in every derived image.
 OWN = (
     *("InstanceNumber", "SliceThickness", "SpacingBetweenSlices", "SliceLocation", "NumberOfFrames"),
     *("DimensionOrganizationSequence", "DimensionIndexSequence"),
@@ -23,7 +23,7 @@ OWN = (
 
 
 def slice_checks(source: Scene, result: Scene) -> list[Check]:
-    """Promises about the headers of new slices; nothing of a result with as many as its source."""
+    """Checks of the headers of new slices; empty for a result with as many slices as its source."""
     parts = result.shape[0] // source.shape[0]
     if parts == 1:
         return []
@@ -40,7 +40,7 @@ def slice_checks(source: Scene, result: Scene) -> list[Check]:
 
 
 class _Said:
-    """What a header says of one of its slices."""
+    """The header entries for one slice."""
 
     def __init__(self, ds: Dataset, frame: Frame) -> None:
         groups = ds.get("PerFrameFunctionalGroupsSequence")
@@ -53,7 +53,7 @@ class _Said:
 
 
 def _lineage(pairs: list[tuple[Frame, Frame, _Said]]) -> Check:
-    """Each slice names the slice in whose place it lies as the first of its sources."""
+    """Whether each slice names the slice at its position as its first source."""
     wrong = 0
     for before, _, said in pairs:
         named = first(said.derivation, "SourceImageSequence") or Dataset()
@@ -63,7 +63,7 @@ def _lineage(pairs: list[tuple[Frame, Frame, _Said]]) -> Check:
 
 
 def _depths(source: Scene, result: Scene, said: list[_Said], parts: int) -> Check:
-    """SliceThickness, SpacingBetweenSlices and SliceLocation, where present."""
+    """Whether SliceThickness, SpacingBetweenSlices and SliceLocation are right, if present."""
     name = "slice thickness, spacing and location as new slices have them"
     planes = source.grid.refined(Factors(frame=parts)).planes
     apart = abs(planes[1].depth - planes[0].depth)
@@ -86,7 +86,7 @@ def _depths(source: Scene, result: Scene, said: list[_Said], parts: int) -> Chec
 
 
 def _numbers(headers: dict[str, Dataset], made: list[tuple[Frame, _Said]]) -> Check:
-    """Instances, and places among the frames of an image, each have a number of their own."""
+    """Whether instance numbers, and positions among the frames of an image, are unique."""
     faults = []
     if len(headers) > 1 and len({whole(ds.get("InstanceNumber")) for ds in headers.values()}) < len(headers):
         faults.append("InstanceNumber")

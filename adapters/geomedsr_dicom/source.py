@@ -1,4 +1,4 @@
-"""The slices of a series as a source: each decoded when it is read."""
+"""The slices of a series as a source; each is decoded when it is read."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from geomedsr.scene.sources import Array, Source
 from geomedsr_dicom.attributes import load, quiet, unheard
 from geomedsr_dicom.frames import Frame
 
-#: Slices kept decoded per process, so that values, validity and several windows cost one decoding.
+#: Decoded slices that a process keeps, so that values, validity and several windows need one decoding.
 _KEPT = 4
 
-#: Where overlays of old files lie: in the bits above those stored (60xx,0102).
+#: Elements with the bit position of overlays; old files keep them in bits above the stored ones (60xx,0102).
 _OVERLAY_BITS: list[int | BaseTag] = [(0x6000 + 2 * i) << 16 | 0x0102 for i in range(16)]
 
 
 class _BeyondError(ValueError):
-    """There is something in the bits above those stored, and no overlay that it could be."""
+    """The bits above the stored ones are not 0, and no overlay explains that."""
 
 
 _decoded: OrderedDict[tuple[str, int, int], Array] = OrderedDict()
@@ -79,7 +79,7 @@ class SeriesSource(Source):
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """By a padding value; by a mask where it is a range, or another in each slice."""
+        """By a padding value; by a mask if padding is a range, or differs between slices."""
         paddings = {frame.padding for frame in self.frames}
         one = next(iter(paddings)) if len(paddings) == 1 else None
         alone = one is not None and one[0] == one[1]
@@ -135,7 +135,7 @@ def _decode(frame: Frame) -> Array:
 
 
 def _short(frame: Frame) -> bool:
-    """Whether a file that cannot be decoded ends early, or has fewer bytes of pixels than its header tells of."""
+    """Whether a file that cannot be decoded is truncated, or has fewer bytes of pixels than its header states."""
     try:
         dataset, _ = load(frame.path, pixels=True)
         if dataset.file_meta.TransferSyntaxUID.is_compressed:
@@ -145,15 +145,15 @@ def _short(frame: Frame) -> bool:
         return len(dataset.get("PixelData", b"")) * 8 < bits
     except EOFError:
         return True
-    except Exception:  # reported already
+    except Exception:  # the original error is reported
         return False
 
 
 def _stored_bits(values: Array, described: Dataset) -> Array:
-    """The bits that hold values: overlays of old files lie in those above, which decoders of compressed pixels leave.
+    """Values without the bits above the stored ones, where old files keep overlays; decoders leave these bits.
 
     Raises:
-        _BeyondError: there is something in them, and no overlay that it could be.
+        _BeyondError: these bits are not 0, and no overlay explains that.
     """
     bits, most = int(described.BitsStored), values.dtype.itemsize * 8
     signed = values.dtype.kind == "i"

@@ -1,4 +1,4 @@
-"""UIDs of derived objects: fresh for each run, or the same again for the same seed and the same work."""
+"""UIDs of derived objects: new for each run, or reproducible for the same seed and the same processing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Uids:
     """Each UID is a hash, in the form of a UUID (PS3.5 B.2), of ``seed``, ``work`` and the source's own UID.
 
-    ``work`` is all that makes the result what it is besides its source: model, factor, window, software.
+    ``work`` describes everything else that determines the result: model, factor, window, software.
     """
 
     seed: str
@@ -22,11 +22,11 @@ class Uids:
         return self._uid("series", source)
 
     def instance(self, source: str, part: int = 0) -> str:
-        """A new instance's UID; ``part`` is its number among those of one source, from 0."""
+        """A new instance's UID; ``part`` is its number among the instances from one source, from 0."""
         return self._uid("instance", f"{source}#{part}" if part else source)
 
     def dimensions(self, source: str) -> str:
-        """The UID of the dimensions of new frames."""
+        """The dimension organization UID of new frames."""
         return self._uid("dimensions", source)
 
     def _uid(self, kind: str, source: str) -> str:

@@ -1,4 +1,4 @@
-"""What dciodvfy and dcentvfy (Debian's dicom3tools) say of a result that they do not say of its source."""
+"""Errors that dciodvfy and dcentvfy (Debian's dicom3tools) report for a result, but not for its source."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from collections.abc import Sequence
 
 from geomedsr.checks import Check
 
-#: Slices that the validator looks at, at most; it takes a fraction of a second for each.
+#: The most slices that are validated; each takes a fraction of a second.
 _MOST = 24
 
-#: A line about an attribute: where it is, and what is said of it.
+#: An error about an attribute: its path, and the message.
 _ABOUT = re.compile(r"Error - </?(?P<path>[^>]*)> - (?P<what>.*)")
 
-#: Where a frame's number stands in it.
+#: The frame number in the path.
 _FRAME = re.compile(r"(PerFrameFunctionalGroupsSequence\(5200,9230\))\[\d+\]")
 
-#: Said of each attribute that a derived image has kept of its source and that only originals must have. PS3.3 adds to
-#: these conditions that they may be present otherwise (C.8.13.4, for one).
+#: Reported for each attribute that a derived image keeps from its source and that only original images must have. PS3.3
+#: allows such attributes to be present otherwise (for example C.8.13.4).
 _KEPT = "Attribute present when condition unsatisfied (which may not be present otherwise) for Type 1C"
 
-#: Attributes that name the source; what is wrong with its UIDs is wrong there too.
+#: Attributes that refer to the source; errors in its UIDs appear there, too.
 _NAMES_SOURCE = "ReferencedSOPInstanceUID", "ReferencedSOPClassUID", "SeriesInstanceUID", "StudyInstanceUID"
 
 
 def validated(source: Sequence[str], result: Sequence[str]) -> list[Check]:
-    """Two promises about the files of a result beside those of its source, in the same order."""
+    """Two checks of the files of a result against those of its source, in the same order."""
     name = "dciodvfy finds no error that it does not find in the source"
     if shutil.which("dciodvfy") is None:
         found = [Check(name, None, "dciodvfy is not installed")]
@@ -46,7 +46,7 @@ def validated(source: Sequence[str], result: Sequence[str]) -> list[Check]:
 
 
 def complaints(source: str, result: str) -> list[str]:
-    """What dciodvfy calls errors in a file and not in the one that it was made of, without the values it quotes."""
+    """Errors that dciodvfy reports for a result's file but not for its source's, without quoted values."""
     before, after = (_errors(["dciodvfy", "-new", path]) for path in (source, result))
     said = {found["what"] for line in before if (found := _ABOUT.match(line))}
     known = set(map(_of_any_frame, before))
@@ -54,12 +54,12 @@ def complaints(source: str, result: str) -> list[str]:
 
 
 def _of_any_frame(line: str) -> str:
-    """A line without the number of the frame that it is about: a result may have others."""
+    """An error line without the frame number, since a result may have other frames."""
     return _FRAME.sub(r"\1", line)
 
 
 def _explained(line: str, said: set[str]) -> bool:
-    """Whether a line blames a result for what its source is, or for what it rightly kept of it."""
+    """Whether an error is due to the source, or to an attribute that a result rightly keeps from it."""
     found = _ABOUT.match(line)
     if found is None:
         return False
@@ -68,7 +68,7 @@ def _explained(line: str, said: set[str]) -> bool:
 
 
 def _errors(command: list[str]) -> set[str]:
-    """The lines that tell of errors, without the values they quote."""
+    """The error lines of a validator, without quoted values."""
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     lines = (done.stdout + done.stderr).splitlines()
     return {line.split(" = <")[0] for line in lines if "Error" in line}
