@@ -1,4 +1,4 @@
-"""GeoTIFF adapter of geomedsr: any raster GDAL reads; out: Cloud-Optimized GeoTIFF, or an image."""
+"""The adapter for rasters: reads all that GDAL reads, and writes Cloud-Optimized GeoTIFF or images."""
 
 from geomedsr_geotiff.adapter import GeoTiffAdapter
 

@@ -1,4 +1,4 @@
-"""The adapter's face to the registry: can it, open it, sink for it."""
+"""The adapter for rasters that GDAL reads."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from geomedsr_geotiff.handles import can_open, gdal_error
 from geomedsr_geotiff.reader import open_raster
 from geomedsr_geotiff.sink import RasterSink, create_sink
 
-#: Tags that are numbers in fields of a TIFF.
+#: Tags that TIFF stores as ratios in its own fields.
 _RATIOS = ("TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION")
 
 
 class GeoTiffAdapter(Adapter):
-    """Reads whatever GDAL reads (``/vsi…`` paths and URLs too); writes GeoTIFF, PNG and JPEG."""
+    """Reads all that GDAL reads, including ``/vsi…`` paths and URLs; writes GeoTIFF, PNG and JPEG."""
 
-    #: GDAL tries to read nearly anything: it is asked last.
+    #: GDAL tries to read nearly anything, so this adapter is asked last.
     priority = 100
 
     sink_options = ("format",)
@@ -39,7 +39,7 @@ class GeoTiffAdapter(Adapter):
         return open_raster(path)
 
     def same_tag(self, key: str, one: str, other: str) -> bool:
-        """Whether two texts of a tag say the same: TIFF has resolutions as ratios of its own."""
+        """Whether two texts of a tag mean the same; TIFF stores resolutions as ratios, which may change their text."""
         if super().same_tag(key, one, other):
             return True
         with suppress(ValueError):
@@ -65,11 +65,11 @@ class GeoTiffAdapter(Adapter):
         return InputError(f"{path}, which does not exist", "a raster file", "check the path")
 
     def can_write(self, scene: Scene, path: str) -> bool:
-        """Whether the suffix is one this adapter writes."""
+        """Whether this adapter writes files with this suffix."""
         return os.path.splitext(path)[1].lower() in FORMATS
 
     def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> RasterSink:
-        """A sink that ends as the file ``path``; ``format`` is ``cog``, ``gtiff``, ``png`` or ``jpeg``."""
+        """A sink for the file ``path``; ``format`` is ``cog``, ``gtiff``, ``png`` or ``jpeg``."""
         return create_sink(scene, path, overwrite, **options)
 
     def preview_sink(self, scene: Scene, path: str, overwrite: bool) -> RasterSink:

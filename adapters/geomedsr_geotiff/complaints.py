@@ -1,7 +1,7 @@
-"""What GDAL says while it works: kept out of sight, without secrets, and heard.
+"""GDAL's messages: they are hidden, stripped of secrets, and evaluated.
 
-Some of its readers find that a picture is cut or damaged, say so, and go on with whatever is in their buffers. So what
-is said during a read of pixels counts: an error always, a warning where its words tell of damaged data.
+Some of GDAL's readers report a truncated or damaged image in a message, and go on with whatever is in their buffers.
+Messages during a read of pixels therefore count: errors always, warnings if their words mean damaged data.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from contextlib import contextmanager
 
 from geomedsr.addresses import public
 
-#: Where rasterio hands on all that GDAL says, errors that no call reports included (those as INFO).
+#: rasterio's loggers for GDAL's messages, including errors that no call reports (as INFO).
 _SPEAKERS = [logging.getLogger("rasterio._env"), logging.getLogger("rasterio._err")]
 
-#: Its loggers that tell of data sets by their names.
+#: rasterio's loggers whose messages contain names of data sets.
 _OTHERS = [logging.getLogger(f"rasterio{name}") for name in ("", "._base", "._io", ".env")]
 
 _ERROR = re.compile(r"GDAL signalled an error: err_no=\d+, msg='(.*)'", re.S)
 
-#: Warnings of decoders (libtiff, libjpeg, OpenJPEG, fax, PackBits …) about the data, not about its description.
+#: Warnings of decoders (libtiff, libjpeg, OpenJPEG, fax, PackBits …) about data, not about metadata.
 _DAMAGE = re.compile(
     r"corrupt|premature|mismatch|bad (?:code|huffman)|discarding|truncat|not enough|too short|does not end|without EOL"
     r"|(?:decod|decompress)\w* (?:error|fail)|(?:error|fail\w*) (?:while |in |to |at )?(?:decod|decompress|reading)",
@@ -33,7 +33,7 @@ _local = threading.local()
 
 
 class _Discreet(logging.Filter):
-    """Hides secrets in what the calls of this thread log."""
+    """Hides secrets in log messages of this thread's calls."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if getattr(_local, "depth", 0):
@@ -42,7 +42,7 @@ class _Discreet(logging.Filter):
 
 
 class _Ear(logging.Filter):
-    """Hears for the reads of this thread; lets through what the user's settings would show."""
+    """Collects messages for this thread's reads; passes on what the user's settings would show."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         heard: list[str] | None = getattr(_local, "heard", None)
@@ -61,9 +61,9 @@ _DISCREET, _EAR = _Discreet(), _Ear()
 
 @contextmanager
 def discreet() -> Iterator[None]:
-    """A time in which nothing that is logged of GDAL holds a secret."""
+    """A context in which GDAL's log messages contain no secrets."""
     for logger in (*_SPEAKERS, *_OTHERS):
-        logger.addFilter(_DISCREET)  # once: one that is there is not added again
+        logger.addFilter(_DISCREET)  # a filter is only added once
     _local.depth = getattr(_local, "depth", 0) + 1
     try:
         yield
@@ -73,7 +73,7 @@ def discreet() -> Iterator[None]:
 
 @contextmanager
 def listening() -> Iterator[list[str]]:
-    """A read of pixels, inside :func:`discreet`: the list that it gives ends with what was said of damaged data."""
+    """A context for a read of pixels, inside :func:`discreet`; its list collects messages about damaged data."""
     for speaker in _SPEAKERS:
         if not speaker.isEnabledFor(logging.INFO):
             speaker.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""GDAL's drivers that results are written by: which one a name asks for, and what its files hold."""
+"""GDAL's drivers for results: selection by name or suffix, and what their files can hold."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from geomedsr.scene.masking import BESIDE, Masking
 from geomedsr.scene.scene import Scene
 from geomedsr_geotiff.handles import EXACT
 
-#: Formats by suffix, where none is named. ``COG`` and ``GTiff`` are both for ``.tif``.
+#: Default drivers by suffix; ``COG`` and ``GTiff`` both write ``.tif``.
 FORMATS = {".tif": "COG", ".tiff": "COG", ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
-#: What the command line calls them.
+#: Drivers by their names on the command line.
 NAMES = {"cog": "COG", "gtiff": "GTiff", "png": "PNG", "jpeg": "JPEG"}
 
-#: What the image formats hold: types, and band counts.
+#: Types and numbers of bands that image formats can hold.
 IMAGES = {"PNG": ({"uint8", "uint16"}, {1, 2, 3, 4}), "JPEG": ({"uint8"}, {1, 3})}
 
 _JPEG_SIDE = 65_535
@@ -26,7 +26,7 @@ _SIDE = 2**31 - 1
 
 
 def driver_for(target: Path, format: str | None) -> str:
-    """GDAL's driver for a suffix, and for a format's name."""
+    """GDAL's driver for a suffix and a format's name."""
     by_suffix = FORMATS[target.suffix.lower()]
     if format is None:
         return by_suffix
@@ -43,7 +43,7 @@ def driver_for(target: Path, format: str | None) -> str:
 
 
 def check_format(scene: Scene, driver: str) -> None:
-    """Raise an OutputError for a scene that a driver's files do not hold."""
+    """Raise an OutputError for a scene that a driver's files cannot hold."""
     frames, count, _, _ = scene.shape
     if frames > 1 and not scene.grid.planes:
         raise OutputError(
@@ -85,7 +85,7 @@ def check_format(scene: Scene, driver: str) -> None:
 
 
 def needs_mask(scene: Scene) -> bool:
-    """Whether a mask is to say what is data: where neither a nodata value nor an alpha band among the bands does."""
+    """Whether a mask is needed to mark pixels without data: no nodata value and no alpha band does."""
     alpha = any(b.interpretation == "alpha" for b in scene.bands)
     beside = BESIDE & ~Masking.ALPHA if alpha else BESIDE
     return scene.bands[0].nodata is None and any(way & beside for way in scene.source.masking)

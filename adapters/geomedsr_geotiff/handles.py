@@ -1,4 +1,4 @@
-"""Open GDAL data sets: one handle per thread, GDAL's block cache capped, errors in one line."""
+"""Open GDAL data sets: one handle per thread, a limited block cache, and errors in one line."""
 
 from __future__ import annotations
 
@@ -22,37 +22,38 @@ from geomedsr.addresses import conceal, file_name, is_public
 from geomedsr.errors import InputError
 from geomedsr_geotiff.complaints import discreet
 
-#: GDAL's default is 5 % of the machine's memory; regions are read once, so little is enough (bytes).
+#: The size of GDAL's block cache in bytes. The default is 5 % of the machine's memory; regions are read only once, so
+#: less is enough.
 CACHE_BYTES = 64 << 20
 
-#: Settings under which readers tell of damaged data: in the thread that reads, and not as a warning. Without the second
-#: PNG's shortcut for whole images is silent about its end being cut off.
+#: Settings under which readers report damaged data in the reading thread, and not as a warning. Without the second, the
+#: PNG driver's shortcut for whole images does not report truncated files.
 _STRICT = {"GDAL_NUM_THREADS": 1, "GDAL_PNG_WHOLE_IMAGE_OPTIM": False, "GDAL_ERROR_ON_LIBJPEG_WARNING": True}
 
-#: Suffixes of files that hold all that describes them; an address may have none.
+#: Suffixes of self-contained files; an address may have no suffix.
 _TIFFS = {"", ".tif", ".tiff", ".gtiff", ".cog"}
 
-#: rasterio takes and gives nodata values of 64-bit integers as floats, which are exact below this.
+#: rasterio handles nodata values of 64-bit integers as floats, which are exact below this.
 EXACT = 2**53
 
 #: Handles kept open per thread.
 _MOST = 8
 
-#: Bytes of a block that GDAL does not hold.
+#: Blocks of this size in bytes or more are too large for GDAL.
 TOO_LARGE = 2**31
 
-#: The most that the cache is made larger for large blocks.
+#: The most by which the cache is enlarged for large blocks, in bytes.
 _LARGEST = 512 << 20
 
 _local = threading.local()
 
-#: Bytes of the largest block of all bands together, of those that a source's pixels are read in, for each thread.
+#: For each thread, the bytes of the largest block with all bands that its sources are read in.
 _blocks: dict[int, int] = {}
 
 
 @contextmanager
 def gdal(**options: Any) -> Iterator[None]:
-    """GDAL with our settings, for the time of a call; a cache size set by the user is respected."""
+    """A GDAL environment with geomedsr's settings; a cache size set by the user is respected."""
     if "GDAL_CACHEMAX" not in os.environ:
         options.setdefault("GDAL_CACHEMAX", _cache())
     with rasterio.Env(**(_STRICT | options)), discreet():
@@ -60,7 +61,7 @@ def gdal(**options: Any) -> Iterator[None]:
 
 
 def _cache() -> int:
-    """Where pixels of all bands lie together, a block of them must stay: else it is decoded again for each band."""
+    """The cache size: blocks of pixel-interleaved files must fit, or they are decoded again for each band."""
     return _cache_for(list(_blocks.values()))
 
 
@@ -69,7 +70,7 @@ def _cache_for(sizes: Sequence[int]) -> int:
 
 
 def cache_beyond(dataset: Any, workers: int) -> int:
-    """Bytes by which the cache is larger than usual while so many threads, and this one, read a data set."""
+    """Bytes by which the cache is enlarged while ``workers`` threads, and this one, read a data set."""
     if "GDAL_CACHEMAX" in os.environ:
         return 0
     return _cache_for([block_bytes(dataset)] * (workers + 1)) - CACHE_BYTES
@@ -86,7 +87,7 @@ def connect(path: str) -> Any:
 
 
 def alone(path: str) -> dict[str, Any]:
-    """For a TIFF at an address: look for no files beside it, each of which is a request, and GDAL tries dozens."""
+    """Options for a remote TIFF: do not look for sidecar files, since GDAL would send dozens of requests."""
     far = re.search(r"(?<!file)://|^/vsi(?:curl|s3|gs|az|adls|oss|swift|webhdfs|hdfs)\b", path)
     suffix = os.path.splitext(file_name(path))[1].lower()
     chosen = "GDAL_DISABLE_READDIR_ON_OPEN" in os.environ
@@ -95,14 +96,14 @@ def alone(path: str) -> dict[str, Any]:
 
 @contextmanager
 def unplaced() -> Iterator[None]:
-    """An image without georeferencing is nothing to warn of."""
+    """Suppress warnings about missing georeferencing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield
 
 
 def stamp(path: str) -> tuple[int, int]:
-    """Time and size of a local file, so that a handle to a file that was replaced is not used again."""
+    """The modification time and size of a local file, so that no handle of a replaced file is used again."""
     try:
         stat = os.stat(path)
     except (OSError, ValueError):
@@ -111,13 +112,13 @@ def stamp(path: str) -> tuple[int, int]:
 
 
 def handle(path: str, version: tuple[int, int]) -> Any:
-    """This thread's handle of a path."""
+    """This thread's handle for a path."""
     pool: OrderedDict[Any, Any] = _local.__dict__.setdefault("pool", OrderedDict())
     key = (os.getpid(), path, version)
     if key not in pool:
         pool[key] = connect(path)
         _note_block(pool[key])
-        if pool[key].driver == "JPEG":  # else it looks for tags at the first read, and complains of them
+        if pool[key].driver == "JPEG":  # else tags are read, and errors reported, with the pixels
             with suppress(RasterioError, CPLE_BaseError):
                 pool[key].overviews(1)
                 pool[key].tags()
@@ -128,13 +129,13 @@ def handle(path: str, version: tuple[int, int]) -> Any:
 
 
 def _note_block(dataset: Any) -> None:
-    """Let the cache hold a data set's blocks."""
+    """Record the size of a data set's blocks, so that the cache can hold them."""
     if size := block_bytes(dataset):
         _blocks[threading.get_ident()] = max(_blocks.get(threading.get_ident(), 0), size)
 
 
 def block_bytes(dataset: Any) -> int:
-    """Bytes of a block of all bands, where their pixels lie together; else 0."""
+    """Bytes of a block with all bands if the file is pixel-interleaved; else 0."""
     if dataset.count < 2 or dataset.interleaving != Interleaving.pixel:
         return 0
     height, width = dataset.block_shapes[0]
@@ -147,7 +148,7 @@ def can_open(path: str) -> bool:
 
 
 def gdal_error(path: str) -> str | None:
-    """What GDAL says when it cannot open a path; None when it can."""
+    """GDAL's message if it cannot open a path; None if it can."""
     try:
         with gdal(), connect(path):
             return None
@@ -156,13 +157,13 @@ def gdal_error(path: str) -> str | None:
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message, and its cause's, on one line."""
+    """The messages of an error and its cause, on one line."""
     text = str(error.__cause__ or error) or type(error).__name__
     return " ".join(text.split())
 
 
 def cause(error: BaseException) -> BaseException | None:
-    """An error as the cause of another; None where its own text has something to hide, for tracebacks show it."""
+    """An error as the cause of another; None if its text contains secrets, which tracebacks would show."""
     chain = [error, *filter(None, (error.__cause__, error.__context__))]
     return error if all(is_public(str(link)) for link in chain) else None
 

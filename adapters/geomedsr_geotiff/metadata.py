@@ -1,4 +1,4 @@
-"""A raster's tags, as GDAL reads them: by namespace, without those that describe the file's own layout."""
+"""A raster's tags as GDAL reads them, by namespace, without tags that describe the file's layout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from geomedsr_geotiff.namespaces import DOCUMENT, DOCUMENTS, UNKEPT
 from geomedsr_geotiff.native import Limited, Native
 
-#: Metadata domains that describe the old file's layout, or that GDAL makes itself.
+#: Metadata domains that describe the file's layout, or that GDAL generates.
 _STRUCTURAL = {
     "IMAGE_STRUCTURE",
     "DERIVED_SUBDATASETS",
@@ -20,17 +20,17 @@ _STRUCTURAL = {
     "xml:VRT",
 }
 
-#: Documents that place a JPEG 2000's pixels (GMLJP2).
+#: The prefix of documents with a JPEG 2000's georeferencing (GMLJP2).
 _PLACES = "xml:gml."
 
-#: Numbers in TIFF's own fields, which hold no others.
+#: Tags in TIFF's own fields, which can only hold numbers.
 _RESOLUTIONS = {"TIFFTAG_XRESOLUTION", "TIFFTAG_YRESOLUTION"}
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def tags_of(native: Native | Limited, band: int = 0) -> dict[str, dict[str, str]]:
-    """Tags by namespace (""  for none). Of domains that hold a document, not tags, that is the only one."""
+    """Tags by namespace (""  for none). A domain with a document has the document as its only tag."""
     names = [n for n in native.domains(band) if n not in _STRUCTURAL and not n.startswith((UNKEPT, _PLACES))]
     documents = {n: _document(native, band, n) for n in names if n.startswith(DOCUMENTS)}
     names = [n for n in names if n not in documents]
@@ -47,7 +47,7 @@ def _document(native: Native | Limited, band: int, domain: str) -> dict[str, str
 
 
 def _text(text: str) -> str:
-    """A tag's text without characters that no XML holds, in which GDAL keeps it."""
+    """A tag's text without characters that XML, in which GDAL stores it, does not allow."""
     return _CONTROLS.sub("", text)
 
 

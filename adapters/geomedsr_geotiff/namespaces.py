@@ -1,8 +1,8 @@
-"""Tags in namespaces (GDAL metadata domains), through drivers that drop them.
+"""Writing tags in namespaces (GDAL metadata domains) with drivers that drop them.
 
 GDAL's COG driver copies either the bands' own tags or the tags in namespaces, never both (seen in 3.10). So
-room is reserved in the tags it does copy, and filled afterwards: same length, so nothing in the file moves
-and its layout stays valid. Its drivers of images copy none in namespaces, but read them beside an image.
+room is reserved in the tags that it does copy, and filled afterwards with the same length, so that nothing in the file
+moves and its layout stays valid. GDAL's image drivers copy no tags in namespaces, but read them from a sidecar file.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from geomedsr_geotiff.tiff import Tiff
 #: The tag whose text is replaced, in the default domain.
 RESERVED = "GEOMEDSR_RESERVED"
 
-#: How domains are called that hold one document of XML, and what GDAL calls that in a TIFF.
+#: The prefix of domains with one XML document, and the name of the document's tag in GDAL's TIFF metadata.
 DOCUMENTS, DOCUMENT = "xml:", "doc"
 
-#: How those are called that GDAL keeps in no file of ours: JSON, as of planets.
+#: The prefix of domains that GDAL does not write to our formats: JSON, for example from planetary data.
 UNKEPT = "json:"
 
-#: How such a document may begin, where it is alone.
+#: An XML declaration, with which a separate document may begin.
 _DECLARED = re.compile(r"^\s*<\?xml[^>]*\?>\s*")
 
 _GDAL_METADATA = 42112  # the TIFF tag of GDAL's metadata, an XML text
 
 
 def items(tags: Mapping[str, Mapping[str, str]], bands: Sequence[Band]) -> str:
-    """GDAL's XML for the namespaced tags of a data set and of its bands; empty when there are none."""
+    """GDAL's XML for the namespaced tags of a data set and its bands; empty if there are none."""
     lines = [_item(key, text, ns) for key, text, ns in _special(tags)]
     for sample, band in enumerate(bands):
         lines += [_item(key, text, ns, sample) for key, text, ns in _special(band.tags)]
     return "".join(lines)
 
 
-#: rasterio's `update_tags` takes tags as keywords, beside two of its own.
+#: Keywords of rasterio's `update_tags`, which takes tags as keyword arguments, too.
 _TAKEN = {"ns", "bidx"}
 
 
@@ -50,17 +50,17 @@ def plain(tags: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
 
 
 def _odd(key: str) -> bool:
-    """Whether rasterio does not write a tag of that name; GDAL would take a colon for the end of it."""
+    """Whether rasterio cannot write a tag with this name; GDAL would take a colon for the end of the name."""
     return key in _TAKEN or ":" in key
 
 
 def _special(tags: Mapping[str, Mapping[str, str]]) -> list[tuple[str, str, str]]:
-    """The others: ``(key, text, namespace)``."""
+    """The tags that rasterio cannot write: ``(key, text, namespace)``."""
     return [(k, text, ns) for ns, values in tags.items() for k, text in values.items() if ns or _odd(k)]
 
 
 def _item(key: str, text: str, namespace: str, sample: int | None = None) -> str:
-    # GDAL escapes the text of an item before the XML is escaped, and undoes both.
+    # GDAL escapes the text of an item before escaping the XML, and reverts both.
     where = "" if sample is None else f' sample="{sample}"'
     where += f" domain={quoteattr(namespace)}" if namespace else ""
     return f"  <Item name={quoteattr(key)}{where}>{escape(escape(text))}</Item>\n"
@@ -72,7 +72,7 @@ def placeholder(xml: str) -> str:
 
 
 def filled(data: bytes, xml: str) -> bytes:
-    """A TIFF with the XML where the placeholder is.
+    """A TIFF with the XML in place of the placeholder.
 
     Raises:
         OSError: the file has no such placeholder.
@@ -92,7 +92,7 @@ def filled(data: bytes, xml: str) -> bytes:
 
 
 def put_beside(sidecar: Path, tags: Mapping[str, Mapping[str, str]], bands: Sequence[Band]) -> None:
-    """Put the tags of an image and of its bands that GDAL dropped into the ``.aux.xml`` that it reads beside it."""
+    """Write tags of an image and its bands that GDAL dropped into the sidecar file ``.aux.xml``."""
     root = ElementTree.parse(sidecar).getroot() if sidecar.exists() else ElementTree.Element("PAMDataset")
     _add(root, tags)
     for number, band in enumerate(bands, 1):
@@ -102,7 +102,7 @@ def put_beside(sidecar: Path, tags: Mapping[str, Mapping[str, str]], bands: Sequ
     known = {place.get("domain") for place in root.findall("Metadata")}
     documents = _documents({domain: values for domain, values in tags.items() if domain not in known})
     if len(root) or documents:
-        root.append(ElementTree.Element("Metadata"))  # so that there is an end to put them before
+        root.append(ElementTree.Element("Metadata"))  # the documents are inserted before its end tag
         text = ElementTree.tostring(root, "unicode").replace("</PAMDataset>", f"{documents}</PAMDataset>")
         sidecar.write_text(text.replace("<Metadata />", ""), encoding="utf-8")
 
@@ -120,7 +120,7 @@ def _add(place: ElementTree.Element, tags: Mapping[str, Mapping[str, str]]) -> N
 
 
 def _documents(tags: Mapping[str, Mapping[str, str]]) -> str:
-    """Documents as an ``.aux.xml`` holds them, letter by letter; none that is not well-formed."""
+    """Documents verbatim, as in an ``.aux.xml``; documents that are not well-formed are left out."""
     made = ""
     for domain, values in tags.items():
         text = _DECLARED.sub("", values.get(DOCUMENT, ""))

@@ -1,7 +1,7 @@
-"""What GDAL knows of a raster and rasterio does not tell, or not safely, asked of the GDAL that rasterio has loaded.
+"""Direct calls to the GDAL that rasterio has loaded, for facts that rasterio does not provide, or not safely.
 
-rasterio ends the process at an item of metadata without "=", leaves out texts that are not UTF-8, and knows neither
-category names nor tables of classes nor coordinate epochs. GDAL's own functions give all of these.
+rasterio crashes the process on a metadata item without "=", leaves out texts that are not UTF-8, and supports neither
+category names nor class tables nor coordinate epochs. GDAL's own functions provide all of these.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from geomedsr_geotiff.handles import alone
 
 _HANDLE, _TEXT, _TEXTS = ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(ctypes.c_char_p)
 
-#: GDAL's functions that are asked: what they give, and what they take.
+#: The GDAL functions in use: return type and argument types.
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "GDALOpenEx": (_HANDLE, (_TEXT, ctypes.c_uint, _TEXTS, _TEXTS, _TEXTS)),
     "GDALClose": (None, (_HANDLE,)),
@@ -44,10 +44,10 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "OSRGetCoordinateEpoch": (ctypes.c_double, (_HANDLE,)),
 }
 
-#: GDAL_OF_RASTER: for reading, and without an error on the way.
+#: GDAL_OF_RASTER: read-only, without verbose errors.
 _RASTER = 2
 
-#: Domains whose items a file beside the raster may have without "=".
+#: Domains whose items may come from a sidecar file and have no "=".
 _BESIDE = {"IMD"}
 
 #: GRTT_THEMATIC.
@@ -56,8 +56,8 @@ _CLASSES = 0
 
 @lru_cache(maxsize=1)
 def library() -> Any:
-    """GDAL's functions, as the library that rasterio has loaded has them; None where it cannot be found."""
-    places = [Path(rasterio._base.__file__)]  # whose symbols are those of the libraries that it is linked to, too
+    """The GDAL library that rasterio has loaded; None if it cannot be found."""
+    places = [Path(rasterio._base.__file__)]  # it also resolves symbols of the libraries that it is linked to
     if sys.platform == "win32":
         places = sorted(Path(rasterio.__file__).parents[1].glob("rasterio.libs/gdal*.dll"))
     for place in places:
@@ -80,7 +80,7 @@ class Native:
     handle: int
 
     def description(self, band: int) -> str | None:
-        """What a band is called."""
+        """The description of a band."""
         return _text(self.gdal.GDALGetDescription(self._object(band))) or None
 
     def unit(self, band: int) -> str | None:
@@ -96,15 +96,15 @@ class Native:
             self.gdal.CSLDestroy(names)
 
     def tags(self, band: int = 0, domain: str = "") -> dict[str, str]:
-        """A domain's items. One that has neither "=" nor ":" is no tag, and left out."""
+        """A domain's items; items with neither "=" nor ":" are not tags, and are left out."""
         return dict(filter(None, map(_item, _texts(self.gdal.GDALGetMetadata(self._object(band), domain.encode())))))
 
     def document(self, band: int, domain: str) -> str | None:
-        """The one text that a domain such as ``xml:XMP`` holds."""
+        """The single text in a domain such as ``xml:XMP``."""
         return next(iter(_texts(self.gdal.GDALGetMetadata(self._object(band), domain.encode()))), None)
 
     def classes(self, band: int) -> bool:
-        """Whether a band has names of categories, or a table of classes."""
+        """Whether a band has category names, or a class table."""
         place = self._object(band)
         if _texts(self.gdal.GDALGetRasterCategoryNames(place)):
             return True
@@ -113,7 +113,7 @@ class Native:
 
     @property
     def affine(self) -> Affine:
-        """The affine, the identity where there is none: some drivers then leave in memory whatever was there."""
+        """The affine; the identity without one, since some drivers then leave memory uninitialised."""
         numbers = (ctypes.c_double * 6)()
         failed = self.gdal.GDALGetGeoTransform(self.handle, numbers)
         return Affine.identity() if failed else Affine.from_gdal(*numbers)
@@ -133,12 +133,12 @@ class Native:
 
 @dataclass(frozen=True)
 class Limited:
-    """The same, as far as rasterio tells it without danger."""
+    """The same facts, as far as rasterio provides them safely."""
 
     dataset: Any
 
     def description(self, band: int) -> str | None:
-        """What a band is called."""
+        """The description of a band."""
         name: str | None = self.dataset.descriptions[band - 1]
         return name
 
@@ -147,7 +147,7 @@ class Limited:
         return self.dataset.units[band - 1] or None
 
     def domains(self, band: int = 0) -> list[str]:
-        """The domains of its metadata, without those that come from texts beside a file."""
+        """The domains of its metadata, except for domains from sidecar files."""
         return [name for name in self.dataset.tag_namespaces(band) if name not in _BESIDE]
 
     def tags(self, band: int = 0, domain: str = "") -> dict[str, str]:
@@ -155,28 +155,28 @@ class Limited:
         return dict(self.dataset.tags(band, ns=domain or None))
 
     def document(self, band: int, domain: str) -> str | None:
-        """None is known: rasterio takes it for items."""
+        """None: rasterio would read a document as items."""
         return None
 
     def classes(self, band: int) -> bool:
-        """None are known."""
+        """False: unknown to rasterio."""
         return False
 
     @property
     def affine(self) -> Affine:
-        """As rasterio reads it."""
+        """The affine as rasterio reads it."""
         affine: Affine = self.dataset.transform
         return affine
 
     @property
     def epoch(self) -> float | None:
-        """None is known."""
+        """None: unknown to rasterio."""
         return None
 
 
 @contextmanager
 def opened(path: str, dataset: Any) -> Iterator[Native | Limited]:
-    """What rasterio has opened, opened once more for GDAL's functions; without them where they are not to be had."""
+    """A data set of rasterio's, opened again for GDAL's functions; with rasterio alone if these are not available."""
     gdal = library()
     name = path if os.path.exists(path) else _parse_path(path).as_vsi()
     with rasterio.Env(**alone(path)):
@@ -191,7 +191,7 @@ def opened(path: str, dataset: Any) -> Iterator[Native | Limited]:
 
 
 def _texts(items: Any) -> list[str]:
-    """A list of texts as C has it."""
+    """The texts in a C array of strings."""
     found: list[str] = []
     while items and items[len(found)] is not None:
         found.append(_text(items[len(found)]))
@@ -199,7 +199,7 @@ def _texts(items: Any) -> list[str]:
 
 
 def _text(raw: bytes | None) -> str:
-    """A text that should be UTF-8, and is Latin-1 where writers did not know."""
+    """A decoded text: UTF-8, or Latin-1 if it is not valid UTF-8."""
     try:
         return (raw or b"").decode()
     except UnicodeDecodeError:
@@ -207,7 +207,7 @@ def _text(raw: bytes | None) -> str:
 
 
 def _item(text: str) -> tuple[str, str] | None:
-    """Name and value, which GDAL joins by "=", and which some of its readers take from a file with ":"."""
+    """Name and value of an item, joined by "="; some of GDAL's readers keep a ":" from the file."""
     name, sign, value = text.partition("=" if "=" in text else ":")
     name, value = name.rstrip(" \t"), value.lstrip(" \t")
     return (name, value) if name and sign else None

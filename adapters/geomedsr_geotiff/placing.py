@@ -1,7 +1,7 @@
-"""How a raster lies in the world: read from GDAL, and written so that it survives.
+"""A raster's georeferencing: reading it with GDAL, and writing it without loss.
 
-GeoTIFF has no room for some coordinate systems, for ground control points beside an affine, or for what a version of
-GDAL loses. Such parts go into the ``.aux.xml`` that GDAL reads beside a file; a small trial tells which they are.
+GeoTIFF cannot hold some coordinate systems, ground control points together with an affine, and parts that a version of
+GDAL loses. These go into the sidecar file ``.aux.xml`` that GDAL reads; a trial with a small file finds them.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from geomedsr.geometry.grid import ControlPoint, Grid
 from geomedsr_geotiff.handles import gdal, one_line, unplaced
 from geomedsr_geotiff.native import Limited, Native, opened
 
-#: The file that GDAL reads beside a raster.
+#: The suffix of GDAL's sidecar file.
 BESIDE = ".aux.xml"
 
-#: The tag that says whether a pixel's coordinates are its centre's ("Point").
+#: The tag that tells whether coordinates refer to a pixel's centre ("Point").
 AREA_OR_POINT = "AREA_OR_POINT"
 
-#: Side of the raster that a trial is made with, in pixels.
+#: Side of the trial raster, in pixels.
 _SIDE = 16
 
 _RPC_NEEDED = {"LINE_OFF", "SAMP_OFF", "LINE_SCALE", "SAMP_SCALE"}
 
-#: The items of GDAL's GEOLOCATION domain without which it places nothing.
+#: The items that GDAL requires in its GEOLOCATION domain.
 _SWATH_NEEDED = {"X_DATASET", "Y_DATASET", "PIXEL_OFFSET", "LINE_OFFSET", "PIXEL_STEP", "LINE_STEP"}
 
 
 def grid_of(dataset: Any, native: Native | Limited, path: str) -> Grid:
-    """The grid of an open data set; a warning tells of RPCs and of geolocation arrays that cannot be used."""
+    """The grid of an open data set; warns about RPCs and geolocation arrays that cannot be used."""
     points, gcp_crs = dataset.gcps
     affine: Affine | None = native.affine
     if affine == Affine.identity() and (points or dataset.crs is None):
@@ -57,7 +57,7 @@ def grid_of(dataset: Any, native: Native | Limited, path: str) -> Grid:
         affine=affine,
         crs=dataset.crs.to_wkt() if dataset.crs else None,
         gcps=tuple(ControlPoint(p.row, p.col, p.x, p.y, p.z or 0.0, str(p.id or ""), p.info or "") for p in points),
-        gcp_crs=gcp_crs.to_wkt() if points and gcp_crs else None,  # JPEG 2000's driver tells one in any case
+        gcp_crs=gcp_crs.to_wkt() if points and gcp_crs else None,  # JPEG 2000's driver always states one
         rpcs=_rpcs(path, native.tags(domain="RPC")),
         epoch=native.epoch,
         geolocation=_geolocation(path, native.tags(domain="GEOLOCATION")),
@@ -65,7 +65,7 @@ def grid_of(dataset: Any, native: Native | Limited, path: str) -> Grid:
 
 
 def _rpcs(path: str, tags: Mapping[str, str]) -> dict[str, str] | None:
-    """The RPC fields; those of a `_rpc.txt` come with their units (`+0010.00 pixels`), which are dropped."""
+    """The RPC fields; units from a `_rpc.txt` (`+0010.00 pixels`) are dropped."""
     single = {k: v.split()[0] for k, v in tags.items() if k.endswith(("_OFF", "_SCALE")) and v.split()}
     if not single.keys() >= _RPC_NEEDED:
         return None
@@ -75,7 +75,7 @@ def _rpcs(path: str, tags: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def _geolocation(path: str, tags: Mapping[str, str]) -> dict[str, str] | None:
-    """Where the arrays of a swath lie, and which pixels they are for."""
+    """The names of a swath's geolocation arrays, and the pixels that they are for."""
     if not tags.keys() >= _SWATH_NEEDED:
         return None
     numbers = _SWATH_NEEDED - {"X_DATASET", "Y_DATASET"}
@@ -83,7 +83,7 @@ def _geolocation(path: str, tags: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def _usable(path: str, what: str, fields: Mapping[str, str], numbers: set[str]) -> bool:
-    """Whether some of the fields are numbers, as they should be; a warning tells of one that is none."""
+    """Whether the fields that must be numbers are; warns about one that is not."""
     wrong = [key for key in fields if key in numbers and not _numbers(fields[key])]
     if wrong:
         value = f"{wrong[0]} is {fields[wrong[0]][:40]!r}, which is no number"
@@ -93,7 +93,7 @@ def _usable(path: str, what: str, fields: Mapping[str, str], numbers: set[str]) 
 
 
 def _numbers(text: str) -> bool:
-    """Whether a text is finite numbers with blanks between."""
+    """Whether a text consists of finite numbers separated by blanks."""
     try:
         return bool(text.split()) and all(math.isfinite(float(part)) for part in text.split())
     except ValueError:
@@ -101,7 +101,7 @@ def _numbers(text: str) -> bool:
 
 
 def describe(dataset: Any, grid: Grid) -> None:
-    """Write into an open data set what rasterio writes of a grid."""
+    """Write the parts of a grid that rasterio supports into an open data set."""
     if grid.affine is not None:
         dataset.transform = Affine(*grid.affine[:6])
     if (crs := _crs_of(grid)) is not None:
@@ -111,19 +111,19 @@ def describe(dataset: Any, grid: Grid) -> None:
 
 
 def has_room_for_point(grid: Grid) -> bool:
-    """Whether GeoTIFF has room for the tag ``AREA_OR_POINT``; without one GDAL makes a coordinate system to hold it."""
+    """Whether GeoTIFF can hold the tag ``AREA_OR_POINT``; otherwise GDAL would invent a CRS to hold it."""
     return bool(grid.gcps) or (grid.affine is not None and grid.crs is not None)
 
 
 def beside(grid: Grid, point: bool) -> bytes | None:
-    """The rest, and what else goes with it, as GDAL has it beside a file; None where there is nothing more to tell.
+    """The remaining parts of a grid, and parts that belong to them, as a sidecar file of GDAL; None if there are none.
 
-    ``point`` is what the tag ``AREA_OR_POINT`` says.
+    ``point`` tells whether the tag ``AREA_OR_POINT`` is "Point".
     """
     root = ElementTree.Element("PAMDataset")
     if (crs := _crs_of(grid)) is not None:
         ElementTree.SubElement(root, "SRS", _epoch(grid)).text = crs
-    if point and (grid.gcp_crs if grid.gcps else grid.affine is not None):  # points without a CRS GDAL would move
+    if point and (grid.gcp_crs if grid.gcps else grid.affine is not None):  # GDAL would shift GCPs without a CRS
         ElementTree.SubElement(ElementTree.SubElement(root, "Metadata"), "MDI", key=AREA_OR_POINT).text = "Point"
     if grid.gcps:
         projection = {"Projection": grid.gcp_crs} if grid.gcp_crs else {}
@@ -140,12 +140,12 @@ def _epoch(grid: Grid) -> dict[str, str]:
 
 
 def needs_copy(grid: Grid) -> bool:
-    """Whether only a copy of a file with something beside it holds all of a grid that the file can hold."""
+    """Whether a file can only hold all of a grid if it is copied from a file with a sidecar file."""
     return grid.epoch is not None or bool(grid.gcps)
 
 
 def copy(plain: MemoryFile, made: MemoryFile, grid: Grid, point: bool, **options: Any) -> None:
-    """Copy a file in memory, together with what rasterio does not write into it."""
+    """Copy a file in memory, together with the parts of its grid that rasterio does not write."""
     place = PurePosixPath(plain.name)
     text = beside(grid, point)
     if text is None or (options["driver"] in ("COG", "GTiff") and not needs_copy(grid)):
@@ -156,12 +156,12 @@ def copy(plain: MemoryFile, made: MemoryFile, grid: Grid, point: bool, **options
 
 
 def settle(grid: Grid, driver: str, point: bool, target: str) -> tuple[Grid, bool]:
-    """What of a grid a driver's file can hold, and whether part of it must go beside the file; warnings tell of both.
+    """The grid that a driver's file can hold, and whether a part of it needs a sidecar file; warns about both.
 
-    ``point`` is what the tag ``AREA_OR_POINT`` says.
+    ``point`` tells whether the tag ``AREA_OR_POINT`` is "Point".
 
     Raises:
-        OutputError: a place that PROJ does not know, or that cannot be stored even beside a file.
+        OutputError: PROJ does not know the CRS, or the grid cannot be stored even with a sidecar file.
     """
     if grid.affine is not None and grid.gcps:
         _tell(f"{target} keeps the affine, not the {len(grid.gcps)} ground control points beside it")
@@ -199,7 +199,7 @@ def _tell(text: str) -> None:
 
 
 def _lost(grid: Grid, driver: str, point: bool) -> tuple[list[str], list[str]]:
-    """What of a grid a small file of a driver does not hold: by itself, and together with what is put beside it."""
+    """The parts of a grid that a small trial file loses: by itself, and with a sidecar file."""
     if grid.affine is None and not grid.gcps:
         return [], []
     suffix = {"PNG": ".png", "JPEG": ".jpg"}.get(driver, ".tif")
@@ -220,7 +220,7 @@ def _lost(grid: Grid, driver: str, point: bool) -> tuple[list[str], list[str]]:
 
 @contextmanager
 def _together(data: bytes, text: bytes | None) -> Iterator[str]:
-    """A TIFF in memory, and what is beside it."""
+    """A TIFF in memory with its sidecar file."""
     folder = uuid.uuid4().hex
     with MemoryFile(data, dirname=folder, filename="trial.tif") as file:
         if text is None:
@@ -231,7 +231,7 @@ def _together(data: bytes, text: bytes | None) -> Iterator[str]:
 
 
 def _differences(wanted: Grid, point: bool, name: str) -> list[str]:
-    """In words, what of a grid a file does not tell as wanted."""
+    """In words, the parts of a grid in which a file differs from the wanted one."""
     with rasterio.open(name) as dataset, opened(name, dataset) as native:
         found, tag = grid_of(dataset, native, name), native.tags().get(AREA_OR_POINT)
     checks = {
@@ -246,7 +246,7 @@ def _differences(wanted: Grid, point: bool, name: str) -> list[str]:
 
 
 def _crs_of(grid: Grid) -> str | None:
-    """The CRS of the affine; a file that is placed by GCPs has the one of these."""
+    """The CRS of the affine; for a file with GCPs, their CRS."""
     return grid.crs if grid.affine is not None or not grid.gcps else None
 
 
@@ -255,6 +255,6 @@ def _places(grid: Grid) -> list[float]:
 
 
 def _close(wanted: Iterable[float] | None, found: Iterable[float] | None) -> bool:
-    """Whether numbers agree as far as their texts in a file may tell."""
+    """Whether numbers agree within the precision of their texts in a file."""
     ones, others = list(wanted or ()), list(found or ())
     return len(ones) == len(others) and all(map(partial(math.isclose, rel_tol=1e-9, abs_tol=1e-9), ones, others))

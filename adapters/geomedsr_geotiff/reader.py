@@ -1,4 +1,4 @@
-"""GDAL rasters as scenes: what is read from the headers, and the source that reads windows."""
+"""GDAL rasters as scenes: reading headers, and the source that reads windows."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from geomedsr_geotiff.namespaces import UNKEPT
 from geomedsr_geotiff.native import Limited, Native, opened
 from geomedsr_geotiff.placing import grid_of
 
-#: Types a scene may have; GDAL's complex ones are not images.
+#: The types that a scene may have; complex types of GDAL are not images.
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
 
 
@@ -49,10 +49,10 @@ _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint
 class RasterSource(Source):
     """Windows of a GDAL raster.
 
-    ``picks`` are GDAL band numbers, ``nodata`` those bands' values or None. ``masks`` tells that GDAL has masks
-    of its own for them; ``alpha`` is the number of the band that masks the others, picked or not. All of these count,
-    where GDAL asks the first that there is (``GDALRasterBand::GetMaskFlags``): what one of them calls no data, such as
-    a black collar under alpha, must not get into the pixels beside it.
+    ``picks`` are GDAL band numbers, ``nodata`` the bands' nodata values or None. ``masks`` tells that GDAL has separate
+    masks for them; ``alpha`` is the number of the band that masks the others, picked or not. All of these are combined,
+    whereas GDAL uses only the first that exists (``GDALRasterBand::GetMaskFlags``): pixels that one of them marks as no
+    data, such as a black collar under alpha, must not affect neighbouring pixels.
     """
 
     path: str = field(repr=False)  # it may hold a signature
@@ -71,7 +71,7 @@ class RasterSource(Source):
         return self._read("read", self.picks, **_place(window))[None]
 
     def valid(self, box: Box) -> Array:
-        """Not masked, not under a fully transparent alpha, finite, and not the nodata value."""
+        """True where a pixel is not masked, not fully transparent, finite, and not the nodata value."""
         window = box.window
         if not self.masks and self.alpha is None and not self._judged_by_value:
             shape = (1, len(self.picks), window.height, window.width)
@@ -86,22 +86,22 @@ class RasterSource(Source):
         return replace(self, shape=shape, picks=picks, nodata=tuple(self.nodata[b] for b in bands))
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> RasterSource:
-        """The same with other values that mean "no data"."""
+        """The same source with other nodata values."""
         return replace(self, nodata=nodata)
 
     def veil(self) -> tuple[int, RasterSource] | None:
-        """The alpha band that masks the others: its number, and by itself."""
+        """The alpha band that masks the others: its number, and the band as a source."""
         if self.alpha is None:
             return None
         shape = (1, 1, *self.shape[2:])
         return self.alpha, replace(self, shape=shape, picks=(self.alpha,), nodata=(None,), masks=False, alpha=None)
 
     def opaque(self) -> RasterSource | None:
-        """The same pixels, not masked by an alpha band."""
+        """The same source without the mask by an alpha band."""
         return None if self.alpha is None else replace(self, alpha=None)
 
     def overview(self, pixels: int) -> tuple[Array, Array] | None:
-        """Values and validity of the finest overview of at most ``pixels``, where the file has one that serves."""
+        """Values and validity of the finest overview with at most ``pixels`` pixels, if there is a suitable one."""
         _, _, height, width = self.shape
         if height * width <= pixels:
             return None
@@ -114,17 +114,17 @@ class RasterSource(Source):
         try:
             values = self._read("read", self.picks, **size)
             return values[None], self._valid(values, **size)[None]
-        except InputError:  # such as a camera's thumbnail that was cut off; the pixels may be whole
+        except InputError:  # for example a truncated thumbnail of a camera; the image may be intact
             return None
 
     def cache(self, workers: int) -> int:
-        """Bytes that GDAL's cache takes beyond the usual while so many threads read."""
+        """Bytes by which GDAL's cache is enlarged while ``workers`` threads read."""
         with gdal():
             return cache_beyond(handle(self.path, self.version), workers)
 
     @property
     def masking(self) -> tuple[Masking, ...]:
-        """By values; by the file's mask or masks; and by an alpha band."""
+        """By value, by the file's mask or masks, and by an alpha band."""
         beside = Masking.NONE
         if self.masks:
             with gdal():
@@ -153,7 +153,7 @@ class RasterSource(Source):
         with gdal(), listening() as heard:
             try:
                 dataset = handle(self.path, self.version)
-                heard.clear()  # of what describes the file; the pixels are to come
+                heard.clear()  # messages about metadata; pixels are read next
                 array: Array = getattr(dataset, method)(list(picks), **place)
             except RasterioIOError as error:
                 raise read_error(self.path, where, one_line(error)) from cause(error)
@@ -179,13 +179,13 @@ def open_raster(path: str) -> Scene:
     with gdal():
         try:
             dataset = handle(path, version)
-        except RasterioIOError as error:  # such as a pipe, which can be opened only once
+        except RasterioIOError as error:  # for example a pipe, which can only be opened once
             raise read_error(path, "a second look", one_line(error)) from cause(error)
         _check(path, dataset)
         flags, dtype, values = dataset.mask_flag_enums, dataset.dtypes[0], dataset.nodatavals
-        own_masks = any(not f for f in flags)  # a mask per band, which GeoTIFF can only say by value
+        own_masks = any(not f for f in flags)  # GeoTIFF has no masks per band, only values
         together = all({MaskFlags.per_dataset, MaskFlags.nodata} <= set(f) for f in flags)
-        if together:  # no data are pixels of which all bands have their value, as PNG says of a colour
+        if together:  # only pixels with the value in all bands are no data, as a colour in PNG
             values = (None,) * dataset.count
         for value, flag in () if together else zip(values, flags, strict=True):
             _check_nodata(path, value, flag, dtype)
@@ -224,7 +224,7 @@ def open_raster(path: str) -> Scene:
 
 
 def _interpretations(dataset: Any) -> tuple[ColorInterp, ...]:
-    """What the bands show. rasterio raises here what GDAL has complained of before, such as another directory; once."""
+    """The bands' colour interpretation. rasterio may raise an earlier error of GDAL here, but only once."""
     try:
         found: tuple[ColorInterp, ...] = dataset.colorinterp
     except CPLE_BaseError:
@@ -240,7 +240,7 @@ def _check(path: str, dataset: Any) -> None:
     if 0 in dataset.shape:
         height, width = dataset.shape
         raise InputError(f"{path} of {width} × {height} pixels", "at least one", "check how it was made")
-    if (size := block_bytes(dataset)) >= TOO_LARGE:  # its header is damaged; each band would fail by itself
+    if (size := block_bytes(dataset)) >= TOO_LARGE:  # the header is damaged; reading any band would fail
         raise InputError(
             f"{path}, whose blocks of {dataset.count} bands take {size / 2**30:.0f} GiB",
             "less than 2 GiB, which GDAL reads at once",
@@ -262,7 +262,7 @@ def _check(path: str, dataset: Any) -> None:
 
 
 def _check_nodata(path: str, value: float | None, flag: list[MaskFlags], dtype: str) -> None:
-    """64-bit nodata values come as floats, exact up to 2⁵³ only; one that is not cannot be kept."""
+    """Check a 64-bit nodata value: it is read as a float, exact only up to 2⁵³; larger values cannot be kept."""
     lost = MaskFlags.nodata in flag if value is None else abs(value) >= EXACT
     if np.dtype(dtype).itemsize == 8 and np.dtype(dtype).kind in "iu" and lost:
         raise InputError(
@@ -273,13 +273,13 @@ def _check_nodata(path: str, value: float | None, flag: list[MaskFlags], dtype: 
 
 
 def _files(path: str, dataset: Any) -> tuple[str, ...]:
-    """Every local file that is read: the data set's own, and what a prefix or a `file://` hides."""
+    """All local files of a data set, including files behind a prefix or a `file://` address."""
     hidden = path.removeprefix("file://"), path.rsplit(":", 1)[-1], path.split("://", 1)[-1].split("?", 1)[0]
     return tuple(dict.fromkeys((path, *hidden, *dataset.files)))
 
 
 def _nodata(value: float | None, dtype: str) -> float | int | None:
-    """The nodata value in the band's type; None when there is none that a pixel could have."""
+    """The nodata value in the band's type; None if there is none, or no pixel can have it."""
     if value is None:
         return None
     if np.dtype(dtype).kind == "f":
@@ -292,14 +292,14 @@ def _nodata(value: float | None, dtype: str) -> float | int | None:
 
 
 def _block(dataset: Any) -> tuple[int, int]:
-    """A read of about 512 × 512 in whole blocks; whole rows where the file is in strips."""
+    """The preferred size of a read: about 512 × 512 in whole blocks, or whole rows if the file is in strips."""
     height, width = dataset.block_shapes[0]
     rows, cols = (max(side, side * (512 // max(side, 1))) for side in (height, width))
     return min(max(rows, 1), dataset.height, 4096), min(max(cols, 1), dataset.width, 4096)
 
 
 def _bands(dataset: Any, native: Native | Limited, file: str, nodata: Sequence[float | int | None]) -> tuple[Band, ...]:
-    """All bands. Each list is asked for once: rasterio looks through all bands for it."""
+    """All bands. Each list is requested only once, because rasterio goes through all bands for it."""
     lists = zip(dataset.indexes, _interpretations(dataset), dataset.scales, dataset.offsets, nodata, strict=True)
     dtype, alone = np.dtype(dataset.dtypes[0]), dataset.count == 1
     return tuple(_band(dataset, native, dtype, file if alone else "", *facts) for facts in lists)
@@ -344,13 +344,13 @@ def _band(
 
 
 def _limits(structure: Mapping[str, str], dtype: np.dtype[Any]) -> tuple[int, int] | None:
-    """What samples of fewer bits than their type has can hold."""
+    """The lowest and highest value of samples with fewer bits than their type."""
     bits = int(structure["NBITS"]) if structure.get("NBITS", "").isdigit() else 0
     return (0, 2**bits - 1) if dtype.kind == "u" and 1 <= bits < 8 * dtype.itemsize else None
 
 
 def _palette(dataset: Any, index: int) -> dict[int, tuple[int, ...]] | None:
-    """The colours of a band's values; None for a band that is said to have some, but has no table of them."""
+    """The colours of a band's values; None for a palette band without a colour table."""
     try:
         return dict(dataset.colormap(index))
     except ValueError:
@@ -363,7 +363,7 @@ def _kind(
     tags: Mapping[str, str],
     structure: Mapping[str, str],
 ) -> Kind:
-    """Classes and flags, as far as the file says so; else continuous.
+    """``"nearest"`` if the file says that the band holds classes or flags; else continuous.
 
     A palette may colour classes or a photograph: only the user knows, so `upscale` asks.
     """

@@ -1,8 +1,8 @@
 """Just enough of TIFF to move encoded blocks from one file into another, unchanged.
 
-GDAL encodes the blocks of each region and lays out the file that they go into; here they are copied as they are. What
-is read: TIFF 6.0 and BigTIFF, little-endian, tiled. What is kept: the layout that GDAL's COG driver declares at the top
-of its files (blocks in the order of rows, each between its size and its last four bytes, a mask's after its image's).
+GDAL encodes the blocks of each region and lays out the result; the blocks are copied here unchanged. Supported are TIFF
+6.0 and BigTIFF, little-endian, tiled. The layout that GDAL's COG driver declares at the top of its files is kept
+(blocks in row order, each between its size and its last four bytes, and a mask's block after its image's).
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _REDUCED, _MASK = 1, 4
 #: Struct letters of the integer types.
 _LETTERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
-#: The same, as types of arrays that are written.
+#: The integer types of the arrays that are written.
 _LONG, _LONG8 = 4, 16
 
 
 @dataclass(frozen=True)
 class Directory:
-    """An image file directory: where the value of each tag lies, by tag, as ``(type, count, slot)``."""
+    """An image file directory: the place of each tag's value, as ``(type, count, slot)``."""
 
     entries: dict[int, tuple[int, int, int]]
     file: Tiff
 
     def numbers(self, tag: int) -> Array:
-        """The integers of a tag; none where it is not there."""
+        """The integers of a tag; empty if the tag is missing."""
         if tag not in self.entries:
             return np.empty(0, np.int64)
         kind, count, slot = self.entries[tag]
@@ -70,7 +70,7 @@ class Directory:
 
     @property
     def encoding(self) -> tuple[int, ...]:
-        """What must agree for blocks to be exchanged."""
+        """Everything that must be equal for blocks to be exchanged."""
         return tuple(self.number(tag, 1) for tag in (COMPRESSION, PREDICTOR, TILE_WIDTH, TILE_HEIGHT))
 
 
@@ -81,7 +81,7 @@ class Tiff:
         """Read them.
 
         Raises:
-            OSError: it is no little-endian TIFF.
+            OSError: the file is not a little-endian TIFF.
         """
         self.file = file
         head = self.bytes_at(0, 16)
@@ -135,10 +135,10 @@ Blocks = Callable[[int, bool, int, int], bytes]
 
 
 def fill(path: Path, blocks: Blocks) -> int:
-    """Put the blocks of all levels into a file that has its directories but no blocks; the size it must have.
+    """Write the blocks of all levels into a file that has its directories but no blocks; returns the final size.
 
     Raises:
-        OSError: it cannot be written, or is not such a file.
+        OSError: the file cannot be written, or is not such a file.
     """
     with open(path, "r+b") as file:
         tiff = Tiff(file)
@@ -171,7 +171,7 @@ def fill(path: Path, blocks: Blocks) -> int:
 
 
 def _start_writing(file: BinaryIO) -> int:
-    """Let the system begin to write what is there to the disk, without waiting; how much that is."""
+    """Let the system start writing to the disk, without waiting; returns the number of bytes."""
     file.flush()
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -179,7 +179,7 @@ def _start_writing(file: BinaryIO) -> int:
 
 
 class _Table:
-    """The offsets and sizes of a directory's blocks: new arrays behind the directories, as wide as they may need."""
+    """The offsets and sizes of a directory's blocks: new arrays after the directories, of the widest type needed."""
 
     def __init__(self, tiff: Tiff, directory: Directory) -> None:
         rows, cols = directory.blocks
@@ -201,12 +201,12 @@ class _Table:
             self.values[tag] = values
 
     def note(self, index: int, place: int, size: int) -> None:
-        """Where a block lies."""
+        """Record the place and size of a block."""
         self.values[OFFSETS][index] = place
         self.values[SIZES][index] = size
 
     def write(self) -> None:
-        """Put the arrays where the directory looks for them."""
+        """Write the arrays to the place to which the directory refers."""
         for tag, values in self.values.items():
             self.tiff.file.seek(self.places[tag])
             self.tiff.file.write(values.tobytes())
