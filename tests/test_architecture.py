@@ -15,7 +15,7 @@ def test_all_files_that_it_names_exist() -> None:
 
 def test_all_nouns_are_defined_where_it_says() -> None:
     nouns = re.findall(r"^\| `(\w+)` \|.*\| `(\S+)` \|$", PAGE, re.MULTILINE)
-    table = PAGE.split("\n| noun |")[1].split("\n\n")[0]
+    table = PAGE.split("\n| class |")[1].split("\n\n")[0]
     assert len(nouns) == table.count("\n| `") > 12  # every row is one of them
     assert [noun for noun, path in nouns if f"class {noun}" not in (ROOT / path).read_text()] == []
 

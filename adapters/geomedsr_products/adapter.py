@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 from geomedsr.errors import GeomedsrError, OutputError
 from geomedsr.io import Adapter, Sink
 from geomedsr.scene.scene import Scene
-from geomedsr_products import sentinel2
+from geomedsr_products import landsat, sentinel2
 from geomedsr_products.scenes import scene_of
 
 #: Families of products, as :mod:`geomedsr_products.product` says, in the order in which they are asked.
-FAMILIES: tuple[ModuleType, ...] = (sentinel2,)
+FAMILIES: tuple[ModuleType, ...] = (sentinel2, landsat)
 
 
 class ProductsAdapter(Adapter):

@@ -96,8 +96,9 @@ class Archive(Folder):
                         raise self._refused(name, "which is too long for metadata")
                     return pack.read(name)
             with tarfile.open(self.path) as tape:
-                file = tape.extractfile(name)
-                if file is None or tape.getmember(name).size > _MOST:
+                found = [member for member in tape if member.name.removeprefix("./") == name]
+                file = tape.extractfile(found[-1]) if found else None
+                if file is None or found[-1].size > _MOST:
                     raise self._refused(name, "which is no small file")
                 return file.read()
         except InputError:
@@ -160,7 +161,13 @@ def _members(path: str, stamp: tuple[int, int]) -> tuple[str, ...]:
             with zipfile.ZipFile(path) as pack:
                 return tuple(sorted(info.filename for info in pack.infolist() if not info.is_dir()))
         with tarfile.open(path) as tape:
-            return tuple(sorted(member.name.removeprefix("./") for member in tape if member.isfile()))
+            names = sorted(member.name.removeprefix("./") for member in tape if member.isfile())
+            # A tape ends with blocks of zeros; one that is cut off in a header is read without a complaint.
+            if tape.fileobj is not None:
+                tape.fileobj.seek(tape.offset)
+                if tape.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                    raise tarfile.ReadError("unexpected end of data")
+            return tuple(names)
     except (OSError, EOFError, ValueError, *_BROKEN) as error:
         raise InputError(
             f"{path}, which cannot be read as an archive ({_why(error)})", "a whole zip or tar", "download it again"

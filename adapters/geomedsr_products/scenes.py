@@ -18,6 +18,7 @@ import numpy as np
 from affine import Affine
 
 from geomedsr.errors import InputError, SceneWarning
+from geomedsr.geometry.crs import crs_code, same_crs
 from geomedsr.geometry.grid import Grid
 from geomedsr.io import open_scene
 from geomedsr.scene.areas import text_of
@@ -153,7 +154,7 @@ def _grid(product: Product, resolution: float, bands: Sequence[BandFile], opened
 
 
 def _same(one: Grid, other: Grid) -> bool:
-    if one.shape != other.shape or (one.affine is None) != (other.affine is None):
+    if one.shape != other.shape or (one.affine is None) != (other.affine is None) or not same_crs(one.crs, other.crs):
         return False
     if one.affine is None or other.affine is None:
         return True
@@ -165,7 +166,8 @@ def _same(one: Grid, other: Grid) -> bool:
 
 def _words(grid: Grid) -> str:
     place = "" if grid.affine is None else f" from {grid.affine.c:.10g}, {grid.affine.f:.10g}"
-    return f"{grid.shape[1]} × {grid.shape[0]} pixels{place}"
+    code = crs_code(grid.crs)
+    return f"{grid.shape[1]} × {grid.shape[0]} pixels{place}" + (f" in {code[0]}:{code[1]}" if code else "")
 
 
 def _band(told: BandFile, own: Band) -> Band:

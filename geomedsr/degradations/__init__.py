@@ -1,6 +1,6 @@
 """Degradations: how training makes a low-resolution image from a high-resolution one. One file each.
 
-A chain begins with a reduction, which may be one of the observation operators, and goes on with disturbances.
+A chain consists of a reduction, which may be an observation operator, followed by any number of corruptions.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = [
     "of_kind",
 ]
 
-#: Any degradation; its ``kind`` says which.
+#: Any degradation, identified by its ``kind``.
 AnyDegradation = Annotated[
     BlockMean | KSpaceCrop | Bicubic | GaussianPSF | CTPSF | AnySingle | RandomChain, Field(discriminator="kind")
 ]
@@ -60,7 +60,7 @@ AnyDegradation = Annotated[
 
 @dataclass(frozen=True)
 class Chain:
-    """A reduction and the disturbances after it, for one scale."""
+    """A reduction and the corruptions after it, for one scale."""
 
     reduction: Reduction
     disturbances: Sequence[Disturbance]
@@ -68,7 +68,7 @@ class Chain:
 
     @property
     def margin(self) -> int:
-        """How many fine pixels around a patch its coarse image depends on."""
+        """How many fine pixels on each side of a patch its coarse image depends on."""
         return self.reduction.margin(self.scale)
 
     def draw(self, rng: np.random.Generator) -> tuple[Any, ...]:
@@ -81,11 +81,11 @@ class Chain:
 
     @property
     def makes(self) -> tuple[str, ...]:
-        """What :meth:`marks` tells."""
+        """The ports for which :meth:`marks` returns an image."""
         return tuple(dict.fromkeys(name for part in self.disturbances for name in part.makes))
 
     def marks(self, coarse: torch.Tensor, drawn: tuple[Any, ...]) -> dict[str, torch.Tensor]:
-        """What the disturbances break of an image before them, by port, all together; as they tell it."""
+        """Where the corruptions damage an image, by port, combined over all of them."""
         found: dict[str, torch.Tensor] = {}
         for part, parameters in zip(self.disturbances, drawn[1:], strict=True):
             for name, made in part.marks(coarse, parameters).items():
@@ -93,14 +93,14 @@ class Chain:
         return found
 
     def disturb(self, coarse: torch.Tensor, drawn: tuple[Any, ...]) -> torch.Tensor:
-        """``(B, C, H, W)`` to the same."""
+        """The corrupted image; ``(B, C, H, W)`` in and out."""
         for part, parameters in zip(self.disturbances, drawn[1:], strict=True):
             coarse = part.apply(coarse, parameters)
         return coarse
 
 
 def chain(parts: Sequence[AnyDegradation], scale: int) -> Chain:
-    """A reduction and the disturbances after it, as a chain.
+    """A chain of a reduction and the corruptions after it.
 
     Raises:
         ValueError: the parts are not in that order.
@@ -114,10 +114,10 @@ def chain(parts: Sequence[AnyDegradation], scale: int) -> Chain:
 
 
 def of_kind(kind: str) -> AnyDegradation:
-    """The degradation of a kind, with its defaults.
+    """The degradation of a kind, with default parameters.
 
     Raises:
-        pydantic.ValidationError: there is none.
+        pydantic.ValidationError: there is no such kind.
     """
     made: AnyDegradation = TypeAdapter(AnyDegradation).validate_python({"kind": kind})
     return made

@@ -1,4 +1,4 @@
-"""Bicubic reduction without aliasing, as image programs do it."""
+"""Antialiased bicubic reduction, as image software does it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from geomedsr.degradations.degradation import Reduction
 from geomedsr.degradations.separable import places, sampled
 
-#: The free parameter of Keys' kernel: −½ is his choice, MATLAB's and Pillow's.
+#: The free parameter of Keys' kernel: −½, as in Keys' paper, MATLAB and Pillow.
 _A = -0.5
 
 
 class Bicubic(Reduction):
-    """A coarse pixel is the mean of fine ones, weighted with Keys' cubic kernel made ``s`` times as wide.
+    """A coarse pixel is a mean of fine ones, weighted with Keys' cubic kernel widened ``s`` times.
 
     Keys 1981 (IEEE TASSP 29(6), eq. 15) with a = −½: ``1.5 |x|³ − 2.5 |x|² + 1`` up to 1,
     ``−0.5 |x|³ + 2.5 |x|² − 4 |x| + 2`` up to 2, and 0 beyond, at ``x`` = distance from the block's centre / s.
@@ -25,11 +25,11 @@ class Bicubic(Reduction):
     kind: Literal["bicubic"] = "bicubic"
 
     def margin(self, scale: int) -> int:
-        """The kernel reaches 2 s from the block's centre, where it is 0."""
+        """The kernel's support: it falls to 0 at a distance of 2 s from the block's centre."""
         return 3 * scale // 2
 
     def apply(self, fine: torch.Tensor, scale: int, drawn: Any = None) -> torch.Tensor:
-        """The coarse image, whose centres lie where the blocks' centres do."""
+        """The coarse image; its pixel centres are the centres of the blocks."""
         return sampled(fine, cubic(places(scale, self.margin(scale)) / scale), scale)
 
 

@@ -1,4 +1,4 @@
-"""The block mean, an ideal detector; or one behind optics that blur."""
+"""The block mean: an ideal detector, optionally behind optics that blur."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from geomedsr.degradations.separable import places, sampled
 
 
 class BlockMean(Reduction):
-    """A coarse pixel is the mean of its ``s × s`` block: the operator of that name.
+    """A coarse pixel is the mean of its ``s × s`` block, as in the operator of the same name.
 
-    ``blur`` are standard deviations of a Gaussian that acts on the fine image before, in coarse pixels; one is drawn,
-    each as often as the others, 0 is none. Real detectors see a little of their neighbours: what a network gets from
-    them is softer than block means. Results agree with the input by block means all the same.
+    ``blur`` lists standard deviations, in coarse pixels, of a Gaussian that is applied to the fine image first. One is
+    drawn, each with equal probability; 0 means no blur. Real detectors also see a little of the neighbouring pixels, so
+    their images are softer than block means. Results agree with the input by block means all the same.
     """
 
     kind: Literal["block-mean"] = "block-mean"
@@ -32,7 +32,7 @@ class BlockMean(Reduction):
         return self
 
     def margin(self, scale: int) -> int:
-        """Four standard deviations of the widest."""
+        """Four standard deviations of the widest Gaussian."""
         return math.ceil(4 * max(self.blur, default=0.0) * scale)
 
     def draw(self, rng: np.random.Generator) -> float:
@@ -40,7 +40,7 @@ class BlockMean(Reduction):
         return float(rng.choice(self.blur)) if self.blur else 0.0
 
     def apply(self, fine: torch.Tensor, scale: int, drawn: float | None = None) -> torch.Tensor:
-        """The means."""
+        """The block means, after the blur if one is drawn."""
         margin = self.margin(scale)
         if drawn:
             return sampled(fine, _taps(drawn * scale, scale, margin), scale)
@@ -49,7 +49,7 @@ class BlockMean(Reduction):
 
 
 def _taps(sigma: float, scale: int, margin: int) -> torch.Tensor:
-    """What each pixel of a row, in a block and beside it, adds to the mean of the block: a Gaussian over a box."""
+    """The weight of each pixel of a row in a block's mean, neighbours included: a Gaussian convolved with a box."""
     inside = places(scale, 0)
     apart = places(scale, margin)[:, None] - inside
     gaussian = torch.exp(-(apart**2) / (2 * sigma**2))

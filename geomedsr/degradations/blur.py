@@ -17,7 +17,7 @@ from geomedsr.scene.sources import Array
 
 @dataclass(frozen=True)
 class Ellipse:
-    """One draw: the standard deviations along two axes, in pixels, and the first axis' angle, from x towards y."""
+    """One draw: standard deviations along two axes, in pixels, and the angle of the first axis, from x towards y."""
 
     first: float
     second: float
@@ -25,10 +25,10 @@ class Ellipse:
 
 
 class Blur(Disturbance):
-    """Convolution with a Gaussian, in half of the cases another width along each of two turned axes.
+    """Convolution with a Gaussian, isotropic in half of the cases, else with different widths along two rotated axes.
 
-    ``exp(−½ Cᵀ Σ⁻¹ C)`` at ``C = (x, y)``, made to sum to 1, with ``Σ = R diag(σ₁², σ₂²) Rᵀ`` (Real-ESRGAN, Wang et al.
-    2021, section 3.1). ``sigma`` is the range of σ₁ and σ₂, in coarse pixels. The image is continued by reflection.
+    ``exp(−½ Cᵀ Σ⁻¹ C)`` at ``C = (x, y)``, normalised to sum 1, with ``Σ = R diag(σ₁², σ₂²) Rᵀ`` (Real-ESRGAN, Wang et
+    al. 2021, section 3.1). ``sigma`` is the range of σ₁ and σ₂, in coarse pixels. The image is continued by reflection.
     """
 
     kind: Literal["blur"] = "blur"
@@ -41,7 +41,7 @@ class Blur(Disturbance):
         return self
 
     def draw(self, rng: np.random.Generator) -> Ellipse:
-        """Two widths, often the same, and an angle."""
+        """Two widths, equal in half of the cases, and an angle."""
         first, second = (float(sigma) for sigma in rng.uniform(*self.sigma, 2))
         angle = float(rng.uniform(0, math.pi))
         return Ellipse(first, second, angle) if rng.integers(2) else Ellipse(first, first, angle)
@@ -57,7 +57,7 @@ class Blur(Disturbance):
 
 
 def kernel(shape: Ellipse) -> Array:
-    """The weights, float64, square, out to four of the larger standard deviation."""
+    """The square array of weights, float64, out to four times the larger standard deviation."""
     half = math.ceil(4 * max(shape.first, shape.second))
     y, x = np.mgrid[-half : half + 1, -half : half + 1]
     cos, sin = math.cos(shape.angle), math.sin(shape.angle)

@@ -1,4 +1,4 @@
-"""What lossy compression of an image has in common, whatever the codec."""
+"""Lossy compression of an image: the part that is the same for all codecs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from geomedsr.scene.sources import Array
 def compressed(
     coarse: torch.Tensor, dtype: type[np.unsignedinteger[Any]], code: Callable[[Array], Array]
 ) -> torch.Tensor:
-    """``(B, C, H, W)`` normalised, each band coded by itself as a grey image of an unsigned integer type.
+    """Encode and decode each band of a normalised image ``(B, C, H, W)`` as a grey image of an unsigned integer type.
 
-    0 … 1 on the value scale becomes the type's range. What lies below 0 or above 1 is coded as 0 or 1 and keeps its
-    distance from it, so that nothing is clipped. ``code`` encodes and decodes an image ``(H, W)`` of that type.
+    0 … 1 on the value scale becomes the type's range. Values below 0 or above 1 are coded as 0 or 1, and their excess
+    is added again afterwards, so that nothing is clipped. ``code`` encodes and decodes an image ``(H, W)`` of that
+    type.
     """
     top = np.iinfo(dtype).max
     values = coarse.double().cpu().numpy()

@@ -1,4 +1,4 @@
-"""The noise of filtered back-projection: correlated, because the ramp filter takes low frequencies from it."""
+"""The noise of filtered back-projection, which is correlated because the ramp filter removes low frequencies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from geomedsr.scene.sources import Array
 
 @dataclass(frozen=True)
 class CTField:
-    """One draw: standard deviation, the frequency at which the spectrum is highest, and a seed for the field."""
+    """One draw: standard deviation, peak frequency of the spectrum, and a seed for the noise."""
 
     sigma: float
     peak: float
@@ -23,16 +23,17 @@ class CTField:
 
 
 class CTNoise(Disturbance):
-    """Stationary Gaussian noise with the power spectrum of filtered back-projection, each slice and band by itself.
+    """Stationary Gaussian noise with the power spectrum of filtered back-projection, independent for slices and bands.
 
-    ``NPS(f) = k · f · exp(−f² / (2 peak²))`` with f in cycles per coarse pixel: projections' white noise through the
-    ramp and an apodisation ``A``, over ``f`` for the density of spokes, is ``f · A(f)²`` (Riederer et al. 1978, Phys.
-    Med. Biol. 23(3); Kijewski & Judy 1987, Phys. Med. Biol. 32(5)), and here ``A`` is a Gaussian. The highest power is
-    at ``f = peak``, low for soft kernels and high for sharp ones; ``k`` makes the variance ``sigma²``. There is none at
-    f = 0: means are kept. What sampling the image folds back is left out.
+    ``NPS(f) = k · f · exp(−f² / (2 peak²))`` with f in cycles per coarse pixel. White noise in the projections,
+    filtered by the ramp and an apodisation ``A`` and divided by ``f`` for the density of spokes, has the spectrum ``f ·
+    A(f)²`` (Riederer et al. 1978, Phys. Med. Biol. 23(3); Kijewski & Judy 1987, Phys. Med. Biol. 32(5)); here ``A`` is
+    a Gaussian. The power is highest at ``f = peak``, low for soft kernels and high for sharp ones; ``k`` makes the
+    variance ``sigma²``. The power at f = 0 is zero, so means are kept. Aliasing by the sampling of the image is left
+    out.
 
-    ``sigma`` and ``peak`` are ranges to draw from; sigma is on the value scale, so that 0.01 is 14 HU where 0 and 1
-    are −1000 and 400 HU.
+    ``sigma`` and ``peak`` are ranges to draw from. ``sigma`` is on the value scale: 0.01 is 14 HU where 0 and 1 are
+    −1000 and 400 HU.
     """
 
     kind: Literal["ct-noise"] = "ct-noise"
@@ -48,7 +49,7 @@ class CTNoise(Disturbance):
         return self
 
     def draw(self, rng: np.random.Generator) -> CTField:
-        """An amount, a spectrum, and a seed."""
+        """A standard deviation, a peak frequency, and a seed."""
         return CTField(float(rng.uniform(*self.sigma)), float(rng.uniform(*self.peak)), int(rng.integers(2**63)))
 
     def apply(self, coarse: torch.Tensor, drawn: CTField) -> torch.Tensor:
@@ -60,9 +61,9 @@ class CTNoise(Disturbance):
 
 
 def noise_power(shape: tuple[int, ...], peak: float) -> Array:
-    """The spectrum at the frequencies of ``numpy.fft.fft2`` of an image ``(H, W)``; its mean, so the variance, is 1.
+    """The power spectrum at the frequencies of ``numpy.fft.fft2`` for an image ``(H, W)``.
 
-    0 everywhere for a single pixel, which has no frequency but 0.
+    Its mean, and thus the variance of the noise, is 1. It is 0 for a single pixel, whose only frequency is 0.
     """
     rows, cols = (np.fft.fftfreq(length) for length in shape)
     frequency = np.hypot(rows[:, None], cols[None, :])

@@ -1,4 +1,4 @@
-"""A coarser CT reconstruction: its point-spread function in the plane of the slice, and its noise."""
+"""A coarser CT reconstruction: its in-plane point-spread function, and its noise."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from geomedsr.degradations.gaussian_psf import GaussianPSF
 class CTPSF(Reduction):
     """A Gaussian point-spread function sampled at the coarse pixels, then correlated noise.
 
-    ``mtf`` is the modulation transfer at the coarse grid's Nyquist frequency, a range to draw from: the transfer of a
-    scanner with a standard kernel falls off about as a Gaussian does (Judy 1976, Med. Phys. 3(4)); see
-    :class:`GaussianPSF` for the formula. ``noise`` is that of :class:`CTNoise`, which comes on top of what the fine
-    slice has. Slices are reduced in their plane alone.
+    ``mtf`` is the modulation transfer at the coarse grid's Nyquist frequency, a range to draw from. The MTF of a
+    scanner with a standard kernel falls off approximately as a Gaussian (Judy 1976, Med. Phys. 3(4)); see
+    :class:`GaussianPSF` for the formula. ``noise`` is :class:`CTNoise`, added to the noise that the fine slice already
+    has. Slices are reduced only in plane.
     """
 
     kind: Literal["ct-psf"] = "ct-psf"
@@ -27,11 +27,11 @@ class CTPSF(Reduction):
 
     @property
     def psf(self) -> GaussianPSF:
-        """The first half."""
+        """The reduction without noise."""
         return GaussianPSF(mtf=self.mtf)
 
     def margin(self, scale: int) -> int:
-        """That of the Gaussian."""
+        """The margin of the Gaussian."""
         return self.psf.margin(scale)
 
     def draw(self, rng: np.random.Generator) -> tuple[float, CTField]:

@@ -1,4 +1,4 @@
-"""Detector elements that no longer see."""
+"""Dead detector elements."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic import Field, model_validator
 
 from geomedsr.degradations.degradation import Disturbance
 
-#: What a pixel that is stuck at an end of the value scale shows.
+#: The value of a pixel that is stuck at an end of the value scale.
 _LEVELS = {"low": 0.0, "high": 1.0}
 
 
 @dataclass(frozen=True)
 class Defects:
-    """One draw: the share of pixels that are dead, and a seed for where and how."""
+    """One draw: the share of dead pixels, and a seed for their positions and values."""
 
     fraction: float
     seed: int
@@ -26,8 +26,8 @@ class Defects:
 class DeadPixels(Disturbance):
     """Each pixel of each band is dead with the same probability, ``fraction``, a range to draw from.
 
-    ``stuck`` lists what dead pixels show, one of them drawn for each: ``low`` is 0 on the value scale, ``high`` is 1,
-    ``random`` anything between. So a share ``fraction`` of the pixels no longer says anything of the ground.
+    ``stuck`` lists the values of dead pixels, of which one is drawn for each: ``low`` is 0 on the value scale, ``high``
+    is 1, ``random`` anything between. A share ``fraction`` of the pixels thus carries no information on the scene.
     """
 
     makes: ClassVar[tuple[str, ...]] = ("mask",)
@@ -57,6 +57,6 @@ class DeadPixels(Disturbance):
         return torch.where(torch.from_numpy(dead).to(coarse.device), torch.from_numpy(shown).to(coarse), coarse)
 
     def marks(self, coarse: torch.Tensor, drawn: Defects) -> dict[str, torch.Tensor]:
-        """Which are dead."""
+        """The port ``mask``: 1 at dead pixels."""
         dead = np.random.default_rng(drawn.seed).random(tuple(coarse.shape)) < drawn.fraction
         return {"mask": torch.from_numpy(dead).to(coarse)}

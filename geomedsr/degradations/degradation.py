@@ -1,4 +1,4 @@
-"""What a degradation is: a part of a recipe; the random draw is apart from the pure function that uses it."""
+"""The interface of degradations. Drawing random parameters is separate from the pure function that uses them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from geomedsr.parts import Part
 
 
 class Reduction(Part, ABC):
-    """The first of a chain: a fine image to a coarse one.
+    """The first part of a chain: a fine image to a coarse one.
 
-    ``whole``: a coarse pixel depends on the whole frame, so that patches must be cut after reducing it.
+    ``whole``: a coarse pixel depends on the whole frame, so that patches must be cut after the reduction.
     """
 
     kind: str
 
     @property
     def whole(self) -> bool:
-        """See above."""
+        """See the class docstring."""
         return False
 
     def margin(self, scale: int) -> int:
-        """How many fine pixels beyond a block its coarse pixel depends on."""
+        """How many fine pixels beyond each side of a block its coarse pixel depends on."""
         return 0
 
     def draw(self, rng: np.random.Generator) -> Any:
@@ -39,9 +39,9 @@ class Reduction(Part, ABC):
 
 
 class Disturbance(Part, ABC):
-    """What happens to a coarse image afterwards.
+    """A corruption of the coarse image, such as noise.
 
-    ``makes`` names what :meth:`marks` tells of it.
+    ``makes`` names the ports for which :meth:`marks` returns an image.
     """
 
     makes: ClassVar[tuple[str, ...]] = ()
@@ -54,10 +54,11 @@ class Disturbance(Part, ABC):
 
     @abstractmethod
     def apply(self, coarse: torch.Tensor, drawn: Any) -> torch.Tensor:
-        """``(B, C, H, W)`` to the same."""
+        """The corrupted image; ``(B, C, H, W)`` in and out."""
 
     def marks(self, coarse: torch.Tensor, drawn: Any) -> Mapping[str, torch.Tensor]:
-        """What a draw does, as inputs of a network beside the image, by port: a ``mask``, 1 where it is broken and 0
-        elsewhere, ``(B, C, H, W)`` for such an image.
+        """Where a draw damages the image, as further inputs of a network, by port.
+
+        ``mask`` is 1 at damaged pixels and 0 elsewhere, ``(B, C, H, W)`` as the image.
         """
         return {}

@@ -1,4 +1,4 @@
-"""A Gaussian point-spread function and decimation: a sensor's optics and detector in one."""
+"""A Gaussian point-spread function and decimation: a sensor's optics and detector together."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from geomedsr.degradations.separable import places, sampled
 class GaussianPSF(Reduction):
     """Convolution with a Gaussian, then one sample at the centre of each ``s × s`` block.
 
-    ``mtf`` is the range from which the modulation transfer at the coarse grid's Nyquist frequency is drawn, as sensors
-    state it: 0.1 to 0.4 for most. A Gaussian of σ fine pixels has ``MTF(f) = exp(−2 π² σ² f²)``, so at
+    ``mtf`` is a range to draw from: the modulation transfer at the coarse grid's Nyquist frequency, as specified for
+    sensors, 0.1 to 0.4 for most. A Gaussian of σ fine pixels has ``MTF(f) = exp(−2 π² σ² f²)``, so at
     ``f = 1 / (2 s)``: ``σ = (s / π) √(2 ln (1 / MTF))``.
     """
 
@@ -31,11 +31,11 @@ class GaussianPSF(Reduction):
         return self
 
     def sigma(self, mtf: float, scale: int) -> float:
-        """The width, in fine pixels, of the Gaussian with that modulation transfer at the coarse Nyquist frequency."""
+        """The σ, in fine pixels, of a Gaussian with the modulation transfer ``mtf`` at the coarse Nyquist frequency."""
         return scale / math.pi * math.sqrt(2 * math.log(1 / mtf))
 
     def margin(self, scale: int) -> int:
-        """Four σ of the widest, less what the block itself holds."""
+        """Four σ of the widest Gaussian from the block's centre, minus half the block."""
         return max(0, math.ceil(4 * self.sigma(self.mtf[0], scale) - scale / 2))
 
     def draw(self, rng: np.random.Generator) -> float:
@@ -43,6 +43,6 @@ class GaussianPSF(Reduction):
         return float(rng.uniform(*self.mtf))
 
     def apply(self, fine: torch.Tensor, scale: int, drawn: float) -> torch.Tensor:
-        """The coarse image, whose centres lie where the blocks' centres do."""
+        """The coarse image; its pixel centres are the centres of the blocks."""
         taps = torch.exp(-(places(scale, self.margin(scale)) ** 2) / (2 * self.sigma(drawn, scale) ** 2))
         return sampled(fine, taps, scale)

@@ -15,9 +15,9 @@ from geomedsr.scene.sources import Array
 
 
 class JPEG(Disturbance):
-    """Baseline JPEG (ITU-T T.81) at a quality of libjpeg's scale, a range to draw from.
+    """Baseline JPEG (ITU-T T.81); ``quality``, on libjpeg's scale, is a range to draw from.
 
-    Each band is a grey image of 8 bits, 0 … 1 on the value scale: the quantisation is that of table K.1, scaled; there
+    Each band is coded as an 8-bit grey image of 0 … 1 on the value scale. The quantisation table is K.1, scaled. There
     is no colour transform and no chroma subsampling. See :func:`geomedsr.degradations.codec.compressed` for values
     beyond 0 … 1.
     """
@@ -37,7 +37,7 @@ class JPEG(Disturbance):
 
     def apply(self, coarse: torch.Tensor, drawn: int) -> torch.Tensor:
         """The image after encoding and decoding."""
-        from PIL import Image  # of use only to recipes with this
+        from PIL import Image  # needed only by recipes with this corruption
 
         def code(band: Array) -> Array:
             file = io.BytesIO()

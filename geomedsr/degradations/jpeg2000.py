@@ -15,11 +15,11 @@ from geomedsr.scene.sources import Array
 
 
 class JPEG2000(Disturbance):
-    """JPEG 2000 (ITU-T T.800) with the irreversible 9/7 wavelet, as OpenJPEG truncates it to a given PSNR.
+    """JPEG 2000 (ITU-T T.800) with the irreversible 9/7 wavelet, truncated by OpenJPEG to a given PSNR.
 
-    ``psnr`` is that PSNR in dB against the value scale's 0 … 1, a range to draw from, and met within 2 dB. A ratio of
-    sizes would not do: in an image as small as a patch the headers would use it up. Each band is a grey image of 16
-    bits; see :func:`geomedsr.degradations.codec.compressed` for values beyond 0 … 1.
+    ``psnr`` is this PSNR in dB for a peak of 1 on the value scale, a range to draw from; it is met within 2 dB. A
+    compression ratio would not work: headers take too large a share of an image as small as a patch. Each band is coded
+    as a 16-bit grey image; see :func:`geomedsr.degradations.codec.compressed` for values beyond 0 … 1.
     """
 
     kind: Literal["jpeg2000"] = "jpeg2000"
@@ -37,7 +37,7 @@ class JPEG2000(Disturbance):
 
     def apply(self, coarse: torch.Tensor, drawn: float) -> torch.Tensor:
         """The image after encoding and decoding."""
-        from PIL import Image  # of use only to recipes with this
+        from PIL import Image  # needed only by recipes with this corruption
 
         def code(band: Array) -> Array:
             file = io.BytesIO()

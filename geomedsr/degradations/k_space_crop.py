@@ -1,4 +1,4 @@
-"""The central crop of k-space, a coarser MR acquisition."""
+"""The central crop of k-space: a coarser MR acquisition."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from geomedsr.degradations.degradation import Reduction
 
 
 class KSpaceCrop(Reduction):
-    """The coarse image is the centre of the fine one's k-space: the operator of that name, on whole frames."""
+    """The coarse image is the centre of the fine one's k-space: the operator of the same name, on whole frames."""
 
     kind: Literal["k-space-crop"] = "k-space-crop"
 
     @property
     def whole(self) -> bool:
-        """Every pixel depends on the whole frame."""
+        """True: every pixel depends on the whole frame."""
         return True
 
     def apply(self, fine: torch.Tensor, scale: int, drawn: Any = None) -> torch.Tensor:

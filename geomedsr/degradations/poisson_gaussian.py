@@ -1,4 +1,4 @@
-"""Noise of light and of electronics."""
+"""Photon noise and electronic noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geomedsr.degradations.degradation import Disturbance
 
 @dataclass(frozen=True)
 class Noise:
-    """One draw: variance per unit of signal, standard deviation without signal, and a seed for the field."""
+    """One draw: variance per unit of signal, standard deviation without signal, and a seed for the noise."""
 
     gain: float
     sigma: float
@@ -22,9 +22,10 @@ class Noise:
 
 
 class PoissonGaussian(Disturbance):
-    """``gain · Poisson(z / gain) + N(0, sigma²)`` of normalised values z (Foi et al. 2008, IEEE TIP 17(10), eq. 1).
+    """``gain · Poisson(z / gain) + N(0, sigma²)`` for normalised values z (Foi et al. 2008, IEEE TIP 17(10), eq. 1).
 
-    So the variance is ``gain · z + sigma²``; below 0 there is no light. ``gain`` and ``sigma`` are ranges to draw from.
+    The variance is ``gain · z + sigma²``; values below 0 get no photon noise. ``gain`` and ``sigma`` are ranges to draw
+    from.
     """
 
     kind: Literal["poisson-gaussian"] = "poisson-gaussian"
@@ -39,7 +40,7 @@ class PoissonGaussian(Disturbance):
         return self
 
     def draw(self, rng: np.random.Generator) -> Noise:
-        """Amounts, and a seed."""
+        """A gain, a standard deviation, and a seed."""
         return Noise(float(rng.uniform(*self.gain)), float(rng.uniform(*self.sigma)), int(rng.integers(2**63)))
 
     def apply(self, coarse: torch.Tensor, drawn: Noise) -> torch.Tensor:
@@ -47,7 +48,7 @@ class PoissonGaussian(Disturbance):
         rng = np.random.default_rng(drawn.seed)
         clean = coarse.double().cpu().numpy()
         noisy = clean
-        if drawn.gain > 1e-12:  # below that there is light without end, and no noise of it
+        if drawn.gain > 1e-12:  # below, photon noise vanishes, and photon counts are too large to draw
             light = np.maximum(clean, 0)
             noisy = clean - light + rng.poisson(light / drawn.gain) * drawn.gain
         noisy = noisy + rng.normal(0, drawn.sigma, clean.shape)

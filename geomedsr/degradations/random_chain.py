@@ -1,4 +1,4 @@
-"""Disturbances chosen at random: which, in which order, and how often."""
+"""A random sequence of corruptions."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from geomedsr.degradations.poisson_gaussian import PoissonGaussian
 from geomedsr.degradations.resize import Resize
 from geomedsr.degradations.stripes import Stripes
 
-#: Any corruption but a random chain; its ``kind`` says which.
+#: Any corruption but a random chain, identified by its ``kind``.
 AnySingle = Annotated[
     PoissonGaussian | CTNoise | JPEG | JPEG2000 | DeadPixels | Stripes | Blur | Resize, Field(discriminator="kind")
 ]
 
 
 class RandomChain(Disturbance):
-    """Some of the disturbances ``choose``, one after the other, drawn anew for each image.
+    """Some of the corruptions in ``choose``, one after the other, drawn anew for each image.
 
-    In each of ``repeat`` rounds, a range to draw from, every one takes part with the ``probability``, in random order
-    where ``shuffle`` is on (as in BSRGAN, Zhang et al. 2021), else in the order given. Two rounds of blur, resize,
-    noise and JPEG in order are the second-order model of Real-ESRGAN (Wang et al. 2021, section 3.2), less its filter
-    for ringing.
+    In each of ``repeat`` rounds (a range to draw from), each corruption is applied with the given ``probability``, in
+    random order if ``shuffle`` is on (as in BSRGAN, Zhang et al. 2021), else in the order of the list. Two rounds of
+    blur, resize, noise and JPEG in order are the second-order model of Real-ESRGAN (Wang et al. 2021, section 3.2),
+    without its sinc filter for ringing.
     """
 
     kind: Literal["random"] = "random"
@@ -46,7 +46,7 @@ class RandomChain(Disturbance):
         return self
 
     def draw(self, rng: np.random.Generator) -> tuple[tuple[int, Any], ...]:
-        """What is done, in order: positions in ``choose``, and their parameters."""
+        """The corruptions to apply, in order: positions in ``choose``, and their parameters."""
         done = []
         for _ in range(int(rng.integers(self.repeat[0], self.repeat[1] + 1))):
             order = rng.permutation(len(self.choose)) if self.shuffle else np.arange(len(self.choose))
@@ -55,7 +55,7 @@ class RandomChain(Disturbance):
         return tuple(done)
 
     def apply(self, coarse: torch.Tensor, drawn: tuple[tuple[int, Any], ...]) -> torch.Tensor:
-        """The image after all that was drawn."""
+        """The image after all drawn corruptions."""
         for pick, parameters in drawn:
             part: Disturbance = self.choose[pick]
             coarse = part.apply(coarse, parameters)

@@ -17,7 +17,7 @@ Method = Literal["area", "bilinear", "bicubic"]
 
 @dataclass(frozen=True)
 class Resampling:
-    """One draw: the factor, and the method there and back."""
+    """One draw: the factor, and the method for each direction."""
 
     factor: float
     there: Method
@@ -25,11 +25,11 @@ class Resampling:
 
 
 class Resize(Disturbance):
-    """The image made ``factor`` times as large, and as large as before again.
+    """The image resized to ``factor`` times its size, and back.
 
-    ``factor`` is a range, drawn from evenly on a logarithmic scale; ``methods`` lists those of which one is drawn for
-    each way, without aliasing where they reduce: area, bilinear and bicubic as in Real-ESRGAN (Wang et al. 2021,
-    section 3.1). There an image keeps its new size until the end; here the next part wants the size it had.
+    ``factor`` is a range to draw from, uniformly on a logarithmic scale. ``methods`` lists the methods of which one is
+    drawn for each direction, antialiased when they reduce: area, bilinear and bicubic, as in Real-ESRGAN (Wang et al.
+    2021, section 3.1). There an image keeps its new size until the end; here the next part expects the original size.
     """
 
     kind: Literal["resize"] = "resize"
@@ -48,7 +48,7 @@ class Resize(Disturbance):
         return Resampling(float(np.exp(rng.uniform(*np.log(self.factor)))), there, back)
 
     def apply(self, coarse: torch.Tensor, drawn: Resampling) -> torch.Tensor:
-        """The image after both ways."""
+        """The image after both steps."""
         height, width = coarse.shape[-2:]
         between = max(1, round(height * drawn.factor)), max(1, round(width * drawn.factor))
         return _resampled(_resampled(coarse, between, drawn.there), (height, width), drawn.back)

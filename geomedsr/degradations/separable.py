@@ -1,4 +1,4 @@
-"""A filter along rows and columns that is sampled once per block: what reductions by a kernel share."""
+"""A separable filter that is sampled once per block, shared by all reductions with a kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 
 def places(scale: int, margin: int) -> torch.Tensor:
-    """Where the pixels of a block and of ``margin`` pixels around it lie, from the block's centre; float64, pixels."""
+    """Positions of a block's pixels and of ``margin`` pixels around it, from the block's centre; float64, in pixels."""
     length = scale + 2 * margin
     return torch.arange(length, dtype=torch.float64) - (length - 1) / 2
 
@@ -15,7 +15,7 @@ def places(scale: int, margin: int) -> torch.Tensor:
 def sampled(fine: torch.Tensor, taps: torch.Tensor, scale: int) -> torch.Tensor:
     """``(B, C, s·H + 2·margin, s·W + 2·margin)`` to ``(B, C, H, W)``: weighted means with ``taps ⊗ taps``.
 
-    ``taps`` are weights at :func:`places`; they are made to sum to 1.
+    ``taps`` are weights at :func:`places`; they are normalised to sum 1.
     """
     weights = (taps / taps.sum()).to(fine)
     channels = fine.shape[1]

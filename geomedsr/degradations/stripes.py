@@ -1,4 +1,4 @@
-"""Stripes of a scanner whose detectors are not calibrated alike."""
+"""Stripes from a scanner whose detectors are calibrated differently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geomedsr.degradations.degradation import Disturbance
 
 @dataclass(frozen=True)
 class Miscalibration:
-    """One draw: how far gains and offsets spread, whether a line is a column or a row, and a seed for each line's."""
+    """One draw: the spread of gains and offsets, whether lines are columns or rows, and a seed for the lines."""
 
     gain: float
     offset: float
@@ -23,12 +23,12 @@ class Miscalibration:
 
 
 class Stripes(Disturbance):
-    """Every line ``j`` of a band has a detector of its own: ``(1 + g_j) · z + o_j``.
+    """Each line ``j`` of a band has its own detector: ``(1 + g_j) · z + o_j``.
 
-    The linear response of each detector, as moment matching undoes it (Gadallah et al. 2000, Int. J. Remote Sensing
-    21(12)), with ``g_j`` of N(0, gain²) and ``o_j`` of N(0, offset²), on the value scale. ``gain`` and ``offset`` are
-    ranges to draw those standard deviations from. A pushbroom scanner's lines are ``columns`` of an image that it
-    flies down; ``either`` draws columns or rows, as scenes lie on their maps either way.
+    This is the linear response of a detector that moment matching corrects (Gadallah et al. 2000, Int. J. Remote
+    Sensing 21(12)), with ``g_j`` from N(0, gain²) and ``o_j`` from N(0, offset²), on the value scale. ``gain`` and
+    ``offset`` are ranges from which these standard deviations are drawn. A pushbroom scanner's lines are the
+    ``columns`` of an image along its track; ``either`` draws columns or rows, since scenes may be oriented either way.
     """
 
     kind: Literal["stripes"] = "stripes"
@@ -44,7 +44,7 @@ class Stripes(Disturbance):
         return self
 
     def draw(self, rng: np.random.Generator) -> Miscalibration:
-        """Amounts, a direction, and a seed."""
+        """Standard deviations, a direction, and a seed."""
         gain, offset = float(rng.uniform(*self.gain)), float(rng.uniform(*self.offset))
         either: tuple[Literal["columns", "rows"], ...] = ("columns", "rows")
         lines = self.lines if self.lines != "either" else either[int(rng.integers(2))]

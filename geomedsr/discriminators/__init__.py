@@ -1,4 +1,4 @@
-"""Discriminators: networks that tell real high-resolution images from made ones. Used in training only."""
+"""Discriminators: networks that distinguish real high-resolution images from generated ones. Used only in training."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "mixes_images",
 ]
 
-#: Discriminators by the name a recipe gives them. Each gives logits: positive for real.
+#: Discriminators by their name in recipes. Each returns logits, positive for real images.
 DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
     "dcgan": DCGANDiscriminator,
     "patchgan": PatchGANDiscriminator,
@@ -35,13 +35,13 @@ DISCRIMINATORS: dict[str, Callable[..., nn.Module]] = {
 
 
 def build_discriminator(architecture: str, channels: int, options: Mapping[str, int]) -> nn.Module:
-    """A new discriminator for images of so many channels.
+    """A new discriminator for images with ``channels`` channels.
 
-    Besides an architecture's own options, ``wavelets`` says of how many levels it sees the details of an image, instead
-    of the image; see :class:`Wavelets`.
+    Besides an architecture's own options there is ``wavelets``: with a number of levels, the discriminator sees wavelet
+    details instead of the image; see :class:`Wavelets`.
 
     Raises:
-        RecipeError: unknown architecture, or options it does not take.
+        RecipeError: unknown architecture, or options that it does not accept.
     """
     if architecture not in DISCRIMINATORS:
         raise RecipeError(
@@ -61,10 +61,10 @@ def build_discriminator(architecture: str, channels: int, options: Mapping[str, 
 
 
 def mixes_images(architecture: str, options: Mapping[str, int]) -> bool:
-    """Whether what it says of an image depends on the others in a batch, as batch normalisation makes it.
+    """Whether its logits for an image depend on other images in the batch, because of batch normalisation.
 
     Raises:
-        RecipeError: unknown architecture, or options it does not take.
+        RecipeError: unknown architecture, or options that it does not accept.
     """
     with torch.device("meta"):
         network = build_discriminator(architecture, 1, options)

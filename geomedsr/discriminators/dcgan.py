@@ -1,9 +1,9 @@
-"""``dcgan``: a discriminator by the DCGAN guidelines, strided convolutions and nothing dense but the last layer.
+"""``dcgan``: a discriminator by the DCGAN guidelines: strided convolutions, and only the last layer dense.
 
-Radford et al. 2016, arXiv:1511.06434: section 3 (strides for pooling, batch normalisation but on the input layer,
-LeakyReLU(0.2), no hidden dense layers) and section 4 (weights from N(0, 0.02²)). Its layers are those of figure 1 the
-other way round: four 5 × 5 convolutions of stride 2, 128 to 1024 channels, which leave 4 × 4 of 64 × 64 pixels; other
-sizes are averaged to that. It gives the logit; the losses hold the sigmoid.
+Radford et al. 2016, arXiv:1511.06434: section 3 (strides instead of pooling, batch normalisation except on the input
+layer, LeakyReLU(0.2), no hidden dense layers) and section 4 (weights from N(0, 0.02²)). The layers mirror the generator
+of figure 1: four 5 × 5 convolutions of stride 2 with 128 to 1024 channels, which reduce 64 × 64 pixels to 4 × 4; other
+sizes are averaged to that. It returns logits; the sigmoid is in the losses.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from torch import nn
 class DCGANDiscriminator(nn.Module):
     """``(B, C, H, W)``, normalised values, to logits ``(B, 1)``.
 
-    ``width``: channels of the first layer, 128 in the paper. ``batch_norm`` 0 leaves batch normalisation out, for
-    losses that forbid it.
+    ``width``: channels of the first layer, 128 in the paper. ``batch_norm`` 0 turns batch normalisation off, for losses
+    that do not allow it.
     """
 
     def __init__(self, channels: int = 1, width: int = 128, batch_norm: int = 1) -> None:
@@ -40,7 +40,7 @@ class DCGANDiscriminator(nn.Module):
 
 
 def small(layer: nn.Module) -> None:
-    """Let a layer's weights begin as DCGAN's do: N(0, 0.02²), no bias. Batch normalisation stays as torch makes it."""
+    """Initialise a layer as in DCGAN: weights N(0, 0.02²), zero bias. Batch normalisation keeps torch's defaults."""
     if isinstance(layer, nn.Conv2d | nn.Linear):
         nn.init.normal_(layer.weight, std=0.02)
         if layer.bias is not None:

@@ -1,9 +1,9 @@
-"""``patchgan``: pix2pix's discriminator, which judges overlapping patches, each by itself.
+"""``patchgan``: pix2pix's discriminator, which classifies each of many overlapping patches.
 
 Isola et al. 2017, arXiv:1611.07004, section 3.2.2 and appendix 6.1.2: C64-C128-C256-C512, 4 × 4 convolutions, the first
 ``layers`` of stride 2, with batch normalisation on all but the first and the last, and LeakyReLU(0.2); weights from
-N(0, 0.02²). Each logit sees 70 × 70 pixels with 3 layers; 16, 34, 142 and 286 with 1, 2, 4 and 5. The paper's sees the
-input beside the image; this one, as all discriminators here, the image alone.
+N(0, 0.02²). The receptive field of a logit is 70 × 70 pixels with 3 layers; 16, 34, 142 and 286 with 1, 2, 4 and 5. In
+the paper it also sees the input; here, as all discriminators, it sees the image alone.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from geomedsr.discriminators.dcgan import small
 class PatchGANDiscriminator(nn.Module):
     """``(B, C, H, W)``, normalised values, to logits ``(B, 1, h, w)``; h is ``H / 2^layers − 2``, rounded down.
 
-    ``width``: channels of the first layer, 64 in the paper; they double up to eight times that. ``batch_norm`` 0 leaves
-    batch normalisation out, for losses that forbid it.
+    ``width``: channels of the first layer, 64 in the paper; they double up to eight times that. ``batch_norm`` 0 turns
+    batch normalisation off, for losses that do not allow it.
     """
 
     def __init__(self, channels: int = 1, width: int = 64, layers: int = 3, batch_norm: int = 1) -> None:

@@ -1,8 +1,8 @@
 """``srgan``: SRGAN's discriminator, a VGG-like classifier of whole patches.
 
 Ledig et al. 2017, arXiv:1609.04802, figure 4: eight 3 × 3 convolutions of 64 to 512 channels, every second one of
-stride 2, with batch normalisation and LeakyReLU(0.2), then two dense layers. It gives the logit; the losses hold the
-sigmoid. The paper's patches of 96 × 96 pixels leave 6 × 6 before the dense layers; other sizes are averaged to that.
+stride 2, with batch normalisation and LeakyReLU(0.2), then two dense layers. It returns logits; the sigmoid is in the
+losses. The paper's patches of 96 × 96 pixels become 6 × 6 before the dense layers; other sizes are averaged to that.
 """
 
 from __future__ import annotations

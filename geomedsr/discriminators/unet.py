@@ -1,7 +1,7 @@
-"""``unet``: Real-ESRGAN's discriminator, a U-Net with spectral normalisation that judges every pixel.
+"""``unet``: Real-ESRGAN's discriminator, a U-Net with spectral normalisation that classifies every pixel.
 
 Wang et al. 2021, arXiv:2107.10833, section 3.4: three steps down and three up with skips between them; spectral
-normalisation (Miyato et al. 2018, arXiv:1802.05957) bounds each layer's gain, which steadies training.
+normalisation (Miyato et al. 2018, arXiv:1802.05957) bounds each layer's gain, which stabilises training.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a discriminator may see instead of an image: its details, without the level that the input fixes anyway."""
+"""Wavelet details as a discriminator's input: the image without its local means, which the input fixes anyway."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import nn
 class Wavelets(nn.Module):
     """A discriminator of stationary Haar wavelet details: ``(B, C, H, W)``, normalised values, to its logits.
 
-    Of each channel and level it sees three details at every pixel, without subsampling: differences across, down and
-    both. Level ``l`` compares means of ``2^(l − 1)`` pixels. Operators such as block means fix the rest of an image. So
-    seen, no invented object passes for its brightness (Korkmaz, Tekalp and Doğan 2024, arXiv:2402.19215,
-    with Haar for Symlets). ``discriminator`` takes ``3 · levels`` times the channels.
+    For each channel and level it sees three details at every pixel, without subsampling: horizontal, vertical and
+    diagonal differences. Level ``l`` compares means of ``2^(l − 1)`` pixels. Operators such as block means fix the rest
+    of an image. The discriminator thus cannot accept invented objects for their brightness (Korkmaz, Tekalp and Doğan
+    2024, arXiv:2402.19215, with Haar instead of Symlets). ``discriminator`` takes ``3 · levels`` times the channels.
     """
 
     def __init__(self, discriminator: nn.Module, levels: int) -> None:
@@ -21,8 +21,8 @@ class Wavelets(nn.Module):
         self.discriminator, self.levels = discriminator, levels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """What the discriminator says of the details."""
-        found, smooth = [], x.float()  # small differences of large values; sums like these keep their type in autocast
+        """The discriminator's logits for the details."""
+        found, smooth = [], x.float()  # small differences of large values need float32; autocast keeps it for sums
         for level in range(self.levels):
             smooth, details = _level(smooth, 2**level)
             found += details
@@ -31,7 +31,7 @@ class Wavelets(nn.Module):
 
 
 def _level(x: torch.Tensor, step: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """The smooth part, and the details across, down and both; pixels ``step`` apart, the last ones repeated."""
+    """The smooth part, and horizontal, vertical and diagonal details of pixels ``step`` apart; edges are repeated."""
     right = F.pad(x, (0, step, 0, 0), mode="replicate")
     low, high = (right[..., :-step] + right[..., step:]) / 2, right[..., :-step] - right[..., step:]
     parts = []

@@ -1,4 +1,4 @@
-"""Losses: one file each. A recipe lists them with their weights; training takes the weighted sum."""
+"""Losses: one file each. A recipe lists them with their weights; training minimises the weighted sum."""
 
 from typing import Annotated
 
@@ -45,7 +45,7 @@ __all__ = [
     "Wasserstein",
 ]
 
-#: Any loss; its ``kind`` says which.
+#: Any loss, identified by its ``kind``.
 AnyLoss = Annotated[
     L1
     | MSE

@@ -1,4 +1,4 @@
-"""Absolute difference with a rounded tip."""
+"""The Charbonnier loss: a smooth absolute difference."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from geomedsr.losses.loss import Loss, Sample
 
 
 class Charbonnier(Loss):
-    """``mean √((SR − HR)² + ε²)``: content; like L1 far from 0, like MSE within ε (normalised values) of it.
+    """``mean √((SR − HR)² + ε²)``: content; like L1 for differences above ε (normalised values), like MSE below.
 
     Charbonnier et al. 1994, doi:10.1109/ICIP.1994.413553; LapSRN, arXiv:1704.03915, with ε = 0.001.
     """

@@ -1,4 +1,4 @@
-"""Agreement with the input, which projection hides from every other loss."""
+"""Agreement of the unprojected prediction with the input, which the other losses cannot see."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from geomedsr.losses.loss import Loss, Sample
 
 
 class Consistency(Loss):
-    """``mean (D(prediction) − LR)²``, D being the observation operator.
+    """``mean (D(prediction) − LR)²``, where D is the observation operator.
 
-    The other losses see the prediction after projection. Without this one, the part that projection replaces drifts
-    away (docs/decisions/0006). Where the operator acts on whole frames, or is none, nothing is projected, and this is
-    0.
+    The other losses see the prediction after projection. Without this loss, the part that projection replaces drifts
+    away (docs/decisions/0006). If the operator acts on whole frames or does not constrain results, nothing is
+    projected, and this loss is 0.
     """
 
     kind: Literal["consistency"] = "consistency"

@@ -1,4 +1,4 @@
-"""Difference of spectra: how much there is of each frequency, wherever it lies."""
+"""Difference of amplitude spectra, regardless of phase."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from geomedsr.losses.loss import Loss, Sample
 class FourierAmplitude(Loss):
     """``mean ||F(w·SR)| − |F(w·HR)||`` over all frequencies, F the orthonormal Fourier transform: texture.
 
-    w is a Hann window, without which the borders of a patch would be its strongest edges. Fuoli, Van Gool and Timofte
-    2021, arXiv:2106.00783, section 3.1, the amplitude term. Orthonormal, so that white noise counts alike in patches
-    of any size.
+    w is a Hann window; without it the borders of a patch would be its strongest edges. Fuoli, Van Gool and Timofte
+    2021, arXiv:2106.00783, section 3.1, the amplitude term. F is orthonormal, so that white noise has the same weight
+    in patches of any size.
     """
 
     kind: Literal["fourier-amplitude"] = "fourier-amplitude"

@@ -1,4 +1,4 @@
-"""Difference of edges: how much neighbours differ."""
+"""The gradient difference loss."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from geomedsr.losses.loss import Loss, Sample
 
 
 class Gradient(Loss):
-    """``mean ||∂x SR| − |∂x HR|| + mean ||∂y SR| − |∂y HR||``, ∂ being the difference of neighbours: sharpness.
+    """``mean ||∂x SR| − |∂x HR|| + mean ||∂y SR| − |∂y HR||``, where ∂ is the difference of neighbours: sharpness.
 
-    The gradient difference loss of Mathieu et al. 2016, arXiv:1511.05440, eq. 6, with α = 1 and means for sums. It
-    does not see which side of an edge is the brighter one, nor the level: it wants a loss of pixels beside it.
+    The gradient difference loss of Mathieu et al. 2016, arXiv:1511.05440, eq. 6, with α = 1 and means instead of sums.
+    It ignores the level, and which side of an edge is brighter; combine it with a pixel loss.
     """
 
     kind: Literal["gradient"] = "gradient"

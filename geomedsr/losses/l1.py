@@ -11,7 +11,7 @@ from geomedsr.losses.loss import Loss, Sample
 
 
 class L1(Loss):
-    """``mean |SR − HR|``: content; its minimum is the median of what is likely."""
+    """``mean |SR − HR|``: content; the optimum is the median of the likely images."""
 
     kind: Literal["l1"] = "l1"
 

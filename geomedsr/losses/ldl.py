@@ -1,4 +1,4 @@
-"""Artifacts of adversarial training, found where errors vary strongly, and separated from details."""
+"""A loss on artifacts of adversarial training, which are told from details by the local variance of errors."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch.nn.functional as F
 
 from geomedsr.losses.loss import Loss, Sample
 
-#: Side of the windows that local variance is taken of, and the root that an image's own is taken to.
+#: Side of the windows for local variance, and the root that is taken of an image's global variance.
 _SIDE, _ROOT = 7, 5
 
 
 class LDL(Loss):
-    """``mean (M · |HR − SR|)``: errors weigh where they look like artifacts.
+    """``mean (M · |HR − SR|)``: errors are weighted by how much they look like artifacts.
 
-    ``M = var(R)^(1/5) · var₇(R)``, with R = HR − SR summed over channels as absolutes, var₇ its variance in windows of
-    7 × 7 pixels, and var that of the whole image; 0 where the moving average of the generator is further off than the
-    generator itself, since there training improves. Locally discriminative learning: Liang, Zeng and Zhang 2022,
+    ``M = var(R)^(1/5) · var₇(R)``, where R is ``|HR − SR|`` summed over channels, var₇ its variance in windows of
+    7 × 7 pixels, and var its variance over the whole image. M is 0 at pixels where the generator's EMA has the larger
+    error, since training improves there. Locally discriminative learning: Liang, Zeng and Zhang 2022,
     arXiv:2203.09195, section 3.
     """
 
@@ -26,7 +26,7 @@ class LDL(Loss):
     wants_average: ClassVar[bool] = True
 
     def __call__(self, sample: Sample) -> torch.Tensor:
-        """The mean over pixels and channels; M is held fixed."""
+        """The mean over pixels and channels; no gradient flows through M."""
         assert sample.average is not None
         error = sample.hr - sample.sr
         with torch.no_grad():
@@ -37,7 +37,7 @@ class LDL(Loss):
 
 
 def _local_variance(x: torch.Tensor) -> torch.Tensor:
-    """The unbiased variance in the window about each pixel, the image reflected at its edges."""
+    """The unbiased variance in the window around each pixel; the image is reflected at its edges."""
     padded = F.pad(x, [_SIDE // 2] * 4, mode="reflect")
     windows = padded.unfold(-2, _SIDE, 1).unfold(-2, _SIDE, 1)
     return windows.var((-2, -1))

@@ -1,4 +1,4 @@
-"""The adversarial loss of least squares: how far from real is this image?"""
+"""The least-squares adversarial loss."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from geomedsr.losses.loss import AdversarialLoss, Sample
 class LeastSquares(AdversarialLoss):
     """Generator: ``½ E (D(SR) − 1)²``; discriminator: ``½ E (D(HR) − 1)² + ½ E D(SR)²``.
 
-    LSGAN, Mao et al. 2017, arXiv:1611.04076, eq. 9. Here 1 is real and 0 made: what the discriminator gives is no logit
-    and no sigmoid follows.
+    LSGAN, Mao et al. 2017, arXiv:1611.04076, eq. 9. The targets are 1 for real and 0 for generated images: here the
+    discriminator's output is not a logit, and no sigmoid follows.
     """
 
     kind: Literal["least-squares"] = "least-squares"

@@ -1,4 +1,4 @@
-"""Mean square error in decibels: what PSNR measures."""
+"""Mean squared error in decibels, as PSNR measures it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from geomedsr.losses.loss import Loss, Sample
 
 
 class LogMSE(Loss):
-    """``mean 10 · log₁₀(MSE + ε)``, MSE that of each image after projection: the PSNR lost, in dB.
+    """``mean 10 · log₁₀(MSE + ε)`` in dB, with the MSE of each image after projection.
 
-    Chen et al. 2021, "HINet", arXiv:2105.06086, section 3.3. Calm images teach as much as those full of edges, which
-    lead in ``mse``. ``floor`` is ε, on the value scale squared: images with less error than that hardly count.
+    Chen et al. 2021, "HINet", arXiv:2105.06086, section 3.3. Smooth images have as much weight as images full of edges,
+    which dominate in ``mse``. ``floor`` is ε, on the value scale squared: images with a smaller MSE hardly count.
     """
 
     kind: Literal["log-mse"] = "log-mse"

@@ -1,4 +1,4 @@
-"""What a loss is: a part of a recipe with a weight, called with what a step has made."""
+"""The interface of losses: parts of a recipe with a weight, called with the results of a training step."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from geomedsr.parts import Part
 
 @dataclass(frozen=True)
 class Sample:
-    """What a step has made, float32, normalised values.
+    """The results of a training step: float32, normalised values.
 
-    ``prediction`` is the network's own output and ``sr`` that after projection (the same where the operator acts on
-    whole frames, of which a patch is none), ``hr`` the real image, all ``(B, C, s·H, s·W)``; ``coarse`` the input
-    ``(B, C, H, W)``; ``real`` and ``fake`` the discriminator's logits of ``hr`` and ``sr``, in adversarial training;
-    ``average`` what the moving average of the generator makes, projected, where a loss wants it.
+    ``prediction`` is the network's output, and ``sr`` the same after projection (unchanged if the operator acts on
+    whole frames, which patches are not). ``hr`` is the real image; all three are ``(B, C, s·H, s·W)``. ``coarse`` is
+    the input ``(B, C, H, W)``. ``real`` and ``fake`` are the discriminator's logits for ``hr`` and ``sr`` in
+    adversarial training. ``average`` is the projected output of the generator's EMA, if a loss needs it.
     """
 
     prediction: torch.Tensor
@@ -45,7 +45,7 @@ class Sample:
         scale: int,
         others: Mapping[str, torch.Tensor] | None = None,
     ) -> Sample:
-        """The sample of a prediction, before any discriminator has seen it; ``others`` are the network's inputs."""
+        """The sample of a prediction, without logits; ``others`` are the network's inputs besides the image."""
         agreed = cls.projected(prediction, coarse, operator, scale, others)
         return cls(prediction, agreed, fine, coarse, operator, scale)
 
@@ -57,12 +57,12 @@ class Sample:
         scale: int,
         others: Mapping[str, torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """A prediction that agrees with its input."""
+        """The prediction after projection, so that it agrees with the input."""
         return prediction if operator.whole_frames else operator.project(prediction, coarse, scale, others)
 
 
 class Loss(Part, ABC):
-    """One term of a weighted sum: its ``kind`` names it in recipes and logs. Called, it gives a scalar."""
+    """One term of a weighted sum. Its ``kind`` names it in recipes and logs. Calling it returns a scalar."""
 
     #: Whether it needs ``average``.
     wants_average: ClassVar[bool] = False
@@ -76,18 +76,18 @@ class Loss(Part, ABC):
 
 
 class AdversarialLoss(Loss):
-    """Called, it is the generator's loss; ``discriminator`` and ``gradient_penalty`` are the discriminator's."""
+    """A call returns the generator's loss; ``discriminator`` and ``gradient_penalty`` return the discriminator's."""
 
     @abstractmethod
     def discriminator(self, real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-        """The discriminator's loss, from its logits of real and of made images."""
+        """The discriminator's loss, from its logits for real and for generated images."""
 
     def gradient_penalty(
         self, discriminator: nn.Module, hr: torch.Tensor, sr: torch.Tensor, mix: torch.Tensor
     ) -> torch.Tensor:
-        """What the discriminator is held to besides: 0 for most losses.
+        """An additional term of the discriminator's loss; 0 for most losses.
 
-        ``discriminator`` is the network itself; ``hr`` and ``sr`` are real and made images, normalised float32
-        ``(B, C, H, W)``, with no path to the generator; ``mix`` is a random number in [0, 1) for each, ``(B,)``.
+        ``discriminator`` is the network itself. ``hr`` and ``sr`` are real and generated images, normalised float32
+        ``(B, C, H, W)``, detached from the generator. ``mix`` is a random number in [0, 1) for each image, ``(B,)``.
         """
         return hr.new_zeros(())

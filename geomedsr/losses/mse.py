@@ -11,7 +11,7 @@ from geomedsr.losses.loss import Loss, Sample
 
 
 class MSE(Loss):
-    """``mean (SR − HR)²``: content (SRGAN, arXiv:1609.04802, eq. 4); its minimum is the mean of what is likely."""
+    """``mean (SR − HR)²``: content (SRGAN, arXiv:1609.04802, eq. 4); the optimum is the mean of the likely images."""
 
     kind: Literal["mse"] = "mse"
 

@@ -14,10 +14,10 @@ from geomedsr.models.vgg19 import LAYERS, as_rgb, load_vgg19
 class Perceptual(Loss):
     """``Σ weight(layer) · mean (φ(SR) − φ(HR))²`` over VGG-19's feature maps φ (SRGAN, arXiv:1609.04802, eq. 5).
 
-    ``activated``: after the ReLU, as SRGAN has it; before it, as ESRGAN does (arXiv:1809.00219, section 3.3), by
-    default. ``relative`` divides each layer's term by the variance of φ(HR), so that layers count alike and weights do
-    not depend on how the network was scaled. ``file``: a torchvision state dict instead of the extra ``vgg``. How bands
-    become RGB: :func:`geomedsr.models.vgg19.as_rgb`.
+    ``activated`` takes feature maps after the ReLU, as SRGAN does; by default they are taken before it, as in ESRGAN
+    (arXiv:1809.00219, section 3.3). ``relative`` divides each layer's term by the variance of φ(HR), so that layers
+    have equal weight and weights do not depend on the scaling of the network. ``file``: a torchvision state dict
+    instead of the extra ``vgg``. For the conversion of bands to RGB see :func:`geomedsr.models.vgg19.as_rgb`.
     """
 
     kind: Literal["perceptual"] = "perceptual"
@@ -37,7 +37,7 @@ class Perceptual(Loss):
         return layers
 
     def __call__(self, sample: Sample) -> torch.Tensor:
-        """The sum over layers, each a mean over its map."""
+        """The sum over layers of the mean over each feature map."""
         network = load_vgg19(self.file, sample.hr.device)
         names = tuple(self.layers)
         device = sample.hr.device.type

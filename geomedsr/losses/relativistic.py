@@ -1,4 +1,4 @@
-"""The relativistic average loss: is this image more real than those are on average?"""
+"""The relativistic average adversarial loss."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from geomedsr.losses.loss import AdversarialLoss, Sample
 class Relativistic(AdversarialLoss):
     """With ``D_Ra(a, b) = σ(D(a) − E D(b))``:
 
-    discriminator ``−E log D_Ra(HR, SR) − E log (1 − D_Ra(SR, HR))``, and the generator's with HR and SR exchanged.
-    Jolicoeur-Martineau 2018, arXiv:1807.00734; ESRGAN, arXiv:1809.00219, eq. 1 and 2. D gives logits, σ is the sigmoid.
+    discriminator ``−E log D_Ra(HR, SR) − E log (1 − D_Ra(SR, HR))``; generator: the same with HR and SR exchanged.
+    Jolicoeur-Martineau 2018, arXiv:1807.00734; ESRGAN, arXiv:1809.00219, eq. 1 and 2. D returns logits; σ is the
+    sigmoid.
     """
 
     kind: Literal["relativistic"] = "relativistic"

@@ -1,4 +1,4 @@
-"""The angle between spectra: colour, whatever the brightness."""
+"""The angle between spectra: a difference in colour, regardless of brightness."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch.nn.functional as F
 
 from geomedsr.losses.loss import Loss, Sample
 
-#: Spectra shorter than this (normalised values) have no direction.
+#: Spectra with a smaller norm (normalised values) have no defined direction.
 SHORTEST = 1e-3
 
 
 class SpectralAngle(Loss):
-    """``mean arccos (⟨SR, HR⟩ / (‖SR‖ ‖HR‖))`` in radians over pixels, whose spectra have a value per band.
+    """``mean arccos (⟨SR, HR⟩ / (‖SR‖ ‖HR‖))`` in radians over pixels; a spectrum has one value per band.
 
-    The spectral angle mapper of Kruse et al. 1993, doi:10.1016/0034-4257(93)90013-N; at least two bands. A pixel whose
-    spectrum, made or real, is shorter than :data:`SHORTEST` has no direction and counts as 0. Angles are those between
-    normalised values: between reflectances only where the value scale begins at 0 for all bands
+    The spectral angle mapper of Kruse et al. 1993, doi:10.1016/0034-4257(93)90013-N; at least two bands. A pixel counts
+    as 0 if the norm of its spectrum in SR or HR is below :data:`SHORTEST`. Angles are between normalised values. They
+    equal angles between reflectances only if the value scale begins at 0 for all bands
     (``values: {scale: physical, range: [0, …]}``).
 
-    Computed as ``2 arctan (‖u − v‖ / ‖u + v‖)`` of the unit spectra u and v, which is the same angle: arccos has an
-    infinite slope where they agree.
+    Computed as ``2 arctan (‖u − v‖ / ‖u + v‖)`` for the unit spectra u and v, which is the same angle, because the
+    slope of arccos is infinite where they agree.
     """
 
     kind: Literal["spectral-angle"] = "spectral-angle"

@@ -1,4 +1,4 @@
-"""How much an image varies, whatever the truth."""
+"""Total variation of the result, without reference to the real image."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from geomedsr.losses.loss import Loss, Sample
 
 
 class TotalVariation(Loss):
-    """``mean √((∂x SR)² + (∂y SR)²)``, ∂ being the difference to the next pixel, 0 at the last: smoothness.
+    """``mean √((∂x SR)² + (∂y SR)²)``, where ∂ is the difference to the next pixel, 0 at the last: smoothness.
 
-    Rudin, Osher and Fatemi 1992, doi:10.1016/0167-2789(92)90242-F, eq. 2.2a; for making images finer, Aly and Dubois
-    2005, doi:10.1109/TIP.2005.851684. It removes noise and texture alike: weights are small. Where an image is flat,
-    its gradient is 0.
+    Rudin, Osher and Fatemi 1992, doi:10.1016/0167-2789(92)90242-F, eq. 2.2a; for upsampling, Aly and Dubois
+    2005, doi:10.1109/TIP.2005.851684. It removes texture as well as noise, so use small weights. Its gradient is 0
+    where an image is flat.
     """
 
     kind: Literal["total-variation"] = "total-variation"

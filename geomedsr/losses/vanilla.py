@@ -1,4 +1,4 @@
-"""The first adversarial loss: is this image real?"""
+"""The original adversarial loss, in its non-saturating form."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from geomedsr.losses.loss import AdversarialLoss, Sample
 class Vanilla(AdversarialLoss):
     """Generator: ``−E log σ(D(SR))``; discriminator: ``−E log σ(D(HR)) − E log (1 − σ(D(SR)))``.
 
-    Goodfellow et al. 2014, arXiv:1406.2661, with the generator's loss that does not saturate, as SRGAN has it
-    (arXiv:1609.04802, eq. 6). D gives logits, σ is the sigmoid.
+    Goodfellow et al. 2014, arXiv:1406.2661, with the non-saturating loss for the generator, as in SRGAN
+    (arXiv:1609.04802, eq. 6). D returns logits; σ is the sigmoid.
     """
 
     kind: Literal["vanilla"] = "vanilla"

@@ -1,4 +1,4 @@
-"""The Wasserstein distance with gradient penalty: how much work would it be to make these images real?"""
+"""The Wasserstein adversarial loss with gradient penalty."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Wasserstein(AdversarialLoss):
     """Generator: ``−E D(SR)``; discriminator: ``E D(SR) − E D(HR) + λ E (‖∇D(x̂)‖₂ − 1)²``.
 
     x̂ = ε HR + (1 − ε) SR with ε uniform in [0, 1) for each image: WGAN-GP, Gulrajani et al. 2017, arXiv:1704.00028,
-    eq. 3 and algorithm 1, λ = 10. The discriminator learns once a step, as with every loss here; the paper lets it
-    learn five times. One that judges many places is, as a whole, the mean of its scores. The penalty is each
-    image's own, so discriminators with batch normalisation, which mixes images, are refused (the paper's section 4). In
-    a log, ``discriminator`` is all three terms.
+    eq. 3 and algorithm 1, λ = 10. The discriminator is updated once per step, as with every loss here; in the paper,
+    five times. The score of a discriminator with many outputs per image is their mean. The penalty applies to each
+    image separately, so discriminators with batch normalisation, which mixes images, are refused (the paper's section
+    4). In logs, ``discriminator`` is the sum of its three terms.
     """
 
     kind: Literal["wasserstein"] = "wasserstein"
@@ -36,7 +36,7 @@ class Wasserstein(AdversarialLoss):
     def gradient_penalty(
         self, discriminator: nn.Module, hr: torch.Tensor, sr: torch.Tensor, mix: torch.Tensor
     ) -> torch.Tensor:
-        """The penalty, in float32: slopes of slopes are beyond half precision."""
+        """The penalty, in float32: half precision is not enough for second derivatives."""
         share = mix.to(hr).reshape(-1, 1, 1, 1)
         between = (share * hr + (1 - share) * sr).requires_grad_()
         with torch.autocast(hr.device.type, enabled=False):

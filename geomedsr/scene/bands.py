@@ -28,7 +28,10 @@ _PREFIX = re.compile(r"^(?:sr|toa|boa)[ _-]*")
 def colours(bands: Sequence[Band]) -> dict[str, int]:
     """Positions of ``red``, ``green``, ``blue`` and ``nir``: as the user says, or where there is no doubt."""
     usable = {i: band for i, band in enumerate(bands) if band.kind == "continuous"}
-    said = {role: i for role, i in _roles(usable).items() if role in COLOURS}
+    roles = _roles(usable)
+    said = {role: i for role, i in roles.items() if role in COLOURS}
+    if "nir" not in said and "nir08" in roles:  # STAC's name for a narrow near infrared, such as Landsat's
+        said["nir"] = roles["nir08"]
     for rule in (_by_interpretation, _by_word, _by_number):
         found = rule(usable)
         if {"red", "green", "blue"} <= found.keys():

@@ -4,19 +4,20 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
+from affine import Affine
 from conftest import CONFIGS, SAMPLE, recipe_file, save_tiny, texture
 from safetensors.torch import load_file
 from torch import nn
 
 import geomedsr
-from geomedsr import Scene
+from geomedsr import Band, Grid, Scene
 from geomedsr.cli import main
 from geomedsr.errors import DeviceError, GeomedsrError, ModelError, OutputError, RecipeError, SceneWarning
 from geomedsr.geometry.grid import Window
@@ -413,11 +414,33 @@ def test_training_goes_on_from_a_model_of_the_same_architecture(tmp_path: Path) 
         Run(load_recipe(path, [words[0]]), torch.device("cpu"))
 
 
+def _joint_with_guide(bands: Sequence[str], folder: Path) -> tuple[str, str]:
+    """Entries of some bands at half the sample's resolution, made of the sample, which guides them."""
+    fine = geomedsr.open(SAMPLE / "reference.tif")
+    height, width = (n // 2 for n in fine.shape[2:])
+    means = fine.data.values[0].reshape(4, height, 2, width, 2).mean((2, 4))
+    affine = fine.grid.affine
+    assert affine is not None
+    grid = Grid((height, width), affine=affine @ Affine.scale(2), crs=fine.grid.crs)
+    values = means[np.arange(len(bands)) % 4].astype(np.uint16)
+    geomedsr.write(
+        Scene.from_array(values, grid=grid, bands=[Band(name, description=name) for name in bands]),
+        folder / "coarse.tif",
+    )
+    rest = f"path: {folder / 'coarse.tif'}, guide: {{path: reference.tif}}, attribution: x"
+    return f"[{{{rest}, window: [0, 0, 192, 96]}}]", f"[{{{rest}, window: [0, 96, 64, 48]}}]"
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
 def test_every_shipped_recipe_starts(config: Path, tmp_path: Path) -> None:
     """Through the command line, a step of each stage, on the sample in place of each scene it names."""
-    scene = "[{path: reference.tif, attribution: x, window: [0, 0, 384, 192]}]"
-    small = "[{path: reference.tif, attribution: x, window: [0, 192, 96, 96]}]"
+    guide = load_recipe(config).guide
+    if guide is not None and len(guide.bands) > 1:
+        scene, small = _joint_with_guide(load_recipe(config).generator.bands, tmp_path)
+    else:
+        beside = ", guide: {mixed: true}" if guide else ""
+        scene = f"[{{path: reference.tif, attribution: x, window: [0, 0, 384, 192]{beside}}}]"
+        small = f"[{{path: reference.tif, attribution: x, window: [0, 192, 96, 96]{beside}}}]"
     words = [f"data={SAMPLE}", f"data.train={scene}", f"data.validation={small}", "content.steps=1"]
     words += ["content.batch=2", "foreground=null"]
     if load_recipe(config).adversarial:
