@@ -127,4 +127,4 @@ def test_every_shipped_model_is_small_and_has_its_card(name: str) -> None:
     assert model.sha256 in card
     assert f"# {name} {model.descriptor.version}" in card
     assert f"{sum(p.numel() for p in model.module.parameters()):,}".replace(",", " ") in card.replace("\u202f", " ")
-    assert f"receptive radius {model.radius} pixels" in card
+    assert f"receptive field of radius {model.radius} pixels" in card
