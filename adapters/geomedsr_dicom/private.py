@@ -1,4 +1,4 @@
-"""Private attributes: those that carry quantities are kept, the others go, since they may describe the old geometry."""
+"""Private attributes: those with physical quantities are kept; others may describe the old geometry and are removed."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ SAFE: dict[str, dict[int, set[int]]] = {
     "SIEMENS MR HEADER": {0x0019: {0x0C, 0x0D, 0x0E, 0x27}},
 }
 
-#: Blocks that are kept whole: what de-identification left on record.
+#: Blocks that are kept completely: records of de-identification.
 WHOLE = ("CTP",)
 
 _SAFE = {creator.upper(): groups for creator, groups in SAFE.items()}
 
 
 def keep_safe(ds: Dataset, alone: bool = False) -> None:
-    """Remove all private attributes that are not safe from a data set and from what is nested in it.
+    """Remove all private attributes that are not safe from a data set and its nested data sets.
 
-    ``alone`` removes standard ones too, as inside a private sequence, where they may be of the old geometry.
+    ``alone`` also removes standard attributes, for private sequences, in which they may describe the old geometry.
     """
     used = set()
     for tag in list(ds.keys()):
@@ -59,16 +59,16 @@ def keep_safe(ds: Dataset, alone: bool = False) -> None:
 
 
 def is_safe(ds: Dataset, tag: BaseTag) -> bool:
-    """Whether a private element is one of those that are kept."""
+    """Whether a private element is kept."""
     creator = ds.get(Tag(tag.group, tag.element >> 8))
     name = "" if creator is None else str(creator.value).strip()
     return name in WHOLE or tag.element & 0xFF in _SAFE.get(name.upper(), {}).get(tag.group, ())
 
 
 def safe_values(ds: Dataset) -> dict[tuple[int, str, int], Any]:
-    """The safe private attributes of a data set, and the private sequences that hold such, as plain values.
+    """The safe private attributes of a data set, and private sequences that contain such, as plain values.
 
-    They are called by group, block creator and element within the block, wherever the block is.
+    The keys are group, block creator and element within the block, which do not depend on the block's place.
     """
     pruned = Dataset()
     for tag in ds.keys():  # noqa: SIM118

@@ -1,7 +1,7 @@
-"""DerivationDescription: what made an image, in words for people.
+"""DerivationDescription: how an image was made, in words for people.
 
-Programs read the record (:mod:`geomedsr_dicom.record`). Results that were made before there was one hold the words
-alone, so these are read back as they were written then.
+Programs read the record (:mod:`geomedsr_dicom.record`). Older results have the words alone, so these are parsed in
+their old form.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def finer(factors: Factors) -> str:
 
 
 def contribution(factors: Factors) -> str:
-    """What the software contributed to an image, in a few words."""
+    """The software's contribution to an image, in a few words."""
     if factors.volume == 1:
         return "Restoration"
     return f"Super-resolution {finer(factors) if factors.frame > 1 else f'x{factors.x}'}"
@@ -31,7 +31,7 @@ def contribution(factors: Factors) -> str:
 
 def describe(provenance: Provenance) -> str:
     """The words for a provenance."""
-    from geomedsr import operators  # which take torch a second to import
+    from geomedsr import operators  # imports torch, which takes a second
 
     model, operator = provenance.model, provenance.agreement.operator or ""
     what = operators.keeps(operator)
@@ -58,9 +58,9 @@ def _guessed(factors: Factors) -> str:
 
 
 def stated(description: str) -> Provenance:
-    """The provenance that words tell, of a result made before headers held a record; an empty one where they tell none.
+    """The provenance in the words of a result from before headers held a record; empty if there is none.
 
-    Derivations follow one another: it is that of the last, which names the models of those before.
+    Several derivations follow one another; the last one counts, and names the models of the earlier ones.
     """
     *earlier, last = [Provenance(), *map(_facts, _STATED.finditer(description))]
     return Provenance(

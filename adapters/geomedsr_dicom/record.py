@@ -1,7 +1,7 @@
-"""The record of how a result was made, as its header holds it for programs: one private element of ours (PS3.5 7.8).
+"""The record of how a result was made, for programs: a private element in its header (PS3.5 7.8).
 
-It is ASCII JSON of the record's tags, without names of files: nothing of a patient. The header says so (PS3.3 C.12.1),
-so that de-identifying software keeps it (PS3.15 E.3.10).
+It is ASCII JSON of the record's tags, without file names, so it contains no patient data. The header states this
+(PS3.3 C.12.1), so that de-identifying software keeps the record (PS3.15 E.3.10).
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from pydicom.tag import BaseTag, Tag
 
 from geomedsr.scene.provenance import Provenance
 
-#: Where it is: an odd group, a block that others may move within it, and the element within the block.
+#: Its place: an odd group, a block that other software may move within the group, and the element within the block.
 GROUP, CREATOR, ELEMENT = 0x4753, "GEOMEDSR PROVENANCE", 0x01
 
-#: Blocks in which it is looked for: the first ones of the group, which is nobody's.
+#: Blocks that are searched for it: the first ones of the group, which belongs to nobody.
 _BLOCKS = range(0x10, 0x20)
 
-#: What a reader of some attributes asks for.
+#: The tags to request when only some attributes of a file are read.
 TAGS = [GROUP << 16 | number for block in _BLOCKS for number in (block, block << 8 | ELEMENT)]
 
 _SAFE = "PrivateDataElementCharacteristicsSequence"
 
 
 def recorded(provenance: Provenance) -> str:
-    """The text for a provenance: of what others wrote nothing is known, so it stays out."""
+    """The text for a provenance, without parts that other software wrote, since nothing is known about them."""
     return json.dumps(dict(replace(provenance.without_names, others=())))
 
 
 def put(ds: Dataset, text: str) -> None:
-    """Write it into a header that has none, and list it as an element that identifies nobody."""
+    """Write the record into a header without one, and list it as an element that does not identify patients."""
     ds.private_block(GROUP, CREATOR, create=True).add_new(ELEMENT, "UT", text)
     defined = Dataset()
     defined.PrivateDataElement = ELEMENT
@@ -53,7 +53,7 @@ def put(ds: Dataset, text: str) -> None:
 
 
 def text_of(ds: Dataset) -> str:
-    """The text in a header, whatever representation another program gave it; empty where there is none."""
+    """The record's text in a header, even if another program has changed its value representation; empty if missing."""
     for tag in ds.keys():  # noqa: SIM118
         if is_record(ds, tag) and tag.element & 0xFF == ELEMENT:
             raw = ds.get_item(tag)
@@ -65,7 +65,7 @@ def text_of(ds: Dataset) -> str:
 
 
 def read_record(text: str) -> Provenance:
-    """The provenance that a text tells: an empty one where it is not what :func:`recorded` wrote."""
+    """The provenance in a text; empty if :func:`recorded` did not write it."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -74,7 +74,7 @@ def read_record(text: str) -> Provenance:
 
 
 def is_record(ds: Dataset, tag: BaseTag) -> bool:
-    """Whether an element is in a block of ours."""
+    """Whether an element is in one of geomedsr's blocks."""
     if tag.group != GROUP or tag.is_private_creator:
         return False
     creator = ds.get(Tag(GROUP, tag.element >> 8))
@@ -82,7 +82,7 @@ def is_record(ds: Dataset, tag: BaseTag) -> bool:
 
 
 def listed(ds: Dataset) -> bool:
-    """Whether a header says that ours identifies nobody."""
+    """Whether a header states that geomedsr's block does not identify patients."""
     items = [item for item in _items(ds) if _of_ours(item)]
     return [(i.get("PrivateGroupReference"), i.get("BlockIdentifyingInformationStatus")) for i in items] == [
         (GROUP, "SAFE")
@@ -90,7 +90,7 @@ def listed(ds: Dataset) -> bool:
 
 
 def others_listed(ds: Dataset) -> list[Dataset]:
-    """What a header says of the blocks of others."""
+    """A header's statements about other software's blocks."""
     return [item for item in _items(ds) if not _of_ours(item)]
 
 

@@ -1,6 +1,6 @@
-"""Where the slices of a derived series gather, and how they become a folder of DICOM files.
+"""The sink: it collects the slices of a derived series as a folder of DICOM files.
 
-Everything is made in a hidden folder beside the destination and moved there at the end, in one step.
+Everything is made in a hidden folder beside the destination, and renamed to it at the end, in one step.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from geomedsr_dicom.uids import Uids
 
 @dataclass(frozen=True)
 class SeriesSink(Sink):
-    """See :class:`geomedsr.io.Sink`; a region is a whole slice. ``single`` makes one file, not a folder.
+    """See :class:`geomedsr.io.Sink`; a region is a whole slice. ``single`` makes one file instead of a folder.
 
-    ``multiframe`` tells that a file holds several slices; ``parents`` are folders that were made to hold the target.
+    ``multiframe`` tells that a file holds several slices; ``parents`` are folders that were made for the target.
     """
 
     single: bool
@@ -55,12 +55,12 @@ class SeriesSink(Sink):
 
     @cached_property
     def _files(self) -> dict[str, list[ResultSlice]]:
-        """The slices that are made of each source file, in its order: some frames may have been left out."""
+        """The slices made from each source file, in its order; some frames may be left out."""
         return by_file(self.slices)
 
     @cached_property
     def _places(self) -> dict[int, tuple[int, int]]:
-        """Of each slice the number of the file that it goes into, and its own there."""
+        """For each slice, the number of its file, and its number within the file."""
         return {
             slice_.number: (file, place)
             for file, slices in enumerate(self._files.values())
@@ -87,12 +87,12 @@ class SeriesSink(Sink):
                     self._save(ds, f"{number + 1:04d}.dcm")
 
     def done(self) -> set[str]:
-        """Keys of the regions that are stored: not those of slices that a job had moved when it was stopped."""
+        """Keys of stored regions, except for slices that a stopped job had already moved."""
         files, raw = any((self.folder / "series").glob("*.dcm")), any(self.folder.glob("*.raw"))
         return super().done() if files or raw else set()
 
     def assemble(self) -> list[Move]:
-        """The folder of files, the multi-frame ones written now; or the one file."""
+        """The folder of files, or the single file; multi-frame files are written now."""
         if self.multiframe:
             for number, slices in enumerate(self._files.values()):
                 self._write_multiframe(number, slices)
@@ -103,7 +103,7 @@ class SeriesSink(Sink):
         return [self.move(files[0] if self.single else folder)]
 
     def check(self) -> None:
-        """Raise an OutputError where something is in the way that geomedsr did not make, or that is to stay."""
+        """Raise an OutputError if the destination holds files that geomedsr did not make, or must not be replaced."""
         if self.target.is_dir():
             _check_folder(self.target, self.overwrite)
         else:
@@ -111,19 +111,19 @@ class SeriesSink(Sink):
 
     @contextmanager
     def io(self) -> Iterator[None]:
-        """Tell what goes wrong with headers and files in a line."""
+        """Report errors with headers and files in one line."""
         with _headers_and_files(self.target):
             yield
 
     def discard(self) -> None:
-        """Remove the hidden folder, and the folders above it that were made for it, if nothing came into them."""
+        """Remove the hidden folder, and the parent folders that were made for it, if they are empty."""
         super().discard()
         for folder in self.parents:
             with suppress(OSError):
                 folder.rmdir()
 
     def _put_frame(self, file: int, place: int, stored: Array) -> None:
-        """A frame of a multi-frame file, at its place among the raw pixels."""
+        """Write a frame of a multi-frame file at its place in the raw pixels."""
         raw = self.folder / f"{file}.raw"
         handle = os.open(raw, os.O_CREAT | os.O_WRONLY)
         try:
@@ -156,7 +156,7 @@ class SeriesSink(Sink):
 
 @contextmanager
 def _headers_and_files(target: Path) -> Iterator[None]:
-    """Tell what goes wrong with headers and files in a line."""
+    """Report errors with headers and files in one line."""
     try:
         yield
     except (InputError, OutputError):
@@ -171,10 +171,10 @@ def _headers_and_files(target: Path) -> Iterator[None]:
 
 
 def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None = None) -> SeriesSink:
-    """Check everything that can be checked before the work begins, and make the hidden folder.
+    """Make all checks that are possible before the computation, and make the hidden folder.
 
     Raises:
-        OutputError: nothing was done to the scene; the path is taken, or the source's; or it cannot be written.
+        OutputError: the scene is unchanged; the path exists or is the source; or it cannot be written.
     """
     if isinstance(scene.source, SeriesSource) or not scene.provenance.made:
         raise OutputError(
@@ -245,10 +245,10 @@ def opened(
         raise unwritable(target, reason(error)) from error
     scratch = Scratch.open(target, scene, {"format": "dicom", "single": str(single), "uid_seed": str(uid_seed)})
     (scratch.folder / "series").mkdir(exist_ok=True)
-    # A job that goes on makes the same UIDs, with the same time.
+    # A resumed job makes the same UIDs, with the same time.
     now = series.when.isoformat() if series.when else None
     random, moment = scratch.remember("uids", lambda: [secrets.token_hex(16), now])
-    # One that began before there were records goes on without, so that all slices say the same.
+    # A job from before there were records is resumed without one, so that all slices agree.
     begun = any((scratch.folder / "series").glob("*.dcm"))
     record = scratch.remember("record", lambda: "" if begun else series.record)
     return SeriesSink(
@@ -271,7 +271,7 @@ def opened(
 
 
 def check_target(scene: Scene, path: str, target: Path, single: bool, overwrite: bool) -> None:
-    """Raise an OutputError where something is in the way that is not to be replaced, such as the input."""
+    """Raise an OutputError if the destination must not be replaced, for example because it is the input."""
     sources = {os.path.realpath(f) for f in scene.files}
     folders = {os.path.dirname(f) for f in sources}
     if str(target) in sources or str(target) in folders or any(f.startswith(f"{target}{os.sep}") for f in folders):
@@ -290,7 +290,7 @@ def check_target(scene: Scene, path: str, target: Path, single: bool, overwrite:
 
 
 def _check_folder(target: Path, overwrite: bool) -> None:
-    """Raise an OutputError unless a folder is empty, or is to be overwritten and holds slices of ours alone."""
+    """Raise an OutputError unless a folder is empty, or may be overwritten and holds only slices by geomedsr."""
     strangers = []
     for entry in target.iterdir():
         if not overwrite:
@@ -311,19 +311,19 @@ def _ours(path: Path) -> bool:
 
 
 def _fingerprint(scene: Scene) -> str:
-    """What was made and where it lies, as a text: with a seed, UIDs follow from it."""
+    """A text that identifies the result and its geometry; with a seed, UIDs are derived from it."""
     first = scene.grid.planes[0]
     texts = {key: text for key, text in sorted(scene.provenance.items()) if key != STEPS}  # as earlier jobs did
     return json.dumps([texts, scene.grid.shape, first.position, first.spacing])
 
 
 def now() -> datetime:
-    """The time of making, with its zone."""
+    """The current time with its time zone."""
     return datetime.now().astimezone()
 
 
 def _when(seed: str | None) -> datetime | None:
-    """Now; with a seed the time that SOURCE_DATE_EPOCH says, or none, so that the same files come out."""
+    """The current time; with a seed, the time in SOURCE_DATE_EPOCH or None, so that files are reproducible."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     if seed is None:
         return now()
@@ -334,13 +334,13 @@ def _when(seed: str | None) -> datetime | None:
 
 
 def new_number(source: int | None) -> int:
-    """A series number that is not the source's: 1000 more, as an IS holds it."""
+    """A series number that differs from the source's: 1000 more, within the limits of IS."""
     number = (source or 0) + 1000
     return number if number < 2**31 else 1000
 
 
 def described_as(path: str, made: str) -> str:
-    """A SeriesDescription of at most 64 characters: the source's, and how it was made."""
+    """A SeriesDescription of at most 64 characters: the source's, and how the result was made."""
     with quiet():
         ds, _ = load(path, specific_tags=["SeriesDescription", "SOPClassUID"])
         old = re.sub(r"\s+", " ", str(ds.get("SeriesDescription") or ""))

@@ -1,4 +1,4 @@
-"""Regions as small GeoTIFFs, encoded as the result will be, so that their blocks can move into it as they are."""
+"""Regions as small GeoTIFFs, encoded like the result, so that their blocks can be copied into it unchanged."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from geomedsr.scene.sources import Array
 from geomedsr_geotiff.handles import gdal
 from geomedsr_geotiff.tiff import OFFSETS, SIZES, Directory, Tiff
 
-#: How blocks are encoded: lossless, fast, and about as small as stronger levels make noisy imagery.
+#: The compression level: lossless, fast, and for noisy imagery about as small as higher levels.
 _LEVEL = 1
 
-#: GDAL's settings for overviews inside a file, which its functions take from the environment.
+#: GDAL's settings for internal overviews, which its functions read from the environment.
 _OVERVIEWS = {
     "GDAL_TIFF_INTERNAL_MASK": True,
     "COMPRESS_OVERVIEW": "ZSTD",
@@ -36,16 +36,16 @@ _OVERVIEWS = {
 #: Rows of an overview that are averaged at once, so that they stay in a core's cache.
 _ROWS = 64
 
-#: Region files kept open while their blocks are read.
+#: The most region files that are kept open while their blocks are read.
 _OPEN = 128
 
-#: Sides of the regions that coarser overviews are made in, in blocks: the larger one where all its bands are few bytes.
+#: Sides, in blocks, of the regions in which coarser overviews are made: the larger one if all its bands take few bytes.
 _UPPER, _UPPER_BYTES = (4, 2), 128 << 20
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """What the blocks of an output have in common; ``bits`` are those of a sample, where its type has more."""
+    """The encoding of an output's blocks; ``bits`` are the bits of a sample, if its type has more."""
 
     count: int
     dtype: str
@@ -55,7 +55,7 @@ class Encoding:
 
     @property
     def profile(self) -> dict[str, Any]:
-        """For ``rasterio.open``: tiled, compressed."""
+        """The options for ``rasterio.open``: tiled, compressed."""
         return {
             "driver": "GTiff",
             "count": self.count,
@@ -78,7 +78,7 @@ class Encoding:
 
     @property
     def predictor(self) -> int:
-        """TIFF's: differences of floats' bytes, or of integers of whole bytes."""
+        """TIFF's predictor: differences of floats' bytes, or of integers with whole bytes."""
         if self.bits is not None:
             return 1
         return 3 if np.dtype(self.dtype).kind == "f" else 2
@@ -89,12 +89,13 @@ class Encoding:
             dataset.build_overviews(factors, Resampling[self.resampling])
 
     def store(self, path: Path, values: Array, mask: Array | None, levels: int, spare: bool = False) -> bool:
-        """Write a region ``(band, y, x)`` as a TIFF with so many overviews; ``mask`` is not 0 where data is.
+        """Write a region ``(band, y, x)`` as a TIFF with ``levels`` overviews; ``mask`` is not 0 where there is data.
 
-        Values to ``spare`` are left out where that can be done, the overviews alone being wanted; whether they are in.
+        With ``spare`` only the overviews are needed, and values are left out if possible. Returns whether values are
+        written.
 
-        At the end of the image its last pixels are repeated within their blocks, so that each pixel of an overview
-        stands for exactly 2 × 2: GDAL would stretch an odd number of pixels over the overview.
+        At the edges of the image its last pixels are repeated within their blocks, so that each pixel of an overview
+        stands for exactly 2 × 2 pixels: GDAL would stretch an odd number of pixels over the overview.
         """
         more = [(0, -n % 2**levels) for n in values.shape[1:]]
         if any(after for _, after in more):
@@ -103,7 +104,7 @@ class Encoding:
         halved = self._halved(values, levels) if mask is None else None
         pages = [values, *(halved or ())]
         first, *others = pages[1:] if spare and halved else pages
-        # Any place will do: without one rasterio warns, and to silence that is not safe among threads.
+        # Any affine will do: rasterio warns if there is none, and suppressing warnings is not thread-safe.
         profile = {**self.profile, "transform": Affine.scale(2)}
         with gdal(GDAL_TIFF_INTERNAL_MASK=True), MemoryFile() as memory:
             with memory.open(height=first.shape[1], width=first.shape[2], **profile) as dataset:
@@ -122,8 +123,9 @@ class Encoding:
         return first is values
 
     def _halved(self, values: Array, levels: int) -> list[Array] | None:
-        """So many overviews, as GDAL would average them; None for what is left to GDAL: other types, pixels without
-        data. GDAL decodes what it has just encoded, which takes as long as encoding it.
+        """Overviews averaged as GDAL does; None where this is left to GDAL: other types, or pixels without data.
+
+        GDAL would decode the blocks that it has just encoded, which takes as long as encoding.
         """
         if self.resampling != "average" or values.dtype not in (np.uint8, np.uint16):
             return None
@@ -145,7 +147,7 @@ class Encoding:
 
 
 class BlockReader:
-    """Encoded blocks of TIFF files, the last ones used kept open."""
+    """Reads encoded blocks of TIFF files; the last used files stay open."""
 
     def __init__(self) -> None:
         self._files: OrderedDict[Path, tuple[Tiff, dict[tuple[int, bool], tuple[Directory, Array, Array]]]] = (
@@ -160,11 +162,11 @@ class BlockReader:
         return tiff.bytes_at(int(offsets[index]), int(sizes[index]))
 
     def encoding(self, path: Path) -> tuple[int, ...]:
-        """How a file's blocks are encoded."""
+        """The encoding of a file's blocks."""
         return self._opened(path)[1][0, False][0].encoding
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Close all files."""
         while self._files:
             self._files.popitem()[1][0].file.close()
 
@@ -185,7 +187,7 @@ class BlockReader:
 
 @dataclass(frozen=True)
 class Tiling:
-    """Regions of ``side`` pixels, from the first pixel on, those at the end smaller: of whole blocks of ``inner``."""
+    """Regions of ``side`` pixels from the first pixel on, in whole blocks of ``inner`` pixels; the last are smaller."""
 
     shape: tuple[int, int]
     side: int
@@ -193,7 +195,7 @@ class Tiling:
 
     @classmethod
     def of(cls, shape: tuple[int, int], block: tuple[int, int], inner: int = BLOCK) -> Tiling:
-        """Regions that hold a source's blocks; the output's have the side ``inner``."""
+        """Regions that hold whole blocks of a source; the output's blocks have the side ``inner``."""
         side = region_side(max(block), inner, CHUNK // BLOCK * inner)
         if side >= max(shape):
             side = inner << cls(shape, inner, inner).overviews
@@ -201,7 +203,7 @@ class Tiling:
 
     @property
     def levels(self) -> int:
-        """How many overviews of a region end at the edges of blocks."""
+        """How many overviews of a region end at block edges."""
         count, side = 0, self.side
         while side % (2 * self.inner) == 0:
             count, side = count + 1, side // 2
@@ -209,7 +211,7 @@ class Tiling:
 
     @property
     def overviews(self) -> int:
-        """How many the whole has: down to one block."""
+        """How many overviews the output has: down to a single block."""
         count = 0
         while max(self.shape) > self.inner << count:
             count += 1
@@ -230,9 +232,9 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Stage:
-    """One storey of a pyramid: regions of an image that is ``level`` halvings coarser than the output.
+    """One stage of a pyramid: regions of an image that is ``level`` halvings coarser than the output.
 
-    ``spared`` are the regions whose finest image is not in their files: the storey below has it.
+    ``spared`` are regions whose finest image is not in their files, because the stage below has it.
     """
 
     level: int
@@ -251,7 +253,7 @@ class Stage:
         return reader.read(self.paths[corner], level - self.level - (corner in self.spared), mask, *inner)
 
     def above(self, encoding: Encoding, folder: Path, masked: bool) -> Stage:
-        """The next storey: its finest image is the coarsest of this one."""
+        """The next stage, whose finest image is the coarsest of this one."""
         shape = tuple(-(-n // 2**self.tiling.levels) for n in self.tiling.shape)
         inner, many = self.tiling.inner, encoding.count * np.dtype(encoding.dtype).itemsize
         side = inner * _UPPER[(inner * _UPPER[0]) ** 2 * many > _UPPER_BYTES]
@@ -265,7 +267,7 @@ class Stage:
         return stage
 
     def _coarsest(self, encoding: Encoding, window: Window, masked: bool) -> tuple[Array, Array | None]:
-        """A window of the coarsest image, from the regions that it covers."""
+        """A window of the coarsest image, read from the regions that it covers."""
         values = np.empty((encoding.count, window.height, window.width), encoding.dtype)
         mask = np.empty(values.shape[1:], np.uint8) if masked else None
         levels, side = self.tiling.levels, self.tiling.side >> self.tiling.levels
@@ -290,7 +292,7 @@ class Stage:
 
 
 def open_level(path: Path, number: int) -> Any:
-    """A region's image or one of its overviews, which lie in the file as GDAL's or as pages of their own."""
+    """A region's image or one of its overviews, which are stored as GDAL overviews or as separate pages."""
     with rasterio.open(path) as part:
         pages = len(part.subdatasets)
     if pages:
@@ -299,7 +301,7 @@ def open_level(path: Path, number: int) -> Any:
 
 
 def pyramid(ground: Stage, encoding: Encoding, folder: Path, masked: bool) -> list[Stage]:
-    """All storeys, made from the one at the bottom, up to the coarsest overview."""
+    """All stages, made from the lowest, up to the coarsest overview."""
     stages = [ground]
     while stages[-1].top < ground.tiling.overviews:
         stages.append(stages[-1].above(encoding, folder, masked))

@@ -1,8 +1,8 @@
-"""Where the regions of an output raster gather, and how they become one finished file.
+"""The sink: it collects the regions of an output raster and joins them to one file.
 
-Each region is a small compressed GeoTIFF with overviews in a hidden folder beside the destination: written under
-another name, then renamed, so it is there whole or not at all. At the end GDAL lays out the result, all but its blocks;
-those are copied from the regions as they are; the file is checked and renamed to the destination.
+Each region is a small compressed GeoTIFF with overviews, in a hidden folder beside the destination. It is written under
+another name and then renamed, so that it is complete or missing. At the end GDAL lays out the result without blocks;
+the blocks are copied unchanged from the regions; the file is checked and renamed to the destination.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from geomedsr_geotiff.regions import BlockReader, Encoding, Stage, Tiling, pyram
 
 _OPTIONS: dict[str, dict[str, Any]] = {"PNG": {"WRITE_METADATA_AS_TEXT": "YES"}, "JPEG": {"QUALITY": 95}}
 
-#: Files GDAL keeps beside a raster; those of a file that is replaced describe the old one.
+#: Suffixes of GDAL's sidecar files; sidecars of a replaced file would describe the old one.
 _SIDECARS = (".aux.xml", ".ovr", ".msk")
 
 
 @dataclass(frozen=True)
 class RasterSink(Sink):
-    """See :class:`geomedsr.io.Sink`. ``beside`` tells that part of the grid goes into a file beside the result."""
+    """See :class:`geomedsr.io.Sink`. ``beside`` tells that a part of the grid goes into a sidecar file."""
 
     driver: str
     shape: tuple[int, int, int]
@@ -66,7 +66,7 @@ class RasterSink(Sink):
 
     @property
     def block(self) -> tuple[int, int]:
-        """The ``(height, width)`` that regions must have, all but the last of a row or column."""
+        """The required ``(height, width)`` of regions, except for the last of a row or column."""
         return self.tiling.side, self.tiling.side
 
     def store(self, box: Box, values: Array, valid: Array) -> None:
@@ -74,7 +74,7 @@ class RasterSink(Sink):
         plane = None
         if self.mask:
             plane = valid[0].any(0)
-            differ = plane & ~valid[0] & np.isfinite(values[0])  # NaN tells by itself, and so does alpha
+            differ = plane & ~valid[0] & np.isfinite(values[0])  # NaN and alpha need no mask
             alpha = next((i for i, band in enumerate(self.bands) if band.interpretation == "alpha"), None)
             if alpha is not None:
                 plane = valid[0, alpha]
@@ -89,7 +89,7 @@ class RasterSink(Sink):
         self._encoding.store(self.folder / f"{box.key}.tif", values[0], plane, levels)
 
     def mark(self, box: Box) -> None:
-        """A region's own file tells that it is stored."""
+        """Nothing to do: a region's file shows that it is stored."""
 
     def done(self) -> set[str]:
         """Keys of the regions that are stored."""
@@ -98,9 +98,9 @@ class RasterSink(Sink):
         return {name.removesuffix(".tif") for name in names if name[0] == "f" and name.endswith(".tif")}
 
     def assemble(self) -> list[Move]:
-        """One file of the regions, and what lies beside it; files beside an old one, which describe that, go."""
+        """Join the regions to one file with its sidecars; sidecars of a replaced file are removed."""
         result = self.folder / f"result{self.target.suffix}"
-        for suffix in _SIDECARS:  # of an attempt before
+        for suffix in _SIDECARS:  # left by an earlier attempt
             Path(f"{result}{suffix}").unlink(missing_ok=True)
         with unplaced(), gdal(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS="ALL_CPUS"):
             if self.driver in IMAGES:
@@ -119,13 +119,13 @@ class RasterSink(Sink):
         return moves
 
     def why(self, error: Exception) -> str:
-        """A fault in a few words, as GDAL tells it."""
+        """The reason for an error in a few words, as GDAL states it."""
         return one_line(error)
 
     @property
     def _encoding(self) -> Encoding:
         classes = any(b.kind == "nearest" and b.interpretation != "alpha" for b in self.bands)
-        # GDAL has one method for all bands, and a class must not be averaged.
+        # GDAL uses one method for all bands, and classes must not be averaged.
         return Encoding(self.shape[0], self.dtype, self.bands[0].nodata, "nearest" if classes else "average", self.bits)
 
     @property
@@ -133,14 +133,14 @@ class RasterSink(Sink):
         return self.tags.get("", {}).get(placing.AREA_OR_POINT) == "Point"
 
     def _places(self) -> Iterator[tuple[Path, RasterWindow]]:
-        """The stored regions and where they belong."""
+        """The files of stored regions, and their windows."""
         for key in sorted(self.done()):
             row, col, size = key.split("_")[1:]
             width, height = (int(n) for n in size.split("x"))
             yield self.folder / f"{key}.tif", RasterWindow(int(col[1:]), int(row[1:]), width, height)
 
     def _write_tiff(self, result: Path) -> None:
-        """Lay out a file, and move the regions' blocks into it."""
+        """Lay out a file, and copy the regions' blocks into it."""
         folder, encoding = self.folder, self._encoding
         paths = {(place.row_off, place.col_off): path for path, place in self._places()}
         stages = [Stage(0, self.tiling, paths)]
@@ -163,7 +163,7 @@ class RasterSink(Sink):
             raise OSError(errno.EIO, "what was written does not read back the same: is the disk full?")
 
     def _lay_out(self, encoding: Encoding) -> bytes:
-        """The result without its blocks: everything that describes it, and empty overviews."""
+        """The result without its blocks: all metadata, and empty overviews."""
         _, height, width = self.shape
         alone = gdal(GDAL_TIFF_INTERNAL_MASK=True, GDAL_NUM_THREADS=1)  # threads only wait for one another here
         with alone, MemoryFile(ext=".tif") as empty, MemoryFile(ext=".tif") as made:
@@ -179,7 +179,7 @@ class RasterSink(Sink):
         return namespaces.filled(whole, xml) if xml else whole
 
     def _arrange(self, plain: MemoryFile, made: MemoryFile, encoding: Encoding) -> None:
-        """Copy a file without blocks as a COG; or as it is, with more that describes it."""
+        """Copy a file without blocks, as a COG, or unchanged with more metadata."""
         if self.driver == "GTiff":
             profile = {key: value for key, value in encoding.profile.items() if key not in ("count", "dtype", "nodata")}
             placing.copy(plain, made, self.grid, self._point, SPARSE_OK=True, BIGTIFF="IF_SAFER", **profile)
@@ -195,7 +195,7 @@ class RasterSink(Sink):
         )
 
     def _write_image(self, result: Path) -> None:
-        """PNG or JPEG, through one raster; its pixels are read back, since GDAL does not tell of every full disk."""
+        """Write PNG or JPEG; pixels are read back, because GDAL does not report every full disk."""
         whole = self.folder / "whole.tif"
         count, height, width = self.shape
         tiles = math.prod(-(-side // BLOCK) * BLOCK for side in (height, width))
@@ -230,7 +230,7 @@ class RasterSink(Sink):
             raise OSError(errno.EIO, "what was written does not read back the same: is the disk full?")
 
     def _describe(self, dataset: Any) -> None:
-        """Everything about the raster but its pixels."""
+        """Write all metadata of the raster."""
         placing.describe(dataset, self.grid)
         dataset.colorinterp = [ColorInterp[b.interpretation] for b in self.bands]
         dataset.scales = [b.scale for b in self.bands]
@@ -240,7 +240,7 @@ class RasterSink(Sink):
                 dataset.set_band_description(index, band.description)
             if band.units:
                 dataset.set_band_unit(index, band.units)
-            if band.palette and len(self.bands) == 1:  # the one place where TIFF has room for it
+            if band.palette and len(self.bands) == 1:  # TIFF allows a palette only there
                 dataset.write_colormap(index, band.palette)
             role = {} if band.role is None else {ROLE: band.role}
             dataset.update_tags(index, **namespaces.plain(band.tags), **role)
@@ -253,30 +253,30 @@ class RasterSink(Sink):
 
 
 def _check_room(path: Path, size: int) -> None:
-    """Fail where so many bytes do not fit: libtiff tells that on standard error, whoever listens."""
+    """Raise an error if ``size`` bytes do not fit: libtiff would only report that on standard error."""
     try:
         with open(path, "wb") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise  # others come of file systems that set no room aside
+            raise  # other errors are from file systems that cannot allocate space
     finally:
         path.unlink(missing_ok=True)
 
 
 def _block(stages: list[Stage], reader: BlockReader, level: int, mask: bool, row: int, col: int) -> bytes:
-    """The block of a level, from the storey that holds it."""
+    """The block of a level, from the stage that holds it."""
     stage = next(stage for stage in stages if level <= stage.top)
     return stage.block(reader, level, mask, row, col)
 
 
 def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = None) -> RasterSink:
-    """Check everything that can be checked before the work begins, and make the scratch folder.
+    """Make all checks that are possible before the computation, and make the scratch folder.
 
     Raises:
-        OutputError: the path exists, is the source itself, is no local path, or cannot be written; or the
-            format does not hold such a scene.
+        OutputError: the path exists, is the source itself, is not a local path, or cannot be written; or the
+            format cannot hold the scene.
     """
     if "://" in path or path.startswith("/vsi"):
         raise OutputError(f"the output {path}", "a path on a local disk", "write there, then copy it")
@@ -292,7 +292,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = N
         merged["GEOLOCATION"] = dict(grid.geolocation)
     tiling = Tiling.of((height, width), scene.source.block, block_side(count, scene.dtype.itemsize))
     scratch = Scratch.open(target, scene, _layout(driver, tiling))
-    # The regions and the result, each compressed to about a half.
+    # Regions and result, each compressed to about one half.
     need, free = math.prod(scene.shape) * scene.dtype.itemsize, shutil.disk_usage(target.parent).free
     if free < need and not scratch.resumed:
         scratch.discard()
@@ -319,9 +319,9 @@ def create_sink(scene: Scene, path: str, overwrite: bool, format: str | None = N
 
 
 def _bits(scene: Scene) -> int | None:
-    """The bits of a sample, where all bands of a TIFF say that they have fewer than their type.
+    """The bits of a sample, if all bands of a TIFF state fewer bits than their type has.
 
-    Other formats tell how many are used, too, but are packed in ways of their own: TIFF's readers like whole bytes.
+    Other formats state the number of used bits, too, but pack samples differently; TIFF readers prefer whole bytes.
     """
     limits = {band.limits for band in scene.bands}
     most = next(iter(limits))
@@ -333,6 +333,6 @@ def _bits(scene: Scene) -> int | None:
 
 
 def _layout(driver: str, tiling: Tiling) -> dict[str, str]:
-    """What of the writer a job's parts depend on."""
+    """The writer's options on which a job's parts depend."""
     usual = {"format": driver, "region": str(tiling.side)}
     return usual if tiling.inner == BLOCK else {**usual, "block": str(tiling.inner)}
