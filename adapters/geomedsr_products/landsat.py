@@ -20,9 +20,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from geomedsr.errors import InputError
+from geomedsr.scene.sensors.landsat import AEROSOL, CLOUDS, PIXEL, RADSAT, SATURATION, SHADOWS, SNOW, SPECTRAL
 from geomedsr_products import landsat_mtl
 from geomedsr_products.folders import Archive, Folder, LocalFolder, archive_at, split
-from geomedsr_products.landsat_bands import AEROSOL, CLOUDS, PIXEL, RADSAT, SATURATION, SHADOWS, SNOW, SPECTRAL
 from geomedsr_products.landsat_mtl import Metadata
 from geomedsr_products.product import BandFile, Flagged, Product
 

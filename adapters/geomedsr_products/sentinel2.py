@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from geomedsr.errors import InputError
+from geomedsr.scene.sensors.sentinel2 import SPECTRAL
 from geomedsr_products.folders import Archive, Folder, LocalFolder, archive_at, split
 from geomedsr_products.metadata import Element, every, first, local, number, parsed, text
 from geomedsr_products.product import Product
-from geomedsr_products.sentinel2_bands import SPECTRAL
 from geomedsr_products.sentinel2_granule import Granule, Numbers, bands_of, granule_of, grids_of, masks_of
 
 #: The metadata of a product, by the names of the compact format and of the one before.

@@ -12,10 +12,7 @@ from affine import Affine
 from geomedsr.errors import InputError
 from geomedsr.geometry.crs import wkt_of
 from geomedsr.geometry.grid import Grid
-from geomedsr_products.folders import Folder
-from geomedsr_products.metadata import Element, every, number, parsed, text
-from geomedsr_products.product import SATURATED_VALUE, BandFile, Flagged, Outlined
-from geomedsr_products.sentinel2_bands import (
+from geomedsr.scene.sensors.sentinel2 import (
     CLASSI,
     CLOUDS,
     DETECTORS,
@@ -25,6 +22,9 @@ from geomedsr_products.sentinel2_bands import (
     SHADOWS,
     SPECTRAL,
 )
+from geomedsr_products.folders import Folder
+from geomedsr_products.metadata import Element, every, number, parsed, text
+from geomedsr_products.product import SATURATED_VALUE, BandFile, Flagged, Outlined
 
 #: Images by name: the band, and the resolution where there are several of it.
 _IMAGE = re.compile(r"_(B\d{2}|B8A|AOT|WVP|SCL)(?:_(10|20|60)m)?\.jp2$")

@@ -9,18 +9,26 @@ from typing import Any
 
 from geomedsr.errors import InputError
 from geomedsr.scene.scene import Band, Scene
+from geomedsr.scene.sensors import landsat, sentinel2
 
 #: Roles that can be identified from names without doubt.
 COLOURS = ("red", "green", "blue", "nir")
 
 #: Sentinel-2's band names, zero-padded; HLS uses the same for the visible bands.
-_PADDED = {"red": "b04", "green": "b03", "blue": "b02", "nir": "b08"}
+_PADDED = {
+    colour: name.casefold() for colour in COLOURS for name, band in sentinel2.SPECTRAL.items() if band.common == colour
+}
 
 #: Unpadded names, the same for Landsat 8 and 9 and for Sentinel-2. Near infrared is left out: it differs between them.
-_UNPADDED = {"red": "b4", "green": "b3", "blue": "b2"}
+_UNPADDED = {
+    colour: f"b{number}" for colour in COLOURS[:3] for number, band in landsat.SPECTRAL.items() if band.common == colour
+}
 
 #: Names of Landsat 8 and 9 and of Sentinel-2 that Landsat 4 to 7, whose B1 is blue, do not have.
-_LATER = {"b8a", "b9", "b10", "b11", "b12"}
+_LATER = {
+    *(f"b{number}" for number in landsat.SPECTRAL),
+    *(f"b{name[1:].lstrip('0')}".casefold() for name in sentinel2.SPECTRAL),
+} - {f"b{number}" for number in landsat.EARLIER}
 
 _PREFIX = re.compile(r"^(?:sr|toa|boa)[ _-]*")
 

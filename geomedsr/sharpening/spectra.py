@@ -7,25 +7,13 @@ it may be wrong. Block means hold all the same, so nothing is refused.
 from __future__ import annotations
 
 from geomedsr.scene.scene import Band, Scene
+from geomedsr.scene.sensors import landsat
 
 #: The least share of a band's range that the guide must see.
 _SHARED = 0.5
 
-#: OLI of Landsat 8 and 9, for files whose bands say no wavelengths: centre and width in µm (Barsi et al. 2014, Remote
-#: Sens. 6, 10232).
-_OLI = {
-    "b1": (0.443, 0.016),
-    "b2": (0.482, 0.06),
-    "b3": (0.5614, 0.057),
-    "b4": (0.6546, 0.037),
-    "b5": (0.8647, 0.028),
-    "b6": (1.6089, 0.085),
-    "b7": (2.2007, 0.187),
-    "b8": (0.5895, 0.172),
-    "b9": (1.3734, 0.021),
-    "b10": (10.895, 0.59),
-    "b11": (12.005, 1.01),
-}
+#: Landsat 8 and 9, for files whose bands say no wavelengths: centre and width in µm.
+_OLI = {f"b{number}": (band.centre, band.width) for number, band in landsat.SPECTRAL.items()}
 
 
 def outside(coarse: Scene, pan: Scene) -> list[str]:

@@ -34,6 +34,9 @@ SPECTRAL = {
     11: Spectral("lwir12", 12.005, 1.01, 100),
 }
 
+#: Bands of TM and ETM+ on Landsat 4 to 7, by their numbers; 8 is ETM+ alone.
+EARLIER = {1: "blue", 2: "green", 3: "red", 4: "nir08", 5: "swir16", 6: "lwir", 7: "swir22", 8: "pan"}
+
 #: Bits of QA_PIXEL, as masks; confidences have two bits each: 1 low, 2 medium, 3 high.
 PIXEL = {
     1: "fill",
