@@ -64,7 +64,7 @@ class Registry(Mapping[str, Thing], Generic[Thing]):
         module: str = of.__module__
         if name in self._things and self._modules.get(name) != module:
             whose = self._modules.get(name, "geomedsr")
-            raise ModelError(f"the {self.kind} {name!r} of {module}", f"a name that {whose} has not", "rename it")
+            raise ModelError(f"the {self.kind} {name!r} of {module}", f"a name that {whose} does not use", "rename it")
         self._things[name], self._modules[name] = thing, module
         return thing
 

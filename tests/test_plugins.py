@@ -150,7 +150,7 @@ def test_what_a_program_itself_defines_stays_in_it(monkeypatch: pytest.MonkeyPat
 
 def test_names_are_taken_once() -> None:
     with pytest.raises(
-        ModelError, match="operator 'block-mean' of test_plugins, expected a name that geomedsr has not"
+        ModelError, match="operator 'block-mean' of test_plugins, expected a name that geomedsr does not use"
     ):
         OPERATORS.register("block-mean", type("Own", (BlockMean,), {"__module__": "test_plugins"})())
     assert OPERATORS["block-mean"].keeps == "block means"

@@ -139,7 +139,7 @@ def open_arrays(path: str) -> Scene:
             ) from error
     if len(facts["bands"]) != bands or len(facts["grid"].planes) not in (0, frames):
         raise InputError(
-            f"{path} of {frames} frames and {bands} bands, which tells of other ones",
+            f"{path} of {frames} frames and {bands} bands, whose metadata describe other ones",
             "an array that fits",
             f"remove its array {FACTS}",
         )

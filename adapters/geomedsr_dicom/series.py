@@ -26,7 +26,7 @@ def open_series(series: Series, force: bool = False) -> Scene:
     """
     refuse(series, force)
     for fault in series.faults:
-        warnings.warn(f"{title(series)} has {fault}; slices are made finer one by one", SceneWarning, stacklevel=2)
+        warnings.warn(f"{title(series)} has {fault}; each slice is upscaled by itself", SceneWarning, stacklevel=2)
     for note in series.notes:
         warnings.warn(f"{title(series)} has {note}", SceneWarning, stacklevel=2)
     frames, header = series.frames, series.first

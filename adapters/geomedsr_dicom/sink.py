@@ -177,9 +177,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         OutputError: the scene is unchanged; the path exists or is the source; or it cannot be written.
     """
     if isinstance(scene.source, SeriesSource) or not scene.provenance.made:
-        raise OutputError(
-            "a series as it was read", "one that a model made finer", "upscale it first, or copy the files"
-        )
+        raise OutputError("a series as it was read", "one that a model upscaled", "upscale it first, or copy the files")
     if scene.provenance.model.output is not None:
         raise OutputError(
             f"{scene.name}, which is not the image, for DICOM",

@@ -171,12 +171,12 @@ def settle(grid: Grid, driver: str, point: bool, target: str) -> tuple[Grid, boo
         grid = replace(grid, epoch=None)
     if grid.geolocation is not None:
         arrays = public(grid.geolocation["X_DATASET"])
-        _tell(f"{target} is placed by geolocation arrays that stay in {arrays}: keep that where it is")
+        _tell(f"{target} refers to the geolocation arrays in {arrays}: keep that file where it is")
     try:
         alone, together = _lost(replace(grid, shape=(_SIDE, _SIDE)), driver, point)
     except (CRSError, RasterioError, CPLE_BaseError) as error:
         raise OutputError(
-            f"a place on the map that cannot be written ({one_line(error)})",
+            f"georeferencing that cannot be written ({one_line(error)})",
             "one that GDAL and PROJ understand",
             "correct the CRS, for example with `gdal_edit.py -a_srs`",
         ) from error

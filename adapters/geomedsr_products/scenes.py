@@ -216,7 +216,7 @@ def _screens(
 
 def _screen(product: Product, kind: str, mask: Flagged | Outlined, grid: Grid) -> Screen:
     if grid.affine is None:
-        raise InputError(f"{product.name}, which lies on no map, with the mask {kind}", "a place", "leave it out")
+        raise InputError(f"{product.name}, which has no georeference, with the mask {kind}", "one", "leave it out")
     if isinstance(mask, Outlined):
         back = ~grid.affine
         pixels = [[np.array([back @ point for point in ring]) for ring in rings] for rings in mask.polygons]

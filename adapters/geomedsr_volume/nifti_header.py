@@ -197,7 +197,7 @@ def _placed(header: Nifti1Header, path: str) -> Array:
         if matrix is not None and _usable(matrix, header):
             return matrix
         name = "sform" if header["sform_code"] and number == 0 else "qform"
-        warnings.warn(f"{path} has a {name} that places no voxels, left aside", SceneWarning, stacklevel=2)
+        warnings.warn(f"{path} has a {name} that is not a valid transform; it is ignored", SceneWarning, stacklevel=2)
     matrix = np.array(header.get_base_affine(), np.float64)
     if not _usable(matrix, header):
         raise InputError(f"{path}, whose voxels have no size", "sizes in mm", "correct its header")

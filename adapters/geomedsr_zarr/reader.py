@@ -122,7 +122,7 @@ def _chosen(path: str, dataset: xr.Dataset, name: str | None, mask: str | None) 
         array = dataset[name]
         raise InputError(
             f"{path} of axes {', '.join(map(str, array.dims))} and type {array.dtype}",
-            "rows and columns that names tell, of real integers or floats",
+            "rows and columns known by their names, of real integers or floats",
             "rename or convert it",
         )
     if not kinds:

@@ -147,7 +147,7 @@ def _upscale_all(options: argparse.Namespace) -> int:
     if not done:
         first = f": {skipped[0]['why']}" if skipped else ""
         raise InputError(
-            f"{options.src}, of whose {len(skipped)} series none was done{first}", "at least one", "see above"
+            f"{options.src}, none of whose {len(skipped)} series was upscaled{first}", "at least one", "see above"
         )
     return 0
 

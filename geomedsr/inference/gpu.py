@@ -183,6 +183,6 @@ def oom_as_error(inputs: Tensors, place: torch.device) -> Iterator[None]:
         shape = next(iter(inputs.values())).shape
         raise DeviceError(
             f"too little free memory on {place} for a batch of {' × '.join(map(str, shape))}",
-            "enough, beside what else runs there",
-            "end that and run it again; or start afresh with a smaller --tile, or with --device cpu",
+            "enough for it",
+            "end other programs there and run it again; or start afresh with a smaller --tile, or with --device cpu",
         ) from error

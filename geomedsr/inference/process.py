@@ -153,7 +153,7 @@ def _computed(scene: Scene, model: Model) -> tuple[int, ...]:
         if others:  # bands are never dropped silently
             own = ",".join(f"{word}={scene.bands[i].name}" for i, word in sorted(zip(places, card.bands, strict=True)))
             raise InputError(
-                f"band{'s' * (len(others) != 1)} {', '.join(others[:20])}, of which the model {card.name} makes none",
+                f"band{'s' * (len(others) != 1)} {', '.join(others[:20])}, which the model {card.name} does not make",
                 f"its bands alone: {', '.join(card.bands)}",
                 f"choose them with --bands {own}, or use a band-agnostic model",
             )
@@ -176,7 +176,7 @@ def _grid(image: Scene, card: Descriptor) -> Grid:
     """
     if card.frame_factor > 1 and not image.grid.planes:
         raise InputError(
-            f"{image.name}, whose frames have no place in space, for new slices by the model {card.name}",
+            f"{image.name}, whose frames have no position in space, for new slices by the model {card.name}",
             "a series or a volume",
             "use a model that leaves frames as they are",
         )

@@ -60,7 +60,9 @@ class Runtime:
             raise DeviceError(f"the precision {precision!r}", "float32 or bfloat16", "choose one of these")
         if chosen not in model.module.precisions:
             raise DeviceError(
-                f"{chosen} for {model.descriptor.name}", "float32, in which it was tried out", "leave it out"
+                f"{chosen} for {model.descriptor.name}",
+                "float32, the only precision that it was tested in",
+                "leave it out",
             )
         last = model.module.any_layout and (chosen == "bfloat16" or itemsize <= 2)
         return cls(str(place), chosen, last, gpu.BANDS if place.type == "cuda" else 1)

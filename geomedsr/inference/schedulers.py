@@ -119,8 +119,8 @@ class Cluster:
                 except KilledWorker as error:
                     raise OutputError(
                         f"a region at column {box.start[2]}, row {box.start[1]} whose workers died "
-                        "time and again (of too little memory?)",
-                        "workers that live",
+                        "repeatedly (too little memory?)",
+                        "workers that stay alive",
                         "give them more memory, or smaller regions with --tile; the same command goes on",
                     ) from error
                 report(box, deviation)

@@ -88,7 +88,7 @@ def item_text(scene: Scene, target: Path) -> str:
     place = footprint(scene.grid)
     if place is None:
         raise InputError(
-            f"--stac for {scene.name}, which no affine and CRS place on the Earth",
+            f"--stac for {scene.name}, which has no affine or no CRS",
             "a georeferenced scene",
             "leave --stac out",
         )

@@ -74,7 +74,7 @@ def joint(scene: Scene, wanted: Sequence[str], whose: str) -> tuple[int, ...]:
         names = ", ".join(band.name for band in scene.bands[:20])
         roles = ",".join(f"{word}={scene.bands[found[word]].name if word in found else 'BAND'}" for word in wanted)
         raise InputError(
-            f"{scene.name}, whose bands {names} do not tell {', '.join(missing)}, for {whose}",
+            f"{scene.name}, whose bands {names} do not identify {', '.join(missing)}, for {whose}",
             f"one band each for {', '.join(wanted)}",
             f"say which is which, by --bands or scene.select: {roles}",
         )

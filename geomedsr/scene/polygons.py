@@ -133,7 +133,7 @@ def _polygons(geometry: Any, name: str) -> Iterator[list[Array]]:
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{name}, whose {kind} is none of GeoJSON", "well-formed polygons", _REMEDY) from error
+        raise InputError(f"{name}, whose {kind} is not valid GeoJSON", "well-formed polygons", _REMEDY) from error
 
 
 def _ring(points: Any) -> Array:
@@ -184,10 +184,12 @@ def _placed(polygons: Polygons, crs: str | int, wkt: str, back: Affine, name: st
         with np.errstate(invalid="ignore"):
             placed = [[bent(ring) for ring in rings] for rings in polygons]
     except ProjError as error:
-        raise InputError(f"{name} in {crs} ({error})", f"what has a place in {crs_name(wkt)}", "check it") from error
+        raise InputError(
+            f"{name} in {crs} ({error})", f"coordinates that convert to {crs_name(wkt)}", "check it"
+        ) from error
     if not all(np.isfinite(ring).all() for rings in placed for ring in rings):
         raise InputError(
-            f"{name} with points that have no place in {crs_name(wkt)}",
+            f"{name} with points that do not convert to {crs_name(wkt)}",
             "polygons near the scene",
             "check their CRS: GeoJSON has longitude first, then latitude, in degrees",
         )

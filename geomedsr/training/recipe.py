@@ -331,7 +331,7 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
             f"the recipe {file} ({error})", f"a readable YAML file, or one of {names}", "check it"
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError(f"{file}, which is not YAML ({error})", "a YAML recipe", "mend that line") from error
+        raise RecipeError(f"{file}, which is not YAML ({error})", "a YAML recipe", "correct that line") from error
     if not isinstance(content, dict):
         raise RecipeError(f"{file} holding {type(content).__name__}", "a mapping of keys", "see configs/")
     for override in overrides:

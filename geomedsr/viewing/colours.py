@@ -49,7 +49,7 @@ def view_of(scene: Scene, bands: str | int | Sequence[str | int] | None = None) 
         missing = [c for c in COMPOSITES[name] if c not in found]
         if missing:
             raise InputError(
-                f"{name} of bands {', '.join(b.name for b in scene.bands[:20])}, which do not tell {missing[0]}",
+                f"{name} of bands {', '.join(b.name for b in scene.bands[:20])}, which do not identify {missing[0]}",
                 "names such as red, B04 or SR_B4, or the file's colour interpretation",
                 "name three bands, red first",
             )

@@ -106,7 +106,7 @@ def test_all_goes_into_a_matching_tree(
 def test_all_of_nothing_is_an_error(series: Series, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = series(1, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     assert main(["upscale", str(folder), str(tmp_path / "out"), "--all"]) == 2
-    assert "of whose 1 series none was done: a localizer" in capsys.readouterr().err
+    assert "none of whose 1 series was upscaled: a localizer" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert main(["upscale", str(tmp_path / "empty"), str(tmp_path / "out")]) == 2
     assert "without a DICOM file" in capsys.readouterr().err
@@ -133,7 +133,7 @@ def test_a_warning_is_one_line(
 
     assert main(["upscale", str(series(4, edit=gap)), str(tmp_path / "out"), "--model", str(ct_path)]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if "gaps" in line]
-    assert told == ["warning: CT series 3 has gaps where 1 slice would fit; slices are made finer one by one"]
+    assert told == ["warning: CT series 3 has gaps where 1 slice would fit; each slice is upscaled by itself"]
 
 
 def test_no_line_holds_anything_of_the_patient(

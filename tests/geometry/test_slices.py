@@ -87,7 +87,9 @@ def test_of_others_none_are_made(planes: list[Plane], said: str) -> None:
 
 def test_frames_in_no_place_have_none_between_them() -> None:
     for image in (scene(), scene(frames=3, domain="CT")):
-        with pytest.raises(InputError, match="array, whose frames have no place in space, for new slices by the model"):
+        with pytest.raises(
+            InputError, match="array, whose frames have no position in space, for new slices by the model"
+        ):
             process(toy(frame_factor=2), image=image)
 
 

@@ -141,7 +141,7 @@ def test_a_crs_that_proj_does_not_know_is_refused_before_any_work(
 
     scene = geomedsr.open(raster(texture(1, 9, 9)))
     odd = replace(scene, grid=replace(scene.grid, crs='PROJCS["nonsense"]'))
-    with pytest.raises(OutputError, match="a place on the map that cannot be written"):
+    with pytest.raises(OutputError, match="georeferencing that cannot be written"):
         geomedsr.write(geomedsr.upscale(odd, tiny_x2), tmp_path / "out.tif")
     assert [path.name for path in tmp_path.iterdir()] == ["in.tif"]
 
@@ -250,7 +250,7 @@ def test_geolocation_arrays_of_a_swath_are_scaled(
     assert scene.grid.affine is None
     if window:
         scene = scene.crop(geomedsr.Window(*window))
-    with pytest.warns(SceneWarning, match=r"placed by geolocation arrays that stay in .*lon\.tif"):
+    with pytest.warns(SceneWarning, match=r"refers to the geolocation arrays in .*lon\.tif"):
         geomedsr.write(geomedsr.upscale(scene, tiny_x2), out)
     assert kept(path, out) is True
     assert cog_validate(out, strict=True)[0]

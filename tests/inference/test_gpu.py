@@ -122,8 +122,8 @@ def test_a_batch_that_does_not_fit_is_told_in_one_line(
     with pytest.raises(DeviceError) as caught, gpu.told({"image": batch}, torch.device("cuda:0")):
         raise error
     assert str(caught.value) == (
-        "got too little free memory on cuda:0 for a batch of 4 × 1 × 548 × 548, expected enough, beside what else runs "
-        "there: end that and run it again; or start afresh with a smaller --tile, or with --device cpu"
+        "got too little free memory on cuda:0 for a batch of 4 × 1 × 548 × 548, expected enough for it: "
+        "end other programs there and run it again; or start afresh with a smaller --tile, or with --device cpu"
     )
 
 

@@ -73,9 +73,11 @@ def test_classes_are_carried_over_beside_them(rgbn: Model) -> None:
 
 
 def test_a_missing_band_is_one_line(rgbn: Model) -> None:
-    with pytest.raises(InputError, match=r"do not tell nir, for the model rgbn.*red=B04,green=B03,blue=B02,nir=BAND"):
+    with pytest.raises(
+        InputError, match=r"do not identify nir, for the model rgbn.*red=B04,green=B03,blue=B02,nir=BAND"
+    ):
         geomedsr.upscale(scene("B02", "B03", "B04", "B05"), rgbn)
-    with pytest.raises(InputError, match="bands 1, 2, 3, 4 do not tell red, green, blue, nir"):
+    with pytest.raises(InputError, match="bands 1, 2, 3, 4 do not identify red, green, blue, nir"):
         geomedsr.upscale(scene("1", "2", "3", "4"), rgbn)
 
 
@@ -84,7 +86,7 @@ def test_other_bands_are_refused_not_dropped(rgbn: Model) -> None:
     with pytest.raises(InputError) as caught:
         geomedsr.upscale(more, rgbn)
     assert str(caught.value) == (
-        "got bands B01, B11, of which the model rgbn makes none, expected its bands alone: red, green, blue, nir: "
+        "got bands B01, B11, which the model rgbn does not make, expected its bands alone: red, green, blue, nir: "
         "choose them with --bands blue=B02,green=B03,red=B04,nir=B08, or use a band-agnostic model"
     )
 

@@ -177,7 +177,7 @@ def test_moments_are_of_utc(text: str, moment: str | None) -> None:
 
 
 def test_a_scene_without_a_place_is_refused_before_the_work(tmp_path: Path) -> None:
-    with pytest.raises(geomedsr.GeomedsrError, match="--stac for array, which no affine and CRS place on the Earth"):
+    with pytest.raises(geomedsr.GeomedsrError, match="--stac for array, which has no affine or no CRS"):
         geomedsr.write(Scene.from_array(texture(1, 20, 30)), tmp_path / "sr.tif", stac=True)
     assert list(tmp_path.iterdir()) == []
 

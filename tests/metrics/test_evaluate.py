@@ -94,7 +94,7 @@ def test_of_a_model_of_named_bands_these_alone_are_compared(tmp_path: Path) -> N
     scene = geomedsr.open(SAMPLE / "reference.tif").crop(geomedsr.Window(0, 0, 96, 96))
     one, other = evaluate(named, [scene]), evaluate(plain, [scene.select(["B08", "B03"])])
     assert [(s.psnr, s.ssim) for s in one.scores] == [(s.psnr, s.ssim) for s in other.scores]
-    with pytest.raises(InputError, match="do not tell nir, for the model tiny"):
+    with pytest.raises(InputError, match="do not identify nir, for the model tiny"):
         evaluate(named, [scene.select([1, 2, 3])])
 
 

@@ -183,7 +183,7 @@ def test_red_green_and_blue_are_found_by_name(tmp_path: Path) -> None:
     reordered = geomedsr.upscale(rgb(array[[2, 1, 0]]), model)
     assert (sr.data.values[:, [2, 1, 0]] == reordered.data.values).all()
     assert (sr.data.values[0, 3] == array[4].repeat(2, 0).repeat(2, 1)).all()
-    with pytest.raises(InputError, match="do not tell red, green, blue"):
+    with pytest.raises(InputError, match="do not identify red, green, blue"):
         geomedsr.upscale(Scene.from_array(array[:3]), model)
 
 

@@ -88,7 +88,7 @@ def test_what_names_do_not_tell_is_one_line_that_says_how_to_tell_it() -> None:
     with pytest.raises(InputError) as caught:
         joint(scene("B02", "B03", "B04"), ("red", "green", "blue", "nir"), "the model m")
     assert str(caught.value) == (
-        "got array, whose bands B02, B03, B04 do not tell nir, for the model m, "
+        "got array, whose bands B02, B03, B04 do not identify nir, for the model m, "
         "expected one band each for red, green, blue, nir: "
         "say which is which, by --bands or scene.select: red=B04,green=B03,blue=B02,nir=BAND"
     )

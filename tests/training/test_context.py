@@ -106,7 +106,7 @@ def test_named_bands_are_cut_in_the_models_order() -> None:
     fine, coarse = pair(patches, Draw(0, 0, slice(0, 2), WINDOW))
     torch.testing.assert_close(fine, scene.tensor()[0, [4, 2], 4:12, 6:14])
     torch.testing.assert_close(coarse, BLOCK.forward(fine[None], 2)[0])
-    with pytest.raises(RecipeError, match=r"do not tell nir, for generator\.bands.*as in bands: \[red=1, nir=2\]"):
+    with pytest.raises(RecipeError, match=r"do not identify nir, for generator\.bands.*as in bands: \[red=1, nir=2\]"):
         Patches([scene.select([1, 2, 3])], 8, 2, bands=("red", "nir"))
 
 

@@ -30,7 +30,7 @@ def test_without_colours_the_first_band_is_shown() -> None:
 
 
 def test_what_cannot_be_told_is_said() -> None:
-    with pytest.raises(InputError, match=r"true colour of bands a, b, which do not tell red.*name three bands"):
+    with pytest.raises(InputError, match=r"true colour of bands a, b, which do not identify red.*name three bands"):
         view_of(scene("a", "b"), "true colour")
     with pytest.raises(InputError, match="2 bands to show, expected one"):
         view_of(scene("a", "b"), ["a", "b"])

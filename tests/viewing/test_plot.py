@@ -214,7 +214,7 @@ def test_labels_keep_apart_and_whole(
 
 
 def test_colours_that_cannot_be_told(sentinel: Scene) -> None:
-    with pytest.raises(InputError, match="do not tell"):
+    with pytest.raises(InputError, match="do not identify"):
         sentinel.select(["B02", "B08"]).plot("true colour")
 
 

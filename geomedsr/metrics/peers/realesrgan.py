@@ -59,7 +59,7 @@ class RealESRGAN:
         found = colours(coarse.bands)
         if not set(_COLOURS) <= found.keys():
             raise InputError(
-                f"the peer realesrgan for {coarse.name}, whose bands do not tell red, green and blue",
+                f"the peer realesrgan for {coarse.name}, whose bands do not identify red, green and blue",
                 "names such as red, B04 or SR_B4, or the file's colour interpretation",
                 "leave it out of --against",
             )

