@@ -119,7 +119,7 @@ def test_a_batch_that_does_not_fit_is_told_in_one_line(
     batch, told = torch.zeros(4, 1, 548, 548), iter(refusals)
     monkeypatch.setattr(gpu, "free", lambda place: free)
     monkeypatch.setattr(gpu, "refusals", lambda place: next(told))
-    with pytest.raises(DeviceError) as caught, gpu.told({"image": batch}, torch.device("cuda:0")):
+    with pytest.raises(DeviceError) as caught, gpu.oom_as_error({"image": batch}, torch.device("cuda:0")):
         raise error
     assert str(caught.value) == (
         "got too little free memory on cuda:0 for a batch of 4 × 1 × 548 × 548, expected enough for it: "
@@ -133,7 +133,7 @@ def test_other_faults_stay_what_they_are(text: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(gpu, "free", lambda place: 1 << 40)
     with (
         pytest.raises(RuntimeError, match=text),
-        gpu.told({"image": torch.zeros(1)}, torch.device("cuda:0")),
+        gpu.oom_as_error({"image": torch.zeros(1)}, torch.device("cuda:0")),
     ):
         raise RuntimeError(text)
 
@@ -147,7 +147,7 @@ def test_what_did_not_fit_is_let_go() -> None:
         held.append(weakref.ref(tile))
         raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
 
-    with pytest.raises(DeviceError) as caught, gpu.told({"image": torch.zeros(1)}, torch.device("cuda:0")):
+    with pytest.raises(DeviceError) as caught, gpu.oom_as_error({"image": torch.zeros(1)}, torch.device("cuda:0")):
         full()
     assert caught.value.__cause__ is not None
     assert held[0]() is None
