@@ -1,6 +1,6 @@
-"""A STAC item that describes a result (SpatioTemporal Asset Catalog 1.1), for catalogs and the tools that read them.
+"""A STAC item that describes a result (SpatioTemporal Asset Catalog 1.1), for catalogs and tools.
 
-Extensions: projection 2.0, raster 2.0, eo 2.0 and processing 1.2. What a band is stands in STAC 1.1's own ``bands``.
+Extensions: projection 2.0, raster 2.0, eo 2.0 and processing 1.2. Bands are described by STAC 1.1's own ``bands``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _EXTENSIONS = {
     )
 }
 
-#: Names of bands that STAC's extension eo knows.
+#: Band names that STAC's extension eo defines.
 _VISIBLE = {"pan", "coastal", "blue", "green", "green05", "yellow", "red"}
 _NEAR = {"rededge", "rededge071", "rededge075", "rededge078", "nir", "nir08", "nir09", "cirrus"}
 COMMON_NAMES = _VISIBLE | _NEAR | {"swir16", "swir22", "lwir", "lwir11", "lwir12"}
@@ -55,7 +55,7 @@ _MEDIA = {
     ".zip": "application/zip",
 }
 
-#: Where a product states the time of its acquisition: namespace and key, the first that is there. Times are UTC.
+#: Tags with a product's acquisition time, as namespace and key; the first that exists counts. Times are UTC.
 _TIMES = (
     ("", "ACQUISITION_TIME"),
     ("IMAGERY", "ACQUISITIONDATETIME"),
@@ -63,7 +63,7 @@ _TIMES = (
     ("", "ACQUISITIONDATETIME"),
 )
 
-#: What else a scene's tags may state of the whole item.
+#: Other properties of the item that a scene's tags may state.
 _PROPERTIES = {
     "platform": ("PLATFORM", "SPACECRAFT_ID", "SPACECRAFT_NAME"),
     "processing:level": ("PROCESSING_LEVEL",),
@@ -72,18 +72,18 @@ _PROPERTIES = {
 
 
 def item_path(target: Path) -> Path:
-    """Where the item of a result lies: beside it, with the suffix ``.json``."""
+    """The path of a result's item: beside the result, with the suffix ``.json``."""
     return target.with_suffix(".json")
 
 
 def item_text(scene: Scene, target: Path) -> str:
-    """The item of a scene that is written to ``target``, as JSON. Addresses in it lose user, password and query.
+    """The item of a scene that is written to ``target``, as JSON. User, password and query are removed from addresses.
 
-    Its time is that of the acquisition, as tags or frames state it; where nothing does, the time of processing stands
-    in (:func:`states_time`).
+    Its time is the acquisition time from tags or frames; if neither states one, the time of processing is used
+    (:func:`states_time`).
 
     Raises:
-        InputError: the scene has no place on the Earth.
+        InputError: the scene has no position on the Earth.
     """
     place = footprint(scene.grid)
     if place is None:
@@ -119,7 +119,7 @@ def item_text(scene: Scene, target: Path) -> str:
 
 
 def states_time(scene: Scene) -> bool:
-    """Whether a scene states when it was acquired."""
+    """Whether a scene states its acquisition time."""
     return _times(scene) is not None
 
 
@@ -143,8 +143,9 @@ def _moment(places: Any, end: Any) -> datetime:
 
 
 def utc(text: str) -> datetime | None:
-    """The moment of an ISO 8601 text, UTC where it names no zone; None where it is none. Digits of a second beyond the
-    sixth are dropped.
+    """The time in an ISO 8601 text, UTC if it has no time zone; None if it is not such a text.
+
+    Decimals of a second beyond the sixth are dropped.
     """
     text = re.sub(r"(\.\d{6})\d+", r"\1", text.strip())
     try:
@@ -159,7 +160,7 @@ def _text_of(moment: datetime) -> str:
 
 
 def _product(scene: Scene) -> dict[str, Any]:
-    """What a product states of itself, in STAC's words."""
+    """The properties that a product states, with STAC's names."""
     tags = scene.tags.get("", {})
     found: dict[str, Any] = {}
     for name, keys in _PROPERTIES.items():
@@ -185,7 +186,7 @@ def _processing(provenance: Provenance, now: str) -> dict[str, Any]:
 
 
 def _projection(grid: Grid) -> dict[str, Any]:
-    """The grid, by the extension projection; the affine as rows of a matrix, as there."""
+    """The grid by the extension projection, with the affine as rows of a matrix."""
     assert grid.affine is not None
     from pyproj import CRS  # slow to import
 
@@ -235,7 +236,7 @@ def _band(band: Band, dtype: np.dtype[Any], colour: str | None) -> dict[str, Any
 
 
 def _links(scene: Scene, target: Path) -> list[dict[str, str]]:
-    """The source, if it has a name that others can follow: relative to the item, where it lies on this machine."""
+    """A link to the source, if others can follow it; relative to the item if the source is on this machine."""
     source = scene.files[0] if scene.files else ""
     if re.match(r"(?:https?|s3|gs)://", source):
         href = re.split(r"[?#]", public(source), maxsplit=1)[0]
@@ -254,7 +255,7 @@ def _media(name: str) -> dict[str, str]:
 
 
 def _metres(grid: Grid) -> float | None:
-    """The side of a pixel in metres, the longer one; None where the CRS counts in other units."""
+    """The longer side of a pixel in metres; None if the CRS has other units."""
     assert grid.affine is not None
     from pyproj import CRS
 
@@ -273,7 +274,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _json_number(value: float) -> float | int | str:
-    """A number, or STAC's word for one that JSON has none for."""
+    """A number, or STAC's text for a value that JSON cannot represent."""
     if math.isnan(value):
         return "nan"
     return value if math.isfinite(value) else "inf" if value > 0 else "-inf"
