@@ -73,7 +73,7 @@ def _raster(name: str, path: Path, window: Window | None) -> Case:
 
 def _series(name: str, path: Path, number: int) -> Case:
     scene = geomedsr.open(path)
-    slope, offset = (float(table.ravel()[0]) for table in scene.lines)
+    slope, offset = (float(table.ravel()[0]) for table in scene.slopes_and_offsets)
     return Case(name, _read(scene, number, None), (-1000 - offset) / slope, (1000 - offset) / slope, "ct-x2", 2)
 
 
@@ -85,7 +85,7 @@ def _read(scene: Scene, frame: int, window: Window | None) -> Array:
 
 @dataclass(frozen=True)
 class Codec:
-    """Codes a plane at a setting, in numbers above the least; ``settings`` go from few bytes to many.
+    """Codes a plane at a setting, in numbers above the least; ``settings`` are those of few bytes and of many.
 
     Codecs for pictures are given numbers stretched over so many ``bits``: to them 0 and the most are black and white.
     """
@@ -93,7 +93,7 @@ class Codec:
     name: str
     encode: Callable[[Array, float], bytes]
     decode: Callable[[bytes], Array]
-    settings: tuple[float, ...]
+    settings: tuple[float, float]
     bits: int | None = None
 
 
@@ -102,7 +102,12 @@ def _jxl(plane: Array, distance: float) -> bytes:
 
 
 def _avif(plane: Array, level: float) -> bytes:
-    return bytes(imagecodecs.avif_encode(plane, level=int(level), speed=6, bitspersample=12))
+    """As a grey picture of three channels: imagecodecs codes one channel without loss, whatever the level."""
+    return bytes(imagecodecs.avif_encode(np.stack([plane] * 3, -1), level=int(level), speed=6, bitspersample=12))
+
+
+def _unavif(packed: bytes) -> Array:
+    return np.asarray(imagecodecs.avif_decode(packed))[..., 1]
 
 
 def _zstd(plane: Array, step: float) -> bytes:
@@ -120,30 +125,29 @@ def _unzstd(packed: bytes) -> Array:
     return np.asarray(np.cumsum(steps.astype(np.int32), axis=1) * step)
 
 
+def _jpeg2k(plane: Array, decibels: float) -> bytes:
+    return bytes(imagecodecs.jpeg2k_encode(plane, level=decibels, codecformat="j2k"))
+
+
+def _jpegls(plane: Array, level: float) -> bytes:
+    return bytes(imagecodecs.jpegls_encode(plane, level=round(level)))
+
+
+def _lerc(plane: Array, level: float) -> bytes:
+    return bytes(imagecodecs.lerc_encode(plane, level=level))
+
+
 CODECS = (
-    Codec(
-        "JPEG 2000",
-        lambda p, v: bytes(imagecodecs.jpeg2k_encode(p, level=v, codecformat="j2k")),
-        imagecodecs.jpeg2k_decode,
-        (20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70),
-        16,
-    ),
-    Codec("JPEG XL", _jxl, imagecodecs.jpegxl_decode, (25, 15, 10, 7, 5, 3, 2, 1, 0.5, 0.2, 0.05), 16),
-    Codec("AVIF", _avif, imagecodecs.avif_decode, (5, 15, 25, 35, 45, 55, 65, 75, 85, 92, 97), 12),
-    Codec(
-        "JPEG-LS",
-        lambda p, v: bytes(imagecodecs.jpegls_encode(p, level=int(v))),
-        imagecodecs.jpegls_decode,
-        (255, 180, 120, 80, 50, 30, 20, 12, 6, 3, 1),
-    ),
-    Codec(
-        "LERC",
-        lambda p, v: bytes(imagecodecs.lerc_encode(p, level=v)),
-        imagecodecs.lerc_decode,
-        (600, 400, 250, 160, 100, 60, 35, 20, 10, 5, 2),
-    ),
-    Codec("ZSTD", _zstd, _unzstd, (800, 500, 300, 200, 120, 70, 40, 20, 10, 5, 2)),
+    Codec("JPEG 2000", _jpeg2k, imagecodecs.jpeg2k_decode, (15, 80), 16),
+    Codec("JPEG XL", _jxl, imagecodecs.jpegxl_decode, (25, 0.05), 16),
+    Codec("AVIF", _avif, _unavif, (1, 99), 12),
+    Codec("JPEG-LS", _jpegls, imagecodecs.jpegls_decode, (255, 1)),
+    Codec("LERC", _lerc, imagecodecs.lerc_decode, (3000, 1)),
+    Codec("ZSTD", _zstd, _unzstd, (3000, 1)),
 )
+
+#: How often the settings between a codec's ends are halved.
+_STEPS = 9
 
 
 @dataclass(frozen=True)
@@ -182,7 +186,8 @@ def coarse(case: Case, distance: float) -> Sent:
     reduced = time.perf_counter() - started
     sent = _send(CODECS[1], small, distance)
     started = time.perf_counter()
-    values = np.clip(np.round(sent.pixels), 0, None if small.dtype.kind == "i" else np.iinfo(small.dtype).max)
+    limits = np.iinfo(small.dtype)
+    values = np.clip(np.round(sent.pixels), limits.min, limits.max)
     scene = Scene.from_array(values.astype(small.dtype))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -199,25 +204,46 @@ def scores(case: Case, found: Array) -> tuple[float, float, float]:
 
     span = case.high - case.low
     truth, made = ((np.asarray(a, np.float64) - case.low) / span for a in (case.pixels, found))
-    psnr = -10 * np.log10(max(float(np.mean((truth - made) ** 2)), 1e-12))
     one, other = (torch.from_numpy(np.clip(a, 0, 1)).float()[None] for a in (truth, made))
     look = FeatureDistance()
     look.add(other, one)
-    return float(psnr), float(ssim(other, one, data_range=1.0)), look.value()
+    return psnr(case, found), float(ssim(other, one, data_range=1.0)), look.value()
+
+
+def psnr(case: Case, found: Array) -> float:
+    """In dB."""
+    error = (case.pixels.astype(np.float64) - found) / (case.high - case.low)
+    return float(-10 * np.log10(max(float(np.mean(error**2)), 1e-12)))
 
 
 def at_equal_bytes(codec: Codec, case: Case, size: int) -> Sent | None:
     """The best of a codec within so many bytes; None where its smallest is larger."""
-    best = None
-    low, high = 0, len(codec.settings) - 1
-    while low <= high:  # bytes grow along the settings
-        middle = (low + high) // 2
-        sent = full(codec, case, codec.settings[middle])
-        if sent.size <= size * 1.02:
-            best, low = sent, middle + 1
+    low, high = codec.settings
+    best = full(codec, case, low)
+    if best.size > size:
+        return None
+    for _ in range(_STEPS):
+        middle = (low * high) ** 0.5
+        sent = full(codec, case, middle)
+        if sent.size <= size:
+            best, low = sent, middle
         else:
-            high = middle - 1
+            high = middle
     return best
+
+
+def crossover(case: Case, aim: float) -> float:
+    """Bytes at which JPEG XL at full size reaches a PSNR."""
+    few, many = CODECS[1].settings
+    size = 0
+    for _ in range(_STEPS):
+        middle = (few * many) ** 0.5
+        sent = full(CODECS[1], case, middle)
+        if psnr(case, sent.pixels) < aim:
+            few = middle
+        else:
+            many, size = middle, sent.size
+    return size
 
 
 def compare(case: Case) -> None:
@@ -226,8 +252,9 @@ def compare(case: Case) -> None:
     bands, height, width = case.pixels.shape
     print(f"\n### {case.name}, {width} × {height}, {bands} × {case.pixels.dtype}\n")
     print("| bits a pixel | way | PSNR, dB | SSIM | VGG-19 | coding, s | decoding, s |\n|---|---|---|---|---|---|---|")
+    first = coarse(case, 0.0)
     for distance in (0.0, 1.0):
-        reduced = coarse(case, distance)
+        reduced = first if distance == 0 else coarse(case, distance)
         way = f"block means, JPEG XL{' lossless' * (distance == 0)}, {case.model}"
         _row(case, f"{reduced.size * 8 / count:.3f}", way, reduced)
         for codec in CODECS:
@@ -236,16 +263,14 @@ def compare(case: Case) -> None:
                 print(f"| – | {codec.name}: nothing so small | | | | | |")
             else:
                 _row(case, f"{sent.size * 8 / count:.3f}", codec.name, sent)
-    aim = scores(case, coarse(case, 0.0).pixels)[0]
-    rates = (full(CODECS[1], case, setting) for setting in CODECS[1].settings)
-    found = next((sent.size * 8 / count for sent in rates if scores(case, sent.pixels)[0] >= aim), None)
-    if found is not None:
-        print(f"\nJPEG XL at full size reaches {aim:.2f} dB, as lossless block means do, at {found:.3f} bits a pixel.")
+    aim = psnr(case, first.pixels)
+    found = crossover(case, aim) * 8 / count
+    print(f"\nJPEG XL at full size reaches {aim:.2f} dB, as lossless block means do, at {found:.3f} bits a pixel.")
 
 
 def _row(case: Case, bits: str, way: str, sent: Sent) -> None:
-    psnr, likeness, distance = scores(case, sent.pixels)
-    figures = f"{psnr:.2f} | {likeness:.3f} | {distance:.3f} | {sent.encode:.2f} | {sent.decode:.2f}"
+    ratio, likeness, distance = scores(case, sent.pixels)
+    figures = f"{ratio:.2f} | {likeness:.3f} | {distance:.3f} | {sent.encode:.2f} | {sent.decode:.2f}"
     print(f"| {bits} | {way} | {figures} |", flush=True)
 
 
