@@ -25,7 +25,8 @@ SATURATED_VALUE = "SATURATED_VALUE"
 class BandFile:
     """One band of a product: where it is, and what it is.
 
-    Physical value = stored number × ``scale`` + ``offset``, in ``units``, as the metadata have it.
+    Physical value = stored number × ``scale`` + ``offset``, in ``units``, as the metadata have it; None of these is the
+    file's own.
 
     Args:
         name: the product's own name of it, such as ``B05``.
@@ -51,8 +52,8 @@ class BandFile:
     common: str | None = None
     wavelength: float | None = None
     width: float | None = None
-    scale: float = 1.0
-    offset: float = 0.0
+    scale: float | None = 1.0
+    offset: float | None = 0.0
     units: str | None = None
     nodata: float | int | None = None
     meanings: Mapping[int, str] = field(default_factory=dict)

@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         help="bands by name or number from 1, in this order; red=3: band 3 shows red; =3: it has no role",
     )
     _add_resolution(sub)
+    sub.add_argument("--alternate", metavar="NAME", help="by which alternate a STAC item's assets are read, such as s3")
     sub.add_argument(
         "--mask", metavar="clouds,…", help="what a product marks so becomes no data: clouds, shadows, saturated"
     )

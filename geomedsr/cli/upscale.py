@@ -53,6 +53,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         slice_axis=options.slice_axis,
         resolution=options.resolution,
         mask=options.mask,
+        alternate=options.alternate,
     )
     if options.nearest is not None:
         scene = scene.with_nearest(options.nearest)

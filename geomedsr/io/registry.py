@@ -23,7 +23,11 @@ from geomedsr.scene.scene import Scene
 GROUP = "geomedsr.adapters"
 
 #: Options that only some adapters have, and what they apply to.
-_OPTIONS = {"slice_axis": "a volume, such as NIfTI", "mask": "a satellite product, which has masks"}
+_OPTIONS = {
+    "slice_axis": "a volume, such as NIfTI",
+    "mask": "a satellite product, which has masks",
+    "alternate": "a STAC item, whose assets have some",
+}
 
 
 @lru_cache(maxsize=1)
@@ -54,6 +58,7 @@ def open_scene(
     resolution: float | None = None,
     bands: Sequence[str | int] | None = None,
     mask: str | None = None,
+    alternate: str | None = None,
 ) -> Scene:
     """Open a path with the first adapter that can.
 
@@ -69,12 +74,13 @@ def open_scene(
             that holds all ``bands``.
         bands: some of the bands, as for :meth:`geomedsr.Scene.select`.
         mask: the pixels of a product to mask: ``"clouds"``; by default none.
+        alternate: the alternate address by which the assets of a STAC item are read, such as ``"s3"``.
 
     Raises:
         InputError: no adapter can open the path; the message tells why, as far as an adapter knows. Or the nodata
             value or the resolution is not possible, or the bands do not exist at one resolution.
     """
-    named = {"slice_axis": slice_axis, "mask": mask}
+    named = {"slice_axis": slice_axis, "mask": mask, "alternate": alternate}
     scene = open_part(path, bands or (), series=series, force=force, nodata=nodata, resolution=resolution, **named)
     return scene if bands is None else scene.select(bands)
 
