@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from geomedsr.errors import InputError
+from geomedsr.scene.sensors.landsat import CLOUDS as PIXEL_CLOUDS
+from geomedsr.scene.sensors.landsat import SHADOWS as PIXEL_SHADOWS
+from geomedsr.scene.sensors.sentinel2 import CLOUDS, SHADOWS
 from geomedsr_products.documents import document, is_far
-from geomedsr_products.landsat_bands import CLOUDS as PIXEL_CLOUDS
-from geomedsr_products.landsat_bands import SHADOWS as PIXEL_SHADOWS
 from geomedsr_products.product import BandFile, Flagged, Product
-from geomedsr_products.sentinel2_bands import CLOUDS, SHADOWS
 from geomedsr_products.stac_assets import assets_of, bands_of
 
 _SUFFIXES = (".json", ".geojson")
