@@ -37,6 +37,7 @@ bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA
 	$(if $(DATA),$(BIN)/python benchmarks/transfer.py $(DATA) --lossless)
 	$(if $(DATA),$(BIN)/python benchmarks/precision.py $(DATA))
 	$(if $(DATA),$(BIN)/python benchmarks/edges.py $(DATA))
+	$(if $(DATA),$(BIN)/python benchmarks/sharpen.py $(DATA))
 
 models: .venv/bench     ## Train every shipped model again by its recipe: DATA=FOLDER, see the recipes for what it holds
 	$(if $(DATA),,$(error got no DATA, expected the folder that the recipes name: make models DATA=FOLDER))
@@ -44,6 +45,9 @@ models: .venv/bench     ## Train every shipped model again by its recipe: DATA=F
 	$(BIN)/geomedsr train configs/satellite-x2.yaml data.root=$(DATA) --out runs/satellite-x2
 	$(BIN)/geomedsr train configs/ct-x2.yaml data.root=$(DATA) --out runs/ct-x2
 	$(BIN)/geomedsr train configs/mr-x2.yaml data.root=$(DATA) --out runs/mr-x2
+	$(BIN)/geomedsr train configs/sentinel2-20m-x2.yaml data.root=$(DATA) --out runs/sentinel2-20m-x2
+	$(BIN)/geomedsr train configs/pan-x2.yaml data.root=$(DATA) --out runs/pan-x2
+	$(BIN)/geomedsr train configs/pan-x4.yaml data.root=$(DATA) --out runs/pan-x4
 
 gpu-bundle: .venv/test  ## One folder, build/gpu-bundle, that tests, measures and trains where there is a GPU: DATA=FOLDER as for models
 	$(BIN)/python gpu/bundle.py $(DATA)

@@ -64,6 +64,8 @@ def main(data: str) -> None:
     print("| model | realism | scene | float32, dB | bfloat16 less float32, dB |\n|---|---|---|---|---|")
     for name in sorted(available()):
         card = geomedsr.load_model(name).descriptor
+        if card.ports.inputs:  # sharpen.py measures those with a guide
+            continue
         for scene in validation_scenes(load_recipe(CONFIGS / f"{name}.yaml", [f"data.root={data}"])):
             fine = compared(scene, card.scale)
             if card.value_scale == "physical":

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from conftest import SAMPLE
 from toys import scene
 
-from geomedsr import Model
+import geomedsr
+from geomedsr import Model, Scene
 from geomedsr.inference import process
-from geomedsr.models import Descriptor
+from geomedsr.models import Descriptor, load_model
 from geomedsr.models.guided import Guided
 from geomedsr.models.interpolation import BicubicSkip
 from geomedsr.models.ports import Port, Ports
@@ -79,6 +81,22 @@ def test_planes_are_what_the_network_makes_without_its_halo(ports: Ports) -> Non
     seen = image.grad[0].abs().sum(0).nonzero()  # type: ignore[index]
     assert seen.min() >= 0
     assert int(seen.max()) <= 2 * halo
+
+
+@pytest.mark.parametrize(("name", "most"), [("pan-x2", 0.5), ("pan-x4", 0.6)])
+def test_the_shipped_ones_are_nearer_to_the_truth_than_bicubic(name: str, most: float) -> None:
+    """By Wald's protocol on the sample, with a panchromatic band that is the mean of blue, green and red."""
+    scale = load_model(name).descriptor.scale
+    truth = geomedsr.open(SAMPLE / "reference.tif").data.values[0].astype(np.float32)
+    _, height, width = truth.shape
+    coarse = truth.reshape(4, height // scale, scale, width // scale, scale).mean((2, 4))
+    image, guide = Scene.from_array(coarse), Scene.from_array(truth[:3].mean(0, keepdims=True))
+    made = process(name, image=image, guide=guide)["image"].data.values[0]
+    bicubic = BicubicSkip(scale)(torch.from_numpy(coarse)[None])[0].numpy()
+    ours, theirs = (np.sqrt(((x - truth)[:3] ** 2).mean((1, 2))) for x in (made, bicubic))
+    assert (ours < most * theirs).all()
+    means = made.astype(np.float64).reshape(4, height // scale, scale, width // scale, scale).mean((2, 4))
+    np.testing.assert_allclose(means, coarse, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
