@@ -6,6 +6,7 @@ that fails to import does not affect the others; its failure is reported when no
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,8 +20,12 @@ from geomedsr.io.sink import Sink
 from geomedsr.plugins import loaded
 from geomedsr.scene.provenance import provenance_of
 from geomedsr.scene.scene import Scene
+from geomedsr.scene.stacked import stacked
 
 GROUP = "geomedsr.adapters"
+
+#: One path, or several.
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 #: Options that only some adapters have, and what they apply to.
 _OPTIONS = {
@@ -49,7 +54,7 @@ def installed() -> tuple[dict[str, Adapter], dict[str, str]]:
 
 
 def open_scene(
-    path: str | os.PathLike[str],
+    path: Paths,
     *,
     series: str | None = None,
     force: bool = False,
@@ -63,7 +68,8 @@ def open_scene(
     """Open a path with the first adapter that can.
 
     Args:
-        path: a raster, a DICOM file, a folder of DICOM files, a volume, or a satellite product.
+        path: a raster, a DICOM file, a folder of DICOM files, a volume, or a satellite product. A list of paths,
+            or a pattern such as ``"2024/*.tif"``, opens images of one grid as the frames of one scene, ordered by time.
         series: one series of several, by UID or number; one volume of several in a file, by number from 1; one tile of
             a product.
         force: also open results of geomedsr.
@@ -78,7 +84,8 @@ def open_scene(
 
     Raises:
         InputError: no adapter can open the path; the message tells why, as far as an adapter knows. Or the nodata
-            value or the resolution is not possible, or the bands do not exist at one resolution.
+            value or the resolution is not possible, or the bands do not exist at one resolution; or several
+            scenes do not fit together.
     """
     named = {"slice_axis": slice_axis, "mask": mask, "alternate": alternate}
     scene = open_part(path, bands or (), series=series, force=force, nodata=nodata, resolution=resolution, **named)
@@ -86,7 +93,7 @@ def open_scene(
 
 
 def open_part(
-    path: str | os.PathLike[str],
+    path: Paths,
     bands: Sequence[str | int],
     *,
     series: str | None = None,
@@ -96,7 +103,10 @@ def open_part(
     **named: Any,
 ) -> Scene:
     """The part of a path that holds some bands, with its other bands, too; see :func:`open_scene`."""
-    text = os.fspath(path)
+    if (several := _several(path)) is not None:
+        more = {"series": series, "force": force, "nodata": nodata, "resolution": resolution, **named}
+        return stacked([open_part(each, bands, **more) for each in several])
+    text = os.fspath(path)  # type: ignore[arg-type]
     adapter = adapter_for(text)
     given = {name: value for name, value in named.items() if value is not None}
     for name in given.keys() - set(adapter.options):
@@ -131,8 +141,20 @@ def open_pair(
     return open_part(src, (), series=series, force=True, nodata=nodata, **named), result
 
 
+def _several(path: Paths) -> list[str | os.PathLike[str]] | None:
+    """The paths of a list or a pattern; None of one path, and of a pattern that no file has."""
+    if not isinstance(path, (str, os.PathLike)):
+        return list(path)
+    text = os.fspath(path)
+    if not glob.has_magic(text) or "://" in text or os.path.lexists(text):
+        return None
+    return [*sorted(glob.glob(text))] or None
+
+
 def contents_of(path: str | os.PathLike[str]) -> Contents | None:
-    """The scenes under a path; None where the path can only be a single scene."""
+    """The scenes under a path; None where the path can only be a single scene, or is a pattern of several."""
+    if _several(path) is not None:
+        return None
     text = os.fspath(path)
     return adapter_for(text).contents(text)
 

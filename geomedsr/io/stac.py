@@ -23,6 +23,7 @@ from geomedsr.geometry.crs import crs_code
 from geomedsr.geometry.footprint import footprint
 from geomedsr.geometry.grid import Grid
 from geomedsr.scene.bands import colours
+from geomedsr.scene.moments import acquired
 from geomedsr.scene.provenance import Provenance, provenance_of
 from geomedsr.scene.scene import Band, Scene
 
@@ -54,14 +55,6 @@ _MEDIA = {
     ".xml": "application/xml",
     ".zip": "application/zip",
 }
-
-#: Tags with a product's acquisition time, as namespace and key; the first that exists counts. Times are UTC.
-_TIMES = (
-    ("", "ACQUISITION_TIME"),
-    ("IMAGERY", "ACQUISITIONDATETIME"),
-    ("", "PRODUCT_START_TIME"),
-    ("", "ACQUISITIONDATETIME"),
-)
 
 #: Other properties of the item that a scene's tags may state.
 _PROPERTIES = {
@@ -130,29 +123,13 @@ def _times(scene: Scene) -> dict[str, Any] | None:
         return (
             {"datetime": first} if first == last else {"datetime": None, "start_datetime": first, "end_datetime": last}
         )
-    for namespace, key in _TIMES:
-        text = scene.tags.get(namespace, {}).get(key)
-        if text is not None and (moment := utc(text)) is not None:
-            return {"datetime": _text_of(moment)}
-    return None
+    moment = acquired(scene)
+    return None if moment is None else {"datetime": _text_of(moment)}
 
 
 def _moment(places: Any, end: Any) -> datetime:
     found: datetime = end(places).item()
     return found.replace(tzinfo=UTC)
-
-
-def utc(text: str) -> datetime | None:
-    """The time in an ISO 8601 text, UTC if it has no time zone; None if it is not such a text.
-
-    Decimals of a second beyond the sixth are dropped.
-    """
-    text = re.sub(r"(\.\d{6})\d+", r"\1", text.strip())
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _text_of(moment: datetime) -> str:

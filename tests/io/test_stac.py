@@ -22,7 +22,8 @@ from geomedsr import Band, Scene
 from geomedsr.cli import main
 from geomedsr.errors import OutputError
 from geomedsr.geometry.grid import Grid
-from geomedsr.io.stac import item_text, utc
+from geomedsr.io.stac import item_text
+from geomedsr.scene.moments import utc
 
 Raster = Callable[..., Path]
 

@@ -10,7 +10,9 @@ import pytest
 
 import geomedsr
 from geomedsr.cli import main
+from products.landsat_tree import Landsat, tarred
 from products.safe import Safe, zipped
+from products.stac_tree import written
 
 PAGE = Path(__file__).parents[2] / "docs" / "products.md"
 NAME = "S2B_MSIL2A_20240704T101031_N0511_R022_T32TQM_20240704T120000"
@@ -35,3 +37,16 @@ def test_sentinel2s_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert [b.name for b in scene.at(20).bands] == ["B05", "B06", "B07", "B8A", "B11", "B12", "SCL"]
     assert scene.crop(geomedsr.Window(0, 0, 120, 120)).at(20).shape[2:] == (60, 60)
     assert [b.name for b in geomedsr.open("swir.tif").bands] == ["B11", "B12"]
+
+
+def test_landsats_and_stacs_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = PAGE.read_text(encoding="utf-8").split("## Landsat")[1]
+    tarred(Landsat().write(tmp_path), tmp_path / "LC09_L2SP_195028_20240704_20240705_02_T1.tar")
+    written(tmp_path, name="S2B_32TQM_20240706_0_L2A.json")
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"```console\n(geomedsr .*)\n```", text)
+    assert len(commands) == 2
+    for command in commands:
+        assert main([*shlex.split(command)[1:], "--quiet"]) == 0
+    assert [b.name for b in geomedsr.open("landsat.tif").bands] == ["SR_B4", "SR_B5"]
+    assert [b.name for b in geomedsr.open("stac.json").bands] == ["red", "nir"]
