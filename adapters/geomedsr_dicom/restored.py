@@ -62,13 +62,13 @@ def _slice(scene: Scene, number: int) -> Box:
 def _around(path: str, stored: Sequence[Array], number: int) -> tuple[bytes, bytes]:
     """What lies before and behind the pixels of a file."""
     name = f"file {number + 1} of the series"
-    told, _ = load(path)
-    if int(told.get("NumberOfFrames") or 1) != len(stored):
+    header, _ = load(path)
+    if int(header.get("NumberOfFrames") or 1) != len(stored):
         raise InputError(
             f"{name}, of whose frames some are left out", "a series of all frames", "send the file as it is"
         )
     pixels = b"".join(np.ascontiguousarray(part, part.dtype.newbyteorder("<")).tobytes() for part in stored)
-    syntax = UID(str(told.file_meta.get("TransferSyntaxUID") or ""))
+    syntax = UID(str(header.file_meta.get("TransferSyntaxUID") or ""))
     plain = not syntax.is_compressed and syntax.is_little_endian  # deflated counts as compressed
     if plain:
         whole = Path(path).read_bytes()

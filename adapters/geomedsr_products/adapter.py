@@ -52,7 +52,7 @@ class ProductsAdapter(Adapter):
         return scene_of(stac.describe(path, series, alternate), mask, *part)
 
     def explain(self, path: str) -> GeomedsrError | None:
-        """Nothing: whatever looks like a product is taken, and told of when it is opened."""
+        """Nothing: whatever looks like a product is taken, and described when it is opened."""
         return None
 
     def can_write(self, scene: Scene, path: str) -> bool:

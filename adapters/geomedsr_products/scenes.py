@@ -104,17 +104,17 @@ def _open(product: Product, kinds: tuple[str, ...], resolution: float, named: tu
     bands = [b for b in bands if not b.named] + [b for name in named for b in bands if b.name == name]
     opened = [_opened(product, band) for band in bands]
     grid = _grid(product, resolution, bands, opened)
-    told = tuple(_band(band, scene.bands[0]) for band, scene in zip(bands, opened, strict=True))
-    members = [_member(file, band, scene) for file, band, scene in zip(bands, told, opened, strict=True)]
+    described = tuple(_band(band, scene.bands[0]) for band, scene in zip(bands, opened, strict=True))
+    members = [_member(file, band, scene) for file, band, scene in zip(bands, described, opened, strict=True)]
     source: Source = JoinedSource(tuple(members))
     if kinds:
-        fills = tuple(0 if b.nodata is None else b.nodata for b in told)
-        kept = tuple(fill if b.kind == "continuous" else None for fill, b in zip(fills, told, strict=True))
+        fills = tuple(0 if b.nodata is None else b.nodata for b in described)
+        kept = tuple(fill if b.kind == "continuous" else None for fill, b in zip(fills, described, strict=True))
         source = ScreenedSource(source, tuple(_screens(product, kinds, grid, bands, members)), kept)
     scene = Scene(
         source=source,
         grid=grid,
-        bands=told,
+        bands=described,
         name=product.name,
         files=tuple(dict.fromkeys([product.path, *product.files, *(file for s in opened for file in s.files)])),
         tags={"": dict(product.identity)},
@@ -139,9 +139,9 @@ def _opened(product: Product, band: BandFile) -> Scene:
 def _grid(product: Product, resolution: float, bands: Sequence[BandFile], opened: Sequence[Scene]) -> Grid:
     """The one grid on which all of them lie."""
     grids = [scene.grid for scene in opened]
-    if (told := product.grids.get(resolution)) is not None:
-        bare = [grid.affine is None and grid.shape == told.shape for grid in grids]
-        grids = [told if nothing else grid for nothing, grid in zip(bare, grids, strict=True)]
+    if (stated := product.grids.get(resolution)) is not None:
+        bare = [grid.affine is None and grid.shape == stated.shape for grid in grids]
+        grids = [stated if nothing else grid for nothing, grid in zip(bare, grids, strict=True)]
     for band, grid in zip(bands, grids, strict=True):
         if not _same(grids[0], grid):
             places = [f"{b.name} of {_words(g)}" for b, g in ((bands[0], grids[0]), (band, grid))]
@@ -170,27 +170,27 @@ def _words(grid: Grid) -> str:
     return f"{grid.shape[1]} × {grid.shape[0]} pixels{place}" + (f" in {code[0]}:{code[1]}" if code else "")
 
 
-def _band(told: BandFile, own: Band) -> Band:
+def _band(described: BandFile, own: Band) -> Band:
     """What the description says of a band, and of the rest its file."""
-    tags = {namespace: dict(of) for namespace, of in told.tags.items()}
-    if told.wavelength is not None:  # as GDAL has them, from 3.10 on
-        known = {"CENTRAL_WAVELENGTH_UM": told.wavelength, "FWHM_UM": told.width}
+    tags = {namespace: dict(of) for namespace, of in described.tags.items()}
+    if described.wavelength is not None:  # as GDAL has them, from 3.10 on
+        known = {"CENTRAL_WAVELENGTH_UM": described.wavelength, "FWHM_UM": described.width}
         tags["IMAGERY"] = {key: f"{value:g}" for key, value in known.items() if value is not None}
-    if told.meanings:  # as the CF conventions have them, section 3.5
-        key = "flag_masks" if told.kind == "flags" else "flag_values"
-        tags.setdefault("", {})[key] = ",".join(map(str, told.meanings))
-        tags[""]["flag_meanings"] = " ".join(told.meanings.values())
+    if described.meanings:  # as the CF conventions have them, section 3.5
+        key = "flag_masks" if described.kind == "flags" else "flag_values"
+        tags.setdefault("", {})[key] = ",".join(map(str, described.meanings))
+        tags[""]["flag_meanings"] = " ".join(described.meanings.values())
     return Band(
-        name=told.name,
-        kind="continuous" if told.kind == "continuous" else "nearest",
-        nodata=own.nodata if told.nodata is None else told.nodata,
-        scale=own.scale if told.scale is None else told.scale,
-        offset=own.offset if told.offset is None else told.offset,
-        units=own.units if told.scale is None and told.units is None else told.units,
-        description=told.name,
+        name=described.name,
+        kind="continuous" if described.kind == "continuous" else "nearest",
+        nodata=own.nodata if described.nodata is None else described.nodata,
+        scale=own.scale if described.scale is None else described.scale,
+        offset=own.offset if described.offset is None else described.offset,
+        units=own.units if described.scale is None and described.units is None else described.units,
+        description=described.name,
         limits=own.limits,
         tags=tags,
-        role=told.common,
+        role=described.common,
     )
 
 
@@ -241,4 +241,4 @@ def _screen(product: Product, kind: str, mask: Flagged | Outlined, grid: Grid) -
 
 def _placed_like(product: Product, grid: Grid) -> Affine | None:
     """The affine that the metadata give to files of a size, where the file itself has none."""
-    return next((told.affine for told in product.grids.values() if told.shape == grid.shape), None)
+    return next((stated.affine for stated in product.grids.values() if stated.shape == grid.shape), None)

@@ -213,9 +213,9 @@ def _several(path: str, names: Sequence[str]) -> InputError:
 
 def _name(path: str, address: Address, root: Element) -> str:
     """The product's identifier: as its metadata have it, else as its folder or file is called."""
-    told = text(root, "PRODUCT_URI", "PRODUCT_URI_2A", "PRODUCT_URI_1C")
+    stated = text(root, "PRODUCT_URI", "PRODUCT_URI_2A", "PRODUCT_URI_1C")
     inside = address.root.rstrip("/").rsplit("/", 1)[-1]
-    shown = told or inside or os.path.basename(os.path.abspath(address.folder.path)) or path
+    shown = stated or inside or os.path.basename(os.path.abspath(address.folder.path)) or path
     return re.sub(r"(?:\.SAFE)?(?:\.zip)?$", "", shown, flags=re.IGNORECASE)
 
 
@@ -227,8 +227,8 @@ def _chosen(path: str, address: Address, root: Element, tile: str | None) -> str
         found = [name for name in found if name == address.granule]
     listed = [name for element in every(root, "IMAGE_FILE", "IMAGE_ID") if (name := _granule(text(element)))]
     if not found:
-        told = f": {listed[0]} is missing" if listed else ""
-        raise InputError(f"{path}, without a granule{told}", "a whole product", "download it again")
+        which = f": {listed[0]} is missing" if listed else ""
+        raise InputError(f"{path}, without a granule{which}", "a whole product", "download it again")
     if tile is not None:
         wanted = tile.upper().removeprefix("T")
         found = [name for name in found if _tile_id(name) == wanted]

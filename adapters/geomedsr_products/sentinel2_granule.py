@@ -68,9 +68,9 @@ def granule_of(folder: Folder, root: str, name: str) -> Granule:
     """The granule of a name."""
     files = folder.names(f"{root}GRANULE/{name}")
     depth = f"{root}GRANULE/{name}/".count("/")
-    told = [file for file in files if file.count("/") == depth and _TILE.match(file.rsplit("/", 1)[-1])]
+    metadata = [file for file in files if file.count("/") == depth and _TILE.match(file.rsplit("/", 1)[-1])]
     tile = re.search(r"_T(\d{2}[A-Z]{3})(?:_|$)", name)
-    return Granule(name, files, told[0] if told else None, tile[1] if tile else None)
+    return Granule(name, files, metadata[0] if metadata else None, tile[1] if tile else None)
 
 
 def grids_of(info: Element | None) -> dict[float, Grid]:
@@ -81,13 +81,13 @@ def grids_of(info: Element | None) -> dict[float, Grid]:
     sizes = {element.get("resolution"): element for element in every(info, "Size")}
     for place in every(info, "Geoposition"):
         size = sizes.get(place.get("resolution"))
-        told = [
+        stated = [
             number(size, "NROWS"),
             number(size, "NCOLS"),
             *(number(place, k) for k in ("XDIM", "YDIM", "ULX", "ULY")),
         ]
-        known = [value for value in told if value is not None]
-        if len(known) == len(told):
+        known = [value for value in stated if value is not None]
+        if len(known) == len(stated):
             rows, cols, x, y, left, top = known
             found[abs(x)] = Grid((int(rows), int(cols)), Affine(x, 0, left, 0, y, top), crs)
     return found
@@ -97,7 +97,7 @@ def bands_of(folder: Folder, granule: Granule, numbers: Numbers, product: str, l
     """The bands of a granule: each at its own resolution, or at the finest coarser one that is there.
 
     What is delivered at other resolutions besides was made of it by resampling, and is left out. Bands that are listed
-    and have no file are told as missing. Masks come after them.
+    and have no file are reported as missing. Masks come after them.
     """
     there: dict[str, dict[int, str]] = {}
     for file in granule.files:

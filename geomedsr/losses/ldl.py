@@ -1,4 +1,4 @@
-"""A loss on artifacts of adversarial training, which are told from details by the local variance of errors."""
+"""A loss on artifacts of adversarial training, which differ from details in the local variance of errors."""
 
 from __future__ import annotations
 

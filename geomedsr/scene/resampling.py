@@ -95,8 +95,8 @@ class Axis:
         are finer.
         """
         centres = (np.arange(start, stop, dtype=np.float64) + 0.5) * self.scale + self.shift - 0.5
-        reach = math.ceil(2 * self.width)
-        places = np.floor(centres)[:, None].astype(np.int64) + np.arange(1 - reach, reach + 1)
+        half = math.ceil(2 * self.width)
+        places = np.floor(centres)[:, None].astype(np.int64) + np.arange(1 - half, half + 1)
         weights = _keys((places - centres[:, None]) / self.width)
         return places, weights / weights.sum(1, keepdims=True)
 

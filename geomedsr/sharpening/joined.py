@@ -95,7 +95,7 @@ def _scale(scales: Sequence[ValueScale], places: Sequence[int]) -> ValueScale:
 
 
 def _note(parts: Sequence[Made]) -> str:
-    """What is a guess, group by group."""
+    """Which part is predicted, group by group."""
     guesses = []
     for part in parts:
         if part.factor > 1:

@@ -1,4 +1,4 @@
-"""The grid of a preview: whole blocks of pixels, the last of which may reach beyond the scene."""
+"""The grid of a preview: whole blocks of pixels, the last of which may extend beyond the scene."""
 
 from __future__ import annotations
 

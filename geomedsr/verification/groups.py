@@ -50,10 +50,10 @@ def groups_of(source: Scene, result: Scene) -> list[GroupOf]:
         names = [result.bands[i].name for i in places]
         part = _holding(scenes, names, group.factor, provenance, result)
         alone = _alone(result, places)
-        told = provenance_of(alone)
-        model = replace(told.model, name=group.model or told.model.name, version=group.version, factor=group.factor)
+        own = provenance_of(alone)
+        model = replace(own.model, name=group.model or own.model.name, version=group.version, factor=group.factor)
         found.append(
-            GroupOf(group, part, replace(alone, provenance=replace(told, model=model, groups=None), tags=result.tags))
+            GroupOf(group, part, replace(alone, provenance=replace(own, model=model, groups=None), tags=result.tags))
         )
     return found
 

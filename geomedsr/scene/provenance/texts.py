@@ -151,7 +151,7 @@ def _list(text: str) -> list[Any]:
 
 
 def guessed(factors: Factors) -> str:
-    """What of a result so many times finer than what was measured is a guess, in words."""
+    """Which part of a result is predicted, not measured, in words; ``factors`` is how many times finer it is."""
     if factors.volume == 1:
         return "What differs from its source is a model's guess"
     pixels = [f"{factors.x} pixels"] * (factors.x > 1) + [f"{factors.frame} slices"] * (factors.frame > 1)
