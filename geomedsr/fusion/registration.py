@@ -18,6 +18,7 @@ import torch
 from geomedsr.fusion.footprints import Footprints
 from geomedsr.geometry import Box
 from geomedsr.models.interpolation import BicubicSkip
+from geomedsr.pairs.correlation import correlation, lag_sums
 from geomedsr.pairs.radiometry import fit_line
 from geomedsr.scene.sampling import spread_windows
 from geomedsr.scene.sources import Array, Source
@@ -143,35 +144,17 @@ class _View:
 
 def _whole_pixels(views: Sequence[_View]) -> tuple[int, int]:
     """The whole pixels by which the frame lies further down and right than its grid says: the highest correlation."""
-    total = sum(
-        _correlation_sums(view.piece.values[band], view.piece.known[band], view.values[band], view.valid[band])
-        for view in views
-        for band in range(len(view.values))
-    )
-    count, a, b, aa, bb, ab = np.asarray(total)
-    count = np.maximum(np.rint(count), 1)
-    spread = np.maximum(aa - a * a / count, 0) * np.maximum(bb - b * b / count, 0)
-    enough = (count >= 0.25 * count.max()) & (spread > 1e-9 * spread.max())
-    correlation = np.where(enough, (ab - a * b / count) / np.sqrt(np.where(enough, spread, 1)), -np.inf)
-    row, col = np.unravel_index(int(correlation.argmax()), correlation.shape)
+    total = sum(_sums(view, band) for view in views for band in range(len(view.values)))
+    found = correlation(np.asarray(total), 0.25 * float(np.max(np.asarray(total)[0])))
+    row, col = np.unravel_index(int(found.argmax()), found.shape)
     return FAR - int(row), FAR - int(col)
 
 
-def _correlation_sums(image: Array, known: Array, other: Array, valid: Array) -> Array:
-    """Over the pixels that are data in both, for each whole shift of ``other``: their number, and the sums of both, of
-    their squares and of their products; ``(6, 2 · FAR + 1, 2 · FAR + 1)``. Values are made comparable by their spread.
-    """
-    sides = [length + FAR for length in image.shape]
-    scale = float(image[known].std()) if known.any() else 0.0
-    centre = float(image[known].mean()) if known.any() else 0.0
-    one, two = known.astype(np.float64), valid.astype(np.float64)
-    a = np.where(known, (image - centre) / (scale or 1), 0)
-    b = np.where(valid, (other - centre) / (scale or 1), 0)
-    ones, of_a, squares_a = (np.conj(np.fft.rfft2(plane, sides)) for plane in (one, a, a * a))
-    twos, of_b, squares_b = (np.fft.rfft2(plane, sides) for plane in (two, b, b * b))
-    spectra = [ones * twos, of_a * twos, ones * of_b, squares_a * twos, ones * squares_b, of_a * of_b]
-    lags = np.arange(-FAR, FAR + 1)
-    return np.stack([np.fft.irfft2(spectrum, sides)[np.ix_(lags, lags)] for spectrum in spectra])
+def _sums(view: _View, band: int) -> Array:
+    """The sums of a band of a view, its values made comparable with other bands' by the piece's mean and spread."""
+    image, known = view.piece.values[band], view.piece.known[band]
+    centre, scale = (float(image[known].mean()), float(image[known].std()) or 1.0) if known.any() else (0.0, 1.0)
+    return lag_sums((image - centre) / scale, known, (view.values[band] - centre) / scale, view.valid[band], FAR)
 
 
 _Both = list[tuple[Array, Array, Array]]

@@ -20,7 +20,7 @@ from geomedsr.metrics.table import Evaluation, Score
 from geomedsr.metrics.tally import Tally
 from geomedsr.models import Descriptor, Model
 from geomedsr.operators import get as operator_named
-from geomedsr.pairs.common import paired
+from geomedsr.pairs.common import on_common_pixels
 from geomedsr.scene.bands import continuous, select_joint
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
@@ -87,7 +87,7 @@ def evaluate(
             fine = divisible(_seen(scene, card), card.scale)
             how = f"reduced {card.scale} × by {down_by}, rounded to {fine.dtype}"
         else:
-            fine, coarse = paired(_seen(reference, card), _seen(scene, card), card.scale)
+            fine, coarse = on_common_pixels(_seen(reference, card), _seen(scene, card), card.scale)
             how = f"a real input, compared with {reference.name} as it is: what sensors see otherwise counts as error"
         if card.value_scale == "physical":
             fine = fine.with_physical_range(*card.value_range)

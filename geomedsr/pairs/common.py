@@ -13,7 +13,7 @@ from geomedsr.scene.scene import Scene
 _LEAST = 16
 
 
-def paired(reference: Scene, source: Scene, scale: int) -> tuple[Scene, Scene]:
+def on_common_pixels(reference: Scene, source: Scene, scale: int) -> tuple[Scene, Scene]:
     """Reference and input, continuous bands only, cropped to their common area in whole pixels of the input.
 
     The reference then has the input's grid, refined. A warning tells how far its pixels are off this grid, and whether

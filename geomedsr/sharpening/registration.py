@@ -16,6 +16,7 @@ import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
+from geomedsr.pairs.correlation import correlation, lag_sums
 from geomedsr.scene.bands import continuous
 from geomedsr.scene.sampling import spread_windows
 from geomedsr.scene.scene import Scene
@@ -160,31 +161,13 @@ def _whole(given: _Given) -> tuple[int, int]:
     """The whole coarse pixels, right and down, by which the guide lies off: where its squared correlation with the
     image's bands is highest, whatever their contrast's sign.
     """
-    total: Array | float = 0.0
+    total = np.zeros((2 * _FAR + 1,) * 2)
     for band in range(len(given[0][0].values)):
-        sums = sum(_sums(piece.values[band], piece.known, low, on) for piece, low, on in given)
-        count, a, b, aa, bb, ab = np.asarray(sums)
-        count = np.maximum(np.rint(count), 1)
-        spread = np.maximum(aa - a * a / count, 0) * np.maximum(bb - b * b / count, 0)
-        enough = (count >= _FEWEST) & (spread > 1e-9 * spread.max())
-        total = total + np.where(enough, (ab - a * b / count) ** 2 / np.where(enough, spread, 1), 0)
-    lags = np.asarray(total)
-    row, col = np.unravel_index(int(lags.argmax()), lags.shape)
+        sums = sum(lag_sums(piece.values[band], piece.known, low, on, _FAR) for piece, low, on in given)
+        found = correlation(np.asarray(sums), _FEWEST)
+        total += np.where(np.isfinite(found), found, 0) ** 2
+    row, col = np.unravel_index(int(total.argmax()), total.shape)
     return int(col) - _FAR, int(row) - _FAR
-
-
-def _sums(image: Array, known: Array, guide: Array, on: Array) -> Array:
-    """Sums over the pixels that are data in both, for each shift of the guide: their number, of both, of their squares,
-    and of their products; ``(6, 2 · far + 1, 2 · far + 1)``.
-    """
-    sides = [length + _FAR for length in image.shape]  # no shift that is looked at comes round
-    one, other = known.astype(np.float64), on.astype(np.float64)
-    a, b = np.where(known, image, 0), np.where(on, guide, 0)
-    ones, of_a, squares_a = (np.conj(np.fft.rfft2(plane, sides)) for plane in (one, a, a * a))
-    others, of_b, squares_b = (np.fft.rfft2(plane, sides) for plane in (other, b, b * b))
-    spectra = [ones * others, of_a * others, ones * of_b, squares_a * others, ones * squares_b, of_a * of_b]
-    lags = np.arange(-_FAR, _FAR + 1)
-    return np.stack([np.fft.irfft2(spectrum, sides)[np.ix_(lags, lags)] for spectrum in spectra])
 
 
 def _step(given: _Given) -> tuple[float, float] | None:

@@ -14,7 +14,7 @@ from geomedsr.scene.scene import Scene
 from geomedsr.viewing import facts
 from geomedsr.viewing.colours import view_of
 from geomedsr.viewing.images import data_uri, png
-from geomedsr.viewing.reduced import reduced
+from geomedsr.viewing.reduced import thumbnail
 from geomedsr.viewing.stretch import limits, shades
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _thumbnail(scene: Scene) -> str:
     """An ``img`` of a scene's middle frame; a word if there is no picture."""
     frame, view = scene.shape[0] // 2, view_of(scene)
     try:
-        small = reduced(scene, view.bands, frame, _SIDE, compute=False)
+        small = thumbnail(scene, view.bands, frame, _SIDE, compute=False)
         if small is None:
             return _words("not read: its values are yet to be computed")
         ends = limits(scene)

@@ -15,7 +15,7 @@ from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 from geomedsr.viewing import facts
 from geomedsr.viewing.colours import View, view_of
-from geomedsr.viewing.reduced import reduced
+from geomedsr.viewing.reduced import thumbnail
 from geomedsr.viewing.stretch import Level, Stretch, shades, stretch
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def plot(
     number = pick_frame(scene, frame)
     found = common_stretch(like if like is not None else scene, scene, percentiles, level)
     shown = [found.ends[b] for b in view.bands]
-    small = reduced(scene, view.bands, number, _SIDE)
+    small = thumbnail(scene, view.bands, number, _SIDE)
     assert small is not None
     figure, axis = _axes(scene, small.window.height / small.window.width, ax)
     extent, units = extent_of(scene, number, small)

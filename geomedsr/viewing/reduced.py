@@ -39,7 +39,7 @@ class Small:
     window: Window
 
 
-def reduced(scene: Scene, bands: Sequence[int], frame: int, side: int, *, compute: bool = True) -> Small | None:
+def thumbnail(scene: Scene, bands: Sequence[int], frame: int, side: int, *, compute: bool = True) -> Small | None:
     """Some bands of a frame, reduced to at most ``side`` pixels a side by block means (for classes: the first pixel).
 
     For a result that is not computed yet, its input is shown if it has enough pixels, since the result's block means

@@ -17,7 +17,7 @@ from geomedsr.metrics.evaluate import evaluate
 from geomedsr.metrics.interpolation import bicubic
 from geomedsr.metrics.quality import ssim_map
 from geomedsr.models import Model
-from geomedsr.pairs.common import paired
+from geomedsr.pairs.common import on_common_pixels
 
 FINE, COARSE = SAMPLE / "reference.tif", SAMPLE / "input.tif"
 
@@ -72,7 +72,7 @@ def test_both_are_cropped_to_common_ground(raster: Callable[..., Path]) -> None:
     coarse = np.arange(30 * 30, dtype="uint16").reshape(1, 30, 30)
     # 40 m; its pixel (3, 5) begins where the reference's (2, 6) does, so the first in common is (3, 4) at (2, 2).
     where = Affine(40, 0, 435730 + 60 - 5 * 40, 0, -40, 4179460 - 20 + 3 * 40)
-    cut, given = paired(fine, geomedsr.open(raster(coarse, "coarse.tif", transform=where)), 4)
+    cut, given = on_common_pixels(fine, geomedsr.open(raster(coarse, "coarse.tif", transform=where)), 4)
     assert given.data.values[0, 0, 0, 0] == coarse[0, 3, 4]
     assert cut.data.values[0, 0, 0, 0] == array[0, 2, 2]
     assert given.shape[2:] == (27, 26)  # to the input's lower and right edge
@@ -144,7 +144,7 @@ def test_other_bad_pairs_are_one_line(
 
 def test_without_a_place_sizes_must_tell() -> None:
     fine, coarse = (Scene.from_array(texture(1, n, n)) for n in (64, 16))
-    cut, given = paired(fine, coarse, 4)
+    cut, given = on_common_pixels(fine, coarse, 4)
     assert (cut.shape, given.shape) == (fine.shape, coarse.shape)
     with pytest.raises(geomedsr.errors.InputError, match="both located, or 2 times as many pixels a side"):
-        paired(fine, coarse, 2)
+        on_common_pixels(fine, coarse, 2)

@@ -12,7 +12,7 @@ from pyproj import CRS
 from geomedsr import Scene, Window
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.geometry.grid import ControlPoint, Grid, Plane
-from geomedsr.pairs.common import paired as paired_to_measure
+from geomedsr.pairs.common import on_common_pixels as paired_to_measure
 from geomedsr.pairs.placement import placement
 from geomedsr.training.pairs import paired as paired_to_train
 
