@@ -84,7 +84,7 @@ def test_all_of_it_is_read_back(source: Path, tmp_path: Path, ct_model: Model) -
 def test_names_of_inputs_and_tags_of_others_stay_out() -> None:
     told = Provenance.of({"GEOMEDSR_MODEL": "m", "GEOMEDSR_SOURCE": "Hopper.dcm", "GEOMEDSR_OTHER": "Hopper"})
     named = replace(told, model=replace(told.model, inputs={"prior": "Hopper"}))
-    assert record.told(record.recorded(named)) == {"GEOMEDSR_MODEL": "m"}
+    assert record.read_record(record.recorded(named)) == {"GEOMEDSR_MODEL": "m"}
 
 
 def listed(ds: Dataset, index: int) -> None:
