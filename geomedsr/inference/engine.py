@@ -211,7 +211,7 @@ def _tell_short(planned: Sequence[Pass]) -> None:
     """Warn about passes that take more memory than allowed."""
     for each in planned:
         if each.short is not None:
-            warnings.warn(each.short, SceneWarning, stacklevel=4)
+            warnings.warn(each.short, SceneWarning, stacklevel=5)
 
 
 def _run(planned: Sequence[Pass], cluster: Any, progress: bool) -> dict[int, Written]:
