@@ -45,6 +45,8 @@ def through(path: Path, model: Model, **options: Any) -> Path:
     return out
 
 
+# GDAL marks the fourth band of a picture as alpha, and what is drawn may look like data.
+@pytest.mark.filterwarnings("ignore:.*marked as alpha")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.data())
 def test_everything_listed_is_kept(tiny_x2: Model, raster: Raster, tmp_path: Path, data: st.DataObject) -> None:
