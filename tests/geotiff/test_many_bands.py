@@ -45,9 +45,12 @@ def test_headers_take_time_in_proportion_to_the_bands(raster: Raster) -> None:
     seconds = []
     for count in (500, 4000):
         path = raster(noise(count, 4), f"{count}.tif")
-        start = time.process_time()
-        assert len(geomedsr.open(path).bands) == count
-        seconds.append(time.process_time() - start)
+        taken = []
+        for _ in range(3):  # the least, since other threads' time counts too
+            start = time.process_time()
+            assert len(geomedsr.open(path).bands) == count
+            taken.append(time.process_time() - start)
+        seconds.append(min(taken))
     assert seconds[1] < 24 * max(seconds[0], 0.02)  # squares would be 64 times
 
 
