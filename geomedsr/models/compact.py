@@ -41,6 +41,16 @@ class ResidualBlock(nn.Module):
         return unpadded(self.second, unpadded(self.first, x).relu_()).add_(cropped(x, 2))
 
 
+def begin_as_skip(body: nn.ModuleList, tail: nn.Conv2d) -> None:
+    """Let a network begin as its skip: the tail gives zero, and blocks of the body change little."""
+    for block in body:
+        assert isinstance(block, ResidualBlock)
+        with torch.no_grad():  # keep the sum of many blocks close to the input in magnitude
+            block.second.weight.mul_(0.1)
+    nn.init.zeros_(tail.weight)
+    nn.init.zeros_(tail.bias)  # type: ignore[arg-type]
+
+
 def unpadded(layer: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     """A layer's convolution without padding."""
     return F.conv2d(x, layer.weight, layer.bias)
@@ -68,12 +78,7 @@ class Compact(Network):
         self.body = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
         self.tail = nn.Conv2d(width, channels * scale * scale, 3, padding=1)
         self.skip = BicubicSkip(scale)
-        for block in self.body:
-            assert isinstance(block, ResidualBlock)
-            with torch.no_grad():  # keep the sum of many blocks close to the input in magnitude
-                block.second.weight.mul_(0.1)
-        nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        begin_as_skip(self.body, self.tail)
 
     @property
     def receptive_radius(self) -> int:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from geomedsr.models.compact import ResidualBlock, cropped, unpadded
+from geomedsr.models.compact import ResidualBlock, begin_as_skip, cropped, unpadded
 from geomedsr.models.interpolation import BicubicSkip, merged
 from geomedsr.models.network import Network
 from geomedsr.models.ports import IMAGE, Ports
@@ -63,12 +63,7 @@ class Guided(Network):
         self.body = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
         self.tail = nn.Conv2d(width, channels * (scale * scale + self.beside), 3, padding=1)
         self.skip = BicubicSkip(scale)
-        for block in self.body:
-            assert isinstance(block, ResidualBlock)
-            with torch.no_grad():  # keep the sum of many blocks near the size of the input
-                block.second.weight.mul_(0.1)
-        nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
+        begin_as_skip(self.body, self.tail)
 
     @property
     def receptive_radius(self) -> int:
