@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-from geomedsr.errors import InputError, OutputError
 from geomedsr.geometry import Factors
 from geomedsr.scene.scene import Scene
 from geomedsr_dicom.derive import DerivedSeries
 from geomedsr_dicom.frames import Frame
-from geomedsr_dicom.headers import CLASSIC, PREVIEW, read_header
+from geomedsr_dicom.headers import PREVIEW
 from geomedsr_dicom.result_slices import result_slices
-from geomedsr_dicom.sink import SeriesSink, check_target, described_as, new_number, now, opened
+from geomedsr_dicom.sink import SeriesSink, check_target, described_as, layout_of, new_number, now, opened
 from geomedsr_dicom.uids import Uids
 
 
@@ -25,14 +21,7 @@ def create_preview(scene: Scene, path: str, overwrite: bool) -> SeriesSink:
     """
     frames: tuple[Frame, ...] = scene.headers
     slices = result_slices(frames, scene.grid.planes, ())
-    target = Path(os.path.realpath(path))
-    single = target.suffix.lower() == ".dcm" and not target.is_dir()
-    header = read_header(frames[0].path)
-    if header is None:
-        raise InputError("a series whose files are gone", "the files it was opened from", "put them back")
-    multiframe = header.sop_class not in CLASSIC or any(f.index for f in frames)
-    if single and (len({f.path for f in frames}) > 1 or (not multiframe and len(slices) > 1)):
-        raise OutputError(f"the file {path} for {len(slices)} slices", "a folder", "leave the suffix out")
+    target, single, header, multiframe = layout_of(frames, path, len(slices))
     check_target(scene, path, target, single, overwrite)
     series = DerivedSeries(
         uids=Uids("", ""),

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ from geomedsr.scene.sources import Array
 from geomedsr_dicom.attributes import load, quiet
 from geomedsr_dicom.derive import DerivedSeries
 from geomedsr_dicom.frames import Frame
-from geomedsr_dicom.headers import CLASSIC, read_header
+from geomedsr_dicom.headers import CLASSIC, Header, read_header
 from geomedsr_dicom.prose import NOT_DIAGNOSTIC, describe
 from geomedsr_dicom.record import recorded
 from geomedsr_dicom.result_slices import ResultSlice, by_file, locations_follow, result_slices
@@ -186,14 +186,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         )
     frames: tuple[Frame, ...] = scene.headers
     slices = result_slices(frames, scene.grid.planes, scene.lineage)
-    target = Path(os.path.realpath(path))
-    single = target.suffix.lower() == ".dcm" and not target.is_dir()
-    header = read_header(frames[0].path)
-    if header is None:
-        raise InputError("a series whose files are gone", "the files it was opened from", "put them back")
-    multiframe = header.sop_class not in CLASSIC or any(f.index for f in frames)
-    if single and (len({f.path for f in frames}) > 1 or (not multiframe and len(slices) > 1)):
-        raise OutputError(f"the file {path} for {len(slices)} slices", "a folder", "leave the suffix out")
+    target, single, header, multiframe = layout_of(frames, path, len(slices))
     if multiframe and header.sop_class in CLASSIC and slices[0].parts > 1:
         raise OutputError(
             f"new slices of {scene.name}, whose files hold several frames each of a class for single ones",
@@ -215,6 +208,25 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
         when=when,
     )
     return opened(scene, target, single, multiframe, overwrite, slices, series, uid_seed)
+
+
+def layout_of(frames: Sequence[Frame], path: str, slices: int) -> tuple[Path, bool, Header, bool]:
+    """Where so many slices made of a series go: the target, whether it is one file, the first header of the series,
+    and whether its files hold several frames each.
+
+    Raises:
+        InputError: its files are gone.
+        OutputError: one file for what needs several.
+    """
+    target = Path(os.path.realpath(path))
+    single = target.suffix.lower() == ".dcm" and not target.is_dir()
+    header = read_header(frames[0].path)
+    if header is None:
+        raise InputError("a series whose files are gone", "the files it was opened from", "put them back")
+    multiframe = header.sop_class not in CLASSIC or any(f.index for f in frames)
+    if single and (len({f.path for f in frames}) > 1 or (not multiframe and slices > 1)):
+        raise OutputError(f"the file {path} for {slices} slices", "a folder", "leave the suffix out")
+    return target, single, header, multiframe
 
 
 def opened(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -117,6 +118,19 @@ _BROKEN = (zipfile.BadZipFile, tarfile.TarError)
 def archive_at(path: str) -> Archive | None:
     """The archive of a path, by its name; None for any other."""
     return Archive(path) if _suffix(path) in _ARCHIVES and os.path.isfile(path) else None
+
+
+def packed(path: str, named: re.Pattern[str], inside: Callable[[str], bool]) -> bool:
+    """Whether a path is an archive of a product, by its own name or by the names that it lists."""
+    pack = archive_at(path)
+    if pack is None:
+        return False
+    if named.match(os.path.basename(path)):
+        return True
+    try:
+        return any(inside(name) for name in pack.names())
+    except InputError:
+        return False
 
 
 def split(path: str) -> tuple[Folder, str]:

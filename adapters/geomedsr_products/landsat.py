@@ -22,7 +22,7 @@ from dataclasses import replace
 from geomedsr.errors import InputError
 from geomedsr.scene.sensors.landsat import AEROSOL, CLOUDS, PIXEL, RADSAT, SATURATION, SHADOWS, SNOW, SPECTRAL
 from geomedsr_products import landsat_mtl
-from geomedsr_products.folders import Archive, Folder, LocalFolder, archive_at, split
+from geomedsr_products.folders import Archive, Folder, LocalFolder, archive_at, packed, split
 from geomedsr_products.landsat_mtl import Metadata
 from geomedsr_products.product import BandFile, Flagged, Product
 
@@ -66,15 +66,7 @@ def recognises(path: str) -> bool:
         return bool(_in_folder(path))
     if _METADATA.match(name):
         return os.path.isfile(path) or path.startswith("/vsitar/")
-    pack = archive_at(path)
-    if pack is None:
-        return False
-    if _NAMED.match(name):
-        return True
-    try:
-        return any(_METADATA.match(inner.rsplit("/", 1)[-1]) for inner in pack.names())
-    except InputError:
-        return False
+    return packed(path, _NAMED, lambda inner: _METADATA.match(inner.rsplit("/", 1)[-1]) is not None)
 
 
 def describe(path: str, tile: str | None = None) -> Product:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from geomedsr.errors import InputError
 from geomedsr.scene.sensors.sentinel2 import SPECTRAL
-from geomedsr_products.folders import Archive, Folder, LocalFolder, archive_at, split
+from geomedsr_products.folders import Archive, Folder, LocalFolder, archive_at, packed, split
 from geomedsr_products.metadata import Element, every, first, local, number, parsed, text
 from geomedsr_products.product import Product
 from geomedsr_products.sentinel2_granule import Granule, Numbers, bands_of, granule_of, grids_of, masks_of
@@ -59,15 +59,7 @@ def recognises(path: str) -> bool:
         return name.endswith(".SAFE") or bool(_in_folder(path))
     if _PRODUCT.match(name) or _TILE.match(name) or (name == "manifest.safe" and ".SAFE" in path):
         return os.path.isfile(path) or path.startswith(("/vsizip/", "/vsitar/"))
-    pack = archive_at(path)
-    if pack is None:
-        return False
-    if _NAMED.match(name):
-        return True
-    try:
-        return any(_is_product(inner) or _packed(inner) for inner in pack.names())
-    except InputError:
-        return False
+    return packed(path, _NAMED, lambda inner: bool(_is_product(inner) or _packed(inner)))
 
 
 def describe(path: str, tile: str | None = None) -> Product:
