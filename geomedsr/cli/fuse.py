@@ -7,6 +7,7 @@ import os
 import time
 
 from geomedsr.cli.output import print_json
+from geomedsr.cli.places import part_asked, window_asked
 from geomedsr.devices import keep_memory
 from geomedsr.errors import InputError
 from geomedsr.fusion.fuse import FrameReport, fuse_with_report
@@ -21,8 +22,7 @@ def run(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     reference = _reference(options.src, options.reference)
     scenes = [_open(path, options) for path in options.src]
-    if options.window:
-        scenes[reference].check(options.window)
+    window = window_asked(options, scenes[reference])
     fused, report = fuse_with_report(
         scenes,
         reference=reference,
@@ -36,11 +36,16 @@ def run(options: argparse.Namespace) -> None:
         device=options.device,
         precision=options.precision,
     )
-    if options.window:
-        fused = fused.crop(options.window.scaled(report.factor))
+    fused = part_asked(options, fused, window, report.factor)
     more = {} if options.format is None else {"format": options.format}
     written = write(
-        fused, options.output, overwrite=options.overwrite, cluster=options.cluster, progress=not options.quiet, **more
+        fused,
+        options.output,
+        overwrite=options.overwrite,
+        cluster=options.cluster,
+        progress=not options.quiet,
+        stac=options.stac,
+        **more,
     )
     seconds = time.perf_counter() - started
     _, bands, height, width = fused.shape
@@ -63,6 +68,9 @@ def run(options: argparse.Namespace) -> None:
         )
         for frame in report.frames[0]:
             print(_words(frame))
+        if report.used > 1 and not options.conserve:
+            off, noise = max(report.deviation), max(report.noise)
+            print(f"  block means within {off:.2g} of the reference (root mean square; its noise: {noise:.2g})")
 
 
 def _open(path: str, options: argparse.Namespace) -> Scene:

@@ -16,11 +16,12 @@ from geomedsr.fusion.footprints import Footprints
 from geomedsr.fusion.fused import FusedSource, View
 from geomedsr.fusion.registration import FAR, FINER, Piece, Registered, finer, pieces_of, read_beyond, registered
 from geomedsr.fusion.trust import SIDE, noise_of, trust
-from geomedsr.geometry import Box, Window
+from geomedsr.geometry import Box, Factors, Window
 from geomedsr.geometry.crs import same_crs
 from geomedsr.inference.upscale import upscale
 from geomedsr.models import Model, load_model
 from geomedsr.models.bicubic import bicubic_model
+from geomedsr.operators.block_error import block_error
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Source
 
@@ -33,6 +34,9 @@ _BACK, _ALIKE, _TRUST = 0.2, 0.5, 0.3
 
 #: How far a rotation or another scale may move the scene's corners, in pixels.
 _MOVED = 0.3
+
+#: The side of the window that the result's agreement with the reference is measured in, in pixels of the reference.
+_LOOK = 48
 
 #: Of a stack, at most so many other frames are fused with each, the nearest in its order.
 NEAR = 4
@@ -62,13 +66,14 @@ class FusionReport:
     """How frames were registered: those of each frame of the reference, and the noise of one, band by band.
 
     ``deviation`` is how far the block means of the result are from the reference, as a root mean square in stored
-    units, band by band, over the windows that were looked at; it should be about the noise. 0 where they are kept.
+    units, band by band, in a window amid the scene; it should be about the noise. 0 where they are kept.
     """
 
     reference: str
     factor: int
     frames: tuple[tuple[FrameReport, ...], ...]
     noise: tuple[float, ...]
+    deviation: tuple[float, ...] = ()
 
     @property
     def used(self) -> int:
@@ -158,7 +163,7 @@ def fuse_with_report(
         limits=tuple(band.limits for band in start.bands),
         conserve=conserve,
     )
-    return _scene(start, source, base, others, conserve), report
+    return _scene(start, source, base, others, conserve), replace(report, deviation=_deviation(source))
 
 
 def _model(base: Scene, factor: int | None, model: str | os.PathLike[str] | Model | None, prior: str) -> Model:
@@ -317,6 +322,17 @@ def _mean_trust(
             weights = trust(seen, footprints.seen(fine[band], origin, first, size), on, noise[band])
             total, count = total + float(weights.sum()), count + int(on.sum())
     return total / count if count else 0.0
+
+
+def _deviation(source: FusedSource) -> tuple[float, ...]:
+    """Root mean square of what block means of the result are off the reference, band by band, amid the first frame."""
+    height, width = source.reference.shape[2:]
+    rows, columns = min(height, _LOOK), min(width, _LOOK)
+    box = Box.of(0, Window((width - columns) // 2, (height - rows) // 2, columns, rows))
+    factors = Factors.in_plane(source.scale)
+    error = block_error(source.reference.read(box), source.read(box.refined(factors)), factors)[0]
+    valid = source.reference.valid(box)[0]
+    return tuple(float(np.sqrt(np.mean(e[on] ** 2))) if on.any() else 0.0 for e, on in zip(error, valid, strict=True))
 
 
 def _tell_dropped(report: FusionReport) -> None:

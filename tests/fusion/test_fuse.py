@@ -78,6 +78,14 @@ def test_block_means_are_kept_on_demand(eight: list[Scene], fused: Scene) -> Non
     assert 0 < moved.mean() < 3 * 8  # about the noise
 
 
+def test_the_report_says_how_far_block_means_are_off(eight: list[Scene]) -> None:
+    made, report = fuse_with_report(eight, prior="bicubic")
+    rows, columns = slice(12, 60), slice(24, 72)  # amid 72 × 96 pixels
+    error = block_error(eight[0].data.values, made.data.values, Factors.in_plane(4))[0][:, rows, columns]
+    np.testing.assert_allclose(report.deviation, np.sqrt((error**2).mean((1, 2))), rtol=1e-9)
+    assert fuse_with_report(eight[:3], prior="bicubic", conserve=True)[1].deviation == (0, 0)
+
+
 def test_no_data_stays_so_and_does_not_spread(truth: np.ndarray, views_of: Views) -> None:
     views = views_of(truth)[:4]
     hole = views[0].data.values.copy()

@@ -89,7 +89,8 @@ def test_a_truncated_file(copy: Path, share: float) -> None:
         geomedsr.open(copy).data.compute()
     assert "B03" in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert geomedsr.open(copy, resolution=60).shape[1] == 2 if share else True
+    if share:  # an empty file cannot be opened at all
+        assert geomedsr.open(copy, resolution=60).shape[1] == 2
 
 
 def test_a_broken_band_breaks_no_other_resolution(copy: Path) -> None:
