@@ -70,7 +70,8 @@ def run(options: argparse.Namespace) -> None:
             print(_words(frame))
         if report.used > 1 and not options.conserve:
             off, noise = max(report.deviation), max(report.noise)
-            print(f"  block means within {off:.2g} of the reference (root mean square; its noise: {noise:.2g})")
+            kept = "the averaged frames" if fused.domain == "MR" else "block means"
+            print(f"  {kept} within {off:.2g} of the reference (root mean square; its noise: {noise:.2g})")
 
 
 def _open(path: str, options: argparse.Namespace) -> Scene:

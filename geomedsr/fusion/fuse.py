@@ -12,6 +12,7 @@ import numpy as np
 
 from geomedsr import operators
 from geomedsr.errors import InputError, SceneWarning
+from geomedsr.fusion.averaged import AveragedSource
 from geomedsr.fusion.footprints import Footprints
 from geomedsr.fusion.fused import FusedSource, View
 from geomedsr.fusion.registration import FAR, FINER, Piece, Registered, finer, pieces_of, read_beyond, registered
@@ -23,10 +24,15 @@ from geomedsr.models import Model, load_model
 from geomedsr.models.bicubic import bicubic_model
 from geomedsr.operators.block_error import block_error
 from geomedsr.scene.scene import Scene
-from geomedsr.scene.sources import Source
+from geomedsr.scene.sources import Array, Source
 
-#: The model for a factor, by domain; MR has none of block means.
-_MODELS = {("satellite", 4): "satellite-x4", ("satellite", 2): "satellite-x2", ("CT", 2): "ct-x2"}
+#: The model for a factor, by domain.
+_MODELS = {
+    ("satellite", 4): "satellite-x4",
+    ("satellite", 2): "satellite-x2",
+    ("CT", 2): "ct-x2",
+    ("MR", 2): "mr-x2",
+}
 
 #: A frame is dropped beyond these: the two searches for its shift apart by more pixels, a lower correlation with the
 #: reference, or a lower mean trust.
@@ -65,8 +71,9 @@ class FrameReport:
 class FusionReport:
     """How frames were registered: those of each frame of the reference, and the noise of one, band by band.
 
-    ``deviation`` is how far the block means of the result are from the reference, as a root mean square in stored
-    units, band by band, in a window amid the scene; it should be about the noise. 0 where they are kept.
+    ``deviation`` is how far the block means of the result (for MR, the averaged frames) are from the reference, as a
+    root mean square in stored units, band by band, in a window amid the scene; it should be about the noise. 0 where
+    they are kept.
     """
 
     reference: str
@@ -118,9 +125,8 @@ def fuse_with_report(
         reference: which of them the result lies on, from 0; it also gives bands, type, tags and nodata.
         factor: how many times finer; by default 4 for rasters, 2 for series, or the model's.
         model: whose single-image result is the prior; by default the one shipped for such scenes and the factor.
-        prior: ``"bicubic"`` for the traditional way without a model. It is also the default for MR, whose models keep
-            k-space rather than block means.
-        conserve: make block means of the result equal the reference, noise and all.
+        prior: ``"bicubic"`` for the traditional way without a model. It is also the default for MR beyond ×2.
+        conserve: make block means of the result equal the reference, noise and all. Not for MR.
         upscaling: what :func:`geomedsr.upscale` takes besides.
     """
     given = [scenes] if isinstance(scenes, Scene) else list(scenes)
@@ -128,8 +134,11 @@ def fuse_with_report(
         raise InputError(f"the reference {reference} of {len(given)} scenes", "one of them", "name one of the inputs")
     base = given[reference]
     chosen = _model(base, factor, model, prior)
-    start = upscale(base, chosen, **upscaling)
     scale = chosen.descriptor.scale
+    if base.domain == "MR" and conserve:
+        raise InputError(
+            "conserve for MR", "none: averaged frames change the k-space", "leave it out, or use geomedsr upscale"
+        )
     fused = tuple(band.kind == "continuous" for band in base.bands)
     picks = [i for i, on in enumerate(fused) if on]
     if not picks:
@@ -151,7 +160,17 @@ def fuse_with_report(
     report = FusionReport(base.name, scale, tuple(reports), tuple(noise.tolist()))
     _tell_dropped(report)
     if not any(views):
-        return start, report
+        return upscale(base, chosen, **upscaling), report
+    if base.domain == "MR":
+        mean = AveragedSource(
+            base.source, tuple(views), fused, report.noise, tuple(b.nodata for b in base.bands), _limits(base)
+        )
+        start = upscale(replace(base, source=mean), chosen, **upscaling)
+        box = _amid(mean)
+        error = mean.read(box)[0].astype(np.float64) - base.source.read(box)[0]
+        deviation = _root_mean_square(error, base.source.valid(box)[0])
+        return _scene(start, start.source, base, others, conserve=False), replace(report, deviation=deviation)
+    start = upscale(base, chosen, **upscaling)
     source = FusedSource(
         whole=start.source,
         reference=base.source,
@@ -160,7 +179,7 @@ def fuse_with_report(
         fused=fused,
         noise=report.noise,
         nodata=tuple(band.nodata for band in start.bands),
-        limits=tuple(band.limits for band in start.bands),
+        limits=_limits(start),
         conserve=conserve,
     )
     return _scene(start, source, base, others, conserve), replace(report, deviation=_deviation(source))
@@ -177,7 +196,7 @@ def _model(base: Scene, factor: int | None, model: str | os.PathLike[str] | Mode
     if model is None:
         wanted = factor or (4 if base.domain == "satellite" else 2)
         name = _MODELS.get((base.domain, wanted))
-        if prior == "bicubic" or base.domain == "MR":
+        if prior == "bicubic" or (base.domain == "MR" and name is None):
             return bicubic_model(wanted, base.domain)
         if name is None:
             raise InputError(
@@ -188,7 +207,8 @@ def _model(base: Scene, factor: int | None, model: str | os.PathLike[str] | Mode
         return load_model(name)
     found = model if isinstance(model, Model) else load_model(model)
     card = found.descriptor
-    if operators.get(card.operator).reduction != "block-mean" or card.frame_factor > 1 or card.ports.inputs:
+    kept = ("block-mean", "k-space-crop") if base.domain == "MR" else ("block-mean",)
+    if operators.get(card.operator).reduction not in kept or card.frame_factor > 1 or card.ports.inputs:
         raise InputError(f"the model {card.name} for fusing", "one that keeps block means of one image", "use another")
     if factor not in (None, card.scale):
         raise InputError(f"the factor {factor} for the model {card.name}", f"{card.scale}", "leave one of them out")
@@ -326,13 +346,26 @@ def _mean_trust(
 
 def _deviation(source: FusedSource) -> tuple[float, ...]:
     """Root mean square of what block means of the result are off the reference, band by band, amid the first frame."""
-    height, width = source.reference.shape[2:]
-    rows, columns = min(height, _LOOK), min(width, _LOOK)
-    box = Box.of(0, Window((width - columns) // 2, (height - rows) // 2, columns, rows))
+    box = _amid(source.reference)
     factors = Factors.in_plane(source.scale)
     error = block_error(source.reference.read(box), source.read(box.refined(factors)), factors)[0]
-    valid = source.reference.valid(box)[0]
+    return _root_mean_square(error, source.reference.valid(box)[0])
+
+
+def _amid(source: Source) -> Box:
+    """The window amid the first frame that deviations are measured in."""
+    height, width = source.shape[2:]
+    rows, columns = min(height, _LOOK), min(width, _LOOK)
+    return Box.of(0, Window((width - columns) // 2, (height - rows) // 2, columns, rows))
+
+
+def _root_mean_square(error: Array, valid: Array) -> tuple[float, ...]:
+    """Of each band ``(band, y, x)``, over valid pixels; 0 where there are none."""
     return tuple(float(np.sqrt(np.mean(e[on] ** 2))) if on.any() else 0.0 for e, on in zip(error, valid, strict=True))
+
+
+def _limits(scene: Scene) -> tuple[tuple[int, int] | None, ...]:
+    return tuple(band.limits for band in scene.bands)
 
 
 def _tell_dropped(report: FusionReport) -> None:
@@ -345,7 +378,7 @@ def _tell_dropped(report: FusionReport) -> None:
         )
 
 
-def _scene(start: Scene, source: FusedSource, base: Scene, others: Sequence[Scene], conserve: bool) -> Scene:
+def _scene(start: Scene, source: Source, base: Scene, others: Sequence[Scene], conserve: bool) -> Scene:
     provenance = start.provenance
     names = {f"frame{i}": scene.name for i, scene in enumerate(others, 1)} or None
     return replace(

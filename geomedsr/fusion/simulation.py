@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
+from geomedsr.fusion.averaged import shifted
 from geomedsr.fusion.footprints import Footprints
+from geomedsr.operators.k_space import KSpaceCrop
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 
@@ -47,3 +50,26 @@ def view(
     stored = np.clip(np.rint(values * gain + offset), 1, np.iinfo(np.uint16).max)
     name = f"view at {shift[0]:+.2f}, {shift[1]:+.2f}"
     return Scene.from_array(np.where(valid, stored, 0).astype(np.uint16)[None], valid=valid[None], name=name)
+
+
+def acquisition(
+    fine: Array, shift: tuple[float, float], scale: int, noise: float, rng: np.random.Generator, gain: float = 1.0
+) -> Scene:
+    """What an MR scanner that samples the centre of k-space shows of a fine image.
+
+    Args:
+        fine: ``(y, x)``, in stored units of uint16.
+        shift: where its pixel (0, 0) lies, ``(rows, columns)`` in its own pixels.
+        scale: how many fine pixels one has along an axis.
+        noise: standard deviation of Gaussian noise, in stored units.
+        rng: where the noise comes from.
+        gain: stored values are ``gain · (image + noise)``.
+
+    Returns:
+        A scene of uint16, of the domain MR.
+    """
+    moved = torch.from_numpy(shifted(fine, (-scale * shift[0], -scale * shift[1])))
+    coarse = KSpaceCrop().forward(moved[None, None], scale)[0, 0].numpy()
+    stored = np.clip(np.rint(gain * (coarse + rng.normal(0, noise, coarse.shape))), 0, np.iinfo(np.uint16).max)
+    name = f"frame at {shift[0]:+.2f}, {shift[1]:+.2f}"
+    return Scene.from_array(stored.astype(np.uint16)[None, None], domain="MR", name=name)

@@ -35,13 +35,13 @@ def trust(seen: Array, expected: Array, known: Array, noise: float) -> Array:
         known: where both are data; elsewhere the weight is 0.
         noise: standard deviation of the noise of one frame.
     """
-    number = np.maximum(_sum(known.astype(np.float64)), 1)
+    number = np.maximum(window_sum(known.astype(np.float64)), 1)
     error = np.where(known, seen - expected, 0)
     values = np.where(known, expected, 0)
-    mean = _sum(values) / number
-    spread = np.maximum(_sum(values * values) / number - mean * mean, 0)
+    mean = window_sum(values) / number
+    spread = np.maximum(window_sum(values * values) / number - mean * mean, 0)
     usual = 2 * max(noise, _ROUNDING) ** 2 + _ALIASING**2 * spread
-    ratio = _sum(error * error) / number / usual
+    ratio = window_sum(error * error) / number / usual
     return np.where(known, np.clip((MOST - ratio) / (MOST - LEAST), 0, 1), 0)
 
 
@@ -59,7 +59,7 @@ def noise_of(values: Array, known: Array) -> float:
         plane[: rows * _BLOCK, : columns * _BLOCK].reshape(shape).swapaxes(1, 2).reshape(-1, _BLOCK**2)
         for plane in (detail, whole)
     )
-    blocks = blocks[whole.all(1)]
+    blocks = blocks[whole.all(1) & blocks.any(1)]  # of one value alone: masked by the scanner, not calm
     if not len(blocks):
         return 0.0
     return float(np.percentile(np.median(blocks, 1), _CALMEST)) / _MEDIAN
@@ -70,8 +70,11 @@ def noise_of(values: Array, known: Array) -> float:
 _BLOCK, _CALMEST, _MEDIAN = 12, 5, 0.6745
 
 
-def _sum(values: Array) -> Array:
-    """Sums over the window, cut off at the edges; tap by tap, so that they do not depend on what else is computed."""
+def window_sum(values: Array) -> Array:
+    """Sums of ``(y, x)`` over the window, cut off at the edges.
+
+    They are added tap by tap, so that they do not depend on what else is computed.
+    """
     for axis in (0, 1):
         length = values.shape[axis]
         padded = np.pad(values, [(RADIUS, RADIUS) if a == axis else (0, 0) for a in (0, 1)])
