@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from geomedsr.inference.process import process
     from geomedsr.inference.upscale import upscale
     from geomedsr.io import open_scene as open
+    from geomedsr.metrics.selftest import selftest
     from geomedsr.models import Model, load_model
     from geomedsr.progress import show_progress
     from geomedsr.scene.scene import Band, Scene
@@ -49,6 +50,7 @@ _HOMES = {
     "load_model": "models",
     "open": "io.registry",
     "process": "inference.process",
+    "selftest": "metrics.selftest",
     "sharpen": "sharpening.sharpen",
     "show_progress": "progress",
     "split": "transfer",
@@ -73,6 +75,7 @@ __all__ = [
     "load_model",
     "open",
     "process",
+    "selftest",
     "sharpen",
     "show_progress",
     "split",

@@ -106,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_nodata(sub)
     sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
     sub.add_argument("--no-conserve", action="store_true", help="do not make the result agree with the input")
+    sub.add_argument(
+        "--self-test", action="store_true", help="also tell how well the model does on SRC brought one factor down"
+    )
     _add_telling(sub)
 
     sub = commands.add_parser(
@@ -207,6 +210,20 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--level", type=_level, metavar="NAME|C,W", help="a CT window: lung, bone, brain, soft tissue")
     sub.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+    sub = commands.add_parser(
+        "selftest",
+        help="how well a model does on a scene, without a reference",
+        description="Bring a scene one factor down by the model's operator, upscale that, and compare it with what it "
+        "was: on up to a million values, in seconds.",
+    )
+    sub.add_argument("src", metavar="SRC", help="a raster, a folder of DICOM slices, a volume, or arrays")
+    sub.add_argument("--model", metavar="NAME_OR_FILE", help="a shipped model or a model file; default: as SRC needs")
+    sub.add_argument("--realism", type=float, metavar="0…1", help="default: the model's")
+    sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume of a file, of several")
+    sub.add_argument("--bands", type=_names, metavar="B04,B03,…", help="bands by name or number from 1, in this order")
+    _add_nodata(sub)
+    sub.add_argument("--json", action="store_true", help="as JSON")
 
     sub = commands.add_parser(
         "split",

@@ -8,15 +8,19 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, window_asked
 from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError
-from geomedsr.geometry import Factors
+from geomedsr.geometry import Factors, Window
 from geomedsr.inference import upscale, write
 from geomedsr.io import Item, contents_of, open_part
+from geomedsr.scene.scene import Scene
+
+if TYPE_CHECKING:
+    from geomedsr.metrics.selftest import SelfTest
 
 
 def run(options: argparse.Namespace) -> int | None:
@@ -66,6 +70,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     if options.values_per_frame:
         scene = scene.with_values_per_frame()
     window = window_asked(options, scene)
+    tested = _tested(options, scene, window)
     sr = upscale(
         scene,
         options.model,
@@ -111,7 +116,22 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         "regions": written.regions,
         "resumed": written.resumed,
         "provenance": dict(sr.provenance),
+        **({} if tested is None else {"self_test": tested.json()}),
     }
+
+
+def _tested(options: argparse.Namespace, scene: Scene, window: Window | None) -> SelfTest | None:
+    """The self-test of what is to be upscaled, if it was asked for; before any work, since it may be refused."""
+    if not options.self_test:
+        return None
+    from geomedsr.metrics.selftest import selftest
+
+    part = scene if window is None else scene.crop(window)
+    part = part if options.aoi is None else part.within(options.aoi)
+    found = selftest(part, options.model, realism=options.realism)
+    if not (options.quiet or options.json):
+        print(f"self-test: {found}")
+    return found
 
 
 def _upscale_all(options: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,13 +46,15 @@ class Region:
         return self.box.within(self.around).index[2:]
 
 
-def regions(fine: Scene, coarse: Scene, scale: int, operator: str) -> Iterator[Region]:
-    """All regions of a reference whose input, ``scale`` times coarser, is ``coarse``.
+def regions(
+    fine: Scene, coarse: Scene, scale: int, operator: str, boxes: Iterable[Box] | None = None
+) -> Iterator[Region]:
+    """All regions of a reference whose input, ``scale`` times coarser, is ``coarse``; or those of some ``boxes``.
 
     The slices of a series are regions, and so are whole frames if the operator needs them.
     """
     margin, whole = (0, _SSIM_REACH, _SSIM_REACH), Box.whole(fine.shape)
-    for box in whole.tiles((1, *_sides(fine, scale, operator))):
+    for box in whole.tiles((1, *_sides(fine, scale, operator))) if boxes is None else boxes:
         around = box.grown(margin) & whole
         wider = around.grown(margin) & whole
         there = _known(fine, coarse, wider, scale)

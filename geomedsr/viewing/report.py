@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from geomedsr.checks import Check
-from geomedsr.errors import InputError
+from geomedsr.errors import GeomedsrError, InputError
 from geomedsr.geometry.grid import Window
 from geomedsr.io import open_pair, open_scene
 from geomedsr.io.files import page_target, write_page
 from geomedsr.metrics.evaluate import Evaluation, compare_with
+from geomedsr.metrics.selftest import LIMITS, SelfTest, selftest
+from geomedsr.models import load_model
 from geomedsr.scene.provenance import PREFIX, provenance_of
 from geomedsr.scene.ranges import physical_sample
 from geomedsr.scene.scene import Scene
@@ -32,11 +34,13 @@ _DRAWN = 8
 
 @dataclass(frozen=True)
 class Report:
-    """The findings of a report: the checks, and the comparison with a reference if there is one."""
+    """The findings of a report: the checks, the comparison with a reference if there is one, and the self-test of the
+    source, or why there is none."""
 
     path: str
     checks: tuple[Check, ...]
     scores: Evaluation | None
+    tested: SelfTest | str
 
     @property
     def broken(self) -> list[Check]:
@@ -91,9 +95,23 @@ def report(
     shown = None if window is None else _inside(window, source)
     viewer = compare(*scenes, names=names, window=shown, bands=bands, level=level, height=560)
     scores = None if truth is None else compare_with(truth, source, {"result": result})
-    made = Report(os.fspath(path), checks, scores)
+    made = Report(os.fspath(path), checks, scores, _tested(source, result))
     write_page(target, _page(source, result, truth, viewer, made).encode())
     return made
+
+
+def _tested(source: Scene, result: Scene) -> SelfTest | str:
+    """The self-test of a source by the model that made the result, or in words why there is none."""
+    told = provenance_of(result).model
+    try:
+        if told.name is None:
+            return "the result does not name its model"
+        model = load_model(told.name, told.realism or None)
+        if model.sha256 != told.sha256:
+            return f"the model {told.name} {told.version or ''} that made the result is not the one installed here"
+        return selftest(source, model)
+    except GeomedsrError as error:
+        return str(error)
 
 
 def _inside(window: Window, source: Scene) -> Window:
@@ -134,9 +152,17 @@ def _page(source: Scene, result: Scene, truth: Scene | None, viewer: Comparison,
     ]
     if made.scores is not None:
         parts += ["<h2>How near to the reference</h2>", evaluation_table(made.scores)]
+    parts += ["<h2>Self-test</h2>", *_self_test(made.tested)]
     parts += ["<h2>How values are spread</h2>", _histograms(source, result, truth)]
     parts += ["<h2>Where it comes from</h2>", _table([(k.removeprefix(PREFIX), v) for k, v in provenance.items()])]
     return page(result.name, parts)
+
+
+def _self_test(tested: SelfTest | str) -> list[str]:
+    if isinstance(tested, str):
+        return [f"<p>There is none: {html.escape(tested)}.</p>"]
+    how = f"<p>{html.escape(tested.how)}.</p>"
+    return [how, _table(tested.rows), f'<p class="warn">{html.escape(LIMITS)}</p>']
 
 
 def _promises(checks: Sequence[Check]) -> str:

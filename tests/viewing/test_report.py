@@ -156,7 +156,7 @@ def test_words_and_tables_fit_its_width(result: Path, tmp_path: Path) -> None:
         counts = page.locator("td.kept").evaluate_all(lines)
         assert len(counts) > 8
         assert set(counts) == {1}
-        table = page.locator("table:has-text('hallucinated')")
+        table = page.locator("table:has-text('SSIM')")
         wide, room = table.evaluate("table => [table.scrollWidth, table.parentElement.clientWidth]")
         assert wide <= room
 
