@@ -64,7 +64,7 @@ def stated(description: str) -> Provenance:
     """
     *earlier, last = [Provenance(), *map(_facts, _STATED.finditer(description))]
     return Provenance(
-        before=tuple(record.step for record in earlier[1:]),
+        before=tuple(step for record in earlier[1:] for step in record.steps),
         software=last.software,
         chosen=last.chosen,
         model=last.model,

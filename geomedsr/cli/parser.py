@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         "--mask", metavar="clouds,…", help="what a product marks so becomes no data: clouds, shadows, saturated"
     )
     sub.add_argument(
+        "--sharpen", action="store_true", help="all bands of a product, or its --bands, sharpened to the finest first"
+    )
+    sub.add_argument(
         "--physical", action="store_true", help="write reflectance or kelvin, as floats, not stored numbers"
     )
     _add_place(sub)

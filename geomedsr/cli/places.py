@@ -32,6 +32,12 @@ def window_asked(options: argparse.Namespace, scene: Scene) -> Window | None:
     return window
 
 
+def whole_pixels(window: Window | None, made: Scene) -> Window | None:
+    """A window of a sharpened product, grown to whole pixels of the coarsest of its bands."""
+    coarsest = max((group.factor for group in made.provenance.groups or ()), default=made.provenance.model.factor or 1)
+    return None if window is None else window.coarser(coarsest).scaled(coarsest)
+
+
 def part_asked(options: argparse.Namespace, made: Scene, window: Window | None, factor: int) -> Scene:
     """That part of what was made of the whole scene, so many times finer: the model sees what lies around it."""
     if window:

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from geomedsr.cli.output import print_json
-from geomedsr.cli.places import part_asked, window_asked
+from geomedsr.cli.places import part_asked, whole_pixels, window_asked
 from geomedsr.devices import keep_memory
 from geomedsr.errors import InputError
 from geomedsr.geometry import Factors
@@ -47,10 +47,7 @@ def run(options: argparse.Namespace) -> None:
     provenance = made.provenance
     factor = provenance.model.factor or 1
     if product:  # whose parts all are sharpened: windows are of the finest, and hold whole pixels of the coarsest
-        window = window_asked(options, made)
-        coarsest = max((group.factor for group in provenance.groups or ()), default=1)
-        if window is not None:
-            window, factor = window.coarser(coarsest).scaled(coarsest), 1
+        window, factor = whole_pixels(window_asked(options, made), made), 1
     part = part_asked(options, made, window, factor)
     more = {} if options.format is None else {"format": options.format}
     written = write(

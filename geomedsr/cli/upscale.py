@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from geomedsr.cli.output import print_json
-from geomedsr.cli.places import part_asked, window_asked
+from geomedsr.cli.places import part_asked, whole_pixels, window_asked
 from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError
 from geomedsr.geometry import Factors, Window
 from geomedsr.inference import upscale, write
 from geomedsr.io import Item, contents_of, open_part
 from geomedsr.scene.scene import Scene
+from geomedsr.sharpening.sharpen import sharpen
 
 if TYPE_CHECKING:
     from geomedsr.metrics.selftest import SelfTest
@@ -35,6 +36,8 @@ def run(options: argparse.Namespace) -> int | None:
         print_json({**facts, "seconds": round(seconds, 3)})
     elif not options.quiet:
         print(f"{options.dst}: {facts['what']}, {seconds:.1f} s")
+        if facts["sharpened"]:
+            print(f"sharpened before: {'; '.join(facts['sharpened'])}")
         if facts["resumed"]:
             print(f"went on after a stop: {facts['resumed']} of {facts['regions']} regions were there")
         if facts["nearest"]:
@@ -48,9 +51,15 @@ def run(options: argparse.Namespace) -> int | None:
 
 def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | None) -> dict[str, Any]:
     """Open, upscale, write; what was done."""
+    if options.sharpen and options.resolution is not None:
+        raise InputError(
+            f"--resolution {options.resolution:g} with --sharpen, after which there is one, the finest",
+            "one of the two",
+            "leave one out, or choose --bands",
+        )
     scene = open_part(
         src,
-        options.bands or (),
+        () if options.sharpen else options.bands or (),
         series=series,
         force=options.force,
         nodata=options.nodata,
@@ -59,17 +68,21 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         mask=options.mask,
         alternate=options.alternate,
     )
+    if options.sharpen:
+        scene = _sharpened(options, scene)
     if options.nearest is not None:
         scene = scene.with_nearest(options.nearest)
-    if options.bands is not None:
+    if options.bands is not None and not options.sharpen:
         scene = scene.select(options.bands)
-    if options.physical:
+    if options.physical and not options.sharpen:
         scene = scene.in_units()
     if options.range is not None:
         scene = scene.with_range(*options.range)
     if options.values_per_frame:
         scene = scene.with_values_per_frame()
     window = window_asked(options, scene)
+    if options.sharpen:
+        window = whole_pixels(window, scene)
     tested = _tested(options, scene, window)
     sr = upscale(
         scene,
@@ -115,6 +128,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         "deviation": written.deviation,
         "regions": written.regions,
         "resumed": written.resumed,
+        "sharpened": [f"×{step.factor} by {step.model} {step.version}" for step in scene.provenance.steps],
         "provenance": dict(sr.provenance),
         **({} if tested is None else {"self_test": tested.json()}),
     }
@@ -132,6 +146,25 @@ def _tested(options: argparse.Namespace, scene: Scene, window: Window | None) ->
     if not (options.quiet or options.json):
         print(f"self-test: {found}")
     return found
+
+
+def _sharpened(options: argparse.Namespace, product: Scene) -> Scene:
+    """All bands of a product at its finest resolution, to be made finer still."""
+    if len(product.resolutions) < 2:
+        raise InputError(
+            f"--sharpen for {product.name}, which has one resolution",
+            "a product of several",
+            "sharpen a file by a finer one first: `geomedsr sharpen COARSE --guide FINE`",
+        )
+    return sharpen(
+        product.in_units() if options.physical else product,
+        bands=options.bands,
+        tile=options.tile,
+        memory=options.memory,
+        device=options.device,
+        precision=options.precision,
+        conserve=not options.no_conserve,
+    )
 
 
 def _upscale_all(options: argparse.Namespace) -> int:

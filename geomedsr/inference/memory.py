@@ -71,7 +71,7 @@ class Need:
     number of input frames that a region is made from. ``at_once`` is how many bands go through a band-agnostic network
     together. ``device`` is the memory for activations in bytes, if they are not in the CPU's memory. ``conserved``
     tells whether the result is made to agree with the input. ``cache`` returns the bytes that readers of the inputs
-    cache for a number of workers.
+    cache for a number of workers. ``held`` is how many bytes of an image that is predicted, too, a worker holds.
     """
 
     model: Model
@@ -84,6 +84,7 @@ class Need:
     conserved: bool = True
     cache: Callable[[int], int] = _nothing
     depth: int = 1
+    held: int = 0
 
     @classmethod
     def of(
@@ -140,7 +141,7 @@ class Need:
         others = (card.frames - 1 + beside / card.channels) / card.factors.volume  # context and other inputs
         seen = self.bands * others * (_PER_FLOAT + self.itemsize)
         results = self.bands * _COPIES * self.itemsize * (1 + len(card.ports.outputs))
-        return int(max(network, made) + pixels * (results + seen))
+        return int(max(network, made) + pixels * (results + seen)) + self.held
 
     def choose(self, shape: tuple[int, int], memory: int) -> tuple[int, int]:
         """The side of a tile and the number of workers that fit into memory: all cores if possible, then the least

@@ -12,11 +12,9 @@ import torch
 from geomedsr.devices import cores, keep_memory
 from geomedsr.errors import OutputError
 from geomedsr.geometry import Box
-from geomedsr.inference.memory import Need
 from geomedsr.inference.output import Output, predicted
-from geomedsr.inference.prediction import Prediction
+from geomedsr.inference.prediction import Prediction, beneath
 from geomedsr.io.sink import Sink
-from geomedsr.scene.joining import JoinedSource
 from geomedsr.scene.lazy import Inputs, Lazy
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array, Source
@@ -95,7 +93,7 @@ def _pass(jobs: tuple[Job, ...], asked: int | None) -> Pass:
     """The pass of jobs that go together. The tile and the memory are the prediction's already; workers follow here."""
     source = jobs[0].scene.source
     boxes = tuple(boxes_of(source, common_block(jobs)))
-    found = _all_beneath(source, boxes[0])
+    found = [(prediction, prediction.need(part)) for prediction, part in beneath(source, boxes[0])]
     if not found:
         return Pass(jobs, boxes, max(1, min(asked or cores(), len(boxes))))
     bands = source.shape[1]
@@ -104,17 +102,6 @@ def _pass(jobs: tuple[Job, ...], asked: int | None) -> Pass:
     largest, need = max(needs, key=lambda of: of[1].least(of[0].tile))
     short = _short(jobs[0].scene, largest.tile, need.least(largest.tile), largest.memory)
     return Pass(jobs, boxes, max(1, min(workers, len(boxes))), short)
-
-
-def _all_beneath(source: Source, box: Box) -> list[tuple[Prediction, Need]]:
-    """The predictions that a source shows parts of, one after the other, and what each needs for a box."""
-    while not isinstance(source, Prediction | JoinedSource):
-        if source.inner is None:
-            return []
-        box, source = source.touches(box), source.inner
-    if isinstance(source, Prediction):
-        return [(source, source.need(box))]
-    return [found for part in source.parts for found in _all_beneath(part, box)]
 
 
 def common_block(jobs: Sequence[Job]) -> tuple[int, int]:

@@ -25,6 +25,8 @@ from geomedsr.inference.stopping import check
 from geomedsr.models import Model
 from geomedsr.models.ports import IMAGE, Port
 from geomedsr.scene.context import around, as_channels
+from geomedsr.scene.joining import JoinedSource
+from geomedsr.scene.lazy import held
 from geomedsr.scene.masking import Masking
 from geomedsr.scene.padding import FILL_RADIUS
 from geomedsr.scene.scaling import ValueScale
@@ -153,7 +155,10 @@ class Prediction(Source):
         """The memory need of a worker that computes boxes of this size, in output pixels."""
         whole = self._agreement.support(box.coarsened(self.factors), self.scene.shape)
         one = need_of(self.scene, self.model, self.runtime, self.conserve, whole.shape[1:])
-        return replace(one, depth=whole.shape[0])
+        image = self.scene.source
+        made = self.touches(box) if any(beneath(image, box)) else None
+        held = 0 if made is None else made.pixels * image.shape[1] * (image.dtype.itemsize + 1)
+        return replace(one, depth=whole.shape[0], held=held)
 
     def read(self, box: Box) -> Array:
         """Stored values of the image in a box of output pixels."""
@@ -175,8 +180,14 @@ class Prediction(Source):
         """Stored values of all outputs by name, and the image's deviation from its input by rounding and clipping.
 
         The deviation is the largest absolute difference under the operator, in stored units; None if agreement is exact
-        or not asked for. Outputs besides the image have only the computed bands.
+        or not asked for. Outputs besides the image have only the computed bands. If the image is predicted, too, what a
+        box needs of it is computed once.
         """
+        if any(beneath(self.scene.source, box)):
+            return self.on(held(self.scene.source, self.touches(box)))._compute(box)
+        return self._compute(box)
+
+    def _compute(self, box: Box) -> tuple[dict[str, Array], float | None]:
         coarse = box.coarsened(self.factors)
         inner = box.within(coarse.refined(self.factors)).index
         stored, valid = self.scene.source.read(coarse), self.scene.source.valid(coarse)
@@ -325,6 +336,17 @@ class Prediction(Source):
                 given[port.name] = torch.cat(torch.split(seen[:, picks], channels, 1))
         made = self.runtime(self.model, given)
         return {name: planes.numpy().reshape(1, -1, *planes.shape[2:]) for name, planes in made.items()}
+
+
+def beneath(source: Source, box: Box) -> Iterator[tuple[Prediction, Box]]:
+    """The predictions that a box of a source is computed from, the last one first, each with the box of it."""
+    if isinstance(source, JoinedSource):
+        for part in source.parts:
+            yield from beneath(part, box)
+    if isinstance(source, Prediction):
+        yield source, box
+    if source.inner is not None:
+        yield from beneath(source.inner, source.touches(box))
 
 
 def need_of(

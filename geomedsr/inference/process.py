@@ -24,7 +24,8 @@ from geomedsr.scene.alpha import doubt
 from geomedsr.scene.bands import joint
 from geomedsr.scene.context import descended
 from geomedsr.scene.nodata import same_nodata, unified
-from geomedsr.scene.provenance import Agreement, ModelFacts, Provenance, RunFacts, before, foreign
+from geomedsr.scene.provenance import Agreement, ModelFacts, Provenance, RunFacts, Step, before, foreign
+from geomedsr.scene.provenance.made_of import guesses
 from geomedsr.scene.provenance.texts import Range
 from geomedsr.scene.sampling import sample
 from geomedsr.scene.scaling import few
@@ -288,7 +289,8 @@ def _tile(scene: Scene, model: Model, runtime: Runtime, memory: int, conserve: b
 def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
     card, earlier = model.descriptor, before(scene)
     named = dict(zip(card.bands, (scene.bands[i].name for i in source.computed), strict=True)) if card.bands else None
-    guessed = card.factors * earlier.earlier
+    last = Step(card.name, card.version, model.sha256, card.scale)
+    groups = None if earlier.groups is None else tuple(g.finer(last, card.operator) for g in earlier.groups)
     return replace(
         earlier,
         software=__version__,
@@ -307,7 +309,8 @@ def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
         agreement=Agreement(card.operator, "yes" if source.conserve else "no"),
         run=RunFacts(source.runtime.words, source.runtime.precision, source.tile, model.tiling),
         ranges=_ranges(scene, card, source.computed),
-        note=source.operator.note(guessed),
+        groups=groups,
+        note=guesses(groups) if groups else source.operator.note(card.factors * earlier.earlier),
     )
 
 

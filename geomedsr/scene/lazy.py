@@ -66,6 +66,12 @@ class PartSource(Source):
         )
 
 
+def held(source: Source, box: Box) -> PartSource:
+    """A source of which a box is read now, and no other can be."""
+    values, mask = source.read(box), source.valid(box)
+    return PartSource(source.shape, source.dtype, source.block, (), box, values, mask)
+
+
 def root(source: Source) -> ArraySource | None:
     """The dask array that a source is computed from; None if it is not computed from one."""
     while source.inner is not None:

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from geomedsr.errors import InputError
-from geomedsr.geometry import Factors
 from geomedsr.scene.joining import JoinedSource
 from geomedsr.scene.nodata import same_nodata, unified
 from geomedsr.scene.provenance import Provenance
-from geomedsr.scene.provenance.made_of import Group
-from geomedsr.scene.provenance.texts import guessed
+from geomedsr.scene.provenance.made_of import Group, guesses
 from geomedsr.scene.scaling import ValueScale
 from geomedsr.scene.scene import Scene
 
@@ -68,6 +66,7 @@ def joined(parts: Sequence[Made], like: Scene, provenance: Provenance, order: Se
         )
     places = sorted(range(len(names)), key=lambda i: order.index(names[i]) if names[i] in order else len(order))
     source = JoinedSource.of([part.scene.source for part in parts])
+    groups = tuple(part.group for part in parts)
     ranges = [r for part in parts for r in (part.scene.provenance.ranges or (None,) * len(part.scene.bands))]
     return replace(
         like,
@@ -78,9 +77,9 @@ def joined(parts: Sequence[Made], like: Scene, provenance: Provenance, order: Se
         scale=_scale([part.scene.values for part in parts], places),
         provenance=replace(
             provenance,
-            groups=tuple(part.group for part in parts),
+            groups=groups,
             ranges=tuple(ranges[i] for i in places),
-            note=_note(parts),
+            note=guesses(groups),
         ),
         headers=None,
         parts=None,
@@ -92,14 +91,3 @@ def _scale(scales: Sequence[ValueScale], places: Sequence[int]) -> ValueScale:
     low = tuple(end for scale in scales for end in scale.low[0])
     high = tuple(end for scale in scales for end in scale.high[0])
     return ValueScale((low,), (high,)).select(places)
-
-
-def _note(parts: Sequence[Made]) -> str:
-    """Which part is predicted, group by group."""
-    guesses = []
-    for part in parts:
-        if part.factor > 1:
-            names = ", ".join(band.name for band in part.scene.bands)
-            words = guessed(Factors.in_plane(part.factor)).replace("of this image", f"of {names}")
-            guesses.append(words)
-    return f"{'; '.join(guesses)}, not a measurement"

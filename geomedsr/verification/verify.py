@@ -335,7 +335,8 @@ def _limits(source: Scene, result: Scene, factors: Factors) -> Check:
 
 def _stated(provenance: Provenance, factors: Factors) -> Check:
     model = provenance.model
-    kept = model.name is not None and model.sha256 is not None and model.factors == factors
+    known = model.factors is not None and factors in (model.factors, model.factors * provenance.earlier)
+    kept = model.name is not None and model.sha256 is not None and known
     stated = f"{model.name} {model.version or ''}" if model.name else ""
     return Check("it says which model made it", kept, stated)
 

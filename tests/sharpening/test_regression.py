@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from guided import fine_and_coarse, placed
 
 from geomedsr import process
@@ -35,6 +36,20 @@ def test_tiles_equal_the_whole_and_block_means_the_input() -> None:
     assert np.abs(values.astype(int) - tiled.source.read(box)).max() <= 1
     np.testing.assert_array_equal(values[0].reshape(2, 33, 3, 33, 3).astype(int).sum((2, 4)), (few[:2] + 40) * 9)
     assert values.std() > (few[:2]).std() * 0.9
+
+
+def test_threads_change_no_bit() -> None:
+    fine, few = fine_and_coarse(6, bands=10, side=20)
+    model = regression(placed(few[:2], 60), placed(fine, 10), 6)
+    image, guide = torch.from_numpy(few[None, :2] / 3e3).float(), torch.from_numpy(fine[None] / 3e3).float()
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            found.append(model.module(image, guide).numpy())
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(*found)
 
 
 def test_it_travels_whole_and_is_named_by_its_weights() -> None:

@@ -7,16 +7,19 @@ from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from geomedsr.scene.provenance.texts import readable
+from geomedsr.geometry import Factors
+from geomedsr.scene.provenance.steps import Step
+from geomedsr.scene.provenance.texts import MOST_BANDS, guessed, readable
 
-#: More groups than anything makes, more bands than they have, and a larger factor than any.
-_MOST, _MOST_BANDS, _LARGEST = 20, 4096, 9999
+#: More groups than anything makes, and a larger factor than any.
+_MOST, _LARGEST = 20, 9999
 
 
 @dataclass(frozen=True)
 class Group:
     """Bands of a result that were made together, by name: how many times finer than their source, and by which model;
-    without one they are the source's own. ``of`` is the input that they are of, where that is not the image.
+    without one they are the source's own. Where several models made them, one after the other, it is the last one.
+    ``of`` is the input that they are of, where that is not the image.
     """
 
     bands: tuple[str, ...]
@@ -30,6 +33,26 @@ class Group:
     def of_bands(self, names: Container[str]) -> Group:
         """The same of some of its bands."""
         return replace(self, bands=tuple(band for band in self.bands if band in names))
+
+    def step(self, guide: str | None) -> Step:
+        """The pass that made it, if one did; ``guide`` tells how a guide was brought onto its grid."""
+        return Step(self.model or "?", self.version, self.sha256, self.factor, bands=self.bands, guide=guide)
+
+    def finer(self, step: Step, operator: str | None) -> Group:
+        """The same, made finer once more by a pass of a model under an operator."""
+        factor = self.factor * (step.factor or 1)
+        return Group(self.bands, factor, step.model, step.version, step.sha256, operator, self.of)
+
+
+def guesses(groups: Sequence[Group]) -> str:
+    """What of a result is predicted, group by group, in words."""
+    words = []
+    for group in groups:
+        if group.factor > 1:
+            told = guessed(Factors.in_plane(group.factor))
+            words.append(told.replace("of this image", f"of {', '.join(group.bands)}"))
+    words[1:] = [word[0].lower() + word[1:] for word in words[1:]]
+    return f"{'; '.join(words)}, not a measurement"
 
 
 def text(groups: Sequence[Group]) -> str:
@@ -52,7 +75,7 @@ def of_text(stored: str) -> tuple[Group, ...]:
 def _group(found: Any) -> Group:
     group = Group(**found)
     words = (group.model, group.version, group.sha256, group.operator, group.of)
-    if not isinstance(group.bands, list) or not 0 < len(group.bands) <= _MOST_BANDS:
+    if not isinstance(group.bands, list) or not 0 < len(group.bands) <= MOST_BANDS:
         raise ValueError("no bands")
     if not all(map(readable, group.bands)) or not all(word is None or readable(word) for word in words):
         raise ValueError("no group")

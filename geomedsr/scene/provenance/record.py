@@ -192,17 +192,25 @@ class Provenance(Mapping[str, str]):
 
     @property
     def earlier(self) -> Factors:
-        """How many times finer the models of earlier passes made the source."""
+        """How many times finer the models of earlier passes made the source; of its groups, each tells for itself."""
         made = Factors()
-        for step in self.before:
+        for step in (step for step in self.before if step.bands is None):
             made = made * Factors(step.frame_factor or 1, step.factor or 1, step.factor or 1)
         return made
 
     @property
-    def step(self) -> Step:
-        """Its last pass, as one of the earlier ones of what is made of it."""
+    def steps(self) -> tuple[Step, ...]:
+        """All its passes, as the earlier ones of what is made of it; the last ones made groups of bands each, if the
+        bands were made in different ways.
+        """
         model = self.model
-        return Step(model.name or "?", model.version, model.sha256, model.factor, model.frame_factor)
+        if not self.made:
+            return ()
+        of_all = (model.factor or 1) > 1 and all(group.sha256 == model.sha256 for group in self.groups or ())
+        if self.groups is not None and not of_all:
+            return (*self.before, *(group.step(model.guide) for group in self.groups if group.model is not None))
+        name, factors = model.name or "?", (model.factor, model.frame_factor)
+        return (*self.before, Step(name, model.version, model.sha256, *factors, guide=model.guide))
 
     @property
     def without_names(self) -> Provenance:

@@ -30,7 +30,7 @@ def foreign(tags: Mapping[str, Any]) -> dict[str, Any]:
 
 def before(scene: Scene) -> Provenance:
     """What is kept of it when a scene is made finer: the bands, the window, the nodata value, the slice axis and the
-    part of a product that were chosen, and the models of earlier passes.
+    part of a product that were chosen, the models of earlier passes, and the groups of bands that they made.
     """
     provenance, own = provenance_of(scene), scene.provenance
     window = cropping(scene.source)
@@ -45,7 +45,8 @@ def before(scene: Scene) -> Provenance:
             mask=own.chosen.mask,
             physical=own.chosen.physical,
         ),
-        before=(*provenance.before, provenance.step) if provenance.made else (),
+        before=provenance.steps,
+        groups=provenance.groups,
     )
 
 

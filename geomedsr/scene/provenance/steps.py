@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from geomedsr.scene.provenance.texts import readable
+from geomedsr.scene.provenance.texts import MOST_BANDS, readable
 
 #: More passes than anybody makes, and a larger factor than any.
 _MOST, _LARGEST = 100, 9999
@@ -16,13 +16,19 @@ _MOST, _LARGEST = 100, 9999
 
 @dataclass(frozen=True)
 class Step:
-    """A pass of a model before the last one. Of a result of earlier versions the hash has 12 digits."""
+    """A pass of a model before the last one. Of a result of earlier versions the hash has 12 digits.
+
+    ``bands`` are those that it made, by name, where others were made otherwise; ``guide`` tells how a guide was brought
+    onto its grid.
+    """
 
     model: str
     version: str | None = None
     sha256: str | None = None
     factor: int | None = None
     frame_factor: int | None = None
+    bands: tuple[str, ...] | None = None
+    guide: str | None = None
 
     def __str__(self) -> str:
         """A model and how much finer it made a scene, in a few words."""
@@ -54,9 +60,19 @@ def of_text(text: str) -> tuple[Step, ...]:
 
 def _step(found: Any) -> Step:
     step = Step(**found)
-    if not all(fact is None or readable(fact) for fact in (step.version, step.sha256)) or not readable(step.model):
+    words = (step.version, step.sha256, step.guide)
+    if not all(fact is None or readable(fact) for fact in words) or not readable(step.model):
         raise ValueError("no step")
-    return Step(step.model, step.version, step.sha256, _factor(step.factor), _factor(step.frame_factor))
+    factors = _factor(step.factor), _factor(step.frame_factor)
+    return Step(step.model, step.version, step.sha256, *factors, _bands(step.bands), step.guide)
+
+
+def _bands(found: Any) -> tuple[str, ...] | None:
+    if found is None:
+        return None
+    if not isinstance(found, list) or not 0 < len(found) <= MOST_BANDS or not all(map(readable, found)):
+        raise ValueError("no bands")
+    return tuple(found)
 
 
 def _factor(found: Any) -> int | None:

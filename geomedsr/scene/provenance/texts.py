@@ -14,6 +14,9 @@ from geomedsr.geometry import Factors
 #: What readers raise where a text tells nothing: JSON that is nested without end, too.
 UNREAD = (ValueError, TypeError, RecursionError)
 
+#: More bands than any scene has.
+MOST_BANDS = 4096
+
 _NUMBER = r"\d{1,9}(?:/[1-9]\d{0,3})?"
 _PART = re.compile(rf"{_NUMBER}(?:,{_NUMBER}){{3}}", re.ASCII)
 _WHOLE = re.compile(r"-?\d{1,20}", re.ASCII)
