@@ -91,10 +91,8 @@ def _facts(made: Scene, dst: str) -> dict[str, Any]:
     """What came out."""
     _, bands, height, width = made.shape
     provenance = made.provenance
-    groups = [group for group in provenance.groups or () if group.model]
-    ways = [f"{Factors.in_plane(g.factor).words} by {g.model} {g.version}" for g in groups] or [
-        f"{(provenance.model.factors or Factors()).words} by {provenance.model.name} {provenance.model.version}"
-    ]
+    ways = [f"{Factors.in_plane(s.factor or 1).words} by {s.model} {s.version}" for s in provenance.steps]
+    ways = ways or ["carried over"]
     return {
         "output": dst,
         "what": f"{width} × {height} pixels, {bands} × {made.dtype}, {'; '.join(ways)}",

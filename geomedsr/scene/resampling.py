@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from geomedsr.geometry import Box, Window
+from geomedsr.geometry import Box, Factors, Window
 from geomedsr.scene.masking import Masking
 from geomedsr.scene.sources import Array, Source, WrappingSource
 
@@ -74,6 +74,44 @@ class PlacedSource(WrappingSource):
     def select(self, bands: Sequence[int]) -> PlacedSource:
         """Some of the bands."""
         return replace(self, whole=self.whole.select(bands), fills=tuple(self.fills[b] for b in bands))
+
+
+@dataclass(frozen=True)
+class RepeatedSource(WrappingSource):
+    """Another source, each of whose pixels is repeated ``factor`` times along rows and columns.
+
+    ``type`` is what values come in; it holds those of the other source.
+    """
+
+    factor: int
+    type: str
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+        frames, bands, height, width = self.whole.shape
+        return frames, bands, height * self.factor, width * self.factor
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What values come in."""
+        return np.dtype(self.type)
+
+    def touches(self, box: Box) -> Box:
+        """The pixels that it repeats for a box."""
+        return box.coarsened(Factors.in_plane(self.factor))
+
+    def _spread(self, box: Box, coarse: Array) -> Array:
+        by = Factors.in_plane(self.factor)
+        return by.repeated(coarse)[box.within(self.touches(box).refined(by)).index]
+
+    def read(self, box: Box) -> Array:
+        """Stored values of a box."""
+        return self._spread(box, self.whole.read(self.touches(box)).astype(self.dtype, copy=False))
+
+    def valid(self, box: Box) -> Array:
+        """True where a pixel is data."""
+        return self._spread(box, self.whole.valid(self.touches(box)))
 
 
 @dataclass(frozen=True)

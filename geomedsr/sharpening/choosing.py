@@ -17,6 +17,9 @@ SENTINEL2 = "sentinel2-20m-x2"
 SENTINEL2_COARSE = ("B05", "B06", "B07", "B8A", "B11", "B12")
 SENTINEL2_FINE = ("B02", "B03", "B04", "B08")
 
+#: What bands show through which the ground does not.
+_SKY = ("cirrus",)
+
 #: How files call a panchromatic band; Landsat 7 to 9 have it as their eighth.
 _PAN = ("pan", "panchromatic", "b8")
 
@@ -56,6 +59,12 @@ def pan(guide: Scene) -> str | None:
     """The band of a guide whose name says that it is panchromatic; None where none or several are."""
     found = [b.name for b in guide.bands if {b.name.casefold(), (b.role or "").casefold()} & set(_PAN)]
     return found[0] if len(found) == 1 else None
+
+
+def carried_over(scene: Scene) -> Scene:
+    """A scene whose bands that show the sky are carried over as classes are, not made finer: no guide tells of them."""
+    sky = [band.name for band in scene.bands if band.role in _SKY]
+    return scene.with_nearest(sky)
 
 
 def port_of(model: Model) -> Port:

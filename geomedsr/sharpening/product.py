@@ -1,4 +1,4 @@
-"""All bands of a product at its finest resolution."""
+"""All bands of a product at its finest resolution, and the panchromatic band of one as a guide."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from geomedsr._version import __version__
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.geometry import Window
 from geomedsr.inference.process import process
@@ -17,14 +20,12 @@ from geomedsr.scene.bands import continuous
 from geomedsr.scene.joining import JoinedSource
 from geomedsr.scene.picking import position
 from geomedsr.scene.provenance import Provenance
+from geomedsr.scene.resampling import RepeatedSource
 from geomedsr.scene.scene import Scene
-from geomedsr.sharpening.choosing import SENTINEL2_COARSE, default_name, port_of, seen
+from geomedsr.sharpening.choosing import SENTINEL2_COARSE, carried_over, default_name, port_of, seen
 from geomedsr.sharpening.guides import ALIGNED, fitted, relation
 from geomedsr.sharpening.joined import Made, joined
 from geomedsr.sharpening.regression import REGRESSION, regression
-
-#: Bands through which the ground does not show: they are carried over as they are.
-_SKY = ("cirrus",)
 
 #: The order of Sentinel-2's bands, which is that of its products.
 _ORDER = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12")
@@ -65,17 +66,65 @@ def planned(product: Scene, bands: Sequence[str | int] | None) -> Plan:
     Raises:
         InputError: one resolution alone, no such band, or parts whose grids do not divide each other.
     """
-    parts = [product.at(size) for size in product.resolutions]
+    every = [product.at(size) for size in product.resolutions]
+    parts = [part for part in every if part is every[0] or _coarser(part, every[0])]
     if len(parts) < 2:
         raise InputError(
-            f"{product.name} of one resolution, and no guide", "a product of several", "give a guide: --guide FINE"
+            f"{product.name} with pixels of one size, and no guide",
+            "a product with finer bands, or a guide",
+            "give a guide: --guide FINE, such as the panchromatic band of the product's Level 1",
         )
-    every = [band for part in parts for band in part.bands]
+    known = [band for part in parts for band in part.bands]
     if bands is None:
-        names = [band.name for band in every if band.kind == "continuous" and _spectral(band)]
+        tell_left([part for part in every if part not in parts])
+        names = [band.name for band in known if band.kind == "continuous" and _spectral(band)]
     else:
-        names = [every[position(every, band)].name for band in bands]
+        names = [known[position(known, band)].name for band in bands]
     return Plan(tuple(_divided(parts)), tuple(dict.fromkeys(names)))
+
+
+def _coarser(part: Scene, fine: Scene) -> bool:
+    """Whether the pixels of a part are larger than another's: thermal bands of Landsat are delivered on a finer grid
+    than they were measured on.
+    """
+    one, other = part.grid.affine, fine.grid.affine
+    return one is None or other is None or abs(one.determinant) > abs(other.determinant) * (1 + ALIGNED)
+
+
+def tell_left(parts: Sequence[Scene]) -> None:
+    """Warn of parts that are not sharpened."""
+    for part in parts:
+        names, size = ", ".join(band.name for band in part.bands), (part.provenance.chosen.resolution or 0)
+        warnings.warn(
+            f"{part.name}: {names}, measured at {size:g}, is left out, as nothing finer shows what it sees; "
+            f"`geomedsr upscale --resolution {size:g}` makes it finer by itself",
+            SceneWarning,
+            stacklevel=5,
+        )
+
+
+def with_panchromatic(product: Scene, bands: Sequence[str | int] | None) -> tuple[Scene, Scene]:
+    """The part of a product that its panchromatic band sharpens, or some of its bands, and that band.
+
+    Raises:
+        InputError: no such band, or one of another part.
+    """
+    pan, coarse, *others = (product.at(size) for size in product.resolutions)
+    if bands is None:
+        tell_left(others)
+        return coarse, pan
+    for part, remedy in [
+        (pan, "leave it out; --with-guide adds it"),
+        *((part, f"`geomedsr upscale --bands {part.bands[0].name}` makes it finer by itself") for part in others),
+    ]:
+        if wrong := [band.name for band in part.bands if band.name.casefold() in {str(b).casefold() for b in bands}]:
+            listed = ", ".join(band.name for band in coarse.bands)
+            raise InputError(
+                f"band {wrong[0]} of {product.name}, which {pan.bands[0].name} does not sharpen",
+                f"some of {listed}",
+                remedy,
+            )
+    return coarse.select(bands), pan
 
 
 def _spectral(band: Any) -> bool:
@@ -143,43 +192,45 @@ def sharpen_product(
     plan = planned(product, bands)
     own = [band.name for band in plan.fine.bands if band.name in plan.names]
     made = [Made(plan.fine.select(own))] if own else []
-    made += [
-        Made(_finer(plan, part, names, model, how), plan.factor(part))
-        for part in plan.parts[1:]
-        if (names := plan.wanted(part))
-    ]
-    first = next((part.scene.provenance for part in made if part.factor > 1), Provenance())
+    for part in plan.parts[1:]:
+        joint, others, carried = _kinds(plan, part, model)
+        if joint:
+            made.append(Made(_by_model(plan, part, joint, model, how), plan.factor(part)))
+        if others:
+            made.append(Made(_by_regression(plan, part, others, how), plan.factor(part)))
+        if carried:
+            made.append(Made(_repeated(part.select(carried), plan), plan.factor(part)))
+    first = next((part.scene.provenance for part in made if part.scene.provenance.made), Provenance())
     chosen = replace(product.provenance.chosen, bands=None if bands is None else tuple(plan.names), resolution=None)
-    provenance = replace(first, source=product.name, chosen=chosen, model=replace(first.model, factor=1))
+    last = replace(first.model, factor=1)
+    provenance = replace(first, chosen=chosen, software=__version__, source=product.name, model=last)
     order = _ORDER if bands is None else plan.names
     result = joined(made, replace(made[0].scene, name=f"{product.name} sharpened"), provenance, order)
     return replace(result, parts=None)
 
 
-def _finer(
+def _kinds(
+    plan: Plan, part: Scene, model: str | os.PathLike[str] | Model | None
+) -> tuple[list[str], list[str], list[str]]:
+    """Of the bands of a part that are wanted: those that a model makes, those of a regression, and those that are
+    carried over.
+    """
+    carried = {band.name for band in carried_over(part).bands if band.kind == "nearest"}
+    all_there = set(SENTINEL2_COARSE) <= {band.name for band in part.bands}
+    joint = set(SENTINEL2_COARSE) if plan.factor(part) == 2 and all_there and model != REGRESSION else set()
+    wanted = plan.wanted(part)
+    own, kept = [n for n in wanted if n in joint], [n for n in wanted if n in carried]
+    return own, [name for name in wanted if name not in {*own, *kept}], kept
+
+
+def _by_model(
     plan: Plan, part: Scene, names: Sequence[str], model: str | os.PathLike[str] | Model | None, how: dict[str, Any]
 ) -> Scene:
-    """Bands of a part on the finest grid; of a joint model's, all are computed and those wanted kept."""
-    factor, sky = plan.factor(part), [band.name for band in part.bands if band.role in _SKY]
-    joint = factor == 2 and set(SENTINEL2_COARSE) <= {band.name for band in part.bands} and model != REGRESSION
-    if joint and set(names) <= set(SENTINEL2_COARSE):
-        image = part.select(SENTINEL2_COARSE)
-        loaded = model if isinstance(model, Model) else load_model(model or default_name(image, plan.fine, factor))
-        guide = seen(plan.fine, port_of(loaded), loaded.descriptor.name)
-    else:
-        image = part.select(names)
-        image = image.with_nearest([name for name in names if name in sky])
-        guide = _guides(plan, part)
-        if not any(band.kind == "continuous" for band in image.bands):
-            guide = guide.select([1])
-        loaded = regression(image, guide, factor)
-    made = process(loaded, image=image, guide=guide, **how)[IMAGE]
-    provenance = replace(made.provenance, model=replace(made.provenance.model, guide="as it is"))
-    kinds = {band.name: band.kind for band in part.bands}
-    bands = tuple(replace(band, kind=kinds[band.name]) for band in made.bands)
-    made = replace(made, provenance=provenance, bands=bands)
-    if [band.name for band in made.bands] == list(names):
-        return made
+    """Bands of a joint model on the finest grid: all are computed, and those wanted kept."""
+    image = part.select(SENTINEL2_COARSE)
+    loaded = model if isinstance(model, Model) else load_model(model or default_name(image, plan.fine, 2))
+    guide = seen(plan.fine, port_of(loaded), loaded.descriptor.name)
+    made = _made(loaded, image, guide, how)
     places = [[band.name for band in made.bands].index(name) for name in names]
     source = JoinedSource.of([made.source]).select(places)
     ranges = made.provenance.ranges and tuple(made.provenance.ranges[i] for i in places)
@@ -188,7 +239,30 @@ def _finer(
         source=source,
         bands=tuple(made.bands[i] for i in places),
         scale=made.values.select(places),
-        provenance=replace(provenance, ranges=ranges),
+        provenance=replace(made.provenance, ranges=ranges),
+    )
+
+
+def _by_regression(plan: Plan, part: Scene, names: Sequence[str], how: dict[str, Any]) -> Scene:
+    """Bands on the finest grid, by what all finer ones explain of them."""
+    image, guide = part.select(names), _guides(plan, part)
+    return _made(regression(image, guide, plan.factor(part)), image, guide, how)
+
+
+def _made(model: Model, image: Scene, guide: Scene, how: dict[str, Any]) -> Scene:
+    made = process(model, image=image, guide=guide, **how)[IMAGE]
+    return replace(made, provenance=replace(made.provenance, model=replace(made.provenance.model, guide="as it is")))
+
+
+def _repeated(part: Scene, plan: Plan) -> Scene:
+    """Bands on the finest grid, each pixel repeated, in the finest bands' type if that holds them."""
+    factor, fine = plan.factor(part), plan.fine.dtype
+    type_ = fine if np.can_cast(part.dtype, fine) else part.dtype
+    return replace(
+        part,
+        source=RepeatedSource(part.source, factor, str(type_)),
+        grid=part.grid.scaled(factor),
+        provenance=replace(part.provenance, ranges=(None,) * len(part.bands)),
     )
 
 

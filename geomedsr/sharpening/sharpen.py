@@ -13,10 +13,10 @@ from geomedsr.inference.process import process
 from geomedsr.models import Model, load_model
 from geomedsr.models.ports import IMAGE
 from geomedsr.scene.scene import Scene
-from geomedsr.sharpening.choosing import GUIDE, default_name, port_of, seen
+from geomedsr.sharpening.choosing import GUIDE, carried_over, default_name, port_of, seen
 from geomedsr.sharpening.guides import Fitted, Relation, fitted, relation
 from geomedsr.sharpening.joined import Made, joined
-from geomedsr.sharpening.product import panchromatic, sharpen_product
+from geomedsr.sharpening.product import panchromatic, sharpen_product, with_panchromatic
 from geomedsr.sharpening.registration import registered
 from geomedsr.sharpening.regression import REGRESSION, regression
 from geomedsr.sharpening.spectra import warning
@@ -80,10 +80,10 @@ def sharpen(
     if guide is None:
         if not panchromatic(coarse):
             return sharpen_product(coarse, model, bands, **how)
-        sizes = coarse.resolutions
-        guide, coarse = coarse.at(sizes[0]), coarse.at(sizes[1])
-    if bands is not None:
+        coarse, guide = with_panchromatic(coarse, bands)
+    elif bands is not None:
         coarse = coarse.select(bands)
+    kinds, coarse = [band.kind for band in coarse.bands], carried_over(coarse)
     found = relation(coarse, guide)
     if found.unplaced:
         _warn(f"{coarse.name} and {guide.name}, placed by sizes alone: neither has an affine")
@@ -110,7 +110,9 @@ def sharpen(
         **how,
     )[IMAGE]
     provenance = replace(made.provenance, model=replace(made.provenance.model, guide=placed.how))
-    made = replace(made, provenance=provenance, name=f"{coarse.name} sharpened ×{own.descriptor.scale}")
+    of_kinds = tuple(replace(band, kind=kind) for band, kind in zip(made.bands, kinds, strict=True))
+    name = f"{coarse.name} sharpened ×{own.descriptor.scale}"
+    made = replace(made, provenance=provenance, bands=of_kinds, name=name)
     if not with_guide:
         return made
     beside = fitted(coarse, guide, found, own.descriptor.scale, stored=True).scene

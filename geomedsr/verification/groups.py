@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from geomedsr.checks import Check
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
 from geomedsr.scene.provenance import Provenance, provenance_of
 from geomedsr.scene.provenance.made_of import Group
+from geomedsr.scene.resampling import RepeatedSource
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import CroppedSource
 from geomedsr.sharpening.guides import fitted, relation
@@ -55,7 +59,14 @@ def groups_of(source: Scene, result: Scene) -> list[GroupOf]:
         found.append(
             GroupOf(group, part, replace(alone, provenance=replace(own, model=model, groups=None), tags=result.tags))
         )
-    return found
+    return [replace(of, source=_typed(of.source, result.dtype)) for of in found]
+
+
+def _typed(source: Scene, dtype: np.dtype[Any]) -> Scene:
+    """A source in a result's type, where that holds its numbers, as that of other bands beside may be wider."""
+    if source.dtype == dtype or not np.can_cast(source.dtype, dtype) or dtype.kind != source.dtype.kind:
+        return source
+    return replace(source, source=RepeatedSource(source.source, 1, str(dtype)))
 
 
 def _alone(result: Scene, places: Sequence[int]) -> Scene:

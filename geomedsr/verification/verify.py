@@ -67,8 +67,27 @@ def verify(
 def _of_group(part: GroupOf, adapter: Adapter) -> list[Check]:
     """The checks of a group of bands, each with their names."""
     names = ", ".join(part.group.bands)
-    checks = _checks(part.source, part.source, part.result, adapter, {})
+    if part.group.model is None:
+        checks = _carried_checks(part.source, part.result, adapter)
+    else:
+        checks = _checks(part.source, part.source, part.result, adapter, {})
     return [replace(check, promise=f"{names}: {check.promise}") for check in checks]
+
+
+def _carried_checks(source: Scene, result: Scene, adapter: Adapter) -> list[Check]:
+    """The checks of bands that are the source's, repeated."""
+    factors = Factors.between(source.shape, result.shape)
+    checks = [_size(source, result, factors)]
+    if checks[0].kept and factors is not None:
+        bound = Bound.of(Provenance(), source, {})
+        checks += [
+            _field_of_view(source, result, factors),
+            _type(source, result),
+            *_bands(source, result, adapter.same_tag),
+            _valid(source, result, factors, adapter.tells_nodata, bound),
+            replace(_classes(source, result, factors), promise="pixels are the source's, repeated"),
+        ]
+    return checks
 
 
 def _checks(whole: Scene, source: Scene, result: Scene, adapter: Adapter, others: Mapping[str, Scene]) -> list[Check]:

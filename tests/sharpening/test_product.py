@@ -76,7 +76,8 @@ def test_all_bands_come_at_the_finest_and_keep_their_means(surface: Path, tmp_pa
         assert file.nodata == 0
     checks = verify(surface, tmp_path / "all.tif")
     assert [check for check in checks if check.kept is False] == []
-    assert sum("the mean of each" in check.promise and check.kept is True for check in checks) == 3
+    assert sum("the mean of each" in check.promise and check.kept is True for check in checks) == 2
+    assert "B02, B03, B04, B08: pixels are the source's, repeated" in [check.promise for check in checks if check.kept]
     broken = values.copy()
     broken[names.index("B09"), 7, 8] += 40
     with rasterio.open(tmp_path / "all.tif", "r+", IGNORE_COG_LAYOUT_BREAK="YES") as file:
@@ -94,6 +95,35 @@ def test_what_shows_the_sky_is_repeated(top: Path) -> None:
     np.testing.assert_array_equal(values[0], read(product.at(60).select(["B10"]))[0].repeat(6, 0).repeat(6, 1))
     np.testing.assert_array_equal(values[2], read(product.select(["B04"]))[0])
     assert values[1].std() > read(product.at(60).select(["B09"]))[0].std()  # there is finer detail
+
+
+def test_classes_beside_other_bands_are_repeated_and_said_to_be(surface: Path, tmp_path: Path) -> None:
+    product = geomedsr.open(surface)
+    result = geomedsr.sharpen(product, model=MODEL, bands=["B05", "SCL", "B02"])
+    assert [(band.name, band.kind) for band in result.bands][1] == ("SCL", "nearest")
+    whole = geomedsr.sharpen(product, model=MODEL)
+    np.testing.assert_array_equal(read(result)[0], read(whole.select(["B05"]))[0])  # by the model, not a regression
+    classes = read(product.at(20).select(["SCL"]))[0]
+    np.testing.assert_array_equal(read(result)[1], classes.repeat(2, 0).repeat(2, 1))
+    groups = {group.bands: (group.model, group.factor) for group in result.provenance.groups or ()}
+    assert groups == {("B02",): (None, 1), ("B05",): ("toy", 2), ("SCL",): (None, 2)}
+    assert "SCL" not in (result.provenance.note or "")
+    geomedsr.write(result, tmp_path / "out.tif")
+    checks = {check.promise: check.kept for check in verify(surface, tmp_path / "out.tif")}
+    assert False not in checks.values()
+    assert checks["SCL: pixels are the source's, repeated"] is True
+    with rasterio.open(tmp_path / "out.tif", "r+", IGNORE_COG_LAYOUT_BREAK="YES") as file:
+        file.write(file.read(2) + (np.indices((120, 120)).sum(0) == 9).astype(np.uint16), 2)
+    broken = [check.promise for check in verify(surface, tmp_path / "out.tif") if check.kept is False]
+    assert broken == ["SCL: pixels are the source's, repeated"]
+
+
+def test_of_bands_that_are_carried_over_nothing_is_said_to_be_a_guess(top: Path, tmp_path: Path) -> None:
+    result = geomedsr.sharpen(geomedsr.open(top), bands=["B10", "B02"])
+    assert (result.provenance.made, result.provenance.note) == (False, None)
+    assert result.provenance.software == geomedsr.__version__
+    geomedsr.write(result, tmp_path / "out.tif")
+    assert [check for check in verify(top, tmp_path / "out.tif") if check.kept is False] == []
 
 
 def test_tiles_and_windows_equal_the_whole(surface: Path, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ _MOST, _LARGEST = 20, 9999
 @dataclass(frozen=True)
 class Group:
     """Bands of a result that were made together, by name: how many times finer than their source, and by which model;
-    without one they are the source's own. Where several models made them, one after the other, it is the last one.
-    ``of`` is the input that they are of, where that is not the image.
+    without one they are the source's own, repeated. Where several models made them, one after the other, it is the
+    last one. ``of`` is the input that they are of, where that is not the image.
     """
 
     bands: tuple[str, ...]
@@ -44,15 +44,15 @@ class Group:
         return Group(self.bands, factor, step.model, step.version, step.sha256, operator, self.of)
 
 
-def guesses(groups: Sequence[Group]) -> str:
-    """What of a result is predicted, group by group, in words."""
+def guesses(groups: Sequence[Group]) -> str | None:
+    """What of a result is predicted, group by group, in words; None of one of which nothing is."""
     words = []
     for group in groups:
-        if group.factor > 1:
+        if group.factor > 1 and group.model is not None:
             told = guessed(Factors.in_plane(group.factor))
             words.append(told.replace("of this image", f"of {', '.join(group.bands)}"))
     words[1:] = [word[0].lower() + word[1:] for word in words[1:]]
-    return f"{'; '.join(words)}, not a measurement"
+    return f"{'; '.join(words)}, not a measurement" if words else None
 
 
 def text(groups: Sequence[Group]) -> str:
