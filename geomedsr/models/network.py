@@ -52,6 +52,7 @@ class Network(nn.Module, ABC):
         precisions: the precisions that it may run in.
         any_layout: its tensors may be channels-last in memory.
         exports: it can be exported as ONNX.
+        knows_profile: it is told how wide slices are (:meth:`through`).
     """
 
     scale: int
@@ -61,6 +62,7 @@ class Network(nn.Module, ABC):
     precisions: tuple[str, ...] = ("float32", "bfloat16")
     any_layout: bool = True
     exports: bool = True
+    knows_profile: bool = False
 
     @property
     @abstractmethod
@@ -81,6 +83,10 @@ class Network(nn.Module, ABC):
         other = copy.copy(self)  # a shallow copy shares the layers
         other.frame_factor, other.scale = factors.frame, factors.y
         return other
+
+    def through(self, profile: float) -> Self:
+        """The same network for slices of a profile, a multiple of their distance, 0 a box; most do not ask."""
+        return self
 
     def planes(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Its outputs without the halo, as sub-pixel planes (:mod:`geomedsr.operators.sub_pixel`).

@@ -30,6 +30,7 @@ from geomedsr.models.guided import Guided
 from geomedsr.models.network import Network
 from geomedsr.models.ports import Ports
 from geomedsr.models.rrdb import RRDBNet
+from geomedsr.models.slices import Slices
 from geomedsr.models.srresnet import SRResNet
 from geomedsr.models.third_party import SUFFIXES, load_community
 from geomedsr.operators import OPERATORS
@@ -41,7 +42,7 @@ from geomedsr.scene.scaling import PERCENTILES
 #: They are called with ``scale`` and ``channels``, the descriptor's options, and, where a descriptor has them,
 #: ``frames`` (the frame itself and its context), ``frame_factor``, ``heads`` (the Factors of each) and ``ports``.
 ARCHITECTURES: Registry[Callable[..., Network]] = Registry(
-    "architecture", {"compact": Compact, "guided": Guided, "rrdb": RRDBNet, "srresnet": SRResNet}
+    "architecture", {"compact": Compact, "guided": Guided, "rrdb": RRDBNet, "slices": Slices, "srresnet": SRResNet}
 )
 
 #: The default model for each domain.

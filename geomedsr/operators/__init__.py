@@ -8,6 +8,8 @@ from geomedsr.operators.block_mean import BlockMean
 from geomedsr.operators.k_space import KSpaceCrop
 from geomedsr.operators.keep_valid import KeepValid
 from geomedsr.operators.operator import Observation, Operator
+from geomedsr.operators.slice_mean import SliceMean
+from geomedsr.operators.slice_profile import SliceProfile
 from geomedsr.operators.stack import Stack
 from geomedsr.operators.unconstrained import Unconstrained
 from geomedsr.plugins import Registry
@@ -19,6 +21,8 @@ __all__ = [
     "KeepValid",
     "Observation",
     "Operator",
+    "SliceMean",
+    "SliceProfile",
     "Stack",
     "Unconstrained",
     "constrains",
@@ -29,7 +33,8 @@ __all__ = [
 
 #: All operators by name. Plugins add their own with ``OPERATORS.register(operator.name, operator)``.
 OPERATORS: Registry[Operator] = Registry(
-    "observation operator", {o.name: o for o in (BlockMean(), KeepValid(), KSpaceCrop(), Unconstrained())}
+    "observation operator",
+    {o.name: o for o in (BlockMean(), KeepValid(), KSpaceCrop(), SliceMean(), SliceProfile(), Unconstrained())},
 )
 
 

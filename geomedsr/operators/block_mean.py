@@ -42,6 +42,10 @@ class BlockMean(Operator):
         """Keep block means: bit for bit for integers, within one ulp for floats."""
         conserve(seen.stored, planes, seen.factors, seen.span, seen.nodata, seen.limits, out)
 
+    def promise(self, factors: Factors) -> str:
+        """What is kept, in words."""
+        return f"the mean of each {_block(factors)} is the source's pixel"
+
     def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
         """Whether block means are kept: exactly for integers, within one ulp for floats."""
         worst = 0.0
@@ -50,7 +54,7 @@ class BlockMean(Operator):
             after = result.source.read(box.refined(factors))
             if valid.any():
                 worst = max(worst, float(block_error(before, after, factors)[valid].max()))
-        name = f"the mean of each {_block(factors)} is the source's pixel"
+        name = self.promise(factors)
         if not asked:
             return Check(name, None, f"not asked for; largest difference {worst:.3g}")
         return Check(name, worst == 0, "bit for bit" if worst == 0 else f"largest difference {worst:.3g}")

@@ -13,6 +13,7 @@ import numpy as np
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.geometry.grid import Grid, Window
+from geomedsr.geometry.profile import Profile
 from geomedsr.providers import provider
 from geomedsr.scene import padding
 from geomedsr.scene.arrays import spread, unmasked, usable
@@ -51,7 +52,7 @@ class Scene:
     describes the axis of a stack, such as times. ``headers`` is the adapter's own record of the frames that were read,
     for its sink. ``lineage`` tells which of these frames each frame of the scene comes from
     (:data:`geomedsr.scene.frames.Lineage`). ``parts`` are the other resolutions of a product, of which this is one
-    part.
+    part. ``profile`` is how its slices weigh what lies along their normal, if that is known.
     """
 
     source: Source
@@ -68,6 +69,7 @@ class Scene:
     frames: Frames | None = None
     lineage: Lineage = ()
     parts: Parts | None = None
+    profile: Profile | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.provenance, Provenance):

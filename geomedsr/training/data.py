@@ -24,10 +24,14 @@ from geomedsr.training.guides import Guide, beside, mixing
 from geomedsr.training.pairs import PairPatches, ScenePair
 from geomedsr.training.patches import Example, Patches, training_bands
 from geomedsr.training.recipe import Recipe, SceneEntry
+from geomedsr.training.slices import SlicePatches, across, factors_of
 from geomedsr.training.stages import StagePart
 
 #: Scenes are kept decoded, the smallest first, up to so many bytes in all.
 HELD = 2**30
+
+#: What a stage draws from.
+AnyPatches = Patches | PairPatches | SlicePatches
 
 
 def training_scenes(recipe: Recipe) -> list[Scene]:
@@ -38,6 +42,8 @@ def training_scenes(recipe: Recipe) -> list[Scene]:
         InputError: a scene cannot be read.
     """
     scenes = [_scene(recipe, entry, path) for entry, path in split(recipe)[0]]
+    if recipe.slices is not None:
+        return _planes(scenes, crossing(recipe))
     if recipe.guide is not None:  # which are in memory
         return scenes
     left = HELD
@@ -53,7 +59,20 @@ def validation_scenes(recipe: Recipe) -> list[Scene]:
     train, held = split(recipe)
     warn_of_both_sides([(e.window, path) for e, path in train], [(e.window, path) for e, path in held])
     scenes, part = [_scene(recipe, entry, path) for entry, path in held], recipe.generator
+    if recipe.slices is not None:
+        return _planes(scenes, crossing(recipe, held=True))
     return scenes if recipe.guide else [training_bands(scene, part.channels, part.bands) for scene in scenes]
+
+
+def crossing(recipe: Recipe, held: bool = False) -> list[bool]:
+    """Of each of a recipe's scenes, to train on or kept out, whether planes across its slices are used."""
+    return [entry.across for entry, _ in split(recipe)[held]]
+
+
+def _planes(scenes: Sequence[Scene], crossing: Sequence[bool]) -> list[Scene]:
+    """Scenes in memory, as planes across their slices where those are used."""
+    held = [in_memory(scene) for scene in scenes]
+    return [across(scene) if cut else scene for scene, cut in zip(held, crossing, strict=True)]
 
 
 def guides(recipe: Recipe, scenes: Sequence[Scene], held: bool = False) -> list[Guide]:
@@ -79,7 +98,7 @@ def guides(recipe: Recipe, scenes: Sequence[Scene], held: bool = False) -> list[
 
 def stage_patches(
     recipe: Recipe, stage: StagePart, scenes: Sequence[Scene], order: int, pairs: Sequence[ScenePair] = ()
-) -> Patches | PairPatches:
+) -> AnyPatches:
     """What a stage, the ``order``-th of its recipe, draws from: each draws its own sequence."""
     foreground = recipe.foreground
     common: dict[str, Any] = {
@@ -90,6 +109,13 @@ def stage_patches(
         "seed": 2 * recipe.seed + order,
         "length": stage.steps * stage.batch,
     }
+    if recipe.slices is not None:
+        part = recipe.generator
+        more = common | {"batch": stage.batch}
+        del more["channels"]
+        return SlicePatches(
+            scenes, crossing(recipe), stage.patch, factors_of(part.heads), part.neighbours, recipe.slices, **more
+        )
     if pairs:
         return PairPatches(pairs, stage.patch, **common)
     return Patches(
@@ -106,7 +132,7 @@ def stage_patches(
 
 
 def batches(
-    patches: Patches | PairPatches,
+    patches: AnyPatches,
     size: int,
     start: int,
     ahead: bool = True,
@@ -138,7 +164,7 @@ def batches(
             yield batch
 
 
-def prepare_ahead(patches: Patches | PairPatches, device: torch.device) -> bool:
+def prepare_ahead(patches: AnyPatches, device: torch.device) -> bool:
     """Whether another thread should prepare batches: where the step leaves the CPU free, or scenes are read from disk.
 
     On a CPU the step keeps every core busy. A thread beside it, though it works for 4 % of the time, then stalls the

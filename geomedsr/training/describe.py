@@ -52,6 +52,8 @@ def describe(recipe: Recipe) -> Descriptor:
         channels=part.channels,
         bands=part.bands,
         neighbours=part.neighbours,
+        frame_factor=part.heads[0][0] if part.heads else 1,
+        heads=part.heads,
         ports=part.ports,
         domain=recipe.domain,
         value_scale=recipe.values.scale,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from contextlib import nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -18,15 +19,18 @@ from torch import nn
 from geomedsr.devices import keep_memory
 from geomedsr.errors import DeviceError
 from geomedsr.models import save_model
-from geomedsr.training.data import batches, guides, prepare_ahead, stage_patches, training_scenes, validation_scenes
+from geomedsr.scene.scene import Scene
+from geomedsr.training.data import batches, crossing, guides, prepare_ahead, stage_patches, training_scenes, validation_scenes
 from geomedsr.training.describe import describe
 from geomedsr.training.distributed import process_group
 from geomedsr.training.folder import alone, made, writing
 from geomedsr.training.logger import Logger
 from geomedsr.training.pair_data import trained_on, training_pairs, validation_pairs
+from geomedsr.training.pairs import ScenePair
 from geomedsr.training.patches import TARGET
 from geomedsr.training.recipe import Recipe
 from geomedsr.training.run import Run
+from geomedsr.training.slice_validation import SliceValidation
 from geomedsr.training.step import step
 from geomedsr.training.validation import Validation
 
@@ -68,7 +72,7 @@ def _train(run: Run, folder: Path, quiet: bool) -> Path:
     scenes, pairs = training_scenes(recipe), training_pairs(recipe)
     drawn_from = {name: stage_patches(recipe, stage, scenes, i, pairs) for i, (name, stage) in enumerate(recipe.stages)}
     held = (validation_scenes(recipe), validation_pairs(recipe)) if group.first else ((), ())
-    validation = Validation(recipe, held[0], run.device, held[1], guides(recipe, held[0], held=True) if held[0] else ())
+    validation = _validation(run, *held)
     with Logger(folder, recipe, run.step, quiet) if group.first else nullcontext() as logger:
         while run.step < recipe.steps:
             run.begin_stage()
@@ -104,7 +108,17 @@ def _train(run: Run, folder: Path, quiet: bool) -> Path:
     return _finish(run, validation, folder / MODEL) if group.first else folder / MODEL
 
 
-def _finish(run: Run, validation: Validation, path: Path) -> Path:
+def _validation(
+    run: Run, scenes: Sequence[Scene], pairs: Sequence[ScenePair]
+) -> Validation | SliceValidation:
+    """What a recipe's scenes and pairs kept out are measured by."""
+    recipe = run.recipe
+    if recipe.slices is not None:
+        return SliceValidation(recipe, scenes, crossing(recipe, held=True) if scenes else (), run.device)
+    return Validation(recipe, scenes, run.device, pairs, guides(recipe, scenes, held=True) if scenes else ())
+
+
+def _finish(run: Run, validation: Validation | SliceValidation, path: Path) -> Path:
     """Write the model: content weights, adversarial ones if there are any, and how both validated."""
     scores = validation.scores(run.average)
     metrics = {f"{name}_bicubic": value for name, value in validation.bicubic.items()}

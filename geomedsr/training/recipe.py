@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from geomedsr import operators
 from geomedsr.degradations import AnyDegradation, chain, of_kind
 from geomedsr.errors import RecipeError
+from geomedsr.geometry.profile import NARROWEST, WIDEST
 from geomedsr.losses import SpectralAngle
 from geomedsr.models.descriptor import MOST_NEIGHBOURS, check_bands
 from geomedsr.models.ports import Port, Ports
@@ -29,7 +30,8 @@ class GeneratorPart(Part):
 
     ``channels`` 1 is band-agnostic: patches are of one band, and the model serves any number of them. ``bands`` names
     those of a joint model, which are found in each scene by what they show, such as ``red``; ``channels`` is then their
-    number. ``neighbours`` is how many frames of a series it sees before and after the one it makes. ``ports`` are
+    number. ``neighbours`` is how many frames of a series it sees before and after the one it makes. ``heads`` are the
+    factors of a network that makes new slices, such as ``[5, 1, 1]``; such a recipe has ``slices``. ``ports`` are
     its inputs besides the image: masks of what the degradation breaks (of one named band, or for each band). ``start``
     is a model, by name or file, whose weights to begin with: of the same architecture, options, scale, bands,
     neighbours and inputs.
@@ -40,6 +42,7 @@ class GeneratorPart(Part):
     channels: int = Field(default=1, ge=1)
     bands: tuple[str, ...] = ()
     neighbours: int = Field(default=0, ge=0, le=MOST_NEIGHBOURS)
+    heads: tuple[tuple[int, int, int], ...] = ()
     options: dict[str, int] = Field(default={})
     ports: Ports = Ports()
     start: str | None = None
@@ -54,6 +57,26 @@ class GeneratorPart(Part):
     @model_validator(mode="after")
     def _named(self) -> GeneratorPart:
         check_bands(self.bands, self.channels)
+        return self
+
+
+class SlicesPart(Part):
+    """How slices are made thick, for networks that make new ones (:mod:`geomedsr.training.slices`).
+
+    A share of ``boxes`` among the profiles, the others bells of a width drawn from ``bells``, in slice distances.
+    ``stretch`` is how many rows of a slice stand for one thin slice, on half of the patches.
+    """
+
+    boxes: float = Field(default=0.5, ge=0, le=1)
+    bells: tuple[float, float] = (0.8, 1.4)
+    stretch: tuple[float, float] = (1.0, 1.0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> SlicesPart:
+        if not NARROWEST <= self.bells[0] <= self.bells[1] <= WIDEST:
+            raise ValueError(f"bells needs two numbers {NARROWEST:g} <= low <= high <= {WIDEST:g}")
+        if not 1 <= self.stretch[0] <= self.stretch[1] <= 4:
+            raise ValueError("stretch needs two numbers 1 <= low <= high <= 4")
         return self
 
 
@@ -79,13 +102,15 @@ class SceneEntry(Part):
     """A scene, or a window ``[col, row, width, height]`` of one, with the notice to keep with what it makes.
 
     ``path`` may hold ``*``, ``?`` and ``[…]``, and stands for every match then. ``bands`` names those to use; where a
-    file does not tell what they show, ``red=1`` does. ``guide`` is for networks that have one.
+    file does not tell what they show, ``red=1`` does. ``guide`` is for networks that have one. ``across``: a thin
+    series, of which planes across its slices are used, for networks that make new slices.
     """
 
     path: str
     window: tuple[int, int, int, int] | None = None
     bands: tuple[str | int, ...] | None = None
     guide: GuideEntry | None = None
+    across: bool = False
     attribution: str
 
 
@@ -188,6 +213,7 @@ class Recipe(Part):
     domain: str = "satellite"
     values: ValuesPart = ValuesPart()
     foreground: ForegroundPart | None = None
+    slices: SlicesPart | None = None
     data: DataPart
     augment: Augment = Augment()
     content: ContentPart
@@ -229,6 +255,7 @@ class Recipe(Part):
         if (self.data.pairs or self.data.validation_pairs) and self.generator.neighbours:
             raise ValueError("real pairs are of single frames: generator.neighbours must be 0")
         operator = operators.get(self.operator)
+        self._check_slices()
         self._check_ports(chain(self.chain, self.generator.scale).makes if not self.data.pairs else (), operator)
         if operator.constrains and operator.reduction != self.chain[0].kind:
             raise ValueError(
@@ -236,6 +263,21 @@ class Recipe(Part):
                 f"with must be the same, or operator none"
             )
         return self
+
+    def _check_slices(self) -> None:
+        """That heads, the part ``slices`` and entries across slices go together."""
+        heads, crossing = self.generator.heads, any(e.across for e in (*self.data.train, *self.data.validation))
+        if bool(heads) != (self.slices is not None) or (crossing and not heads):
+            raise ValueError("generator.heads, slices, and data across slices: all are for networks of new slices")
+        if not heads:
+            return
+        if self.generator.scale != 1 or any(head[1:] != (1, 1) or not 2 <= head[0] <= 16 for head in heads):
+            raise ValueError("generator.heads of new slices: scale 1, and heads such as [5, 1, 1]")
+        unused = {"adversarial": self.adversarial, "degradation": self.degradation, "ports": self.generator.ports.inputs}
+        unused |= {"data.pairs": self.data.pairs, "augment.zoom": self.augment.zoom != (1.0, 1.0)}
+        unused |= {"augment.padding": self.augment.padding}
+        if odd := [name for name, used in unused.items() if used]:
+            raise ValueError(f"{odd[0]} in a recipe of new slices: leave it out")
 
     def _check_ports(self, made: Sequence[str], operator: operators.Operator) -> None:
         ports = self.generator.ports

@@ -239,11 +239,14 @@ def identity(recipe: Recipe) -> str:
     # Where it runs and how often it reports do not change what comes out.
     reporting = {"device", "log_every", "validate_every", "checkpoint_every", "tensorboard"}
     entries = [entry.model_dump(exclude={"attribution"}) for entry in (*recipe.data.train, *recipe.data.pairs)]
-    entries = [{k: v for k, v in entry.items() if (k, v) != ("guide", None)} for entry in entries]  # as before
+    unused = (("guide", None), ("across", False))
+    entries = [{k: v for k, v in entry.items() if (k, v) not in unused} for entry in entries]  # as before
     sizes = [(os.path.basename(path), _size(path)) for path in trained_on(recipe)]
     facts = recipe.model_dump(mode="json", exclude={*reporting, "data"})
     if recipe.generator.ports == Ports():  # runs of before could have none
         del facts["generator"]["ports"]
+    if recipe.slices is None:
+        del facts["slices"], facts["generator"]["heads"]
     for name in ("guide_sharpness", "spectral"):
         if not facts["augment"][name]:
             del facts["augment"][name]

@@ -16,9 +16,11 @@ from geomedsr.errors import RecipeError
 from geomedsr.losses import AdversarialLoss, Sample
 from geomedsr.models.network import image_of
 from geomedsr.models.ports import IMAGE
+from geomedsr.models.slices import Slices
 from geomedsr.scene.context import middle
 from geomedsr.training.patches import TARGET
 from geomedsr.training.run import Run
+from geomedsr.training.slices import sample_of
 
 #: What autocast computes in.
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -63,6 +65,9 @@ def step(run: Run, batch: Mapping[str, torch.Tensor]) -> dict[str, float]:
 
 def _look(run: Run, piece: Mapping[str, torch.Tensor]) -> Sample:
     """The generator's prediction, and what the discriminator, held still, says of it."""
+    if isinstance(run.generator, Slices):
+        with _autocast(run):
+            return sample_of(run.generator, piece, operators.get(run.recipe.operator))
     hr, lr = piece[TARGET], piece[IMAGE]
     others = {name: given for name, given in piece.items() if name not in (TARGET, IMAGE)}
     with _autocast(run):
