@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from geomedsr import operators
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, whole_pixels, window_asked
 from geomedsr.devices import keep_memory
@@ -43,7 +44,9 @@ def run(options: argparse.Namespace) -> int | None:
         if facts["nearest"]:
             print(f"carried over nearest-neighbour: {', '.join(facts['nearest'])}")
         if facts["deviation"] is not None:
-            print(f"rounding and clipping moved the result's k-space image by at most {facts['deviation']:.2g} counts")
+            print(
+                f"rounding and clipping moved the result's {facts['seen']} by at most {facts['deviation']:.2g} counts"
+            )
     if options.dst.lower().endswith((".jpg", ".jpeg")) and not options.quiet:
         print("note: JPEG is lossy, so block means hold only roughly; write .tif or .png", file=sys.stderr)
     return None
@@ -126,6 +129,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         "nearest": [b.name for b in sr.bands if b.kind == "nearest"],
         "dtype": str(sr.dtype),
         "deviation": written.deviation,
+        "seen": operators.get(provenance.agreement.operator or operators.BlockMean.name).seen,
         "regions": written.regions,
         "resumed": written.resumed,
         "sharpened": [f"×{step.factor} by {step.model} {step.version}" for step in scene.provenance.steps],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +17,14 @@ class Profile:
 
     ``width`` is a bell's full width at half its height, as a multiple of the distance between slices. The bell is a
     raised cosine, ``1 + cos(π z / width)`` up to ``|z| = width`` and 0 beyond: bells as wide as slices are apart
-    overlap, and sum to a constant. 0 is a box exactly as wide as slices are apart.
+    overlap, and sum to a constant. 0 is a box exactly as wide as slices are apart. ``origin`` is who says so.
 
     Raises:
         ValueError: a bell too narrow or too wide for slices this far apart.
     """
 
     width: float = 0.0
+    origin: str = field(default="given", compare=False)
 
     def __post_init__(self) -> None:
         if self.width and not NARROWEST <= self.width <= WIDEST:

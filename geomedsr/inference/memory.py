@@ -71,7 +71,8 @@ class Need:
     number of input frames that a region is made from. ``at_once`` is how many bands go through a band-agnostic network
     together. ``device`` is the memory for activations in bytes, if they are not in the CPU's memory. ``conserved``
     tells whether the result is made to agree with the input. ``cache`` returns the bytes that readers of the inputs
-    cache for a number of workers. ``held`` is how many bytes of an image that is predicted, too, a worker holds.
+    cache for a number of workers. ``held`` is how many bytes of an image that is predicted, too, a worker holds, and
+    ``kept`` how many bytes of predictions all workers keep together.
     """
 
     model: Model
@@ -85,6 +86,7 @@ class Need:
     cache: Callable[[int], int] = _nothing
     depth: int = 1
     held: int = 0
+    kept: int = 0
 
     @classmethod
     def of(
@@ -162,7 +164,7 @@ class Need:
 
     def workers(self, tile: int, memory: int, least: int = 1) -> int:
         """How many workers with such a tile fit into memory; at most the number of cores, and at least ``least``."""
-        free = memory - BASE - self._pinned(tile)
+        free = memory - BASE - self.kept - self._pinned(tile)
         one = self.worker(tile)
         most = min(cores(), free // one)
         while most > 0 and most * one + self.cache(most) > free:
@@ -171,7 +173,7 @@ class Need:
 
     def least(self, tile: int) -> int:
         """Bytes that a job with one worker takes."""
-        return BASE + self._pinned(tile) + self.cache(1) + self.worker(tile)
+        return BASE + self.kept + self._pinned(tile) + self.cache(1) + self.worker(tile)
 
     def _pinned(self, tile: int) -> int:
         if self.device is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from geomedsr import operators
 from geomedsr.errors import InputError, ModelError
 from geomedsr.geometry import Box, Factors
+from geomedsr.inference.kept import KeptFrames
 from geomedsr.inference.memory import Need, reader_cache
 from geomedsr.inference.ports import as_seen, store, stored_type
 from geomedsr.inference.runtime import Runtime, bands_at_once
@@ -41,7 +42,7 @@ class Prediction(Source):
     ``scene`` is the model's input image, ``beside`` are its other inputs by name. ``computed`` are the positions of the
     bands that go through the model, in its order. ``operator`` is the model's, bound to its inputs. ``tile`` is fixed
     here, because the last count of a pixel may depend on it. ``memory`` is how many bytes writing may take; it
-    determines the number of workers, but no pixel.
+    determines the number of workers, but no pixel. ``kept`` holds predictions of frames that are used again.
     """
 
     scene: Scene
@@ -55,6 +56,7 @@ class Prediction(Source):
     conserve: bool
     values: ValueScale
     operator: operators.Operator
+    kept: KeptFrames = field(compare=False, repr=False)
 
     @property
     def inner(self) -> Source:
@@ -63,12 +65,15 @@ class Prediction(Source):
 
     @property
     def depth(self) -> int:
-        """The number of its frames from one read of the image: all slices made from frames that are read together."""
-        return self.factors.frame * self.inner.depth
+        """The number of its frames from one read of the image: all slices made from frames that are read together, or
+        that are best made to agree at once.
+        """
+        together = self.inner.depth
+        return self.factors.frame * together * -(-self._agreement.slab // together)
 
     def on(self, inner: Source) -> Prediction:
         """The same on another source."""
-        return replace(self, scene=replace(self.scene, source=inner))
+        return replace(self, scene=replace(self.scene, source=inner), kept=self.kept.empty)
 
     def touches(self, box: Box) -> Box:
         """The box of the image that a box of the result depends on, with all halos.
@@ -87,7 +92,7 @@ class Prediction(Source):
 
         scene = self.scene.source, self.scene.bands, self.scene.grid.planes
         beside = [(name, other.source, other.bands, other.values) for name, other in self.beside]
-        others = ("scene", "beside", "memory", "operator")  # the operator follows from model and inputs
+        others = ("scene", "beside", "memory", "operator", "kept")  # the operator follows from model and inputs
         parts = (getattr(self, part.name) for part in fields(self) if part.name not in others)
         return tuple(normalize_token(part) for part in (*scene, *beside, *parts))
 
@@ -149,6 +154,7 @@ class Prediction(Source):
             computed=tuple(computed),
             nodata=tuple(self.nodata[b] for b in picks),
             values=self.values.select(kept),
+            kept=self.kept.empty,
         )
 
     def need(self, box: Box) -> Need:
@@ -158,7 +164,7 @@ class Prediction(Source):
         image = self.scene.source
         made = self.touches(box) if any(beneath(image, box)) else None
         held = 0 if made is None else made.pixels * image.shape[1] * (image.dtype.itemsize + 1)
-        return replace(one, depth=whole.shape[0], held=held)
+        return replace(one, depth=whole.shape[0], held=held, kept=self.kept.most)
 
     def read(self, box: Box) -> Array:
         """Stored values of the image in a box of output pixels."""
@@ -298,7 +304,9 @@ class Prediction(Source):
                 _, _, rows, columns = tile.within(coarse).index
                 for frame in range(count):
                     check()
-                    made = self._frame_planes(halo[:, picks], places[frame : frame + 1], given, frame, picks)
+                    key = coarse.start[0] + frame, tile.window, picks.start, picks.stop
+                    make = partial(self._frame_planes, halo[:, picks], places[frame : frame + 1], given, frame, picks)
+                    made = self.kept.get(key, make)
                     if alone:
                         planes = made
                         continue

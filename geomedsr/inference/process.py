@@ -12,8 +12,10 @@ import numpy as np
 from geomedsr import operators
 from geomedsr._version import __version__
 from geomedsr.errors import InputError, ModelError, SceneWarning
+from geomedsr.geometry import Box
 from geomedsr.geometry.grid import Grid
 from geomedsr.inference import memory as budget
+from geomedsr.inference.kept import KeptFrames
 from geomedsr.inference.output import Output
 from geomedsr.inference.prediction import Prediction, need_of, whole_frames
 from geomedsr.inference.runtime import Runtime
@@ -84,6 +86,7 @@ def process(
         model = model.with_factors(factors)
     if tile is not None and tile < 1:
         raise InputError(f"a tile of {tile} pixels", "a side of at least 1", "leave --tile out, or use 256")
+    model = model.with_profile(image.profile.width if image.profile else 0.0)
     computed, grid = _computed(image, model), _grid(image, model.descriptor)
     beside = _beside(image, computed, model, others)
     _tell_few(image, computed)
@@ -112,6 +115,7 @@ def process(
         conserve=conserve,
         values=image.values.select(computed),
         operator=operator,
+        kept=_kept(image, computed, model, operator, conserve),
     )
     made = Scene(
         source=source,
@@ -286,6 +290,18 @@ def _tile(scene: Scene, model: Model, runtime: Runtime, memory: int, conserve: b
     return tile
 
 
+def _kept(
+    image: Scene, computed: tuple[int, ...], model: Model, operator: operators.Operator, conserve: bool
+) -> KeptFrames:
+    """Room for predictions of frames that are used again, where agreement looks at frames on both sides."""
+    if not conserve or operator.slab == 1:
+        return KeptFrames()
+    whole = Box.whole(image.shape)
+    frame = Box((0, *whole.start[1:]), (1, *whole.stop[1:]))
+    depth = operator.slab + 2 * (operator.support(frame, image.shape).shape[0] - 1)
+    return KeptFrames(4 * depth * frame.pixels * len(computed) * model.descriptor.factors.volume)
+
+
 def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
     card, earlier = model.descriptor, before(scene)
     named = dict(zip(card.bands, (scene.bands[i].name for i in source.computed), strict=True)) if card.bands else None
@@ -306,11 +322,24 @@ def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
             frame_factor=card.frame_factor if card.frame_factor > 1 else None,
             inputs={name: other.name for name, other in source.beside} or None,
         ),
-        agreement=Agreement(card.operator, "yes" if source.conserve else "no"),
+        agreement=_agreement(scene, source),
         run=RunFacts(source.runtime.words, source.runtime.precision, source.tile, model.tiling),
         ranges=_ranges(scene, card, source.computed),
         groups=groups,
         note=guesses(groups) if groups else source.operator.note(card.factors * earlier.earlier),
+    )
+
+
+def _agreement(scene: Scene, source: Prediction) -> Agreement:
+    """The operator as bound, and the profile of slices that it was bound to."""
+    known = source.operator
+    profile = known.profile if isinstance(known, operators.SliceProfile) and known.length else None
+    told = scene.profile if source.model.module.knows_profile or profile else None
+    return Agreement(
+        known.name,
+        "yes" if source.conserve else "no",
+        None if profile is None else profile.width,
+        None if told is None else told.origin,
     )
 
 

@@ -97,7 +97,8 @@ class Slices(Network):
     def line(self, x: torch.Tensor, factor: int, profile: torch.Tensor) -> torch.Tensor:
         """The detail that one plane tells, beyond cubic interpolation, without padding.
 
-        ``(B, 2k + 1, H, W + 2r)`` to ``(B, factor, H, W)``: each row is on its own. ``profile`` is ``(B,)`` or ``(1,)``.
+        ``(B, 2k + 1, H, W + 2r)`` to ``(B, factor, H, W)``: each row is on its own. ``profile`` is ``(B,)`` or
+        ``(1,)``.
         """
         kind = self.head.weight.dtype
         known = self.told(torch.stack([(profile == 0).float(), profile.float()], 1))

@@ -58,8 +58,8 @@ class Model:
     """A loaded model: its ``descriptor``, its ``module`` (a torch module in eval mode), its file's hash.
 
     ``realism`` is the share of the adversarial weights in the ones that it uses. With several heads, it uses the one
-    for the descriptor's factors. It is pickled as a reference to its file, so that each worker process loads the
-    weights itself, once.
+    for the descriptor's factors. ``profile`` is how wide it takes slices to be. It is pickled as a reference to its
+    file, so that each worker process loads the weights itself, once.
     """
 
     descriptor: Descriptor
@@ -67,6 +67,7 @@ class Model:
     sha256: str
     path: str
     realism: float = 0.0
+    profile: float = 0.0
 
     @property
     def radius(self) -> int:
@@ -94,13 +95,19 @@ class Model:
             return self
         return replace(self, descriptor=card, module=self.module.chosen(card.factors))
 
+    def with_profile(self, profile: float) -> Model:
+        """The model for slices of another profile (:class:`geomedsr.geometry.profile.Profile`), if it asks for it."""
+        if not self.module.knows_profile or profile == self.profile:
+            return self
+        return replace(self, profile=profile, module=self.module.through(profile))
+
     def with_realism(self, realism: float) -> Model:
         """The model with another share of its adversarial weights, 0 … 1, loaded from its file.
 
         Raises:
             ModelError: as for :func:`load_model`.
         """
-        return load_model(self.path, realism).with_factors(self.descriptor.factors)
+        return load_model(self.path, realism).with_factors(self.descriptor.factors).with_profile(self.profile)
 
     def __reduce__(self) -> tuple[Any, ...]:
         shipped = available().get(self.descriptor.name)
@@ -108,11 +115,12 @@ class Model:
         parts = (ARCHITECTURES.module(self.descriptor.architecture), OPERATORS.module(self.descriptor.operator))
         modules = tuple(dict.fromkeys(module for module in parts if module is not None))
         realism = self.realism if self.descriptor.adversarial else None
-        return _the_same, (found, realism, self.sha256, modules, tuple(self.descriptor.factors))
+        return _the_same, (found, realism, self.sha256, modules, tuple(self.descriptor.factors), self.profile)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         chosen = (tuple(self.descriptor.factors),) if self.descriptor.heads else ()
-        return self.sha256, self.realism, *chosen
+        told = (self.profile,) if self.profile else ()
+        return self.sha256, self.realism, *chosen, *told
 
     def __repr__(self) -> str:
         d = self.descriptor
@@ -193,11 +201,17 @@ def load_model(name_or_file: str | os.PathLike[str], realism: float | None = Non
 
 
 def _the_same(
-    name_or_file: str, realism: float | None, sha256: str, modules: tuple[str, ...], factors: tuple[int, int, int]
+    name_or_file: str,
+    realism: float | None,
+    sha256: str,
+    modules: tuple[str, ...],
+    factors: tuple[int, int, int],
+    profile: float,
 ) -> Model:
     """Unpickle a model: load it again in this process, by name from this installation, or from the same path.
 
-    ``modules`` are imported first; they register its architecture and its operator. ``factors`` select its head.
+    ``modules`` are imported first; they register its architecture and its operator. ``factors`` select its head, and
+    ``profile`` is how wide it takes slices to be.
 
     Raises:
         ModelError: the file differs in this process, or a module cannot be imported.
@@ -210,7 +224,7 @@ def _the_same(
             "the same everywhere",
             "install it there",
         )
-    return model.with_factors(factors)
+    return model.with_factors(factors).with_profile(profile)
 
 
 @lru_cache(maxsize=8)

@@ -38,9 +38,10 @@ class BlockMean(Operator):
         """
         return fine + F.interpolate(coarse - self.forward(fine, scale), scale_factor=scale, mode="nearest")
 
-    def agree(self, seen: Observation, planes: Array, out: Array) -> None:
+    def agree(self, seen: Observation, planes: Array, out: Array) -> float | None:
         """Keep block means: bit for bit for integers, within one ulp for floats."""
         conserve(seen.stored, planes, seen.factors, seen.span, seen.nodata, seen.limits, out)
+        return None
 
     def promise(self, factors: Factors) -> str:
         """What is kept, in words."""

@@ -54,6 +54,7 @@ class KSpaceCrop(Operator):
     keeps = "central k-space"
     reduction = "k-space-crop"
     whole_frames = True
+    seen = "k-space image"
     #: In float64, 80 bytes are in use. The C library retains more between transforms (``devices.keep_memory``), an
     #: amount that varies between runs. This is the largest that was measured; a test measures it again.
     held = 158

@@ -56,6 +56,8 @@ class Operator(ABC):
         reduction: the ``kind`` of the degradation that reduces images with this operator.
         held: bytes that :meth:`agree` holds for each output value besides the prediction and its result; measured.
         needs: the model's inputs besides the image that it must be bound to.
+        slab: how many frames of the input are best made to agree at once.
+        seen: what of a result deviates by rounding and clipping, in words.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Operator(ABC):
     keeps: str
     reduction: str
     held: int
+    slab: int = 1
+    seen: str = "image"
 
     def bind(self, scenes: Mapping[str, Scene]) -> Operator:
         """The operator with all that it needs from its sources: a mask, tables, shifts. It stays picklable.

@@ -4,8 +4,8 @@ Slices of scanners are bells rather than boxes, and overlap. A prediction ``x`` 
 ``y = A x`` by ``x + Aᵀ u``, where ``u`` solves ``A Aᵀ u = y − A x``: the nearest image (least squares) that agrees. The
 equations couple neighbouring slices. They are solved by a fixed number of Chebyshev steps (Golub and Varga 1961,
 doi 10.1007/BF01386013), each of which looks no farther than slices overlap. So the slices that a new one depends on are
-bounded, and slabs of a series equal the whole. Of wide bells, little that differs between neighbours is determined:
-steps are then too few to find it, and a ridge keeps noise from growing there.
+bounded, and slabs of a series equal the whole. Wide bells hardly determine what differs from slice to slice: the steps
+are too few to find that, which keeps noise from growing there, and leaves a deviation.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +32,10 @@ from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 
 #: What is left of a deviation after all steps, and the most steps.
-_LEFT, _MOST = 1e-3, 6
+_LEFT, _MOST = 1e-4, 8
 
-#: The ridge, and the smallest eigenvalue that steps are made for, as shares of the largest.
-_RIDGE, _LEAST = 1e-3, 0.03
+#: The smallest eigenvalue that steps are made for, as a share of the largest.
+_LEAST = 0.03
 
 #: Rows of an image that are made to agree at once, so that intermediate results stay small.
 _ROWS = 32
@@ -42,7 +43,12 @@ _ROWS = 32
 #: What verify allows, in counts of whole numbers, or as a share of a float image's range.
 _COUNTS, _SHARE = 1.0, 1e-4
 
+#: Slices that are made to agree at once.
+_SLAB = 8
+
 _ZERO, _ONE = np.zeros(1), np.ones(1)
+
+_BOX = Profile()
 
 #: What is asked of a model whose slices are bells.
 _APART = "new slices alone", "make slices first, then pixels by another model"
@@ -71,8 +77,8 @@ class Coupling:
         overlap = max(of for of, value in enumerate(shared) if value > 1e-9 * shared[0])
         angles = np.linspace(0, np.pi, 181)
         eigenvalues = shared[0] + 2 * sum(shared[of] * np.cos(of * angles) for of in range(1, overlap + 1))
-        high = float(np.max(eigenvalues)) * (1 + _RIDGE)
-        low = max(float(np.min(eigenvalues)) + _RIDGE * high, _LEAST * high)
+        high = float(np.max(eigenvalues))
+        low = max(float(np.min(eigenvalues)), _LEAST * high)
         root = math.sqrt(high / low)
         steps = 1
         if root > 1 + 1e-6:
@@ -87,7 +93,7 @@ class Coupling:
     @property
     def factor(self) -> int:
         """How many new slices come from each."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     @property
     def halo(self) -> int:
@@ -114,7 +120,6 @@ class Coupling:
         """``fine`` ``(n · factor, …)``, changed in place such that it agrees with ``coarse`` ``(n, …)``."""
         coupled = matrix @ matrix.T
         rows = np.diag(coupled) > 0
-        coupled[rows, rows] += _RIDGE * self.high
         left = coarse - applied(matrix, fine)
         left[~rows] = 0
         middle, half = (self.high + self.low) / 2, (self.high - self.low) / 2
@@ -151,12 +156,18 @@ class SliceProfile(SliceMean):
     slices agree to a fraction of a count, apart from voxels at the type's limits.
     """
 
-    profile: Profile = Profile()
+    profile: Profile = _BOX
     length: int = 0
 
     name = "slice-profile"
     keeps = "slices through their profile"
-    held = 40
+    held = 12
+    seen = "slices, as their profile sees the new ones,"
+
+    @property
+    def slab(self) -> int:  # type: ignore[override]
+        """So many slices that those on both sides, which are only seen, do not weigh too much."""
+        return 1 if self.profile.box or not self.length else _SLAB
 
     def bind(self, scenes: Mapping[str, Scene]) -> Operator:
         """Bind to the profile of the image's slices; slices of which none is known are boxes."""
@@ -184,12 +195,11 @@ class SliceProfile(SliceMean):
     def agree(self, seen: Observation, planes: Array, out: Array) -> float | None:
         """Keep slices as their profile sees new ones, apart from rounding and clipping."""
         if self.profile.box or not self.length or seen.factors.frame == 1:
-            super().agree(seen, planes, out)
-            return None
+            return super().agree(seen, planes, out)
         if seen.factors.y * seen.factors.x > 1:
             raise InputError("a model that makes slices and pixels at once, for slices that are bells", *_APART)
         coupling = _coupling(self.profile, seen.factors.frame)
-        real = np.dtype(np.float32 if out.dtype.kind != "f" and out.dtype.itemsize <= 2 else np.float64)
+        real: np.dtype[Any] = np.dtype(np.float32 if out.dtype.kind != "f" and out.dtype.itemsize <= 2 else np.float64)
         wanted, data = self._wanted(seen, real), seen.data()
         worst = 0.0
         for first, last, ends in self._parts(seen.box.frames):
@@ -214,21 +224,21 @@ class SliceProfile(SliceMean):
         """Predicted numbers in stored units, within what can be stored, so that little is clipped later."""
         low, span = (by_fine_frame(values, seen.factors) for values in (seen.low, seen.span))
         low, span = (values[frames] if len(values) > 1 else values for values in (low, span))
-        made = fine * span.astype(fine.dtype) + low.astype(fine.dtype)
+        made: Array = fine * span.astype(fine.dtype) + low.astype(fine.dtype)
         if seen.stored.dtype.kind == "f":
             return made
         info = np.iinfo(seen.stored.dtype)
         least, most = seen.limits or (info.min, info.max)
-        return np.clip(made, fine.dtype.type(least), fine.dtype.type(most))
+        return np.asarray(np.clip(made, fine.dtype.type(least), fine.dtype.type(most)))
 
-    def _wanted(self, seen: Observation, real: np.dtype[np.floating]) -> Array:
+    def _wanted(self, seen: Observation, real: np.dtype[Any]) -> Array:
         """The slices to agree with: as stored, and as the network sees them where there is no data."""
         data = seen.data()
         stored = seen.stored.astype(real)
         if data.all():
             return stored
         filled = seen.tensor().numpy().astype(real) * seen.span.astype(real) + seen.low.astype(real)
-        return np.where(data, stored, filled)
+        return np.asarray(np.where(data, stored, filled))
 
     def _parts(self, frames: slice) -> Iterator[tuple[int, int, tuple[bool, bool]]]:
         """The parts of the frames in each volume, and whether they reach its first and its last slice."""
@@ -263,7 +273,9 @@ class SliceProfile(SliceMean):
                     allowed = max(allowed, _allowed(coupling, before, valid, whole))
         name = f"each slice is what its profile, {self.words}, sees of the new ones"
         detail = f"largest deviation {worst:.2g}"
-        detail += f"; {clipped / max(pixels, 1):.1%} of the pixels may be clipped, and are not compared" if clipped else ""
+        detail += (
+            f"; {clipped / max(pixels, 1):.1%} of the pixels may be clipped, and are not compared" if clipped else ""
+        )
         if not asked:
             return Check(name, None, f"not asked for; {detail}")
         return Check(name, worst <= allowed, f"{detail}, of {allowed:.2g} that rounding and few steps may leave")
@@ -273,9 +285,7 @@ class SliceProfile(SliceMean):
         """The profile, in words."""
         return f"a bell {self.profile.width:.3g} slice distances wide"
 
-    def _seen(
-        self, coupling: Coupling, result: Scene, box: Box, limits: tuple[int, int] | None
-    ) -> tuple[Array, Array]:
+    def _seen(self, coupling: Coupling, result: Scene, box: Box, limits: tuple[int, int] | None) -> tuple[Array, Array]:
         """What the slice of a box sees of a result, float64 ``(band, y, x)``, and where it sees a value at a limit."""
         frame = box.start[0]
         begins = frame // self.length * self.length

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import copy
 import os
-from contextlib import nullcontext
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -20,7 +20,15 @@ from geomedsr.devices import keep_memory
 from geomedsr.errors import DeviceError
 from geomedsr.models import save_model
 from geomedsr.scene.scene import Scene
-from geomedsr.training.data import batches, crossing, guides, prepare_ahead, stage_patches, training_scenes, validation_scenes
+from geomedsr.training.data import (
+    batches,
+    crossing,
+    guides,
+    prepare_ahead,
+    stage_patches,
+    training_scenes,
+    validation_scenes,
+)
 from geomedsr.training.describe import describe
 from geomedsr.training.distributed import process_group
 from geomedsr.training.folder import alone, made, writing
@@ -108,9 +116,7 @@ def _train(run: Run, folder: Path, quiet: bool) -> Path:
     return _finish(run, validation, folder / MODEL) if group.first else folder / MODEL
 
 
-def _validation(
-    run: Run, scenes: Sequence[Scene], pairs: Sequence[ScenePair]
-) -> Validation | SliceValidation:
+def _validation(run: Run, scenes: Sequence[Scene], pairs: Sequence[ScenePair]) -> Validation | SliceValidation:
     """What a recipe's scenes and pairs kept out are measured by."""
     recipe = run.recipe
     if recipe.slices is not None:

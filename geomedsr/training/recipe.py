@@ -273,7 +273,11 @@ class Recipe(Part):
             return
         if self.generator.scale != 1 or any(head[1:] != (1, 1) or not 2 <= head[0] <= 16 for head in heads):
             raise ValueError("generator.heads of new slices: scale 1, and heads such as [5, 1, 1]")
-        unused = {"adversarial": self.adversarial, "degradation": self.degradation, "ports": self.generator.ports.inputs}
+        unused: dict[str, object] = {
+            "adversarial": self.adversarial,
+            "degradation": self.degradation,
+            "ports": self.generator.ports.inputs,
+        }
         unused |= {"data.pairs": self.data.pairs, "augment.zoom": self.augment.zoom != (1.0, 1.0)}
         unused |= {"augment.padding": self.augment.padding}
         if odd := [name for name, used in unused.items() if used]:

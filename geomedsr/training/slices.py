@@ -6,7 +6,7 @@ slices looks like; or a plane across the slices of a thin series, whose rows the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -88,8 +88,8 @@ class SliceDraw:
 class SlicePatches(Drawn):
     """Patches of planes: an item is ``{"image": (2k + 1, n, W), "target": (f, n, W), "profile": (1, 1, 1)}``.
 
-    ``f`` is one of the ``factors``, the same for all items of a batch, ``n`` the whole slices in ``size`` thin ones, and
-    ``W`` is ``size``. Normalised float32; a pure function of ``seed`` and the index.
+    ``f`` is one of the ``factors``, the same for all items of a batch, ``n`` the whole slices in ``size`` thin ones,
+    and ``W`` is ``size``. Normalised float32; a pure function of ``seed`` and the index.
 
     Args:
         scenes: what to draw from.
@@ -221,7 +221,7 @@ class SlicePatches(Drawn):
         }
 
 
-def sample_of(generator: Slices, piece: Example, operator: Operator) -> Sample:
+def sample_of(generator: Slices, piece: Mapping[str, torch.Tensor], operator: Operator) -> Sample:
     """What the generator makes of a batch of planes: new slices as channels, at each slice and column."""
     hr, seen, profile = piece[TARGET], piece[IMAGE], piece[PROFILE].flatten()
     factor, edge = hr.shape[1], generator.receptive_radius

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from geomedsr import operators
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
+from geomedsr.geometry.profile import Profile
 from geomedsr.io import open_scene
 from geomedsr.models.ports import IMAGE
 from geomedsr.scene.provenance import Provenance
@@ -39,6 +40,7 @@ class Bound:
         carried = tuple(i for i, band_range in enumerate(ranges) if band_range is None)
         if computed:
             image = source if not carried else source.select([i + 1 for i in computed])
+            image = replace(image, profile=profile_of(provenance))
             operator = operator.bind({IMAGE: image, **others})
         return cls(operator, computed, carried, tuple(name for name in operator.needs if name not in others))
 
@@ -52,6 +54,15 @@ class Bound:
         made = valid.copy()
         made[:, list(self.computed)] = self.operator.valid(box, made[:, list(self.computed)])
         return made
+
+
+def profile_of(provenance: Provenance) -> Profile | None:
+    """How slices were taken to see what lies along their normal, where a result tells it."""
+    width = provenance.agreement.profile
+    try:
+        return None if width is None else Profile(width)
+    except ValueError:  # no such bell
+        return None
 
 
 def others_of(

@@ -31,7 +31,7 @@ def descriptor(architecture: str, scale: int, channels: int = 1, **more: Any) ->
 
 
 def test_all_are_tried() -> None:
-    beside = {"guided"}  # takes a guide: tests/models/test_guided.py
+    beside = {"guided", "slices"}  # takes a guide, makes slices: tests/models/test_guided.py, test_slices.py
     assert tuple(sorted({*SMALL} | beside)) == ARCHITECTURES.own
 
 

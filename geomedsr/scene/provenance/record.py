@@ -99,10 +99,16 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Agreement:
-    """The operator under which it was made, and whether it agrees with its source: yes, no, or :data:`OF_FRAMES`."""
+    """The operator under which it was made, and whether it agrees with its source: yes, no, or :data:`OF_FRAMES`.
+
+    ``profile`` is how wide slices were taken to be, in distances between them, where they are bells, and
+    ``profile_origin`` who says so.
+    """
 
     operator: str | None = _fact("OPERATOR")
     conserved: str | None = _fact("CONSERVED", texts.one_of("yes", "no", OF_FRAMES))
+    profile: float | None = _fact("PROFILE", texts.positive, lambda value: f"{value:g}")
+    profile_origin: str | None = _fact("PROFILE_ORIGIN")
 
 
 @dataclass(frozen=True)
