@@ -20,12 +20,33 @@ from geomedsr.scene.scene import Scene
 def run(options: argparse.Namespace) -> None:
     """What a path holds."""
     contents = contents_of(options.path)
-    if contents is not None:
+    if options.fitness:
+        _fitness(options)
+    elif contents is not None:
         if options.nodata is not None:
             raise InputError(f"--nodata {options.nodata} for a folder of series", "a raster", "leave it out")
         _list(options.path, contents, options.json)
     else:
         _describe(options)
+
+
+def _fitness(options: argparse.Namespace) -> None:
+    """The figures of a scene beside what its model, or that of ``--model``, knows."""
+    from geomedsr.fitness.judging import fitness_for
+    from geomedsr.models import default_model, load_model
+
+    scene = open_scene(
+        options.path, series=options.series, force=True, nodata=options.nodata, resolution=options.resolution
+    )
+    card = load_model(default_model(scene.domain) if options.model is None else options.model).descriptor
+    found = fitness_for(scene, card)
+    if options.json:
+        print_json(found.json())
+        return
+    scenes = f", of {card.usual.scenes} scenes" if card.usual.figures else ", whose card tells no usual range"
+    print(f"{scene.name} beside what {card.name} {card.version} knows{scenes}")
+    for title, text in found.rows or [("too small, or of too little data, to be measured", "")]:
+        print(f"  {title}: {text}" if text else f"  {title}")
 
 
 def _place(place: Any) -> Any:

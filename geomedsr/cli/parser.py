@@ -173,9 +173,13 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = commands.add_parser("info", help="what a file holds", description="What a file holds; headers only.")
     sub.add_argument("path", metavar="PATH")
-    sub.add_argument("--series", metavar="TILE", help="which tile of a product of several")
+    sub.add_argument("--series", metavar="TILE", help="which tile of a product, or series of a folder, of several")
     _add_resolution(sub)
     _add_nodata(sub)
+    sub.add_argument(
+        "--fitness", action="store_true", help="read a sample: noise, sharpness, traces; beside what a model knows"
+    )
+    sub.add_argument("--model", metavar="NAME_OR_FILE", help="of --fitness; default: as PATH needs")
     sub.add_argument("--json", action="store_true", help="as JSON")
 
     sub = commands.add_parser(
@@ -288,6 +292,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--overwrite", action="store_true", help="replace PAGE.html if it exists")
     sub.add_argument("--json", action="store_true", help="as JSON")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+    sub = commands.add_parser(
+        "calibrate",
+        help="write what a model knows into its file",
+        description="Measure the scenes that a model was trained and validated on, and write their usual ranges into "
+        "its file; its weights stay the same.",
+    )
+    sub.add_argument("--model", required=True, metavar="NAME_OR_FILE", help="the model; a file is replaced")
+    sub.add_argument("data", nargs="+", metavar="RECIPE", help="its recipe, and key=value overrides")
+    sub.add_argument("--out", metavar="FILE", help="write another file; needed of a shipped model")
+    sub.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+    sub.add_argument("--json", action="store_true", help="as JSON")
 
     sub = commands.add_parser(
         "export",

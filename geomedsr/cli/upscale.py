@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,11 @@ from geomedsr import operators
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, whole_pixels, window_asked
 from geomedsr.devices import keep_memory
-from geomedsr.errors import GeomedsrError, InputError, OutputError
+from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
 from geomedsr.geometry import Factors, Window
 from geomedsr.inference import upscale, write
 from geomedsr.io import Item, contents_of, open_part
+from geomedsr.models import default_model, load_model
 from geomedsr.scene.scene import Scene
 from geomedsr.sharpening.sharpen import sharpen
 
@@ -86,6 +88,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     window = window_asked(options, scene)
     if options.sharpen:
         window = whole_pixels(window, scene)
+    unlike = _unlike(options, scene)
     tested = _tested(options, scene, window)
     sr = upscale(
         scene,
@@ -134,8 +137,22 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         "resumed": written.resumed,
         "sharpened": [f"×{step.factor} by {step.model} {step.version}" for step in scene.provenance.steps],
         "provenance": dict(sr.provenance),
+        "unusual": unlike,
         **({} if tested is None else {"self_test": tested.json()}),
     }
+
+
+def _unlike(options: argparse.Namespace, scene: Scene) -> list[str]:
+    """Warn of a scene that is unlike what the model knows, and return the figures that are unusual."""
+    from geomedsr.fitness.judging import fitness_for
+
+    model = load_model(default_model(scene.domain) if options.model is None else options.model)
+    if not model.descriptor.usual.figures:
+        return []
+    found = fitness_for(scene, model.descriptor)
+    if found.warning is not None:
+        warnings.warn(found.warning, SceneWarning, stacklevel=2)
+    return found.unusual
 
 
 def _tested(options: argparse.Namespace, scene: Scene, window: Window | None) -> SelfTest | None:

@@ -40,6 +40,17 @@ def _listed(heads: Iterable[tuple[int, ...]]) -> str:
     return ", ".join(map(str, heads))
 
 
+class Usual(BaseModel):
+    """What scenes of a model are usually like: the usual range of each figure of :mod:`geomedsr.fitness`, by name, over
+    the ``scenes`` that it was trained and validated on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    figures: dict[str, tuple[float, float]] = {}
+    scenes: int = Field(default=0, ge=0)
+
+
 class Descriptor(BaseModel):
     """A model's card.
 
@@ -59,7 +70,7 @@ class Descriptor(BaseModel):
     says that the file holds a second set of weights, from adversarial training, and ``realism`` how much of it is used
     by default (0: none). ``domain`` is the kind of scenes it was trained for, and is the default for. ``precision`` is
     the lowest that it may run in: ``"bfloat16"`` if its validation PSNR is then within 0.01 dB of float32's.
-    ``metrics`` are from its own validation.
+    ``metrics`` are from its own validation. ``usual`` tells what the scenes are like that it knows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,6 +100,7 @@ class Descriptor(BaseModel):
     attribution: tuple[str, ...] = ()
     training: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
+    usual: Usual = Usual()
 
     @model_validator(mode="after")
     def _named(self) -> Descriptor:
@@ -107,9 +119,10 @@ class Descriptor(BaseModel):
 
     @model_serializer(mode="wrap")
     def _plain(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out ``heads`` if there are none, so that such cards stay the same as before heads existed."""
+        """Leave out what came later and is not there, so that such cards stay the same as before it existed."""
         facts: dict[str, Any] = rest(self)
-        return {name: fact for name, fact in facts.items() if name != "heads" or self.heads}
+        missing = {name for name, there in (("heads", self.heads), ("usual", self.usual.figures)) if not there}
+        return {name: fact for name, fact in facts.items() if name not in missing}
 
     @property
     def factors(self) -> Factors:

@@ -312,14 +312,42 @@ def save_model(
     target = Path(path)
     both = {**module.state_dict(), **{_ADVERSARIAL + key: value for key, value in (adversarial or {}).items()}}
     state = {key: value.detach().cpu().contiguous() for key, value in both.items()}
-    card = descriptor.choosing(descriptor.heads[0]) if descriptor.heads else descriptor
-    blob = save(state, {_BLOB: json.dumps(card.model_dump(mode="json"), sort_keys=True)})
+    write_model(target, _file_of(state, descriptor))
+
+
+def write_model(target: Path, blob: bytes) -> None:
+    """Write a model file's bytes atomically.
+
+    Raises:
+        OutputError: it cannot be written; an existing file stays as it was.
+    """
     try:
         atomic_write(target, blob)
     except OSError as error:
         raise OutputError(
             f"{target}, which cannot be written ({error.strerror})", "space for a model", "make room and run it again"
         ) from error
+
+
+def with_card(path: str | os.PathLike[str], descriptor: Descriptor) -> bytes:
+    """A geomedsr model file with another card and the same weights, as bytes.
+
+    Raises:
+        ModelError: the file is not one.
+    """
+    text = os.fspath(path)
+    if text.lower().endswith(SUFFIXES):
+        raise ModelError(f"the third-party model {text}", "a geomedsr model file", "train one")
+    with safe_open(text, framework="pt") as file:
+        if _BLOB not in (file.metadata() or {}):
+            raise ModelError(f"the model file {text}, which has no card", "a geomedsr model file", "train one")
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    return _file_of(state, descriptor)
+
+
+def _file_of(state: Mapping[str, torch.Tensor], descriptor: Descriptor) -> bytes:
+    card = descriptor.choosing(descriptor.heads[0]) if descriptor.heads else descriptor
+    return save(dict(state), {_BLOB: json.dumps(card.model_dump(mode="json"), sort_keys=True)})
 
 
 def count_parameters(module: torch.nn.Module) -> int:
