@@ -69,7 +69,7 @@ def _around(path: str, stored: Sequence[Array], number: int) -> tuple[bytes, byt
         )
     pixels = b"".join(np.ascontiguousarray(part, part.dtype.newbyteorder("<")).tobytes() for part in stored)
     syntax = UID(str(header.file_meta.get("TransferSyntaxUID") or ""))
-    plain = not syntax.is_compressed and syntax.is_little_endian  # deflated counts as compressed
+    plain = not (syntax.is_compressed or syntax.is_deflated) and syntax.is_little_endian
     if plain:
         whole = Path(path).read_bytes()
         head = 8 if syntax.is_implicit_VR else 12

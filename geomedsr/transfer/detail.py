@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
+from geomedsr.io.blocks import block_side
 from geomedsr.io.files import reason
 from geomedsr.scene.masking import Masking
 from geomedsr.scene.sources import Array
@@ -38,8 +40,8 @@ _ENTRY = np.dtype([("at", "<u8"), ("size", "<u8"), ("preview", "<u4"), ("pixels"
 #: The end: where facts, kept bytes and index begin, how long they are unpacked, and a SHA-256 of all before.
 _END = struct.Struct("<QQQQQQ32s")
 
-#: More than this of facts is none.
-_FACTS = 1 << 28
+#: At most so many bytes of facts, and of what a format keeps: who opens a small file must not need a large memory.
+_FACTS, _KEPT = 1 << 26, 1 << 30
 
 #: Types that pixels may have.
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
@@ -107,12 +109,18 @@ class Layout:
         factor, side, nodata = int(facts["factor"]), int(facts["side"]), tuple(facts["nodata"])
         masking = tuple(Masking(way) for way in facts["masking"])
         least = min(frames, bands, height, width, side)
-        tiled = side <= 1 << 16 and side % factor == 0
-        if facts["dtype"] not in _TYPES or not tiled or factor not in range(2, 65) or least < 1:
+        if facts["dtype"] not in _TYPES or factor not in range(2, 65) or least < 1:
+            raise Damaged
+        if side % factor or side > tile_side(bands, factor):
             raise Damaged
         if len(nodata) != bands or len(masking) != bands:
             raise Damaged
         return cls((frames, bands, height, width), np.dtype(facts["dtype"]), factor, side, nodata, masking)
+
+
+def tile_side(bands: int, factor: int) -> int:
+    """The side of tiles: whole blocks of the preview's factor, about as large as those of a raster of 64 bits."""
+    return max(factor, block_side(bands, 8) // factor * factor)
 
 
 def checksum(values: Array) -> int:
@@ -126,6 +134,20 @@ def settled(values: Array) -> Array:
     return np.where(np.isnan(values), values.dtype.type(np.nan), values) if values.dtype.kind == "f" else values
 
 
+def described(layout: Layout, adapter: str, facts: Mapping[str, Any]) -> bytes:
+    """Facts of a file, as JSON."""
+    return json.dumps({"format": adapter, "layout": layout.facts, "scene": facts}).encode()
+
+
+def check_held(told: bytes, kept: bytes) -> None:
+    """Raise an InputError where a file would hold more facts or kept bytes than are read back."""
+    for part, most, what in ((told, _FACTS, "names, tags and places"), (kept, _KEPT, "headers")):
+        if len(part) > most:
+            raise InputError(
+                f"{len(part) / 1e6:.0f} MB of {what} beside the pixels", f"at most {most / 1e6:.0f}", "send it as it is"
+            )
+
+
 def write_detail(
     path: Path,
     tiles: Iterator[tuple[int, int, bytes]],
@@ -135,6 +157,7 @@ def write_detail(
     kept: bytes,
 ) -> None:
     """Write a file of tiles, in the layout's order: checksums of preview and of pixels, and bytes."""
+    told = described(layout, adapter, facts)
     digest = hashlib.sha256()
     with open(path, "wb") as file:
         at = 0
@@ -148,18 +171,20 @@ def write_detail(
 
         put(_START.pack(SIGNATURE, VERSION))
         entries = [(put(tile), len(tile), preview, pixels) for preview, pixels, tile in tiles]
-        described = json.dumps({"format": adapter, "layout": layout.facts, "scene": facts}).encode()
         index = np.array(entries, _ENTRY).tobytes()
-        places = [put(zlib.compress(part, 9)) for part in (described, kept, index)]
-        digest.update(end := struct.pack("<QQQQQQ", *places, len(described), len(kept), len(index)))
+        places = [put(zlib.compress(part, 9)) for part in (told, kept, index)]
+        digest.update(end := struct.pack("<QQQQQQ", *places, len(told), len(kept), len(index)))
         file.write(end + digest.digest())
 
 
 @dataclass(frozen=True)
 class Detail:
-    """A detail file, opened; small, and picklable: tiles are read when asked for. ``format`` names the adapter."""
+    """A detail file, opened; small, and picklable: tiles are read when asked for. ``format`` names the adapter,
+    ``digest`` is the checksum of the whole: paths may come to hold other files.
+    """
 
     path: str
+    digest: bytes
     layout: Layout
     format: str
     facts: Mapping[str, Any]
@@ -175,6 +200,10 @@ class Detail:
         """
         path = os.fspath(path)
         try:
+            if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):  # it is read twice and more
+                raise InputError(
+                    f"the detail file {path}, a pipe or device", "a file on a disk", "save it to one first"
+                )
             with open(path, "rb") as file:
                 return cls._checked(path, file)
         except InputError:
@@ -210,16 +239,17 @@ class Detail:
         if file.read() != digest.digest():
             raise Damaged
         file.seek(size - _END.size)
-        facts_at, kept_at, index_at, described, kept, index, _ = _END.unpack(file.read())
-        if not _START.size <= facts_at <= kept_at <= index_at <= size or described > _FACTS:
+        facts_at, kept_at, index_at, told, kept, index, whole = _END.unpack(file.read())
+        if not _START.size <= facts_at <= kept_at <= index_at <= size or told > _FACTS or kept > _KEPT:
             raise Damaged
         file.seek(facts_at)
-        facts = json.loads(inflated(file.read(kept_at - facts_at), described))
+        facts = json.loads(inflated(file.read(kept_at - facts_at), told))
         layout = Layout.of(facts["layout"])
         if index != layout.count * _ENTRY.itemsize:
             raise Damaged
         return cls(
             path,
+            whole,
             layout,
             str(facts["format"]),
             facts["scene"],

@@ -12,12 +12,11 @@ from typing import Any
 from geomedsr.errors import OutputError
 from geomedsr.geometry import Box
 from geomedsr.io import Move, Scratch, Sink
-from geomedsr.io.blocks import block_side
 from geomedsr.io.files import atomic_write, file_target
 from geomedsr.scene.scene import Band, Scene
 from geomedsr.scene.sources import Array
 from geomedsr.transfer.coding import joined
-from geomedsr.transfer.detail import SUFFIX, Layout, checksum, settled, write_detail
+from geomedsr.transfer.detail import SUFFIX, Layout, check_held, checksum, described, settled, tile_side, write_detail
 from geomedsr.transfer.facts import facts_of
 from geomedsr.transfer.sources import coarse, mask_bytes
 from geomedsr.transfer.tiles import encode
@@ -81,9 +80,10 @@ def create_sink(
     if not text.lower().endswith(SUFFIX):
         raise OutputError(f"the name {text} for a detail file", f"one in {SUFFIX}", "rename it")
     target = file_target(scene, text, overwrite)
-    side = max(factor, block_side(scene.shape[1], 8) // factor * factor)
+    side = tile_side(scene.shape[1], factor)
     nodata = tuple(band.nodata for band in scene.bands)
     layout = Layout(scene.shape, scene.dtype, factor, side, nodata, tuple(scene.source.masking))
     facts = facts_of(scene)
+    check_held(described(layout, adapter, facts), kept)
     scratch = Scratch.open(target, scene, {"format": "detail", "factor": str(factor), "kept": str(zlib.crc32(kept))})
     return DetailSink(target, scratch, overwrite, layout, scene.bands, facts, adapter, kept)

@@ -27,7 +27,7 @@ _KEPT = 4
 #: Pixels of all bands that are averaged at once.
 _AT_ONCE = 1 << 22
 
-_decoded: OrderedDict[tuple[str, int], tuple[Array, Array]] = OrderedDict()
+_decoded: OrderedDict[tuple[bytes, int], tuple[Array, Array]] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -156,7 +156,7 @@ class JoinedSource(Source):
     def _tile(self, tile: Box) -> tuple[Array, Array]:
         """Values and validity ``(band, y, x)`` of a tile."""
         number = self.detail.layout.number(*tile.start)
-        key = (self.detail.path, number)
+        key = (self.detail.digest, number)
         with _lock:
             if key in _decoded:
                 _decoded.move_to_end(key)

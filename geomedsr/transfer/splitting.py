@@ -13,6 +13,7 @@ from geomedsr.io.registry import installed
 from geomedsr.io.sink import Sink
 from geomedsr.scene.scene import Scene
 from geomedsr.transfer.coarser import coarser_grid
+from geomedsr.transfer.coding import Damaged
 from geomedsr.transfer.detail import Detail, checksum, damaged
 from geomedsr.transfer.facts import described
 from geomedsr.transfer.sink import create_sink
@@ -158,7 +159,10 @@ def _joined(preview: Path, detail: Path) -> tuple[Scene, Detail]:
             raise other_preview(found)
     source = JoinedSource(small.source, found, tuple(range(layout.shape[1])))
     try:
-        return described(found.facts, source=source, files=(*small.files, found.path)), found
+        scene = described(found.facts, source=source, files=(*small.files, found.path))
+        if scene.grid.shape != scene.shape[2:] or len(scene.bands) != scene.shape[1]:
+            raise Damaged
+        return scene, found
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise damaged(found.path) from error
 

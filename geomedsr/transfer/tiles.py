@@ -60,12 +60,12 @@ def decode(
             numbers = _from_sums(body, size, whole(coarse), holes, factor, low, shift)
         else:
             raise Damaged
-    except (struct.error, ValueError, OverflowError, MemoryError) as error:
+        values = stored(numbers, dtype)
+        for plane, dead, value in zip(values, holes, nodata, strict=True):
+            if value is not None:
+                plane[dead] = np.asarray(value).astype(dtype)
+    except (struct.error, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise Damaged from error
-    values = stored(numbers, dtype)
-    for plane, dead, value in zip(values, holes, nodata, strict=True):
-        if value is not None:
-            plane[dead] = np.asarray(value).astype(dtype)
     return values
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 import geomedsr
 from dicom.conftest import SECRETS, enhanced, errors, pixels, save, slice_of
@@ -39,7 +39,7 @@ def test_plain_files_come_back_byte_for_byte(series: Series, syntax: str | None)
     assert filecmp.cmpfiles(source, out, names, shallow=False) == (names, [], [])
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, ExplicitVRBigEndian])
+@pytest.mark.parametrize("syntax", [RLELossless, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian])
 def test_others_come_back_with_equal_pixels_and_attributes(series: Series, syntax: str) -> None:
     source = series(2)
     for path in source.iterdir():
@@ -47,6 +47,8 @@ def test_others_come_back_with_equal_pixels_and_attributes(series: Series, synta
         if syntax == RLELossless:
             ds.compress(RLELossless)
             ds.save_as(path)
+        elif syntax == DeflatedExplicitVRLittleEndian:
+            save(ds, path, syntax)
         else:
             values = ds.pixel_array
             ds = slice_of(values.astype(">i2"), int(ds.InstanceNumber) - 1)

@@ -1,8 +1,11 @@
 """From a raster to its two parts, and back: pixels, place, bands, masks and tags; and what is refused."""
 
+import hashlib
 import json
 import math
 import os
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -247,33 +250,80 @@ def test_a_detail_file_that_was_cut_off_or_changed(raster: Raster) -> None:
     assert "no detail file" in refused(preview, detail, path.with_name("out.tif"))
 
 
-def test_a_detail_file_with_another_layout(raster: Raster) -> None:
-    """One that was made to hurt, its checksum being right."""
-    import hashlib
-    import struct
-    import zlib
+def forged(whole: bytes, layout: dict[str, Any], scene: dict[str, Any], kept: tuple[int, bytes] | None = None) -> bytes:
+    """A detail file that was made to hurt, its checksum being right; ``kept`` are a length and bytes."""
+    facts_at, kept_at, index_at, _, kept_size, index_size = struct.unpack("<QQQQQQ", whole[-80:-32])
+    told = json.loads(zlib.decompress(whole[facts_at:kept_at]))
+    facts = {**told, "layout": {**told["layout"], **layout}, "scene": {**told["scene"], **scene}}
+    text = json.dumps(facts).encode()
+    size, packed = (kept_size, whole[kept_at:index_at]) if kept is None else kept
+    parts = [zlib.compress(text, 9), packed]
+    places = [facts_at, facts_at + len(parts[0]), facts_at + len(parts[0]) + len(parts[1])]
+    made = whole[:facts_at] + b"".join(parts) + whole[index_at:-80]
+    made += struct.pack("<QQQQQQ", *places, len(text), size, index_size)
+    return made + hashlib.sha256(made).digest()
 
+
+def test_a_detail_file_made_to_hurt(raster: Raster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geomedsr.transfer.detail._KEPT", 900)
+    path = raster(texture(1, 40, 40), nodata=0)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write(np.zeros((1, 4, 4), np.uint16), window=((0, 4), (0, 4)))  # so that the nodata value is put back
+    preview, detail = split(path)
+    whole, out = detail.read_bytes(), path.with_name("out.tif")
+    detail.write_bytes(forged(whole, {}, {}))
+    geomedsr.join(preview, detail, out, progress=False)
+    same(path, out)
+    out.unlink()
+    layouts: list[dict[str, Any]] = [
+        {"shape": [1, 1, 10**9, 10**9]},
+        {"factor": 0},
+        {"side": 0},
+        {"side": 1 << 16},  # a tile that would need gigabytes
+        {"dtype": "object"},
+        {"nodata": []},
+        {"nodata": ["a"]},
+        {"nodata": [10**30]},
+        {"nodata": [{}]},
+        {"masking": ["no"]},
+    ]
+    scenes: list[dict[str, Any]] = [{"bands": []}, {"tags": []}, {"rescale": [["a", 1]]}, {"provenance": 1}]
+    grid = json.loads(zlib.decompress(whole[slice(*struct.unpack("<QQ", whole[-80:-64]))]))["scene"]["grid"]
+    scenes += [{"grid": {}}, {"grid": {**grid, "shape": [40, 41]}}]
+    bomb = zlib.compress(b"\0" * 1000)
+    for made in [
+        *(forged(whole, layout, {}) for layout in layouts),
+        *(forged(whole, {}, scene) for scene in scenes),
+        *(forged(whole, {}, {}, (size, bomb)) for size in (10, 1000, 1001, 1 << 63)),
+    ]:
+        detail.write_bytes(made)
+        assert "cut off or changed" in refused(preview, detail, out)
+
+
+def test_what_would_not_be_read_back_is_not_split(raster: Raster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geomedsr.transfer.detail._FACTS", 500)
+    path = raster(texture(1, 40, 40))
+    with pytest.raises(InputError, match="names, tags and places beside the pixels"):
+        split(path)
+    assert os.listdir(path.parent) == ["in.tif"]
+
+
+def test_a_pipe_is_no_detail_file(raster: Raster) -> None:
     path = raster(texture(1, 40, 40))
     preview, detail = split(path)
-    whole = detail.read_bytes()
-    facts_at, kept_at, *_ = struct.unpack("<QQQQQQ", whole[-80:-32])
-    told = json.loads(zlib.decompress(whole[facts_at:kept_at]))
-    for key, value in [
-        ("shape", [1, 1, 10**9, 10**9]),
-        ("factor", 0),
-        ("side", 0),
-        ("dtype", "object"),
-        ("nodata", []),
-    ]:
-        layout = {**told["layout"], key: value}
-        facts = json.dumps({**told, "layout": layout}).encode()
-        packed = zlib.compress(facts, 9)
-        places = [facts_at, facts_at + len(packed)]
-        kept, index = zlib.compress(b""), zlib.compress(b"\0" * 24)
-        places.append(places[1] + len(kept))
-        made = whole[:facts_at] + packed + kept + index + struct.pack("<QQQQQQ", *places, len(facts), 0, 24)
-        detail.write_bytes(made + hashlib.sha256(made).digest())
-        assert "cut off or changed" in refused(preview, detail, path.with_name("out.tif"))
+    detail.unlink()
+    os.mkfifo(detail)
+    assert "a pipe or device" in refused(preview, detail, path.with_name("out.tif"))
+
+
+def test_a_path_may_come_to_hold_another_detail_file(raster: Raster) -> None:
+    """Within one process, which keeps tiles that it has decoded."""
+    for seed in (1, 2):
+        path = raster(texture(1, 40, 40, seed=seed))
+        preview, detail = split(path, overwrite=True)
+        out = path.with_name("out.tif")
+        geomedsr.join(preview, detail, out, overwrite=True, progress=False)
+        same(path, out)
 
 
 def test_nothing_is_overwritten(raster: Raster) -> None:
