@@ -37,6 +37,7 @@ bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA
 	$(if $(DATA),$(BIN)/python benchmarks/transfer.py $(DATA) --lossless)
 	$(if $(DATA),$(BIN)/python benchmarks/precision.py $(DATA))
 	$(if $(DATA),$(BIN)/python benchmarks/edges.py $(DATA))
+	$(if $(DATA),$(BIN)/python benchmarks/int8.py $(DATA))
 	$(if $(DATA),$(BIN)/python benchmarks/sharpen.py $(DATA))
 
 models: .venv/bench     ## Train every shipped model again by its recipe: DATA=FOLDER, see the recipes for what it holds
