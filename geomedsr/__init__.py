@@ -110,6 +110,7 @@ provide(
         "evaluation.card": "geomedsr.viewing.card:evaluation_card",
         "model.card": "geomedsr.viewing.card:model_card",
         "operator": "geomedsr.operators:get",
+        "model.adapted": "geomedsr.training.adapt:adapted",
         "recipe.card": "geomedsr.viewing.card:recipe_card",
         "scene.card": "geomedsr.viewing.card:scene_card",
         "scene.figure": "geomedsr.viewing.figure:plot",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from geomedsr._version import __version__
@@ -132,6 +133,14 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         metavar="NAME_OR_FILE",
         help="default: the one shipped for such bands; `regression` is estimated on the scene, and takes any guide",
+    )
+    sub.add_argument(
+        "--adapt",
+        nargs="?",
+        type=_adapting,
+        const={"minutes": 3.0},
+        metavar="MINUTES|Nsteps",
+        help="let the model go on training on the scene first, 3 minutes by default; leaves DST.model.safetensors",
     )
     sub.add_argument("--with-guide", action="store_true", help="the guide's bands in the result, too, after COARSE's")
     sub.add_argument(
@@ -395,6 +404,17 @@ def _numbers(text: str, count: int, kind: type, form: str) -> list[Any]:
     if len(numbers) != count:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected {count} numbers {form}")
     return numbers
+
+
+def _adapting(text: str) -> dict[str, float]:
+    steps, found = text.endswith("steps"), None
+    with suppress(ValueError):
+        found = int(text.removesuffix("steps")) if steps else float(text)
+    if found is None or not 0 < found < 1e9:
+        raise argparse.ArgumentTypeError(
+            f"got {text!r}, expected minutes, such as 5, or steps, such as 400steps; without either put it last"
+        )
+    return {"steps" if steps else "minutes": found}
 
 
 def _window(text: str) -> Window:

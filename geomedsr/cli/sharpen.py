@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 from geomedsr.cli.output import print_json
@@ -13,7 +15,11 @@ from geomedsr.errors import InputError
 from geomedsr.geometry import Factors
 from geomedsr.inference import write
 from geomedsr.io import open_part, open_scene
+from geomedsr.io.files import exists
+from geomedsr.models import load_model
+from geomedsr.scene.provenance import Provenance
 from geomedsr.scene.scene import Scene
+from geomedsr.sharpening.adapting import Adapting
 from geomedsr.sharpening.sharpen import sharpen
 
 
@@ -31,6 +37,7 @@ def run(options: argparse.Namespace) -> None:
     if options.bands is not None and not product:
         coarse = coarse.select(options.bands)
     window = None if product else window_asked(options, coarse)
+    adapt = _adapting(options)
     made = sharpen(
         coarse,
         guide,
@@ -43,6 +50,7 @@ def run(options: argparse.Namespace) -> None:
         device=options.device,
         precision=options.precision,
         conserve=not options.no_conserve,
+        adapt=adapt,
     )
     provenance = made.provenance
     factor = provenance.model.factor or 1
@@ -60,8 +68,10 @@ def run(options: argparse.Namespace) -> None:
         **more,
     )
     seconds = time.perf_counter() - started
+    adapted = None if adapt is None else _adapted(adapt, provenance)
     facts = {
         **_facts(part, options.dst),
+        "adapted": adapted,
         "regions": written.regions,
         "resumed": written.resumed,
         "provenance": dict(part.provenance),
@@ -73,6 +83,8 @@ def run(options: argparse.Namespace) -> None:
         print(f"{options.dst}: {facts['what']}, {seconds:.1f} s")
         if provenance.model.guide:
             print(f"the guide: {provenance.model.guide}")
+        if adapted is not None:
+            print(f"adapted: {adapted['what']}")
         if written.resumed:
             print(f"went on after a stop: {written.resumed} of {written.regions} regions were there")
 
@@ -85,6 +97,33 @@ def _guide(options: argparse.Namespace) -> Scene | None:
         return None
     guide = open_scene(options.guide, nodata=options.nodata)
     return guide if options.guide_bands is None else guide.select(options.guide_bands)
+
+
+def _adapting(options: argparse.Namespace) -> Adapting | None:
+    """How the model is adapted, and where it goes: beside the result, with its name.
+
+    Raises:
+        OutputError: the result is there already, which is told before minutes are spent.
+    """
+    if options.adapt is None:
+        return None
+    if os.path.lexists(options.dst) and not options.overwrite:
+        raise exists(Path(options.dst))
+    path = f"{os.path.splitext(options.dst)[0]}.model.safetensors"
+    return Adapting(path, **options.adapt, overwrite=options.overwrite, progress=not options.quiet)
+
+
+def _adapted(how: Adapting, provenance: Provenance) -> dict[str, Any]:
+    """What came of adapting: the model's file, if it gained, and how it did on what was kept out."""
+    made = load_model(how.path) if os.path.isfile(how.path) else None
+    if made is None or made.sha256 not in [step.sha256 for step in provenance.steps]:
+        return {"model": None, "what": "nothing gained, the model is as it was"}
+    card = made.descriptor
+    steps, metrics = card.training["stages"]["content"]["steps"], card.metrics
+    what = f"{steps} steps, {how.path}"
+    if metrics:
+        what += f"; on what was kept out {metrics['psnr_before']:.2f} → {metrics['psnr']:.2f} dB"
+    return {"model": os.fspath(how.path), "steps": steps, **metrics, "what": what}
 
 
 def _facts(made: Scene, dst: str) -> dict[str, Any]:

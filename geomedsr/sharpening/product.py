@@ -16,12 +16,14 @@ from geomedsr.geometry import Window
 from geomedsr.inference.process import process
 from geomedsr.models import Model, load_model
 from geomedsr.models.ports import IMAGE
+from geomedsr.providers import provider
 from geomedsr.scene.bands import continuous
 from geomedsr.scene.joining import JoinedSource
 from geomedsr.scene.picking import position
 from geomedsr.scene.provenance import Provenance
 from geomedsr.scene.resampling import RepeatedSource
 from geomedsr.scene.scene import Scene
+from geomedsr.sharpening.adapting import Adapting
 from geomedsr.sharpening.choosing import SENTINEL2_COARSE, carried_over, default_name, port_of, seen
 from geomedsr.sharpening.guides import ALIGNED, fitted, relation
 from geomedsr.sharpening.joined import Made, joined
@@ -181,21 +183,32 @@ def _cut(part: Scene, coarsest: Scene, common: Window) -> Scene:
 
 
 def sharpen_product(
-    product: Scene, model: str | os.PathLike[str] | Model | None, bands: Sequence[str | int] | None, **how: Any
+    product: Scene,
+    model: str | os.PathLike[str] | Model | None,
+    bands: Sequence[str | int] | None,
+    adapt: Adapting | None = None,
+    **how: Any,
 ) -> Scene:
     """The bands of a product at its finest resolution, one scene in the product's order.
 
     Bands of the finest part are as they are. Those of half its resolution are made by a model that is guided by them;
     those of others by a regression on all finer bands, as there is too little to train on; a band that shows the sky
     (B10 of Sentinel-2) is repeated. All block means are kept.
+
+    Raises:
+        InputError: what :func:`planned` raises, or a model to be adapted where none is trained for such bands.
     """
     plan = planned(product, bands)
+    if adapt is not None and not any(_kinds(plan, part, model)[0] for part in plan.parts[1:]):
+        raise InputError(
+            f"{product.name}, of whose bands none is made by a trained model", "some that are", "leave --adapt out"
+        )
     own = [band.name for band in plan.fine.bands if band.name in plan.names]
     made = [Made(plan.fine.select(own))] if own else []
     for part in plan.parts[1:]:
         joint, others, carried = _kinds(plan, part, model)
         if joint:
-            made.append(Made(_by_model(plan, part, joint, model, how), plan.factor(part)))
+            made.append(Made(_by_model(plan, part, joint, model, adapt, how), plan.factor(part)))
         if others:
             made.append(Made(_by_regression(plan, part, others, how), plan.factor(part)))
         if carried:
@@ -224,12 +237,19 @@ def _kinds(
 
 
 def _by_model(
-    plan: Plan, part: Scene, names: Sequence[str], model: str | os.PathLike[str] | Model | None, how: dict[str, Any]
+    plan: Plan,
+    part: Scene,
+    names: Sequence[str],
+    model: str | os.PathLike[str] | Model | None,
+    adapt: Adapting | None,
+    how: dict[str, Any],
 ) -> Scene:
     """Bands of a joint model on the finest grid: all are computed, and those wanted kept."""
     image = part.select(SENTINEL2_COARSE)
     loaded = model if isinstance(model, Model) else load_model(model or default_name(image, plan.fine, 2))
     guide = seen(plan.fine, port_of(loaded), loaded.descriptor.name)
+    if adapt is not None:
+        loaded = provider("model.adapted")(loaded, image, guide, adapt, how.get("device", "auto"))
     made = _made(loaded, image, guide, how)
     places = [[band.name for band in made.bands].index(name) for name in names]
     source = JoinedSource.of([made.source]).select(places)

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from geomedsr.errors import InputError, SceneWarning
+from geomedsr.errors import InputError, ModelError, SceneWarning
 from geomedsr.inference.process import process
 from geomedsr.models import Model, load_model
 from geomedsr.models.ports import IMAGE
+from geomedsr.providers import provider
 from geomedsr.scene.scene import Scene
+from geomedsr.sharpening.adapting import Adapting
 from geomedsr.sharpening.choosing import GUIDE, carried_over, default_name, port_of, seen
 from geomedsr.sharpening.guides import Fitted, Relation, fitted, relation
 from geomedsr.sharpening.joined import Made, joined
@@ -38,6 +40,7 @@ def sharpen(
     device: str = "auto",
     precision: str | None = None,
     conserve: bool = True,
+    adapt: Adapting | None = None,
 ) -> Scene:
     """The coarse scene with the detail of a guide, lazily: nothing is computed until it is read or written.
 
@@ -61,6 +64,8 @@ def sharpen(
         device: where the network runs.
         precision: what it computes in.
         conserve: keep the coarse scene's block means.
+        adapt: let the model go on training on the scene first, which takes its time now, and leaves a model file. Of a
+            product, the model of its joint bands.
 
     Raises:
         InputError: a guide that is coarser, lies elsewhere or in another CRS, or holds no data; bands that the model
@@ -79,7 +84,7 @@ def sharpen(
         raise InputError(f"no guide for {coarse.name}", "a finer scene of the same place", "give one: --guide FINE")
     if guide is None:
         if not panchromatic(coarse):
-            return sharpen_product(coarse, model, bands, **how)
+            return sharpen_product(coarse, model, bands, adapt, **how)
         coarse, guide = with_panchromatic(coarse, bands)
     elif bands is not None:
         coarse = coarse.select(bands)
@@ -101,8 +106,12 @@ def sharpen(
         found, moved = registered(coarse, chosen.select([1]), found, of_model)
         shifted = found != before
     placed = _placed(coarse, chosen, found, of_model, moved, shifted)
+    if own is None and adapt is not None:
+        raise ModelError(f"the model {REGRESSION}, which is not trained", "one that is", "leave --adapt out")
     if own is None:
         own = regression(coarse, placed.scene, of_model)
+    elif adapt is not None:
+        own = provider("model.adapted")(own, coarse, placed.scene, adapt, device)
     made = process(
         own,
         image=coarse,
