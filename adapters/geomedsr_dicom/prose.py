@@ -35,6 +35,8 @@ def describe(provenance: Provenance) -> str:
 
     model, operator = provenance.model, provenance.agreement.operator or ""
     what = operators.keeps(operator)
+    if provenance.agreement.profile is not None:
+        what += f", bells {provenance.agreement.profile:.3g} slice distances wide ({_origin(provenance)}),"
     kept = f"{what} conserved" if provenance.agreement.conserved == "yes" else f"{what} not conserved"
     realism = f", realism {model.realism:g}" if model.realism is not None else ""
     tiling = f", {provenance.run.approximate}" if provenance.run.approximate else ""
@@ -48,6 +50,10 @@ def describe(provenance: Provenance) -> str:
         f"sha256 {model.sha256}{realism}{beside}{tiling}{window}, operator {operator}, {kept}. "
         f"{_guessed(factors)} a model's guess, not a measurement; {NOT_DIAGNOSTIC}."
     )
+
+
+def _origin(provenance: Provenance) -> str:
+    return provenance.agreement.profile_origin or "given"
 
 
 def _guessed(factors: Factors) -> str:

@@ -78,6 +78,18 @@ def _parser() -> argparse.ArgumentParser:
         choices=(1, 2, 3),
         help="the axis of a volume along which its slices lie; default: from its header or its voxel sizes",
     )
+    thin = sub.add_mutually_exclusive_group()
+    thin.add_argument("--slices", type=int, metavar="N", help="N slices from each slice of a series, by ct-slices, say")
+    thin.add_argument("--isotropic", action="store_true", help="slices as near to each other as pixels are")
+    sub.add_argument(
+        "--in-plane", type=int, choices=(1, 2), default=1, help="with --slices: how much finer in plane, too"
+    )
+    sub.add_argument("--in-plane-model", metavar="NAME_OR_FILE", help="by which model; default: ct-x2 or mr-x2")
+    sub.add_argument(
+        "--profile",
+        metavar="box|FWHM|header|estimate",
+        help="with --slices: slices are boxes, or bells so many mm wide at half their height; default: estimate",
+    )
     sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
     sub.add_argument("--uid-seed", metavar="TEXT", help="reproducible DICOM UIDs, from this text and the job")
     sub.add_argument(

@@ -18,8 +18,11 @@ from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
 from geomedsr.geometry import Factors, Window
 from geomedsr.inference import upscale, write
+from geomedsr.inference.slices import ISOTROPIC
 from geomedsr.io import Item, contents_of, open_part
 from geomedsr.models import default_model, load_model
+from geomedsr.models.store import default_slices
+from geomedsr.scene.provenance import Provenance
 from geomedsr.scene.scene import Scene
 from geomedsr.sharpening.sharpen import sharpen
 
@@ -41,6 +44,8 @@ def run(options: argparse.Namespace) -> int | None:
         print(f"{options.dst}: {facts['what']}, {seconds:.1f} s")
         if facts["sharpened"]:
             print(f"sharpened before: {'; '.join(facts['sharpened'])}")
+        if facts["profile"]:
+            print(f"slices were taken for {facts['profile']}")
         if facts["resumed"]:
             print(f"went on after a stop: {facts['resumed']} of {facts['regions']} regions were there")
         if facts["nearest"]:
@@ -85,6 +90,8 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         scene = scene.with_range(*options.range)
     if options.values_per_frame:
         scene = scene.with_values_per_frame()
+    if options.self_test and (options.slices or options.isotropic):
+        raise InputError("--self-test with --slices", "one of the two", "test slices with benchmarks/slices.py")
     window = window_asked(options, scene)
     if options.sharpen:
         window = whole_pixels(window, scene)
@@ -99,9 +106,13 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         device=options.device,
         precision=options.precision,
         conserve=not options.no_conserve,
+        slices=ISOTROPIC if options.isotropic else options.slices,
+        in_plane=options.in_plane,
+        in_plane_model=options.in_plane_model,
+        profile=options.profile,
     )
     provenance = sr.provenance
-    factors = provenance.model.factors or Factors()
+    factors = (provenance.model.factors or Factors()) * (provenance.earlier if options.in_plane > 1 else Factors())
     sr = part_asked(options, sr, window, factors.x)
     named = {"uid_seed": options.uid_seed, "format": options.format}
     more = {name: value for name, value in named.items() if value is not None}
@@ -116,6 +127,8 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     )
     frames, bands, height, width = sr.shape
     model = f"{provenance.model.name} {provenance.model.version}"
+    if options.in_plane > 1:
+        model = f"{provenance.before[-1].model} {provenance.before[-1].version} and {model}"
     if provenance.model.realism:
         model += f", realism {provenance.model.realism:g}"
     if provenance.run.approximate:
@@ -135,6 +148,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         "seen": operators.get(provenance.agreement.operator or operators.BlockMean.name).seen,
         "regions": written.regions,
         "resumed": written.resumed,
+        "profile": _profile(provenance),
         "sharpened": [f"×{step.factor} by {step.model} {step.version}" for step in scene.provenance.steps],
         "provenance": dict(sr.provenance),
         "unusual": unlike,
@@ -146,13 +160,25 @@ def _unlike(options: argparse.Namespace, scene: Scene) -> list[str]:
     """Warn of a scene that is unlike what the model knows, and return the figures that are unusual."""
     from geomedsr.fitness.judging import fitness_for
 
-    model = load_model(default_model(scene.domain) if options.model is None else options.model)
+    default = default_slices if options.slices is not None or options.isotropic else default_model
+    model = load_model(default(scene.domain) if options.model is None else options.model)
     if not model.descriptor.usual.figures:
         return []
     found = fitness_for(scene, model.descriptor)
     if found.warning is not None:
         warnings.warn(found.warning, SceneWarning, stacklevel=2)
     return found.unusual
+
+
+def _profile(provenance: Provenance) -> str | None:
+    """What slices were taken to be, and who says so, in words; None where no new ones were made."""
+    of = provenance.agreement if provenance.model.frame_factor else None
+    last = provenance.before[-1] if provenance.before else None
+    if of is None and (last is None or last.profile_origin is None):
+        return None
+    width, origin = (of.profile, of.profile_origin) if of is not None else (last.profile, last.profile_origin)  # type: ignore[union-attr]
+    kind = "boxes side by side" if width is None else f"bells {width:.3g} times as wide as they are apart"
+    return f"{kind} ({origin or 'assumed'})"
 
 
 def _tested(options: argparse.Namespace, scene: Scene, window: Window | None) -> SelfTest | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
+from geomedsr.errors import InputError
 from geomedsr.inference.process import process
+from geomedsr.inference.slices import upscale_slices
 from geomedsr.models import Model, default_model
 from geomedsr.models.ports import IMAGE
 from geomedsr.scene.scene import Scene
@@ -20,6 +22,10 @@ def upscale(
     device: str = "auto",
     precision: str | None = None,
     conserve: bool = True,
+    slices: int | str | None = None,
+    in_plane: int = 1,
+    in_plane_model: str | os.PathLike[str] | Model | None = None,
+    profile: str | float | None = None,
 ) -> Scene:
     """The super-resolved scene, ``scale`` times finer, as a lazy scene: it is computed when it is read or written.
 
@@ -42,11 +48,39 @@ def upscale(
             ``s × s`` block equals the input pixel exactly; for the crop of k-space, the central k-space of each frame
             is the input's before values are rounded.
 
+        slices: make so many slices from each slice of a series; ``"isotropic"`` makes them as near to each other as
+            pixels are. ``model`` is then one for slices, and pixels stay as they are, unless ``in_plane`` is 2.
+        in_plane: 2 makes the new slices twice as fine in plane, too.
+        in_plane_model: by which model; by default the one shipped for such scenes.
+        profile: how slices see what lies along their normal: ``"box"``; the full width at half the height of a bell, in
+            mm; ``"header"`` or ``"estimate"``. By default the estimate (:mod:`geomedsr.scene.profiles`), of series too
+            small for one the header's. With a box the mean of new slices is the old one exactly; with a bell slices
+            agree as the bell sees the new ones, but for rounding and clipping.
+
     Raises:
         InputError: a palette image, bands that do not fit the model, or no model given for a scene of unknown domain.
         ModelError: no such model, or a broken file.
         DeviceError: no such device, or precision.
     """
+    if slices is not None:
+        return upscale_slices(
+            scene,
+            slices,
+            model,
+            in_plane=in_plane,
+            in_plane_model=in_plane_model,
+            profile=profile,
+            realism=realism,
+            tile=tile,
+            memory=memory,
+            device=device,
+            precision=precision,
+            conserve=conserve,
+        )
+    if in_plane != 1 or in_plane_model is not None or profile is not None:
+        raise InputError(
+            "in_plane, in_plane_model or profile without slices", "all for new slices", "add --slices, or leave it out"
+        )
     return process(
         default_model(scene.domain) if model is None else model,
         image=scene,

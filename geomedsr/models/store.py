@@ -48,6 +48,9 @@ ARCHITECTURES: Registry[Callable[..., Network]] = Registry(
 #: The default model for each domain.
 _DEFAULTS = {"satellite": "satellite-x4", "CT": "ct-x2", "MR": "mr-x2"}
 
+#: The model for new slices of each domain.
+_SLICES = {"CT": "ct-slices", "MR": "mr-slices"}
+
 _BLOB = "geomedsr"
 _ADVERSARIAL = "adversarial."
 _SUFFIX = ".safetensors"
@@ -172,6 +175,18 @@ def default_model(domain: str) -> str:
         return _DEFAULTS[domain]
     what = f"a scene of the domain {domain}" if domain else "a file that does not say what it shows"
     raise ModelError(what, "a model", f"name one with --model: {', '.join(sorted(available()))}, or a file")
+
+
+def default_slices(domain: str) -> str:
+    """The name of the model for new slices of a domain.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if domain in _SLICES:
+        return _SLICES[domain]
+    what = "a file that does not say what it shows" if not domain else f"a scene of the domain {domain}"
+    raise ModelError(f"new slices for {what}", "CT or MR", "name a model with --model: ct-slices or mr-slices")
 
 
 def load_model(name_or_file: str | os.PathLike[str], realism: float | None = None) -> Model:

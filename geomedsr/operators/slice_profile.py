@@ -139,6 +139,16 @@ class Coupling:
 _coupling = lru_cache(maxsize=32)(Coupling.of)
 
 
+def weights_of(profile: Profile, factor: int, length: int, frame: int) -> Iterator[tuple[int, float]]:
+    """The new slices that a slice sees, by number, and their weights; volumes have ``length`` slices."""
+    coupling = _coupling(profile, factor)
+    begins = frame // length * length
+    first, last = max(begins, frame - coupling.reach), min(begins + length, frame + coupling.reach + 1)
+    row = coupling.matrix(last - first, (first == begins, last == begins + length))[frame - first]
+    for place in np.flatnonzero(row):
+        yield first * factor + int(place), float(row[place])
+
+
 def applied(matrix: Array, images: Array) -> Array:
     """A matrix with few entries applied along the first axis, summed in one order: equal bits whatever the size."""
     made = np.zeros((len(matrix), *images.shape[1:]), images.dtype)
@@ -287,17 +297,10 @@ class SliceProfile(SliceMean):
 
     def _seen(self, coupling: Coupling, result: Scene, box: Box, limits: tuple[int, int] | None) -> tuple[Array, Array]:
         """What the slice of a box sees of a result, float64 ``(band, y, x)``, and where it sees a value at a limit."""
-        frame = box.start[0]
-        begins = frame // self.length * self.length
-        first = max(begins, frame - coupling.reach)
-        last = min(begins + self.length, frame + coupling.reach + 1)
-        ends = first == begins, last == begins + self.length
-        row = coupling.matrix(last - first, ends)[frame - first]
         seen, held = 0.0, np.zeros((), bool)
-        for place in np.flatnonzero(row):
-            at = first * coupling.factor + int(place)
+        for at, weight in weights_of(self.profile, coupling.factor, self.length, box.start[0]):
             fine = result.source.read(Box((at, *box.start[1:]), (at + 1, *box.stop[1:])))[0]
-            seen = seen + row[place] * fine.astype(np.float64)
+            seen = seen + weight * fine.astype(np.float64)
             if limits is not None:
                 held = held | (fine <= limits[0]) | (fine >= limits[1])
         return np.asarray(seen), np.broadcast_to(held, np.shape(seen))

@@ -24,6 +24,7 @@ from geomedsr.scene.sources import ArraySource, CroppedSource, cropping
 from geomedsr.sharpening.choosing import GUIDE
 from geomedsr.verification.bound import Bound, others_of
 from geomedsr.verification.groups import GroupOf, groups_of, guide_check, of_image
+from geomedsr.verification.passes import in_two_passes, passes_check
 from geomedsr.verification.placed import CORNER, differences
 
 
@@ -312,6 +313,9 @@ def _valid(source: Scene, result: Scene, factors: Factors, tells: bool, bound: B
 
 def _conserved(source: Scene, result: Scene, factors: Factors, provenance: Provenance, bound: Bound) -> Iterator[Check]:
     stated = provenance.agreement.conserved or "yes"
+    if in_two_passes(provenance, factors) and not bound.carried:
+        yield passes_check(source, result, factors, provenance, _pieces(source), asked=stated == "yes")
+        return
     if bound.operator.whole_frames and _carried(provenance):
         yield _classes(source, result, factors)
         return

@@ -216,7 +216,11 @@ class Provenance(Mapping[str, str]):
         if self.groups is not None and not of_all:
             return (*self.before, *(group.step(model.guide) for group in self.groups if group.model is not None))
         name, factors = model.name or "?", (model.factor, model.frame_factor)
-        return (*self.before, Step(name, model.version, model.sha256, *factors, guide=model.guide))
+        own = Step(name, model.version, model.sha256, *factors, guide=model.guide)
+        if model.frame_factor is not None:
+            of = self.agreement
+            own = replace(own, operator=of.operator, profile=of.profile, profile_origin=of.profile_origin)
+        return (*self.before, own)
 
     @property
     def without_names(self) -> Provenance:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from geomedsr.scene.provenance.texts import MOST_BANDS, readable
+from geomedsr.scene.provenance.texts import MOST_BANDS, positive, readable
 
 #: More passes than anybody makes, and a larger factor than any.
 _MOST, _LARGEST = 100, 9999
@@ -19,7 +19,8 @@ class Step:
     """A pass of a model before the last one. Of a result of earlier versions the hash has 12 digits.
 
     ``bands`` are those that it made, by name, where others were made otherwise; ``guide`` tells how a guide was brought
-    onto its grid.
+    onto its grid. ``operator`` and the profile (:class:`geomedsr.scene.provenance.record.Agreement`) are those of new
+    slices.
     """
 
     model: str
@@ -29,6 +30,9 @@ class Step:
     frame_factor: int | None = None
     bands: tuple[str, ...] | None = None
     guide: str | None = None
+    operator: str | None = None
+    profile: float | None = None
+    profile_origin: str | None = None
 
     def __str__(self) -> str:
         """A model and how much finer it made a scene, in a few words."""
@@ -60,11 +64,15 @@ def of_text(text: str) -> tuple[Step, ...]:
 
 def _step(found: Any) -> Step:
     step = Step(**found)
-    words = (step.version, step.sha256, step.guide)
+    words = (step.version, step.sha256, step.guide, step.operator, step.profile_origin)
     if not all(fact is None or readable(fact) for fact in words) or not readable(step.model):
         raise ValueError("no step")
     factors = _factor(step.factor), _factor(step.frame_factor)
-    return Step(step.model, step.version, step.sha256, *factors, _bands(step.bands), step.guide)
+    profile = None if step.profile is None else positive(str(step.profile))
+    bands = _bands(step.bands)
+    return Step(
+        step.model, step.version, step.sha256, *factors, bands, step.guide, step.operator, profile, step.profile_origin
+    )
 
 
 def _bands(found: Any) -> tuple[str, ...] | None:
