@@ -25,7 +25,7 @@ from geomedsr.training.pairs import PairPatches, ScenePair
 from geomedsr.training.patches import Example, Patches, training_bands
 from geomedsr.training.recipe import Recipe, SceneEntry
 from geomedsr.training.slices import SlicePatches, across, factors_of
-from geomedsr.training.stages import StagePart
+from geomedsr.training.stages import AdversarialPart, StagePart
 
 #: Scenes are kept decoded, the smallest first, up to so many bytes in all.
 HELD = 2**30
@@ -101,9 +101,10 @@ def stage_patches(
 ) -> AnyPatches:
     """What a stage, the ``order``-th of its recipe, draws from: each draws its own sequence."""
     foreground = recipe.foreground
+    zoom = stage.zoom if isinstance(stage, AdversarialPart) else None
     common: dict[str, Any] = {
         "channels": recipe.generator.channels,
-        "augment": recipe.augment,
+        "augment": recipe.augment if zoom is None else recipe.augment.model_copy(update={"zoom": zoom}),
         "above": foreground.above if foreground else 0.0,
         "share": foreground.share if foreground else 0.0,
         "seed": 2 * recipe.seed + order,

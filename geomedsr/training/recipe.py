@@ -250,6 +250,7 @@ class Recipe(Part):
         if self.operator not in operators.OPERATORS:
             raise ValueError(f"operator {self.operator!r} is none of {', '.join(operators.OPERATORS)}")
         unused = "degradation" if self.degradation else self.augment.unfit_for_pairs
+        unused = unused or ("adversarial.zoom" if self.adversarial and self.adversarial.zoom else None)
         if self.data.pairs and unused:
             raise ValueError(f"data.pairs are real: {unused} would not change them, leave it out")
         if (self.data.pairs or self.data.validation_pairs) and self.generator.neighbours:

@@ -247,6 +247,8 @@ def identity(recipe: Recipe) -> str:
         del facts["generator"]["ports"]
     if recipe.slices is None:
         del facts["slices"], facts["generator"]["heads"]
+    if facts["adversarial"] and facts["adversarial"]["zoom"] is None:
+        del facts["adversarial"]["zoom"]
     for name in ("guide_sharpness", "spectral"):
         if not facts["augment"][name]:
             del facts["augment"][name]

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from geomedsr.discriminators import mixes_images
 from geomedsr.losses import L1, AdversarialLoss, AnyLoss, Consistency, Perceptual, Wasserstein
 from geomedsr.parts import Part
+from geomedsr.training.augment import Augment
 
 
 class OptimiserPart(Part):
@@ -86,17 +87,21 @@ class DiscriminatorPart(Part):
 
 class AdversarialPart(StagePart):
     """The second stage, from the content weights on. Over the first ``ramp`` steps the adversarial loss grows to its
-    weight, while the discriminator learns from the first.
+    weight, while the discriminator learns from the first. ``zoom`` takes the place of ``augment.zoom`` in this stage: a
+    scene made smaller has more texture than scenes of that sensor.
     """
 
     batch: int = Field(default=8, ge=1)
     patch: int = Field(default=96, ge=32)
     ramp: int = Field(default=0, ge=0)
+    zoom: tuple[float, float] | None = None
     discriminator: DiscriminatorPart = DiscriminatorPart()
     optimiser: OptimiserPart = OptimiserPart(learning_rate=1e-4)
 
     @model_validator(mode="after")
     def _one_opponent(self) -> AdversarialPart:
+        if self.zoom is not None:
+            Augment(zoom=self.zoom)  # which checks it
         count = sum(isinstance(loss, AdversarialLoss) for loss in self.losses)
         if count != 1:
             raise ValueError(

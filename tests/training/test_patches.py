@@ -18,7 +18,7 @@ from geomedsr.errors import RecipeError, SceneWarning
 from geomedsr.scene.scene import Band
 from geomedsr.training import Augment, Patches, Recipe, load_recipe
 from geomedsr.training.augment import Change, Circle, padded, zoomed
-from geomedsr.training.data import batches, split, training_scenes, validation_scenes
+from geomedsr.training.data import batches, split, stage_patches, training_scenes, validation_scenes
 from geomedsr.training.patches import Draw
 from geomedsr.training.validation import Validation
 
@@ -206,6 +206,16 @@ def test_zoom_resamples_half_of_the_patches_before_they_are_made_coarse() -> Non
         steps.append(float((inner[1:] - inner[:-1]).abs().mean() + (inner[:, 1:] - inner[:, :-1]).abs().mean()))
     assert sorted({round(step, 3) for step in steps}) == [4.0, 8.0]
     assert 10 < sum(step > 6 for step in steps) < 30
+
+
+def test_the_adversarial_stage_may_have_a_zoom_of_its_own(tmp_path: Path) -> None:
+    adversarial = {"steps": 2, "losses": [{"kind": "vanilla"}], "zoom": [1.0, 1.0]}
+    recipe = load_recipe(recipe_file(tmp_path, augment={"zoom": [0.5, 0.5]}, adversarial=adversarial))
+    scene = Scene.from_array(texture(1, 512, 512)).with_physical_range(0, 1)
+    drawn = [stage_patches(recipe, stage, [scene], i).augment.zoom for i, (_, stage) in enumerate(recipe.stages)]
+    assert drawn == [(0.5, 0.5), (1.0, 1.0)]
+    with pytest.raises(RecipeError, match="zoom needs two numbers"):
+        load_recipe(recipe_file(tmp_path, adversarial=adversarial | {"zoom": [2.0, 0.5]}))
 
 
 def test_zoom_makes_a_plane_steeper_by_its_factor_and_keeps_its_middle() -> None:
