@@ -20,6 +20,7 @@ def run(options: argparse.Namespace) -> None:
     """Open all images, register them, write the fused one."""
     keep_memory()  # before threads are started
     started = time.perf_counter()
+    _check_apart(options.src)
     reference = _reference(options.src, options.reference)
     scenes = [_open(path, options) for path in options.src]
     window = window_asked(options, scenes[reference])
@@ -72,6 +73,15 @@ def run(options: argparse.Namespace) -> None:
             off, noise = max(report.deviation), max(report.noise)
             kept = "the averaged frames" if fused.domain == "MR" else "block means"
             print(f"  {kept} within {off:.2g} of the reference (root mean square; its noise: {noise:.2g})")
+
+
+def _check_apart(paths: list[str]) -> None:
+    """Raise an InputError where an image is named twice: its noise would count for less than it is."""
+    seen = set()
+    for path in paths:
+        if (real := os.path.realpath(path)) in seen:
+            raise InputError(f"{path} twice", "each image once", "leave one out")
+        seen.add(real)
 
 
 def _open(path: str, options: argparse.Namespace) -> Scene:

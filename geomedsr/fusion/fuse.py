@@ -102,7 +102,7 @@ def fuse(scenes: Sequence[Scene] | Scene, **options: Any) -> Scene:
         options: see :func:`fuse_with_report`.
 
     Raises:
-        InputError: scenes of another place, pixel size, type or number of bands; frames that are turned or of another
+        InputError: scenes of another place, pixel size or number of bands; frames that are turned or of another
             scale; a reference that is none of them; and what ``upscale`` raises.
     """
     return fuse_with_report(scenes, **options)[0]
@@ -133,7 +133,7 @@ def fuse_with_report(
     if not 0 <= reference < len(given):
         raise InputError(f"the reference {reference} of {len(given)} scenes", "one of them", "name one of the inputs")
     base = given[reference]
-    chosen = _model(base, factor, model, prior)
+    chosen = _model(base, factor, model, prior, upscaling.get("realism"))
     scale = chosen.descriptor.scale
     if base.domain == "MR" and conserve:
         raise InputError(
@@ -185,14 +185,24 @@ def fuse_with_report(
     return _scene(start, source, base, others, conserve), replace(report, deviation=_deviation(source))
 
 
-def _model(base: Scene, factor: int | None, model: str | os.PathLike[str] | Model | None, prior: str) -> Model:
+def _model(
+    base: Scene,
+    factor: int | None,
+    model: str | os.PathLike[str] | Model | None,
+    prior: str,
+    realism: float | None,
+) -> Model:
     """The model whose result is the prior.
 
     Raises:
-        InputError: none is shipped for the factor, it makes another factor, or it keeps no block means.
+        InputError: none is shipped for the factor, it makes another factor, or it keeps no block means; or the prior is
+            bicubic, beside options of models.
     """
     if prior not in ("model", "bicubic"):
         raise InputError(f"the prior {prior}", "model or bicubic", "choose one")
+    if prior == "bicubic" and (model is not None or realism is not None):
+        given = "a model" if model is not None else "realism"
+        raise InputError(f"the prior bicubic and {given}", "one of them", "leave the other out")
     if model is None:
         wanted = factor or (4 if base.domain == "satellite" else 2)
         name = _MODELS.get((base.domain, wanted))
@@ -262,8 +272,12 @@ def _check_alike(base: Scene, other: Scene) -> None:
         refuse("pixels of another size or direction", "the same pixels, shifted", "leave it out, or resample it first")
     height, width = base.shape[2:]
     col, row = round(relation.c), round(relation.f)
-    if not (-other.shape[3] + FAR < col < width - FAR and -other.shape[2] + FAR < row < height - FAR):
+    across = min(width, col + other.shape[3]) - max(0, col)
+    down = min(height, row + other.shape[2]) - max(0, row)
+    if min(across, down) <= 0:
         refuse("no overlap", "the same place", "leave it out")
+    if min(across, down) <= FAR:
+        refuse(f"{across} × {down} pixels in common", f"more than {FAR} along each axis", "leave it out")
 
 
 def _nominal(base: Scene, other: Scene) -> tuple[int, int]:
@@ -315,7 +329,7 @@ def _check_unturned(base: Scene, name: str, found: Registered) -> None:
     for moved, what in ((found.turn, "a rotation"), (found.growth, "another scale")):
         if moved > _MOVED:
             raise InputError(
-                f"{name} beside {base.name}: {what} that moves the corners by {moved:.1f} pixels",
+                f"{name} beside {base.name}: {what} that moves the corners by {moved:.1f} pixels or more",
                 "a shift alone",
                 "leave it out, or resample it onto the reference first",
             )

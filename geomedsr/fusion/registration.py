@@ -9,13 +9,14 @@ two shifts must cancel.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import torch
 
 from geomedsr.fusion.footprints import Footprints
+from geomedsr.fusion.trust import window_sum
 from geomedsr.geometry import Box
 from geomedsr.models.interpolation import BicubicSkip
 from geomedsr.pairs.correlation import correlation, lag_sums
@@ -37,6 +38,10 @@ FINER = 4
 
 #: Rotation and scale are looked for in parts of at least so many pixels a side.
 _PART = 24
+
+#: What is left out of the search for a shift: blocks whose means are further off a line than so many robust standard
+#: deviations. Misplaced fields stay; clouds, which would draw the shift to their own edges, go.
+_STRANGE = 8.0
 
 #: Radiometry is fitted to means of so many pixels along each axis: noise and aliasing of single ones lower the slope.
 _MEANS = 4
@@ -85,11 +90,11 @@ def registered(pieces: Sequence[Piece], other: Source, frame: int, nominal: tupl
     """The shift of a frame of ``other``, whose pixel (0, 0) should lie at ``nominal`` (row, column); None where its
     pixels do not tell it.
     """
-    views = [_View(piece, *_at(other, frame, piece, nominal)) for piece in pieces]
+    views = _likely([_View(piece, *_at(other, frame, piece, nominal)) for piece in pieces])
     row, col = _whole_pixels(views)
     nominal = nominal[0] + row, nominal[1] + col
     if row or col:
-        views = [_View(piece, *_at(other, frame, piece, nominal)) for piece in pieces]
+        views = _likely([_View(piece, *_at(other, frame, piece, nominal)) for piece in pieces])
     views = [view for view in views if view.known.mean() > 0.25]
     if not views:
         return None
@@ -140,6 +145,23 @@ class _View:
     @property
     def known(self) -> Array:
         return np.asarray((self.valid & self.piece.known).all(0))
+
+
+def _likely(views: Sequence[_View]) -> list[_View]:
+    """Views without what shows something else by far, such as clouds."""
+    strange = [np.zeros(view.known.shape, bool) for view in views]
+    for band in range(len(views[0].values)):
+        sums = [[window_sum(plane[band] * v.known) for plane in (v.piece.values, v.values)] for v in views]
+        counts = [window_sum(view.known.astype(np.float64)) for view in views]
+        means = [[part / np.maximum(n, 1) for part in both] for both, n in zip(sums, counts, strict=True)]
+        ours, theirs = (np.concatenate([m[i][v.known] for m, v in zip(means, views, strict=True)]) for i in (0, 1))
+        if len(ours) < 64:
+            continue
+        line = fit_line(theirs[::_MEANS], ours[::_MEANS])
+        deviation = 1.4826 * float(np.median(np.abs(ours - line.gain * theirs - line.offset)))
+        for plane, mean in zip(strange, means, strict=True):
+            plane |= np.abs(mean[0] - line.gain * mean[1] - line.offset) > _STRANGE * deviation + 1e-9
+    return [replace(view, valid=view.valid & ~plane) for view, plane in zip(views, strange, strict=True)]
 
 
 def _whole_pixels(views: Sequence[_View]) -> tuple[int, int]:

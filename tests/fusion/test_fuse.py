@@ -150,6 +150,34 @@ def test_what_shows_another_place_is_left_out_by_name(eight: list[Scene]) -> Non
     np.testing.assert_array_equal(made.data.values, geomedsr.upscale(eight[0], bicubic_model(4)).data.values)
 
 
+def test_clouds_do_not_hide_where_an_image_lies(truth: np.ndarray, views_of: Views) -> None:
+    views = views_of(truth)[:2]
+    cloudy = views[1].data.values.copy()
+    cloudy[:, :, : cloudy.shape[2] // 5] = 9000  # as a bank of clouds is: bright, and all of one value
+    made, report = fuse_with_report([views[0], Scene.from_array(cloudy, name="cloudy")], prior="bicubic")
+    one = report.frames[0][0]
+    assert one.dropped is None
+    assert (one.y, one.x) == pytest.approx(SHIFTS[1], abs=0.05)
+    assert 0.6 < one.trust < 0.85
+    alone = geomedsr.upscale(views[0], bicubic_model(4)).data.values[0]
+    top = 4 * (cloudy.shape[2] // 5)
+    under, clear = (slice(8, top - 8), slice(16, -16)), (slice(top + 24, -16), slice(16, -16))
+    assert psnr(made.data.values[0], truth, under) > psnr(alone, truth, under) - 0.1
+    assert psnr(made.data.values[0], truth, clear) > psnr(alone, truth, clear) + 0.2
+
+
+def test_a_few_pixels_in_common_are_told(eight: list[Scene]) -> None:
+    beside = placed(eight[1], col=eight[0].shape[3] - 5)
+    with pytest.raises(InputError, match=r"5 × \d+ pixels in common, expected more than 8"):
+        geomedsr.fuse([placed(eight[0]), beside], prior="bicubic")
+
+
+@pytest.mark.parametrize("options", [{"model": "satellite-x4"}, {"realism": 0.5}])
+def test_bicubic_has_no_options_of_models(eight: list[Scene], options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="the prior bicubic and"):
+        geomedsr.fuse(eight[:1], prior="bicubic", **options)
+
+
 def test_a_stack_fuses_each_frame_with_its_neighbours(truth: np.ndarray, views_of: Views) -> None:
     same = views_of(truth[:, :192, :192], SHIFTS[:3])
     back = [same[0].data.values[0]] + [np.rint(view.data.values[0] * 1.1 + 40) for view in same[1:]]
@@ -177,6 +205,8 @@ def test_from_the_shell(eight: list[Scene], tmp_path: Path, capsys: pytest.Captu
     np.testing.assert_array_equal(geomedsr.open(out).data.values, expected.data.values)
     assert main(["fuse", *paths, "-o", str(tmp_path / "b.tif"), "--reference", "none.tif"]) == 2
     assert "expected one of the images" in capsys.readouterr().err
+    assert main(["fuse", *paths, str(tmp_path / "." / "0.tif"), "-o", str(tmp_path / "b.tif")]) == 2
+    assert "0.tif twice, expected each image once" in capsys.readouterr().err
     assert not (tmp_path / "b.tif").exists()
     checks = {check.promise: check.kept for check in geomedsr.verify(paths[1], out)}
     assert False not in checks.values()
