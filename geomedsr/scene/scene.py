@@ -362,6 +362,7 @@ class Scene:
         bands: str | int | Sequence[str | int] | None = None,
         *,
         frame: int | None = None,
+        plane: str | None = None,
         percentiles: tuple[float, float] | None = None,
         level: str | tuple[float, float] | None = None,
         like: Scene | None = None,
@@ -377,6 +378,8 @@ class Scene:
             bands: one band, shown in grey; three, shown as red, green, blue; ``"true colour"`` or ``"false colour"``.
                 By default true colour if names or the file's colour interpretation identify the bands, else the first.
             frame: the frame of a series, from 0; by default the middle one.
+            plane: cut a volume along ``"axial"``, ``"coronal"`` or ``"sagittal"`` planes, those nearest to the
+                patient's, in true proportions; ``frame`` then counts these.
             percentiles: of each band's valid pixels, shown as black and white; by default the 1st and the 99th.
             level: a CT window instead: ``"lung"``, ``"bone"``, ``"brain"``, ``"soft tissue"`` (CT's default), or
                 ``(centre, width)`` in physical units.
@@ -389,7 +392,15 @@ class Scene:
             InputError: no such band, frame or window; no bands identified for the colours; or the source fails.
             GeomedsrError: matplotlib is not installed (the extra ``notebook``).
         """
-        how = {"frame": frame, "percentiles": percentiles, "level": level, "like": like, "ax": ax, "title": title}
+        how = {
+            "frame": frame,
+            "plane": plane,
+            "percentiles": percentiles,
+            "level": level,
+            "like": like,
+            "ax": ax,
+            "title": title,
+        }
         figure: Figure = provider("scene.figure")(self, bands, **how)
         return figure
 

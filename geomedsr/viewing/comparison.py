@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from geomedsr.errors import InputError, SceneWarning
+from geomedsr.geometry import Factors
 from geomedsr.geometry.crs import crs_code
 from geomedsr.geometry.grid import Grid, Window
+from geomedsr.scene.reformat import reformatted, repeated
 from geomedsr.scene.scene import Scene
 from geomedsr.viewing.colours import View, view_of, views
 from geomedsr.viewing.figure import common_stretch, pick_frame
@@ -41,6 +43,7 @@ def compare(
     bbox_crs: str | int | None = None,
     bands: str | int | Sequence[str | int] | None = None,
     frames: int | Sequence[int] | None = None,
+    plane: str | None = None,
     percentiles: tuple[float, float] | None = None,
     level: Level | None = None,
     height: int = 480,
@@ -58,7 +61,9 @@ def compare(
         bbox: the region as ``(west, south, east, north)`` in units of the CRS instead.
         bbox_crs: the CRS of ``bbox``, such as ``"EPSG:4326"``, longitude first; by default the scenes' own.
         bands: the first view: a band, three (red, green, blue), or ``"true colour"`` or ``"false colour"``.
-        frames: slices of a series, by position from 0; by default the middle one.
+        frames: slices of a series, by position from 0; by default the middle one. Where scenes have other numbers of
+            slices, those of the others are repeated, and the finest's are counted.
+        plane: cut volumes along ``"axial"``, ``"coronal"`` or ``"sagittal"`` planes instead, in true proportions.
         percentiles: percentiles of the first scene's pixels that are black and white in all scenes; by default the 1st
             and the 99th.
         level: for CT, the initial window: ``"lung"``, ``"bone"``, ``"brain"``, ``"soft tissue"``, or
@@ -78,6 +83,8 @@ def compare(
         raise InputError(f"a height of {height} pixels", "1 or more", "leave it out, or give about 480")
     if names is not None and len(names) != len(scenes):
         raise InputError(f"{len(names)} names for {len(scenes)} scenes", "one for each", "name all or none")
+    limits = common_stretch(scenes[0], scenes[0], percentiles, level).ends
+    scenes = _cut(scenes, plane)
     coarsest = min(scenes, key=lambda s: s.shape[2] * s.shape[3])
     factors = tuple(_factor(coarsest, scene) for scene in scenes)
     _tell_unplaced(coarsest, scenes)
@@ -117,9 +124,23 @@ def compare(
         frames=numbers,
         view=view,
         bands=held,
-        limits=common_stretch(scenes[0], scenes[0], percentiles, level).ends,
+        limits=limits,
         height=height,
     )
+
+
+def _cut(scenes: tuple[Scene, ...], plane: str | None) -> tuple[Scene, ...]:
+    """Scenes of equal slices: those of coarser ones are repeated; all cut along a plane, if one is named."""
+    finest = max(scenes, key=lambda scene: scene.shape[0] * scene.shape[2] * scene.shape[3])
+    if plane is None and len({scene.shape[0] for scene in scenes}) == 1:
+        return scenes
+    made = []
+    for scene in scenes:
+        factors = Factors.between(scene.shape, finest.shape)
+        if factors is None or not scene.grid.planes:  # refused later, by their sizes
+            return scenes
+        made.append(repeated(scene, factors if plane else Factors(frame=factors.frame)))
+    return tuple(made if plane is None else (reformatted(scene, plane) for scene in made))
 
 
 def _factor(coarse: Scene, fine: Scene) -> int:

@@ -11,11 +11,12 @@ import numpy as np
 
 from geomedsr.errors import GeomedsrError, InputError
 from geomedsr.geometry.crs import unit_of
+from geomedsr.scene.reformat import reformatted
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 from geomedsr.viewing import facts
 from geomedsr.viewing.colours import View, view_of
-from geomedsr.viewing.reduced import thumbnail
+from geomedsr.viewing.reduced import Small, thumbnail
 from geomedsr.viewing.stretch import Level, Stretch, shades, stretch
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def plot(
     bands: str | int | Sequence[str | int] | None = None,
     *,
     frame: int | None = None,
+    plane: str | None = None,
     percentiles: tuple[float, float] | None = None,
     level: Level | None = None,
     like: Scene | None = None,
@@ -68,13 +70,15 @@ def plot(
 ) -> Figure:
     """See :meth:`geomedsr.Scene.plot`."""
     view = view_of(scene, bands)
-    number = pick_frame(scene, frame)
     found = common_stretch(like if like is not None else scene, scene, percentiles, level)
+    if plane is not None:
+        scene = reformatted(scene, plane)
+    number = pick_frame(scene, frame)
     shown = [found.ends[b] for b in view.bands]
     small = thumbnail(scene, view.bands, number, _SIDE)
     assert small is not None
-    figure, axis = _axes(scene, small.window.height / small.window.width, ax)
     extent, units = extent_of(scene, number, small)
+    figure, axis = _axes(scene, _shape(scene, small), ax)
     image: Any = shades(small.values, small.valid, shown)
     if len(view.bands) == 1:
         image = np.ma.masked_where(~small.valid[0], small.values[0])
@@ -89,7 +93,7 @@ def plot(
     _ticks(axis, turned=scene.grid.affine is not None)
     axis.set_facecolor("0.85")
     own = title is None  # made of names, in which a $ does not start mathematics
-    axis.set_title(_title(scene, view, number) if own else title, fontsize=10, parse_math=not own)
+    axis.set_title(_title(scene, view, number, plane or "slice") if own else title, fontsize=10, parse_math=not own)
     if palette is not None:
         values = small.values[small.valid] if found.apart[view.bands[0]] else None
         _colour_bar(figure, axis, drawn, values, scene.bands[view.bands[0]].units or "value")
@@ -122,6 +126,15 @@ def common_stretch(like: Scene, scene: Scene, percentiles: tuple[float, float] |
             f"a scene of {len(scene.bands)} bands to show like one of {len(like.bands)}", "equal bands", "select them"
         )
     return stretch(like, percentiles, level)
+
+
+def _shape(scene: Scene, small: Small) -> float:
+    """Height by width of what is drawn."""
+    shape = small.window.height / small.window.width
+    if not scene.grid.planes:
+        return shape
+    rows, columns = scene.grid.planes[0].spacing
+    return shape * rows / columns
 
 
 def _axes(scene: Scene, shape: float, ax: Axes | None) -> tuple[Figure, Any]:
@@ -214,9 +227,9 @@ def _aspect(scene: Scene, extent: Sequence[float]) -> float:
     return height / width
 
 
-def _title(scene: Scene, view: View, frame: int) -> str:
+def _title(scene: Scene, view: View, frame: int, kind: str) -> str:
     words = [scene.name, *([view.name] if view.name != "1" else [])]
-    return ", ".join(words + ([f"slice {frame + 1} of {scene.shape[0]}"] if scene.shape[0] > 1 else []))
+    return ", ".join(words + ([f"{kind} {frame + 1} of {scene.shape[0]}"] if scene.shape[0] > 1 else []))
 
 
 def _scale_bar(axis: Any, scene: Scene, extent: Sequence[float]) -> None:

@@ -94,10 +94,21 @@ def report(
     checks = tuple(verify(src, dst, series=series, nodata=nodata))
     shown = None if window is None else _inside(window, source)
     viewer = compare(*scenes, names=names, window=shown, bands=bands, level=level, height=560)
+    across = [] if shown is not None or source.shape[0] == result.shape[0] else _across(scenes, names, bands, level)
     scores = None if truth is None else compare_with(truth, source, {"result": result})
     made = Report(os.fspath(path), checks, scores, _tested(source, result))
-    write_page(target, _page(source, result, truth, viewer, made).encode())
+    write_page(target, _page(source, result, truth, [viewer, *across], made).encode())
     return made
+
+
+def _across(
+    scenes: list[Scene], names: list[str], bands: str | int | Sequence[str | int] | None, level: Level | None
+) -> list[Comparison]:
+    """The volumes cut across their new slices, in the middle."""
+    return [
+        compare(*scenes, names=names, plane=plane, bands=bands, level=level, height=420)
+        for plane in ("coronal", "sagittal")
+    ]
 
 
 def _tested(source: Scene, result: Scene) -> SelfTest | str:
@@ -133,7 +144,7 @@ def _shape(scene: Scene) -> str:
     return f"{frames} × {bands} × {height} × {width} (frames, bands, rows, columns)"
 
 
-def _page(source: Scene, result: Scene, truth: Scene | None, viewer: Comparison, made: Report) -> str:
+def _page(source: Scene, result: Scene, truth: Scene | None, viewers: list[Comparison], made: Report) -> str:
     provenance = provenance_of(result)
     model = f"{provenance.model.name or 'a model that it does not name'} {provenance.model.version or ''}"
     broken = len(made.broken)
@@ -144,7 +155,7 @@ def _page(source: Scene, result: Scene, truth: Scene | None, viewer: Comparison,
         f'<p class="lead">{html.escape(source.name)}, made finer by {html.escape(model.strip())}: {verdict}.</p>',
         '<p class="warn">Detail finer than the source’s pixels is the model’s prediction, not a measurement.</p>',
         "<h2>Before and after</h2>",
-        viewer.html(),
+        *(viewer.html() for viewer in viewers),
         "<h2>Source and result</h2>",
         f'<div class="cards">{"".join(cards)}</div>',
         "<h2>Promises</h2>",
