@@ -21,8 +21,14 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-def test_there_are_four() -> None:
-    assert [p.stem for p in NOTEBOOKS] == ["01_satellite", "02_ct_mr", "03_train_your_own", "04_large_scenes_dask"]
+def test_there_are_five() -> None:
+    assert [p.stem for p in NOTEBOOKS] == [
+        "01_satellite",
+        "02_ct_mr",
+        "03_train_your_own",
+        "04_large_scenes_dask",
+        "05_sentinel2_product",
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
