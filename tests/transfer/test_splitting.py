@@ -300,6 +300,16 @@ def test_a_detail_file_made_to_hurt(raster: Raster, monkeypatch: pytest.MonkeyPa
         assert "cut off or changed" in refused(preview, detail, out)
 
 
+def test_what_only_the_sum_over_the_file_tells(raster: Raster) -> None:
+    preview, detail = split(raster(texture(1, 40, 40), nodata=0))
+    made = forged(detail.read_bytes(), {}, {"crs": "EPSG:3857"})
+    out = preview.with_name("out.tif")
+    detail.write_bytes(made[:-32] + detail.read_bytes()[-32:])  # the facts of another, in order but for the sum
+    with pytest.raises(InputError, match="cut off or changed"):
+        geomedsr.join(preview, detail, out, progress=False)
+    assert not out.exists()
+
+
 def test_what_would_not_be_read_back_is_not_split(raster: Raster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("geomedsr.transfer.detail._FACTS", 500)
     path = raster(texture(1, 40, 40))
