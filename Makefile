@@ -39,6 +39,7 @@ bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA
 	$(if $(DATA),$(BIN)/python benchmarks/edges.py $(DATA))
 	$(if $(DATA),$(BIN)/python benchmarks/int8.py $(DATA))
 	$(if $(DATA),$(BIN)/python benchmarks/sharpen.py $(DATA))
+	$(if $(DATA),$(BIN)/python benchmarks/repair.py $(DATA))
 
 models: .venv/bench     ## Train every shipped model again by its recipe: DATA=FOLDER, see the recipes for what it holds
 	$(if $(DATA),,$(error got no DATA, expected the folder that the recipes name: make models DATA=FOLDER))
@@ -49,6 +50,7 @@ models: .venv/bench     ## Train every shipped model again by its recipe: DATA=F
 	$(BIN)/geomedsr train configs/sentinel2-20m-x2.yaml data.root=$(DATA) --out runs/sentinel2-20m-x2
 	$(BIN)/geomedsr train configs/pan-x2.yaml data.root=$(DATA) --out runs/pan-x2
 	$(BIN)/geomedsr train configs/pan-x4.yaml data.root=$(DATA) --out runs/pan-x4
+	$(BIN)/geomedsr train configs/repair-gaps.yaml data.root=$(DATA) --out runs/repair-gaps
 
 gpu-bundle: .venv/test  ## One folder, build/gpu-bundle, that tests, measures and trains where there is a GPU: DATA=FOLDER as for models
 	$(BIN)/python gpu/bundle.py $(DATA)

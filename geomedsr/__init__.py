@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from geomedsr.metrics.selftest import selftest
     from geomedsr.models import Model, load_model
     from geomedsr.progress import show_progress
+    from geomedsr.repairing.repair import repair
     from geomedsr.scene.scene import Band, Scene
     from geomedsr.sharpening.sharpen import sharpen
     from geomedsr.transfer import join, split
@@ -50,6 +51,7 @@ _HOMES = {
     "load_model": "models",
     "open": "io.registry",
     "process": "inference.process",
+    "repair": "repairing.repair",
     "selftest": "metrics.selftest",
     "sharpen": "sharpening.sharpen",
     "show_progress": "progress",
@@ -75,6 +77,7 @@ __all__ = [
     "load_model",
     "open",
     "process",
+    "repair",
     "selftest",
     "sharpen",
     "show_progress",

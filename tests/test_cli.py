@@ -180,7 +180,16 @@ def test_models_lists_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
     found = {card["name"]: card["sha256"] for card in cards}
     assert found == {
         name: geomedsr.load_model(name).sha256
-        for name in ("ct-x2", "mr-x2", "pan-x2", "pan-x4", "satellite-x2", "satellite-x4", "sentinel2-20m-x2")
+        for name in (
+            "ct-x2",
+            "mr-x2",
+            "pan-x2",
+            "pan-x4",
+            "repair-gaps",
+            "satellite-x2",
+            "satellite-x4",
+            "sentinel2-20m-x2",
+        )
     }
 
 

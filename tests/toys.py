@@ -17,6 +17,7 @@ from geomedsr.models.network import Network
 from geomedsr.models.ports import Port, Ports
 from geomedsr.models.store import ARCHITECTURES, build
 from geomedsr.operators import OPERATORS, BlockMean, Stack, Unconstrained
+from geomedsr.scene.scaling import PERCENTILES
 
 
 class Toy(Network):
@@ -125,3 +126,21 @@ class Pan(Unconstrained):
 
 STACK = Stack("toy-guided", {"guide": Pan(), "image": BlockMean()}, beside=("guide",))
 OPERATORS.register("toy-guided", STACK)
+
+
+#: The inputs of a network that fills gaps.
+GAPS = Ports(inputs=(Port(name="mask", meaning="mask"), Port(name="missing", meaning="mask")))
+
+
+def filler(folder: Path | None = None, **options: int) -> Model:
+    """A small network that fills gaps, of random weights; saved to a folder, if workers must find it."""
+    torch.manual_seed(6)
+    options = {"width": 6, "blocks": 2, "reach": 6, "passes": 2} | options
+    facts = {"name": "filler", "version": "0", "architecture": "filling", "scale": 1, "value_range": PERCENTILES}
+    card = Descriptor(**facts, ports=GAPS, operator="keep-valid", options=options)  # type: ignore[arg-type]
+    module = build(card).eval().requires_grad_(False)
+    nn.init.normal_(module.tail.weight, 0, 0.05)  # type: ignore[arg-type]
+    if folder is None:
+        return Model(card, module, hashlib.sha256(str(options).encode()).hexdigest(), "filler")
+    save_model(module, card, folder / "filler.safetensors")
+    return load_model(folder / "filler.safetensors")

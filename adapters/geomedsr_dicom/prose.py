@@ -44,10 +44,13 @@ def describe(provenance: Provenance) -> str:
     count = model.neighbours
     beside = f", seeing {count} slice{'s' * (count != 1)} before and after" if count else ""
     factors = model.factors or Factors()
+    filled = (
+        f"{provenance.filled} pixels filled, {provenance.left or 0} left, " if provenance.filled is not None else ""
+    )
     what_was_done = "Restored at the same size" if factors.volume == 1 else f"Super-resolved {finer(factors)}"
     return (
         f"{what_was_done} by geomedsr {provenance.software}, model {model.name} {model.version}, "
-        f"sha256 {model.sha256}{realism}{beside}{tiling}{window}, operator {operator}, {kept}. "
+        f"sha256 {model.sha256}{realism}{beside}{tiling}{window}, {filled}operator {operator}, {kept}. "
         f"{_guessed(factors)} a model's guess, not a measurement; {NOT_DIAGNOSTIC}."
     )
 

@@ -1,4 +1,4 @@
-"""The command line: ``geomedsr upscale``, ``sharpen``, ``fuse``, ``split``, ``join``, ``info``, ``verify`` and others.
+"""The command line: ``geomedsr upscale``, ``sharpen``, ``fuse``, ``repair``, ``split``, ``join`` and others.
 
 Exit 0: done. 2: bad usage or input, with one ``error: …`` line on standard error. 1: an internal fault, or a
 promise that `verify` found broken.

@@ -192,6 +192,51 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
     _add_telling(sub)
 
+    sub = commands.add_parser(
+        "repair",
+        help="fill gaps, lost lines and dead pixels; all else stays",
+        description="Fill what a mask marks as broken, or what looks so, at the same size. Every other pixel stays, "
+        "bit for bit.",
+    )
+    sub.add_argument("src", metavar="SRC", help="a raster, a folder of DICOM slices, a volume, or arrays")
+    sub.add_argument("dst", metavar="DST", help="result, as for upscale")
+    which = sub.add_mutually_exclusive_group(required=True)
+    which.add_argument("--mask", metavar="MASK", help="on the same grid: pixels that are not 0 are defects")
+    which.add_argument("--find", action="store_true", help="find gaps, lost lines and dead pixels; see `defects`")
+    _add_what(sub)
+    sub.add_argument("--marks", metavar="FILE", help="write which pixels were filled, 1, to a file of its own")
+    sub.add_argument("--always", action="store_true", help="write DST even if there is no defect")
+    sub.add_argument("--model", metavar="NAME_OR_FILE", help="default: repair-gaps")
+    sub.add_argument("--series", metavar="UID|NUMBER", help="one DICOM series, or one volume of a file, of several")
+    sub.add_argument("--slice-axis", type=int, choices=(1, 2, 3), help="the axis of a volume along which slices lie")
+    sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
+    sub.add_argument("--uid-seed", metavar="TEXT", help="reproducible DICOM UIDs, from this text and the job")
+    _add_place(sub)
+    _add_work(sub)
+    _add_nodata(sub)
+    sub.add_argument(
+        "--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags, which stay as they are"
+    )
+    sub.add_argument("--report", metavar="PAGE.html", help="write a page about the result, too")
+    _add_telling(sub)
+
+    sub = commands.add_parser(
+        "defects",
+        help="what looks broken in a scene",
+        description="Look for gaps, lost lines and dead pixels, and count them. The scene stays as it is.",
+    )
+    sub.add_argument("src", metavar="SRC", help="a raster, a folder of DICOM slices, a volume, or arrays")
+    sub.add_argument("-o", "--output", metavar="MASK", help="write them as a mask: 1 in gaps, 2 in lost lines, 3 dead")
+    sub.add_argument("--picture", metavar="FILE.png", help="write a picture of the scene with its defects in colour")
+    _add_what(sub)
+    sub.add_argument("--series", metavar="UID|NUMBER", help="one DICOM series, or one volume of a file, of several")
+    sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
+    _add_nodata(sub)
+    sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags, which are left out")
+    sub.add_argument("--overwrite", action="store_true", help="replace MASK and FILE.png if they exist")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    sub.add_argument("--json", action="store_true", help="print the counts as JSON")
+
     sub = commands.add_parser("info", help="what a file holds", description="What a file holds; headers only.")
     sub.add_argument("path", metavar="PATH")
     sub.add_argument("--series", metavar="TILE", help="which tile of a product, or series of a folder, of several")
@@ -380,6 +425,17 @@ def _add_telling(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     sub.add_argument("--json", action="store_true", help="print what was done as JSON")
+
+
+def _add_what(sub: argparse.ArgumentParser) -> None:
+    """Which defects are looked for."""
+    sub.add_argument(
+        "--what",
+        type=_names,
+        default=["gaps", "lines", "dead"],
+        metavar="gaps,lines,dead",
+        help="which defects to look for; default: all",
+    )
 
 
 def _add_nodata(sub: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from geomedsr.degradations.ct_noise import CTNoise
 from geomedsr.degradations.ct_psf import CTPSF
 from geomedsr.degradations.dead_pixels import DeadPixels
 from geomedsr.degradations.degradation import Disturbance, Reduction
+from geomedsr.degradations.gaps import Gaps
 from geomedsr.degradations.gaussian_psf import GaussianPSF
 from geomedsr.degradations.jpeg import JPEG
 from geomedsr.degradations.jpeg2000 import JPEG2000
@@ -41,6 +42,7 @@ __all__ = [
     "Chain",
     "DeadPixels",
     "Disturbance",
+    "Gaps",
     "GaussianPSF",
     "KSpaceCrop",
     "PoissonGaussian",

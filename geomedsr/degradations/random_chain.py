@@ -12,6 +12,7 @@ from geomedsr.degradations.blur import Blur
 from geomedsr.degradations.ct_noise import CTNoise
 from geomedsr.degradations.dead_pixels import DeadPixels
 from geomedsr.degradations.degradation import Disturbance
+from geomedsr.degradations.gaps import Gaps
 from geomedsr.degradations.jpeg import JPEG
 from geomedsr.degradations.jpeg2000 import JPEG2000
 from geomedsr.degradations.poisson_gaussian import PoissonGaussian
@@ -20,7 +21,8 @@ from geomedsr.degradations.stripes import Stripes
 
 #: Any corruption but a random chain, identified by its ``kind``.
 AnySingle = Annotated[
-    PoissonGaussian | CTNoise | JPEG | JPEG2000 | DeadPixels | Stripes | Blur | Resize, Field(discriminator="kind")
+    PoissonGaussian | CTNoise | JPEG | JPEG2000 | DeadPixels | Gaps | Stripes | Blur | Resize,
+    Field(discriminator="kind"),
 ]
 
 

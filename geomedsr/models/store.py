@@ -26,6 +26,7 @@ from geomedsr.geometry import Factors
 from geomedsr.io.files import atomic_write
 from geomedsr.models.compact import Compact
 from geomedsr.models.descriptor import Descriptor
+from geomedsr.models.filling import Filling
 from geomedsr.models.guided import Guided
 from geomedsr.models.network import Network
 from geomedsr.models.ports import Ports
@@ -42,7 +43,15 @@ from geomedsr.scene.scaling import PERCENTILES
 #: They are called with ``scale`` and ``channels``, the descriptor's options, and, where a descriptor has them,
 #: ``frames`` (the frame itself and its context), ``frame_factor``, ``heads`` (the Factors of each) and ``ports``.
 ARCHITECTURES: Registry[Callable[..., Network]] = Registry(
-    "architecture", {"compact": Compact, "guided": Guided, "rrdb": RRDBNet, "slices": Slices, "srresnet": SRResNet}
+    "architecture",
+    {
+        "compact": Compact,
+        "filling": Filling,
+        "guided": Guided,
+        "rrdb": RRDBNet,
+        "slices": Slices,
+        "srresnet": SRResNet,
+    },
 )
 
 #: The default model for each domain.

@@ -80,6 +80,10 @@ class KeepValid(BlockMean):
         """Marked pixels are data, too."""
         return valid if self.mask is None else valid | self.marked(box)
 
+    def optional(self, box: Box, valid: Array) -> Array | None:
+        """Marked pixels: of a wide gap the middle may be left."""
+        return None if self.mask is None else np.broadcast_to(self.marked(box), valid.shape)
+
     def note(self, guessed: Factors) -> str:
         """Does not speak of finer detail where the grid stays the same."""
         marked = "Pixels that the mask marks are a model's guess, not a measurement"

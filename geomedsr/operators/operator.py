@@ -107,6 +107,10 @@ class Operator(ABC):
         """
         return valid
 
+    def optional(self, box: Box, valid: Array) -> Array | None:
+        """Where a result may be data or not, of the pixels that :meth:`valid` gives; None where that is settled."""
+        return None
+
     @abstractmethod
     def agree(self, seen: Observation, planes: Array, out: Array) -> float | None:
         """Write stored values that agree with the input into ``out``.

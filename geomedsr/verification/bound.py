@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from geomedsr import operators
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors
@@ -54,6 +56,15 @@ class Bound:
         made = valid.copy()
         made[:, list(self.computed)] = self.operator.valid(box, made[:, list(self.computed)])
         return made
+
+    def optional(self, box: Box, valid: Array) -> Array | None:
+        """Where a result may be data or not, on the source's grid; None where that is settled."""
+        found = self.operator.optional(box, valid[:, list(self.computed)]) if self.computed else None
+        if found is None:
+            return None
+        free = np.zeros(valid.shape, bool)
+        free[:, list(self.computed)] = found
+        return free
 
 
 def profile_of(provenance: Provenance) -> Profile | None:

@@ -284,11 +284,16 @@ def _pieces(source: Scene) -> Iterator[Box]:
 
 def _valid(source: Scene, result: Scene, factors: Factors, tells: bool, bound: Bound) -> Check:
     """Whether validity is kept; if the result's format cannot mark nodata, whether such pixels keep their values."""
-    wrong, silent, more = 0, 0, 0
+    needs = " or ".join(bound.operator.needs)
+    wrong, silent, more, left = 0, 0, 0, 0
     for box in _pieces(source):
-        before = factors.repeated(bound.valid(box, source.source.valid(box)))
+        known = source.source.valid(box)
+        before = factors.repeated(bound.valid(box, known))
         after = result.source.valid(box.refined(factors))
         differ = before != after
+        if differ.any() and (free := bound.optional(box, known)) is not None:
+            left += int((differ & factors.repeated(free)).sum())
+            differ &= ~factors.repeated(free)
         if bound.lacking:
             more += int((differ & after).sum())
             differ &= before
@@ -298,9 +303,9 @@ def _valid(source: Scene, result: Scene, factors: Factors, tells: bool, bound: B
             silent += int(same.sum())
             differ &= ~same
         wrong += int(differ.sum())
-    needs = " or ".join(bound.operator.needs)
     parts = (
         f"{wrong} pixels differ" if wrong else "",
+        f"{left} pixels of the {needs} are left without data" if left else "",
         f"{silent} pixels without data hold what they held; the format cannot tell them" if silent else "",
         f"{more} pixels are data that are none in the source; to check them, give {bound.asked}" if more else "",
     )

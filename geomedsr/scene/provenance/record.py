@@ -41,7 +41,7 @@ def _fact(name: str, read: Callable[[str], Any] = texts.some, text: Callable[[An
     return field(default=None, metadata={"tag": PREFIX + name, "read": read, "text": text})
 
 
-_factor = texts.whole(1, 9999)
+_factor, _count = texts.whole(1, 9999), texts.whole(0, 10**18)
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,10 @@ class Provenance(Mapping[str, str]):
 
     What is not known is None. As a mapping it is its tags. ``before`` are the passes before the last one. ``ranges``
     are the values that met 0 and 1 of the network, band by band. ``groups`` tells of a result whose bands were made in
-    different ways which were made how; the model is then that of the first group that one made. ``others`` are tags of
-    which this version knows nothing, or cannot read: they are carried along as they are, and nothing follows from them.
+    different ways which were made how; the model is then that of the first group that one made. ``filled`` counts the
+    pixels of all bands that a repair filled, in the whole scene, ``left`` those that it could not. ``others`` are tags
+    of which this version knows nothing, or cannot read: they are carried along as they are, and nothing follows from
+    them.
     """
 
     chosen: Chosen = field(default_factory=Chosen)
@@ -145,6 +147,8 @@ class Provenance(Mapping[str, str]):
     run: RunFacts = field(default_factory=RunFacts)
     ranges: tuple[texts.Range, ...] | None = _fact("VALUE_RANGE", texts.ranges, json.dumps)
     groups: tuple[Group, ...] | None = _fact("GROUPS", made_of.of_text, made_of.text)
+    filled: int | None = _fact("FILLED", _count)
+    left: int | None = _fact("LEFT", _count)
     note: str | None = _fact("NOTE")
     others: tuple[tuple[str, str], ...] = ()
 

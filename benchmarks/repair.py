@@ -1,0 +1,182 @@
+"""Repair measured where the truth is known: gaps as of Landsat 7, single pixels.
+
+    python benchmarks/repair.py DATA [--model NAME_OR_FILE] [--clean]
+
+``DATA`` is a folder with ``satellite``, as the recipes name it; only parts that the recipe keeps out are counted. Root
+mean squares are of all bands together, in stored numbers. ``fillnodata`` is GDAL's, ``biharmonic`` scikit-image's, if
+that is installed. ``--clean`` looks for defects in every file of DATA as it is, and with single pixels of each band
+dead or hot, at 0 and at the largest number that can be stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from rasterio.fill import fillnodata
+
+import geomedsr
+from geomedsr import Scene, Window
+from geomedsr.degradations.gaps import slc_off
+from geomedsr.geometry import Box
+from geomedsr.repairing.finding import find_defects
+
+Array = np.ndarray
+
+#: Scenes and the windows that the recipe keeps out.
+KEPT = {
+    "Landsat 8 fields": ("landsat8_fields_south_30m.tif", Window(1500, 560, 541, 900)),
+    "Landsat 8 snow": ("landsat8_greenland_30m.tif", Window(500, 0, 300, 1093)),
+    "Sentinel-2 coast": ("sentinel2_coast_10m.tif", Window(0, 1000, 1500, 300)),
+    "Sentinel-2 desert": ("sentinel2_sahara_100m.tif", Window(0, 480, 1098, 240)),
+}
+
+#: Where in a Landsat 7 scene the window lies, in columns from its middle: gaps are 14 rows wide at 3000.
+PLACES = (600, 1500, 2800)
+
+
+def main() -> None:
+    """Print Markdown tables."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--model")
+    parser.add_argument("--clean", action="store_true")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if given.clean:
+        clean_table(given.data)
+        return
+    gap_table(given.data / "satellite", given.model)
+    dead_table(given.data / "satellite", given.model)
+
+
+def kept(folder: Path) -> Iterator[tuple[str, Scene, Array]]:
+    """Kept-out scenes in memory, all data, and their values ``(band, y, x)``."""
+    for name, (file, window) in KEPT.items():
+        scene = geomedsr.open(folder / file)
+        box = Box.of(0, window)
+        values = scene.source.read(box)[0]
+        assert scene.source.valid(box).all(), name
+        yield name, Scene.from_array(values), values
+
+
+def gap_table(folder: Path, model: str | None) -> None:
+    """Root mean square errors in gaps, and steps across their edges against those of the truth."""
+    print("| scene | gaps, rows | fillnodata | biharmonic | repair | of fillnodata | steps at edges |")
+    print("|---|---|---|---|---|---|---|")
+    for name, scene, truth in kept(folder):
+        for place in PLACES:
+            mask = slc_off(truth.shape[1:], place, 5.0, 9.0)
+            broken = np.where(mask, 0, truth)
+            results = {
+                "fillnodata": np.stack([filled(band, mask) for band in broken]),
+                "biharmonic": smooth(broken, mask),
+                "repair": repaired(scene, broken, mask, model),
+            }
+            errors = {way: None if x is None else error(x, truth, mask) for way, x in results.items()}
+            seam = steps(results["repair"], mask) / steps(truth, mask)
+            wide = 14 * place / 3000
+            cells = (f"{e:.1f}" if e is not None else "–" for e in errors.values())
+            share = errors["repair"] / errors["fillnodata"]
+            print(f"| {name} | {wide:.0f} | {' | '.join(cells)} | {share:.2f} | {seam:.2f} |", flush=True)
+    print()
+
+
+def dead_table(folder: Path, model: str | None) -> None:
+    """Root mean square errors at single pixels."""
+    print("| scene | median of the 8 around | repair | of the median |")
+    print("|---|---|---|---|")
+    for name, scene, truth in kept(folder):
+        mask = np.random.default_rng(0).random(truth.shape[1:]) < 0.001
+        broken = np.where(mask, 0, truth)
+        median = np.stack([around(band, mask) for band in broken.astype(float)])
+        ours = repaired(scene, broken, mask, model)
+        one, other = error(median, truth, mask), error(ours, truth, mask)
+        print(f"| {name} | {one:.1f} | {other:.1f} | {other / one:.2f} |", flush=True)
+    print()
+
+
+def clean_table(data: Path) -> None:
+    """What is found in files as they are, and of single pixels that are broken."""
+    print("| file | gaps | lines | dead | at 0 found | at the largest found | other pixels found |")
+    print("|---|---|---|---|---|---|---|")
+    for path in files(data):
+        scene = geomedsr.open(path)
+        counts = find_defects(scene).counts
+        cells = [str(count) for count in counts.values()] + broken_found(scene)
+        print(f"| {path.relative_to(data)} | {' | '.join(cells)} |", flush=True)
+
+
+def files(data: Path) -> Iterator[Path]:
+    """All scenes of DATA: rasters, volumes, and folders of DICOM."""
+    yield from sorted(p for p in data.rglob("*") if p.suffix == ".tif" or p.name.endswith(".nii.gz"))
+    yield from sorted({p.parent for p in data.rglob("*.dcm")})
+
+
+def broken_found(scene: Scene) -> list[str]:
+    """Shares found of pixels at 0 and at the largest number, one in a thousand of a frame; and what else is found."""
+    scene = scene.select([i for i, band in enumerate(scene.bands, 1) if band.kind == "continuous"])
+    box = Box.of(scene.shape[0] // 2, Box.whole(scene.shape).window)
+    values, valid = scene.source.read(box), scene.source.valid(box)
+    if values.dtype.kind == "f":
+        return ["–", "–", "–"]
+    limits = scene.bands[0].limits or (0, np.iinfo(values.dtype).max)
+    rng = np.random.default_rng(0)
+    places, high = (rng.random(values.shape) < 0.001) & valid, rng.random(values.shape) < 0.5
+    broken = np.where(places, np.where(high, limits[1], 0), values).astype(values.dtype)
+    other = Scene.from_array(broken, valid, bands=scene.bands, scale=scene.values)
+    found = find_defects(other, ["dead"]).mask.data.values != 0
+    before = find_defects(Scene.from_array(values, valid, bands=scene.bands, scale=scene.values), ["dead"]).mask
+    own = before.data.values != 0
+    shares = [f"{found[places & which].mean():.0%}" for which in (~high, high)]
+    return [*shares, str(int((found & ~places & ~own).sum()))]
+
+
+def repaired(scene: Scene, broken: Array, mask: Array, model: str | None) -> Array:
+    """What ``repair`` makes of a broken image; all else must be as it was."""
+    source = Scene.from_array(broken.astype(scene.dtype))
+    made = geomedsr.repair(source, Scene.from_array(mask.astype(np.uint8)), model).data.values[0]
+    assert (made[:, ~mask] == broken[:, ~mask]).all()
+    return np.asarray(made)
+
+
+def filled(band: Array, mask: Array) -> Array:
+    """GDAL's inverse distance weighting."""
+    return np.asarray(fillnodata(band.astype(np.float32), mask=(~mask).astype(np.uint8), max_search_distance=100))
+
+
+def smooth(broken: Array, mask: Array) -> Array | None:
+    """scikit-image's biharmonic inpainting."""
+    try:
+        from skimage.restoration import inpaint_biharmonic
+    except ImportError:
+        return None
+    low, high = broken[:, ~mask].min(), broken[:, ~mask].max()
+    made = [inpaint_biharmonic((band - low) / (high - low), mask) for band in broken.astype(float)]
+    return np.stack(made) * (high - low) + low
+
+
+def around(band: Array, mask: Array) -> Array:
+    """Marked pixels as the median of those of the eight around them that are not marked."""
+    padded = np.pad(np.where(mask, np.nan, band), 1, mode="reflect")
+    height, width = band.shape
+    parts = [padded[y : y + height, x : x + width] for y in range(3) for x in range(3) if (y, x) != (1, 1)]
+    return np.where(mask, np.nanmedian(parts, 0), band)
+
+
+def error(made: Array, truth: Array, mask: Array) -> float:
+    """The root mean square over marked pixels of all bands."""
+    return float(np.sqrt(np.square(made[:, mask].astype(float) - truth[:, mask]).mean()))
+
+
+def steps(values: Array, mask: Array) -> float:
+    """The mean difference of pixels above and below an edge of a gap."""
+    edge = mask[1:] != mask[:-1]
+    return float(np.abs(np.diff(values.astype(float), axis=1))[:, edge].mean())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Which pixels are defects: a mask as the sources that repair reads, lazily, box by box."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from geomedsr.geometry import Box
+from geomedsr.geometry.morphology import near
+from geomedsr.scene.sources import Array, Source, WrappingSource
+
+
+@dataclass(frozen=True)
+class Marks(Source):
+    """Defects of an image ``(frame, band, y, x)``, 1, all else 0; bytes, always data.
+
+    A defect is a pixel of ``mask``, a source of one band or of as many as ``image``, that is data and not 0.
+    With ``within``, only defects that have a known pixel, which is data and no defect, within so many rows and columns.
+    """
+
+    image: Source
+    mask: Source
+    within: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``, as the image's."""
+        return self.image.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Bytes."""
+        return np.dtype(np.uint8)
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """As the image's."""
+        return self.image.block
+
+    def select(self, bands: Sequence[int]) -> Marks:
+        """Some of the bands."""
+        mask = self.mask if self.mask.shape[1] == 1 else self.mask.select(bands)
+        return replace(self, image=self.image.select(bands), mask=mask)
+
+    def valid(self, box: Box) -> Array:
+        """True everywhere."""
+        frames, height, width = box.shape
+        return np.broadcast_to(np.True_, (frames, self.shape[1], height, width))
+
+    def read(self, box: Box) -> Array:
+        """The marks of a box."""
+        found = self.defects(box)
+        if self.within is not None and found.any():
+            around = box.grown((0, self.within, self.within)) & Box.whole(self.shape)
+            known = self.image.valid(around) & ~self.defects(around)
+            if not known.all():
+                found = found & near(known, self.within)[box.within(around).index]
+        return found.astype(np.uint8)
+
+    def defects(self, box: Box) -> Array:
+        """What the mask marks of a box, bool."""
+        found = (self.mask.read(box) != 0) & self.mask.valid(box)
+        return np.broadcast_to(found, (found.shape[0], self.shape[1], *found.shape[2:]))
+
+
+@dataclass(frozen=True)
+class Missing(Source):
+    """Pixels of an image that nothing is to be learnt from, 1: defects, and what is no data; bytes, always data."""
+
+    marks: Marks
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """``(frame, band, y, x)``."""
+        return self.marks.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Bytes."""
+        return self.marks.dtype
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """As the image's."""
+        return self.marks.block
+
+    def select(self, bands: Sequence[int]) -> Missing:
+        """Some of the bands."""
+        return Missing(self.marks.select(bands))
+
+    def valid(self, box: Box) -> Array:
+        """True everywhere."""
+        return self.marks.valid(box)
+
+    def read(self, box: Box) -> Array:
+        """The marks of a box."""
+        return (self.marks.defects(box) | ~self.marks.image.valid(box)).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Without(WrappingSource):
+    """An image whose defects are no data, so that no statistic and no fill is made of them.
+
+    ``marks`` are of its bands at the positions ``places``; other bands have none.
+    """
+
+    marks: Marks
+    places: tuple[int, ...]
+
+    def valid(self, box: Box) -> Array:
+        """True where a pixel is data and no defect."""
+        valid = np.array(self.whole.valid(box))
+        valid[:, list(self.places)] &= ~self.marks.defects(box)
+        return valid
+
+    def select(self, bands: Sequence[int]) -> Source:  # type: ignore[override]
+        """Some of the bands."""
+        kept = [band for band in bands if band in self.places]
+        if not kept:
+            return self.whole.select(bands)
+        marks = self.marks.select([self.places.index(band) for band in kept])
+        places = tuple(i for i, band in enumerate(bands) if band in self.places)
+        return Without(self.whole.select(bands), marks, places)

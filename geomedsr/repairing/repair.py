@@ -1,0 +1,233 @@
+"""``repair``: a scene whose defects are filled, and nothing else changed; lazily."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from geomedsr.errors import InputError, ModelError, SceneWarning
+from geomedsr.geometry import Box
+from geomedsr.geometry.crs import same_crs
+from geomedsr.geometry.grid import Grid
+from geomedsr.inference.process import process
+from geomedsr.models import Model, load_model
+from geomedsr.models.filling import MASK, Filling
+from geomedsr.models.ports import IMAGE
+from geomedsr.repairing.marks import Marks, Missing, Without
+from geomedsr.scene.provenance import Provenance
+from geomedsr.scene.scene import Band, Scene
+from geomedsr.scene.sources import Source
+
+#: The model that fills, for scenes of every kind.
+DEFAULT = "repair-gaps"
+
+#: How far a corner of a mask may lie off, in pixels.
+_NEAR = 0.1
+
+#: Rows and columns of a piece in which marks are counted.
+_PIECE = 1024
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A repaired scene, what was filled of it, and how much that is.
+
+    ``marks`` has a band for each band that was repaired: 1 where a pixel is filled, else 0. Of ``pixels`` pixels of
+    all these bands ``marked`` are defects, of which ``filled`` are filled and ``left`` are not, since nothing is known
+    near enough.
+    """
+
+    scene: Scene
+    marks: Scene
+    pixels: int
+    marked: int
+    filled: int
+
+    @property
+    def left(self) -> int:
+        """See the class docstring."""
+        return self.marked - self.filled
+
+    @property
+    def words(self) -> str:
+        """In words."""
+        left = f", {self.left} left: nothing is known near enough" if self.left else ""
+        return f"{self.filled} of {self.pixels} pixels filled{left}"
+
+
+def repair(
+    scene: Scene,
+    mask: Scene,
+    model: str | os.PathLike[str] | Model | None = None,
+    *,
+    tile: int | None = None,
+    memory: int | str | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+) -> Scene:
+    """The scene with its defects filled, lazily; every other pixel is the scene's, bit for bit.
+
+    Args:
+        scene: any scene. Bands of classes and flags stay as they are.
+        mask: a scene on the same grid, of one band or of as many as are repaired: pixels that are data and not 0 are
+            defects, whether the scene is data there or not.
+        model: a shipped model's name, a model file, or a loaded model of the architecture ``filling``; by default
+            ``repair-gaps``.
+        tile: see :func:`geomedsr.upscale`, as for ``memory``, ``device`` and ``precision``.
+        memory: what writing the result may take.
+        device: where the network runs.
+        precision: what it computes in.
+
+    Returns:
+        A scene on the same grid. Defects that are farther from every known pixel than the model's passes reach are no
+        data where the scene can mark that, and stay what they were otherwise.
+
+    Raises:
+        InputError: a mask of another size or place, with fractions, or that marks every pixel.
+        ModelError: no such model, or one that does not fill.
+        DeviceError: no such device, or precision.
+    """
+    return repaired(scene, mask, model, tile=tile, memory=memory, device=device, precision=precision).scene
+
+
+def repaired(
+    scene: Scene,
+    mask: Scene,
+    model: str | os.PathLike[str] | Model | None = None,
+    *,
+    tile: int | None = None,
+    memory: int | str | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+) -> Repaired:
+    """:func:`repair`, with what is filled and how much. The mask is read once for that."""
+    own = model if isinstance(model, Model) else load_model(model or DEFAULT)
+    if not isinstance(own.module, Filling):
+        raise ModelError(f"the model {own.descriptor.name} for repair", "one that fills gaps", f"use {DEFAULT}")
+    places = tuple(i for i, band in enumerate(scene.bands) if band.kind == "continuous")
+    _check(scene, mask, len(places))
+    image = scene.source.select(places) if len(places) < len(scene.bands) else scene.source
+    marks = Marks(image, mask.source)
+    reached = replace(marks, within=own.module.depth)
+    marked, filled = _counted(scene, mask, reached)
+    shown = _marks(scene, places, reached, mask.name)
+    made = process(
+        own,
+        image=replace(scene, source=Without(scene.source, marks, places), scale=scene.scale),
+        tile=tile,
+        memory=memory,
+        device=device,
+        precision=precision,
+        mask=shown,
+        missing=replace(shown, source=Missing(marks)),
+    )[IMAGE]
+    pixels = int(np.prod(image.shape))
+    result = Repaired(made, shown, pixels, marked, filled)
+    facts = made.provenance
+    provenance = replace(
+        facts, model=replace(facts.model, inputs={MASK: mask.name}), filled=filled, left=marked - filled
+    )
+    made = replace(made, name=f"{scene.name} repaired", provenance=provenance, files=(*made.files, *mask.files))
+    return replace(result, scene=made, marks=replace(shown, provenance=_of_marks(made)))
+
+
+def _marks(scene: Scene, places: tuple[int, ...], source: Source, name: str) -> Scene:
+    """Marks as a scene of a band for each band that is repaired."""
+    bands = tuple(Band(f"{scene.bands[i].name}_filled", "nearest") for i in places)
+    return Scene(source, scene.grid, bands, name, scene.files, domain=scene.domain, frames=scene.frames)
+
+
+def _of_marks(made: Scene) -> Provenance:
+    """What marks say of themselves: they are an output beside the image."""
+    facts = made.provenance
+    return replace(
+        facts,
+        model=replace(facts.model, output=MASK),
+        agreement=replace(facts.agreement, conserved="no"),
+        ranges=None,
+        filled=None,
+        left=None,
+    )
+
+
+def _check(scene: Scene, mask: Scene, bands: int) -> None:
+    """Raise an InputError for a mask that does not fit, of which nothing but headers is read."""
+    if not bands:
+        raise InputError(f"{scene.name}, whose bands are classes or flags", "a band to repair", "choose others")
+    frames, _, height, width = scene.shape
+    if (mask.shape[0], *mask.shape[2:]) != (frames, height, width):
+        raise InputError(
+            f"the mask {mask.name} of {mask.shape[0]} × {mask.shape[2]} × {mask.shape[3]}",
+            f"{frames} × {height} × {width} frames, rows and columns, as {scene.name}",
+            "make it on the same grid",
+        )
+    if mask.shape[1] not in (1, bands):
+        raise InputError(
+            f"the mask {mask.name} of {mask.shape[1]} bands",
+            "one band" + (f", or {bands}, one for each of {scene.name}" if bands > 1 else ""),
+            "choose bands of it",
+        )
+    if (apart := _apart(scene.grid, mask.grid)) is not None:
+        raise InputError(
+            f"the mask {mask.name}, {apart} of {scene.name}", "the same grid", "warp it onto that, by nearest neighbour"
+        )
+
+
+def _apart(one: Grid, other: Grid) -> str | None:
+    """How two grids of one shape differ, as far as both tell where they lie; None where they do not."""
+    if one.affine is not None and other.affine is not None:
+        if one.crs is not None and other.crs is not None and not same_crs(one.crs, other.crs):
+            return "in another CRS than that"
+        height, width = one.shape
+        moved = ~one.affine @ other.affine
+        off = max(np.hypot(*np.subtract(moved @ c, c)) for c in ((0, 0), (width, 0), (0, height), (width, height)))
+        return None if off <= _NEAR else f"whose corners lie up to {off:.3g} pixels from those"
+    for place, its in zip(one.planes, other.planes, strict=False):
+        pairs = zip(place.corners(one.shape), its.corners(other.shape), strict=True)
+        if max(float(np.linalg.norm(np.subtract(a, b))) for a, b in pairs) > _NEAR * min(place.spacing):
+            return "whose slices lie elsewhere than those"
+    return None
+
+
+def _counted(scene: Scene, mask: Scene, marks: Marks) -> tuple[int, int]:
+    """How many pixels of all bands are defects, and how many of them are filled.
+
+    Raises:
+        InputError: fractions in the mask, or nothing is known.
+    """
+    marked, filled, total = 0, 0, 0
+    for box in Box.whole(marks.shape).tiles((1, _PIECE, _PIECE)):
+        if mask.dtype.kind == "f":
+            _check_whole(mask, box)
+        found = int(marks.defects(box).sum())
+        marked, total = marked + found, total + box.pixels * marks.shape[1]
+        filled += int(marks.read(box).sum()) if found else 0
+    if marked == total:
+        raise InputError(
+            f"the mask {mask.name}, which marks every pixel of {scene.name}",
+            "some that are not 0, as defects",
+            "GDAL's masks mean the opposite: invert it",
+        )
+    if 2 * marked > total:
+        warnings.warn(
+            f"the mask {mask.name} marks {marked / total:.0%} of {scene.name} as defects: GDAL's masks mean the "
+            "opposite, 255 where data is valid",
+            SceneWarning,
+            stacklevel=4,
+        )
+    return marked, filled
+
+
+def _check_whole(mask: Scene, box: Box) -> None:
+    """Raise an InputError for a mask whose numbers have fractions."""
+    values = mask.source.read(box)[mask.source.valid(box)]
+    odd = values[values != np.rint(values)]
+    if odd.size:
+        raise InputError(
+            f"the mask {mask.name}, which holds {odd[0]:g}",
+            "whole numbers: 0 where a pixel is right, any other where it is a defect",
+            "choose a threshold, and make it 0 and 1",
+        )
