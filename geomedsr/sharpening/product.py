@@ -17,14 +17,22 @@ from geomedsr.inference.process import process
 from geomedsr.models import Model, load_model
 from geomedsr.models.ports import IMAGE
 from geomedsr.providers import provider
-from geomedsr.scene.bands import continuous
+from geomedsr.scene.bands import continuous, find
 from geomedsr.scene.joining import JoinedSource
 from geomedsr.scene.picking import position
 from geomedsr.scene.provenance import Provenance
 from geomedsr.scene.resampling import RepeatedSource
 from geomedsr.scene.scene import Scene
 from geomedsr.sharpening.adapting import Adapting
-from geomedsr.sharpening.choosing import SENTINEL2_COARSE, carried_over, default_name, port_of, seen
+from geomedsr.sharpening.choosing import (
+    SENTINEL2_COARSE,
+    SENTINEL2_FINE,
+    carried_over,
+    default_name,
+    pan,
+    port_of,
+    seen,
+)
 from geomedsr.sharpening.guides import ALIGNED, fitted, relation
 from geomedsr.sharpening.joined import Made, joined
 from geomedsr.sharpening.regression import REGRESSION, regression
@@ -58,8 +66,11 @@ class Plan:
 
 
 def panchromatic(product: Scene) -> bool:
-    """Whether the finest part of a product is one panchromatic band, and there are others."""
-    return len(product.resolutions) > 1 and len(continuous(product.at(product.resolutions[0])).bands) == 1
+    """Whether the finest part of a product is one band, said to be panchromatic, and there are others."""
+    if len(product.resolutions) < 2:
+        return False
+    fine = continuous(product.at(product.resolutions[0]))
+    return len(fine.bands) == 1 and pan(fine) is not None
 
 
 def planned(product: Scene, bands: Sequence[str | int] | None) -> Plan:
@@ -111,22 +122,22 @@ def with_panchromatic(product: Scene, bands: Sequence[str | int] | None) -> tupl
     Raises:
         InputError: no such band, or one of another part.
     """
-    pan, coarse, *others = (product.at(size) for size in product.resolutions)
+    fine, coarse, *others = (product.at(size) for size in product.resolutions)
     if bands is None:
         tell_left(others)
-        return coarse, pan
+        return coarse, fine
     for part, remedy in [
-        (pan, "leave it out; --with-guide adds it"),
+        (fine, "leave it out; --with-guide adds it"),
         *((part, f"`geomedsr upscale --bands {part.bands[0].name}` makes it finer by itself") for part in others),
     ]:
         if wrong := [band.name for band in part.bands if band.name.casefold() in {str(b).casefold() for b in bands}]:
             listed = ", ".join(band.name for band in coarse.bands)
             raise InputError(
-                f"band {wrong[0]} of {product.name}, which {pan.bands[0].name} does not sharpen",
+                f"band {wrong[0]} of {product.name}, which {fine.bands[0].name} does not sharpen",
                 f"some of {listed}",
                 remedy,
             )
-    return coarse.select(bands), pan
+    return coarse.select(bands), fine
 
 
 def _spectral(band: Any) -> bool:
@@ -229,7 +240,8 @@ def _kinds(
     carried over.
     """
     carried = {band.name for band in carried_over(part).bands if band.kind == "nearest"}
-    all_there = set(SENTINEL2_COARSE) <= {band.name for band in part.bands}
+    guided = model is not None or len(find(plan.fine.bands, SENTINEL2_FINE)) == len(SENTINEL2_FINE)
+    all_there = guided and set(SENTINEL2_COARSE) <= {band.name for band in part.bands}
     joint = set(SENTINEL2_COARSE) if plan.factor(part) == 2 and all_there and model != REGRESSION else set()
     wanted = plan.wanted(part)
     own, kept = [n for n in wanted if n in joint], [n for n in wanted if n in carried]
