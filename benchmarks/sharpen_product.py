@@ -60,7 +60,7 @@ def main(side: int) -> None:
         seconds, memory = json.loads(told.stdout)
         print(f"opening, all three parts: {seconds:.2f} s, {memory:.0f} MiB with Python and torch")
         print(
-            "| bands | minutes | pixels of 20 m per second, 10⁶ | of the network alone | peak memory, MiB | result, MiB |"
+            "| bands | minutes | 20 m pixels per second, 10⁶ | of the network alone | peak memory, MiB | result, MiB |"
         )
         print("|---|---|---|---|---|---|")
         pixels = (side // 2) ** 2

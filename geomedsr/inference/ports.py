@@ -21,12 +21,14 @@ from geomedsr.scene.sources import Array
 def as_seen(port: Port, scene: Scene, box: Box) -> torch.Tensor:
     """An input over a box of the image, as float32 ``(frame, band, y, x)``, normalised on its own value scale.
 
-    Masks are 0 and 1: 1 where a valid number is not 0. Rows and columns of the box may extend past the image.
+    Masks are 0 and 1: 1 where a valid number is not 0. Rows and columns of the box may extend past the image; beyond
+    its edges the input is continued as the image is, block by block.
     """
     there = box.refined(Factors(*port.factors))
+    block = port.factors[1] if port.factors[1] == port.factors[2] else 1
     if port.meaning != "mask":
-        return scene.tensor(there.window, there.frames)
-    stored, valid = read_reflected(scene.source, there)
+        return scene.tensor(there.window, there.frames, block)
+    stored, valid = read_reflected(scene.source, there, block)
     return torch.from_numpy(((stored != 0) & valid).astype(np.float32))
 
 

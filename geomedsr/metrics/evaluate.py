@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from geomedsr.errors import InputError
+from geomedsr.errors import InputError, ModelError
 from geomedsr.metrics.case import Case
 from geomedsr.metrics.consistency import drift
 from geomedsr.metrics.methods import USUAL, Method, check_peers, peers, results
@@ -75,6 +75,14 @@ def evaluate(
         GeomedsrError: a method that is not installed.
     """
     card = model.descriptor
+    if card.ports.inputs:
+        guided = card.ports.inputs[0].meaning == "value"
+        how = "measure it by Wald's protocol, with benchmarks/sharpen.py DATA" if guided else "compare results by hand"
+        raise ModelError(
+            f"the model {card.name}, which needs {card.ports.inputs[0].name} beside the image",
+            "a model of the image alone",
+            how,
+        )
     against = check_peers(against)
     amounts = list(realism) or ([0.0, 1.0] if card.adversarial else [])
     models = [model.with_realism(amount) for amount in amounts] or [model]

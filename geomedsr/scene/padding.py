@@ -22,23 +22,29 @@ FILL_RADIUS = 16
 FILL_REST = 0.5
 
 
-def reflected(start: int, stop: int, length: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def reflected(start: int, stop: int, length: int, block: int = 1) -> np.ndarray[Any, np.dtype[np.int64]]:
     """Indices for positions ``start … stop`` of an axis of ``length`` that is continued by repeated reflection.
 
-    The edge pixel is not repeated (… 2 1 0 1 2 …), as in ``numpy.pad(mode="reflect")``.
+    The edge pixel is not repeated (… 2 1 0 1 2 …), as in ``numpy.pad(mode="reflect")``. With a ``block``, which divides
+    the length, the edge block is not: the axis is reflected as the coarser one is whose pixels the blocks are.
     """
-    if length == 1:
-        return np.zeros(stop - start, np.int64)
-    period = 2 * (length - 1)
-    phase = np.arange(start, stop, dtype=np.int64) % period
-    return np.minimum(phase, period - phase)
+    positions = np.arange(start, stop, dtype=np.int64)
+    number, inside = positions // block, positions % block
+    last = length // block - 1
+    if last == 0:
+        return inside
+    phase = number % (2 * last)
+    pixel = np.minimum(phase, 2 * last - phase)
+    passes = -(-np.abs(number) // last)  # how often an edge was met on the way, counted from the first block
+    turned = np.where(number < 0, passes % 2 == 1, (number > 0) & (passes % 2 == 0))
+    return pixel * block + np.where(turned, block - 1 - inside, inside)
 
 
-def read_reflected(source: Source, box: Box) -> tuple[Array, Array]:
+def read_reflected(source: Source, box: Box, block: int = 1) -> tuple[Array, Array]:
     """Stored values and validity of a box whose rows and columns may leave the scene, continued by reflection."""
     (first, top, left), (last, bottom, right) = box.start, box.stop
-    rows = reflected(top, bottom, source.shape[2])
-    cols = reflected(left, right, source.shape[3])
+    rows = reflected(top, bottom, source.shape[2], block)
+    cols = reflected(left, right, source.shape[3], block)
     first_row, first_col = int(rows.min()), int(cols.min())
     inside = Box((first, first_row, first_col), (last, int(rows.max()) + 1, int(cols.max()) + 1))
     values, valid = source.read(inside), source.valid(inside)

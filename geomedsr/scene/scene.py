@@ -244,16 +244,17 @@ class Scene:
         """
         return physically_ranged(self, low, high)
 
-    def tensor(self, window: Window | None = None, frames: slice = slice(None)) -> torch.Tensor:
+    def tensor(self, window: Window | None = None, frames: slice = slice(None), block: int = 1) -> torch.Tensor:
         """The normalised float32 tensor ``(frame, band, y, x)`` of a window, about 0 … 1.
 
-        Past its edges the scene is continued by reflection. Pixels without data are filled from their surroundings
+        Past its edges the scene is continued by reflection; where each ``block`` × ``block`` of its pixels is one of
+        another scene, as that one is. Pixels without data are filled from their surroundings
         (:func:`geomedsr.scene.padding.fill`). ``scene.values.invert`` returns to stored units.
         """
         first, last, _ = frames.indices(self.shape[0])
         box = Box.of(slice(first, last), window or Window(0, 0, self.shape[3], self.shape[2]))
         radius = padding.FILL_RADIUS
-        stored, valid = padding.read_reflected(self.source, box.grown((0, radius, radius)))
+        stored, valid = padding.read_reflected(self.source, box.grown((0, radius, radius)), block)
         inner = (..., slice(radius, -radius), slice(radius, -radius))
         if valid.all():
             return self.values.normalise(stored[inner], frames)

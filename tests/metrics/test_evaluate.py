@@ -274,3 +274,10 @@ def test_bad_words_are_one_line(
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert said in captured.err
+
+
+def test_a_model_with_a_guide_is_measured_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--model", "pan-x2", str(SAMPLE / "reference.tif")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the model pan-x2, which needs guide beside the image" in line
+    assert "benchmarks/sharpen.py" in line

@@ -16,6 +16,19 @@ def test_reflection_is_numpys_repeated(length: int, before: int, after: int) -> 
     assert reflected(-before, length + after, length).tolist() == expected.tolist()
 
 
+@given(st.integers(1, 9), st.integers(2, 6), st.integers(0, 30), st.integers(0, 30))
+def test_blocks_are_reflected_as_the_pixels_that_they_are_of(coarse: int, block: int, before: int, after: int) -> None:
+    found = reflected(-before * block, (coarse + after) * block, coarse * block, block)
+    pixels = reflected(-before, coarse + after, coarse)
+    np.testing.assert_array_equal(found // block, pixels.repeat(block))
+    inside = found.reshape(-1, block) % block
+    turned = inside[:, 0] > inside[:, -1]
+    np.testing.assert_array_equal(np.where(turned[:, None], inside[:, ::-1], inside), [range(block)] * len(inside))
+    if coarse > 1 and before:  # what lies before the first block is the second one, turned
+        assert found[before * block - 1] == block
+        assert not turned[before : before + coarse].any()
+
+
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(-20, 20), st.integers(-20, 20), st.integers(1, 30))
 def test_any_window_is_a_part_of_the_padded_plane(h: int, w: int, row: int, col: int, side: int) -> None:
     values = np.arange(h * w).reshape(1, 1, h, w)

@@ -21,8 +21,7 @@ def test_what_a_guide_explains_is_found() -> None:
     model = regression(coarse, guide, 6)
     made = process(model, image=coarse, guide=guide)["image"]
     values = made.source.read(Box.whole(made.shape))[0]
-    inner = (..., slice(18, -18), slice(18, -18))  # beyond the edge the image and the guide are continued each alone
-    assert np.abs(values - wanted)[inner].max() < 0.01 * wanted.std()
+    assert np.abs(values - wanted).max() < 0.01 * wanted.std()  # at the edges, too
     np.testing.assert_allclose(values.reshape(1, 30, 6, 30, 6).mean((2, 4)), few, rtol=1e-6)
 
 
