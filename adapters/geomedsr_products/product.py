@@ -7,7 +7,7 @@ whether a path is one of its own, and ``describe(path, tile)`` reads the metadat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -42,6 +42,7 @@ class BandFile:
         named: whether it comes only when it is named, as masks and footprints do.
         missing: why its file cannot be opened, where that is known from the metadata: such a band is listed, and
             refused when it is named.
+        drawn: reads which pixels have which value, where that is told by polygons, and not by a raster.
     """
 
     name: str
@@ -60,6 +61,7 @@ class BandFile:
     tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     named: bool = False
     missing: str | None = None
+    drawn: Callable[[], Sequence[tuple[int, Outlined]]] | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ those of the description, and become those of the scene's bands.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from geomedsr.scene.areas import text_of
 from geomedsr.scene.parts import Part, Parts
 from geomedsr.scene.scene import Band, Scene
 from geomedsr.scene.sources import Source
+from geomedsr_products.drawn import DrawnSource
 from geomedsr_products.joined import JoinedSource
 from geomedsr_products.product import SATURATED_VALUE, BandFile, Flagged, Outlined, Product
 from geomedsr_products.screens import (
@@ -102,8 +104,10 @@ def _open(product: Product, kinds: tuple[str, ...], resolution: float, named: tu
     """The part at a resolution, with the bands that come only when they are named."""
     bands = [b for b in product.bands if b.resolution == resolution and b.missing is None]
     bands = [b for b in bands if not b.named] + [b for name in named for b in bands if b.name == name]
-    opened = [_opened(product, band) for band in bands]
-    grid = _grid(product, resolution, bands, opened)
+    filed = [band for band in bands if band.drawn is None]
+    files = {band.name: _opened(product, band) for band in filed}
+    grid = _grid(product, resolution, filed, list(files.values()))
+    opened = [files[b.name] if b.name in files else _drawn(product, b, grid) for b in bands]
     described = tuple(_band(band, scene.bands[0]) for band, scene in zip(bands, opened, strict=True))
     members = [_member(file, band, scene) for file, band, scene in zip(bands, described, opened, strict=True)]
     source: Source = JoinedSource(tuple(members))
@@ -120,6 +124,23 @@ def _open(product: Product, kinds: tuple[str, ...], resolution: float, named: tu
         tags={"": dict(product.identity)},
     )
     return replace(scene, provenance=scene.provenance.choosing(mask=",".join(kinds))) if kinds else scene
+
+
+def _drawn(product: Product, band: BandFile, grid: Grid) -> Scene:
+    """A band of classes that polygons tell, on the grid of its part."""
+    assert band.drawn is not None
+    classes = tuple((value, _in_pixels(product, band.name, outlined, grid)) for value, outlined in band.drawn())
+    source = DrawnSource(grid.shape, classes)
+    path = band.path if os.path.exists(band.path) else product.path
+    return Scene(source=source, grid=grid, bands=(Band(band.name),), name=band.name, files=(path,))
+
+
+def _in_pixels(product: Product, name: str, outlined: Outlined, grid: Grid) -> str:
+    """Polygons in pixels of a grid, as text."""
+    if grid.affine is None:
+        raise InputError(f"{product.name}, which has no georeference, with the mask {name}", "one", "leave it out")
+    back = ~grid.affine
+    return text_of([[np.array([back @ point for point in ring]) for ring in rings] for rings in outlined.polygons])
 
 
 def _opened(product: Product, band: BandFile) -> Scene:
@@ -215,12 +236,10 @@ def _screens(
 
 
 def _screen(product: Product, kind: str, mask: Flagged | Outlined, grid: Grid) -> Screen:
+    if isinstance(mask, Outlined):
+        return PolygonScreen(_in_pixels(product, kind, mask, grid))
     if grid.affine is None:
         raise InputError(f"{product.name}, which has no georeference, with the mask {kind}", "one", "leave it out")
-    if isinstance(mask, Outlined):
-        back = ~grid.affine
-        pixels = [[np.array([back @ point for point in ring]) for ring in rings] for rings in mask.polygons]
-        return PolygonScreen(text_of(pixels))
     try:
         raster = open_scene(mask.path)
     except InputError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from affine import Affine
@@ -26,12 +27,15 @@ from geomedsr_products.folders import Folder
 from geomedsr_products.metadata import Element, every, number, parsed, text
 from geomedsr_products.product import SATURATED_VALUE, BandFile, Flagged, Outlined
 
-#: Images by name: the band, and the resolution where there are several of it.
-_IMAGE = re.compile(r"_(B\d{2}|B8A|AOT|WVP|SCL)(?:_(10|20|60)m)?\.jp2$")
-_LISTED = re.compile(r"_(B\d{2}|B8A|AOT|WVP|SCL)(?:_(10|20|60)m)?$")
+#: Images by name: the band, and the resolution where there are several of it. Products of Level-2A of before 2017 have
+#: the name of what is no spectral band in the middle: ``S2A_USER_SCL_L2A_TL_…_T32TQM_20m``.
+_STEM = r"_(?:(B\d{2}|B8A|AOT|WVP|SCL)(?:_(10|20|60)m)?|(AOT|WVP|SCL)_L2A_TL_\w+_(10|20|60)m)"
+_IMAGE, _LISTED = re.compile(_STEM + r"\.jp2$"), re.compile(_STEM + "$")
 
 #: Masks by name, as rasters; those of polygons have the same with ``.gml``, in older products within longer names.
 _MASK = re.compile(r"MSK_(DETFOO|QUALIT|CLASSI|CLDPRB|SNWPRB)_(B\d{2}|B8A|20m|60m)\.jp2$")
+_FOOTPRINTS = re.compile(r"MSK_DETFOO_(?:\w+_)?(B\d{2}|B8A)(?:_MSIL1C)?\.gml$")
+_DETECTOR = re.compile(r"detector_footprint-\w+?-(\d{1,2})-\d+$")
 _CLOUD_POLYGONS = re.compile(r"MSK_CLOUDS_\w*?B00(?:_MSIL1C)?\.gml$")
 
 _TILE = re.compile(r"(?:MTD_TL|S2[A-Z]_\w{4}_MTD_L(?:1C|2A)_TL_\w+)\.xml$")
@@ -101,12 +105,13 @@ def bands_of(folder: Folder, granule: Granule, numbers: Numbers, product: str, l
     """
     there: dict[str, dict[int, str]] = {}
     for file in granule.files:
-        if "/IMG_DATA/" in file and (match := _IMAGE.search(file)):
-            there.setdefault(match[1], {})[int(match[2] or _own(match[1]))] = file
+        if "/IMG_DATA/" in file and (known := _image(_IMAGE, file)) is not None:
+            name, size = known
+            there.setdefault(name, {})[size] = file
     lost: dict[str, str] = {}
     for name in listed:
-        if (match := _LISTED.search(name)) and match[1] not in there:
-            lost.setdefault(match[1], name)
+        if (known := _image(_LISTED, name)) is not None and known[0] not in there:
+            lost.setdefault(known[0], name)
     order = [*SPECTRAL, *OTHERS]
     made = []
     for name in sorted({*there, *lost} & {*order}, key=order.index):
@@ -116,6 +121,15 @@ def bands_of(folder: Folder, granule: Granule, numbers: Numbers, product: str, l
         size = fitting[0] if fitting else _own(name)
         made.append(_band(name, folder.gdal(files[size]) if files else "", size, numbers, product, missing))
     return [*made, *_masks(folder, granule)]
+
+
+def _image(pattern: re.Pattern[str], file: str) -> tuple[str, int] | None:
+    """The band of an image and its resolution, by its name."""
+    match = pattern.search(file)
+    if match is None:
+        return None
+    name = match[1] or match[3]
+    return (name, int(match[2] or match[4] or _own(name))) if name in {*SPECTRAL, *OTHERS} else None
 
 
 def _own(name: str) -> int:
@@ -153,8 +167,12 @@ def _band(name: str, path: str, size: int, numbers: Numbers, product: str, missi
 
 
 def _masks(folder: Folder, granule: Granule) -> Iterator[BandFile]:
-    """Rasters of quality: they come when they are named."""
+    """Masks of quality, rasters and the detectors' polygons: they come when they are named."""
     for file in granule.files:
+        if "/QI_DATA/" in file and (match := _FOOTPRINTS.search(file)) is not None and match[1] in SPECTRAL:
+            own, drawn = float(_own(match[1])), partial(_footprints, folder, file)
+            about: dict[str, Any] = {"kind": "classes", "meanings": DETECTORS, "named": True, "drawn": drawn}
+            yield BandFile(f"MSK_DETFOO_{match[1]}", folder.gdal(file), own, **about)
         if "/QI_DATA/" not in file or (match := _MASK.search(file)) is None:
             continue
         kind, of = match.groups()
@@ -173,9 +191,10 @@ def _masks(folder: Folder, granule: Granule) -> Iterator[BandFile]:
 
 def masks_of(folder: Folder, granule: Granule) -> dict[str, tuple[Flagged | Outlined, ...]]:
     """What may be taken for no data: of Level-2A by its classes, else by the mask of clouds, whichever it has."""
-    scl = {match[2]: file for file in granule.files if (match := _IMAGE.search(file)) and match[1] == "SCL"}
+    found = [(file, _image(_IMAGE, file)) for file in granule.files]
+    scl = {known[1]: file for file, known in found if known is not None and known[0] == "SCL"}
     if scl:
-        path = folder.gdal(scl.get("20") or next(iter(scl.values())))
+        path = folder.gdal(scl.get(20) or next(iter(scl.values())))
         return {"clouds": (Flagged(path, CLOUDS),), "shadows": (Flagged(path, SHADOWS),)}
     for file in granule.files:
         if file.endswith("/MSK_CLASSI_B00.jp2"):
@@ -188,17 +207,35 @@ def masks_of(folder: Folder, granule: Granule) -> dict[str, tuple[Flagged | Outl
 
 def _outlined(folder: Folder, file: str) -> Outlined:
     """The polygons of a mask in GML: opaque clouds and cirrus alike."""
-    polygons = []
-    for polygon in every(parsed(folder, file), "Polygon"):
+    return Outlined(tuple(_polygons(folder, file, parsed(folder, file))))
+
+
+def _footprints(folder: Folder, file: str) -> tuple[tuple[int, Outlined], ...]:
+    """What each detector saw, by its number, of a mask in GML."""
+    found = []
+    for feature in every(parsed(folder, file), "MaskFeature"):
+        name = next((value for key, value in feature.attrib.items() if key.rsplit("}", 1)[-1] == "id"), "")
+        if (match := _DETECTOR.match(name)) is None or int(match[1]) not in DETECTORS:
+            raise InputError(
+                f"{file} of {folder.path} with the footprint {name[:40]!r}", "those of detectors", "download it again"
+            )
+        found.append((int(match[1]), Outlined(tuple(_polygons(folder, file, feature)))))
+    return tuple(found)
+
+
+def _polygons(folder: Folder, file: str, root: Element) -> Iterator[tuple[tuple[tuple[float, float], ...], ...]]:
+    for polygon in every(root, "Polygon"):
         rings = []
         for ring in every(polygon, "posList"):
-            step = int(ring.get("srsDimension", "2"))
             try:
+                step = int(ring.get("srsDimension", "2"))
                 values = [float(word) for word in (ring.text or "").split()]
             except ValueError as error:
                 raise InputError(
                     f"{file} of {folder.path} ({error})", "a mask of polygons", "download it again"
                 ) from error
+            if step not in (2, 3):
+                raise InputError(f"{file} of {folder.path} in {step} dimensions", "2 or 3", "download it again")
             rings.append(tuple(zip(values[0::step], values[1::step], strict=False)))
-        polygons.append(tuple(ring for ring in rings if len(ring) > 2))
-    return Outlined(tuple(polygon for polygon in polygons if polygon))
+        if whole := tuple(ring for ring in rings if len(ring) > 2):
+            yield whole

@@ -19,12 +19,13 @@ import numpy as np
 from geomedsr._version import __version__
 from geomedsr.addresses import public
 from geomedsr.errors import InputError
+from geomedsr.geometry import Factors
 from geomedsr.geometry.crs import crs_code
 from geomedsr.geometry.footprint import footprint
 from geomedsr.geometry.grid import Grid
 from geomedsr.scene.bands import colours
 from geomedsr.scene.moments import acquired
-from geomedsr.scene.provenance import Provenance, provenance_of
+from geomedsr.scene.provenance import Provenance, Step, provenance_of
 from geomedsr.scene.scene import Band, Scene
 
 _EXTENSIONS = {
@@ -153,13 +154,19 @@ def _processing(provenance: Provenance, now: str) -> dict[str, Any]:
     software, model = {"geomedsr": __version__}, provenance.model
     found: dict[str, Any] = {"processing:datetime": now}
     if model.name is not None:
-        software[model.name] = model.version or "unknown"
-        finer = model.factors.words if model.factors else "finer"
-        words = f"{provenance.source or 'its source'} made {finer} by {model.name}"
+        last = provenance.steps[len(provenance.before) :]
+        software |= {step.model: step.version or "unknown" for step in provenance.steps}
+        words = f"{provenance.source or 'its source'} made {', '.join(map(_step, last))}"
         found["processing:lineage"] = f"{words}. {provenance.note}" if provenance.note else words
         if model.sha256:
             found["geomedsr:model_sha256"] = model.sha256
     return {"processing:software": software, **found}
+
+
+def _step(step: Step) -> str:
+    """What a pass did, in a few words."""
+    finer = "finer" if step.factor is None else Factors(step.frame_factor or 1, step.factor, step.factor).words
+    return f"{finer} by {step.model}" + (f" in {', '.join(step.bands)}" if step.bands else "")
 
 
 def _projection(grid: Grid) -> dict[str, Any]:

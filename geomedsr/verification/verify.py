@@ -23,7 +23,7 @@ from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import ArraySource, CroppedSource, cropping
 from geomedsr.sharpening.choosing import GUIDE
 from geomedsr.verification.bound import Bound, others_of
-from geomedsr.verification.groups import GroupOf, groups_of, guide_check, of_image
+from geomedsr.verification.groups import GroupOf, area_check, groups_of, guide_check, of_image
 from geomedsr.verification.passes import in_two_passes, passes_check
 from geomedsr.verification.placed import CORNER, differences
 
@@ -57,8 +57,8 @@ def verify(
     others = {name: of if isinstance(of, Scene) else open_scene(of, force=True) for name, of in (inputs or {}).items()}
     adapter = adapter_for(os.fspath(dst))
     if source.parts is not None and provenance_of(result).groups is not None:
-        found = groups_of(source, result)
-        return [check for part in found for check in _of_group(part, adapter)]
+        found = groups_of(_edited(source, provenance_of(result)), result)
+        return [*(check for part in found for check in _of_group(part, adapter)), *area_check(result)]
     guide = others.pop(GUIDE, None) if provenance_of(result).model.guide is not None else None
     beside, result = result, of_image(result)
     whole, source = source, taken(source, result)
@@ -125,9 +125,7 @@ def taken(source: Scene, result: Scene) -> Scene:
     """
     provenance = provenance_of(result)
     made_of = provenance.chosen
-    if made_of.nodata is not None and source.provenance.chosen.nodata is None:
-        with suppress(InputError):  # the result is from another source
-            source = source.with_nodata(made_of.nodata)
+    source = _edited(source, provenance, physical=False)
     if made_of.bands is not None:
         with suppress(InputError):  # the source has other bands
             source = source.select(made_of.bands)
@@ -140,6 +138,17 @@ def taken(source: Scene, result: Scene) -> Scene:
     if window is None or not window.inside(source.grid.shape):
         return source
     return replace(source, source=CroppedSource(source.source, window), grid=source.grid.cropped(window))
+
+
+def _edited(source: Scene, provenance: Provenance, physical: bool = True) -> Scene:
+    """A source with the nodata value that a result states, and in units if that is."""
+    made_of = provenance.chosen
+    if made_of.nodata is not None and source.provenance.chosen.nodata is None:
+        with suppress(InputError):  # the result is from another source
+            source = source.with_nodata(made_of.nodata)
+    if physical and made_of.physical is not None and source.provenance.chosen.physical is None:
+        source = source.in_units()
+    return source
 
 
 def _part(source: Scene, area: str) -> AreaSource:

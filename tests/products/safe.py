@@ -142,6 +142,8 @@ class Safe:
             jp2(quality / "MSK_CLASSI_B00.jp2", clouds, 60)
         else:
             (quality / "MSK_CLOUDS_B00.gml").write_text(_CLOUDS, encoding="utf-8")
+            for band in NUMBERS:
+                (quality / f"MSK_DETFOO_{band}.gml").write_text(footprints(band, side * 10), encoding="utf-8")
         if self.level == "2A":
             jp2(quality / "MSK_CLDPRB_20m.jp2", np.full((side // 2, side // 2), 7, np.uint8), 20)
 
@@ -225,6 +227,28 @@ def zipped(safe: Path, inner: str = "") -> Path:
             if path.is_file():
                 file.write(path, f"{inner}{safe.name}/{path.relative_to(safe).as_posix()}")
     return pack
+
+
+def footprints(band: str, side: float) -> str:
+    """What two detectors saw of a square, in GML: the left half, and the right one, from 60 m left of the middle on."""
+    middle = LEFT + side / 2
+    features = ""
+    for count, (number, left, right) in enumerate(((3, LEFT - 100, middle), (4, middle - 60, LEFT + side + 100))):
+        top, bottom = TOP + 50, TOP - side - 50
+        corners = ((left, top), (right, top), (right, bottom), (left, bottom), (left, top))
+        places = " ".join(f"{x:g} {y:g} 0" for x, y in corners)
+        features += (
+            f'<eop:MaskFeature gml:id="detector_footprint-{band}-{number:02d}-{count}">'
+            '<eop:maskType codeSpace="urn:gs2:S2PDGS:maskType">DETECTOR_FOOTPRINT</eop:maskType>'
+            "<eop:extentOf><gml:Polygon><gml:exterior><gml:LinearRing>"
+            f'<gml:posList srsDimension="3">{places}</gml:posList>'
+            "</gml:LinearRing></gml:exterior></gml:Polygon></eop:extentOf></eop:MaskFeature>"
+        )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><eop:Mask xmlns:eop="http://www.opengis.net/eop/2.0" '
+        f'xmlns:gml="http://www.opengis.net/gml/3.2" gml:id="footprints"><eop:maskMembers>{features}'
+        "</eop:maskMembers></eop:Mask>"
+    )
 
 
 #: Opaque clouds over the square of 10 m pixels 12 … 23 down and 30 … 47 across.

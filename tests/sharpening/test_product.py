@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import rasterio
 from conftest import texture
 from products.safe import OWN, SIZES, Safe
+from stac_validity import check_item
 from toys import toy
 
 import geomedsr
@@ -149,3 +151,12 @@ def test_the_command_takes_a_product(surface: Path, tmp_path: Path, capsys: pyte
 def test_a_file_of_one_resolution_needs_a_guide(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no guide"):
         geomedsr.sharpen(Scene.from_array(texture(1, 20, 20)))
+
+
+def test_a_stac_item_names_what_made_which_bands(surface: Path, tmp_path: Path) -> None:
+    made_of = geomedsr.sharpen(geomedsr.open(surface), model=MODEL, bands=["B02", "B05", "B01"])
+    geomedsr.write(made_of, tmp_path / "out.tif", stac=True)
+    item = json.loads((tmp_path / "out.json").read_text())
+    check_item(item)
+    assert "made ×2 by toy in B05, ×6 by regression in B01. Detail" in item["properties"]["processing:lineage"]
+    assert set(item["properties"]["processing:software"]) == {"geomedsr", "toy", "regression"}
