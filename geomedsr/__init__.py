@@ -111,6 +111,7 @@ provide(
     {
         "array.scene": "geomedsr.labelled:scene_of",
         "evaluation.card": "geomedsr.viewing.card:evaluation_card",
+        "interval.widening": "geomedsr.metrics.coverage:widening",
         "model.card": "geomedsr.viewing.card:model_card",
         "operator": "geomedsr.operators:get",
         "model.adapted": "geomedsr.training.adapt:adapted",

@@ -3,35 +3,72 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from geomedsr.cli.output import print_json
-from geomedsr.errors import ModelError, OutputError
-from geomedsr.fitness import ABOUT, fitness, ranges_of
-from geomedsr.models import available, load_model
-from geomedsr.models.descriptor import Usual
+from geomedsr.errors import InputError, ModelError, OutputError
+from geomedsr.fitness import ABOUT
+from geomedsr.io import open_scene
+from geomedsr.models import Descriptor, available, load_model
 from geomedsr.models.store import with_card, write_model
 from geomedsr.training import load_recipe
-from geomedsr.training.data import training_scenes, validation_scenes
+from geomedsr.training.calibrate import TOLD, Calibration, of_recipe, of_scenes
+from geomedsr.training.recipe import shipped_recipes
 
 
 def run(options: argparse.Namespace) -> None:
-    """Measure a recipe's scenes, and write the ranges into the model's file."""
+    """Measure scenes, and write what they tell into the model's file."""
     target = _target(options)
-    recipe = load_recipe(options.data[0], options.data[1:])
     model = load_model(options.model)
-    card = model.descriptor
-    if recipe.name != card.name:
-        raise ModelError(f"the recipe {recipe.name} for the model {card.name}", "the model's own", "name that")
-    measured = [fitness(scene, card.name) for scene in (*training_scenes(recipe), *validation_scenes(recipe))]
-    usual = Usual(figures=ranges_of(measured), scenes=len(measured))
-    write_model(target, with_card(model.path, card.model_copy(update={"usual": usual})))
+    if model.descriptor.adversarial and model.realism:
+        model = model.with_realism(0)
+    overrides = [word for word in options.data if re.match(r"[a-z_]+(\.\w+)*=", word) and not Path(word).exists()]
+    words = [word for word in options.data if word not in overrides]
+    recipes = [w for w in words if w.endswith((".yaml", ".yml")) or (w in shipped_recipes() and not Path(w).exists())]
+    scenes = [open_scene(word) for word in words if word not in recipes]
+    if len(recipes) > 1 or (overrides and not recipes):
+        raise InputError(
+            f"{len(recipes)} recipes with {len(overrides)} overrides", "the model's recipe, scenes, or both", "see help"
+        )
+    if recipes:
+        recipe = load_recipe(recipes[0], overrides)
+        if recipe.name != model.descriptor.name:
+            raise ModelError(
+                f"the recipe {recipe.name} for the model {model.descriptor.name}", "the model's own", "name that"
+            )
+        found = of_recipe(model, recipe, scenes)
+    else:
+        found = of_scenes(model, scenes, options.kind or "")
+    write_model(target, with_card(model.path, found.card))
     if options.json:
-        print_json({"output": str(target), "usual": usual.model_dump(mode="json")})
+        card = found.card.model_dump(mode="json")
+        parts = {name: card.get(name) for name in ("usual", "interval")}
+        print_json({"output": str(target), **parts, "left_out_coverage": dict(found.coverage)})
         return
-    print(f"{target}: what is usual, of {len(measured)} scenes")
-    for name, ends in usual.figures.items():
+    print(f"{target}: written")
+    _tell_usual(found.card)
+    _tell_interval(found)
+
+
+def _tell_usual(card: Descriptor) -> None:
+    if card.usual.figures:
+        print(f"usual, of {card.usual.scenes} scenes:")
+    for name, ends in card.usual.figures.items():
         print(f"  {ABOUT[name].title}: {ABOUT[name].words_of(ends)}")
+
+
+def _tell_interval(found: Calibration) -> None:
+    facts = found.card.interval
+    if facts is None or not found.coverage:
+        return
+    n = len(facts.scores)
+    print(f"interval, of {n} {facts.kind}; each one's coverage at {TOLD:g} if the others alone had calibrated:")
+    for name, covered in found.coverage:
+        print(f"  {name}: {covered:.3f}")
+    print(
+        f"with --interval-conservative, {n} of {n + 1} new {facts.kind} reach the nominal coverage, if they are alike"
+    )
 
 
 def _target(options: argparse.Namespace) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from geomedsr.cli.output import print_json
@@ -12,8 +13,9 @@ from geomedsr.errors import InputError, OutputError
 from geomedsr.io import open_scene
 from geomedsr.io.files import page_target, write_page
 from geomedsr.metrics.evaluate import evaluate
+from geomedsr.metrics.interval_figures import IntervalFigures, interval_figures, markdown
 from geomedsr.metrics.methods import USUAL
-from geomedsr.models import load_model
+from geomedsr.models import Model, load_model
 from geomedsr.scene.scene import Scene
 
 
@@ -30,9 +32,15 @@ def run(options: argparse.Namespace) -> None:
         reference = _chosen(open_scene(options.reference, force=True, nodata=options.nodata), bands)
     elif options.reference_bands is not None:
         raise InputError("--reference-bands without --reference", "both", "leave it out, or name the reference")
+    scenes = [_chosen(scene, options.bands) for scene in _scenes(options.data, options.nodata)]
+    intervals: list[IntervalFigures] = []
+    if options.interval is not None:
+        if reference is not None:
+            raise InputError("--interval with --reference", "references that are degraded", "leave one of them out")
+        intervals = interval_figures(model, scenes, options.interval)
     result = evaluate(
         model,
-        [_chosen(scene, options.bands) for scene in _scenes(options.data, options.nodata)],
+        scenes,
         reference=reference,
         realism=options.realism or (),
         against=options.against or USUAL,
@@ -41,7 +49,8 @@ def run(options: argparse.Namespace) -> None:
         above=options.above,
         vgg_file=options.vgg,
     )
-    for path, text in ((options.csv, result.csv()), (options.markdown, result.markdown())):
+    words = result.markdown() + _table(model, intervals)
+    for path, text in ((options.csv, result.csv()), (options.markdown, words)):
         if path is not None:
             try:
                 Path(path).write_text(text, encoding="utf-8")
@@ -52,11 +61,17 @@ def run(options: argparse.Namespace) -> None:
     if page is not None:
         from geomedsr.viewing.evaluation import evaluation_page
 
-        write_page(page, evaluation_page(result, model).encode())
+        write_page(page, evaluation_page(result, model, intervals).encode())
     if options.json:
-        print_json(result.json())
+        print_json(result.json() | ({"intervals": [each.json() for each in intervals]} if intervals else {}))
     elif not options.quiet:
-        print(result.markdown(), end="")
+        print(words, end="")
+
+
+def _table(model: Model, intervals: Sequence[IntervalFigures]) -> str:
+    """The table of intervals, below that of methods."""
+    facts = model.descriptor.interval
+    return "" if facts is None or not intervals else "\n" + markdown(intervals, len(facts.scores), facts.kind)
 
 
 def _chosen(scene: Scene, bands: list[str] | None) -> Scene:

@@ -23,6 +23,8 @@ def run(options: argparse.Namespace) -> None:
         print(f"{card.name} {card.version}: {card.offered}, {bands}, {card.architecture}{gain}")
         if card.adversarial:
             print(f"  realism 0 (content weights) … 1 (adversarial weights), default {card.realism:g}")
+        if card.interval is not None:
+            print(f"  interval: {len(card.interval.scores)} {card.interval.kind} of calibration")
         print(f"  {card.description}")
         print(f"  {card.licence}")
         print(f"  sha256 {model.sha256}")

@@ -123,6 +123,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
     sub.add_argument("--no-conserve", action="store_true", help="do not make the result agree with the input")
     sub.add_argument(
+        "--interval",
+        type=float,
+        metavar="0.5…0.99",
+        help="also half-widths of an interval around the result at realism 0, to cover this share of the pixels",
+    )
+    sub.add_argument("--interval-to", metavar="FILE", help="half-widths into a file of their own, not as bands of DST")
+    sub.add_argument(
+        "--interval-conservative", action="store_true", help="wider: so that most scenes reach that coverage"
+    )
+    sub.add_argument(
         "--self-test", action="store_true", help="also tell how well the model does on SRC brought one factor down"
     )
     _add_telling(sub)
@@ -351,6 +361,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--operator", metavar="NAME", help="how references are degraded; default: the model's")
     sub.add_argument("--range", type=_range, metavar="LO,HI", help="clip physical values to it; its width is the peak")
     sub.add_argument("--above", type=float, metavar="VALUE", help="count only pixels above this physical value")
+    sub.add_argument(
+        "--interval", type=float, metavar="0.5…0.99", help="also how well intervals of this share cover the truth"
+    )
     sub.add_argument("--vgg", metavar="FILE", help="a torchvision state dict of VGG-19, instead of the extra `vgg`")
     sub.add_argument("--csv", metavar="FILE", help="write the scores to FILE")
     sub.add_argument("--markdown", metavar="FILE", help="write the table to FILE")
@@ -362,11 +375,15 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser(
         "calibrate",
         help="write what a model knows into its file",
-        description="Measure the scenes that a model was trained and validated on, and write their usual ranges into "
-        "its file; its weights stay the same.",
+        description="Measure scenes, and write into a model's file what they tell; its weights stay the same. Its "
+        "recipe: the usual ranges of fitness, and the interval from its validation scenes. Scenes or series that it "
+        "was not trained on, 3 or more: the interval.",
     )
     sub.add_argument("--model", required=True, metavar="NAME_OR_FILE", help="the model; a file is replaced")
-    sub.add_argument("data", nargs="+", metavar="RECIPE", help="its recipe, and key=value overrides")
+    sub.add_argument(
+        "data", nargs="+", metavar="DATA", help="its recipe and key=value overrides, and scenes: each a unit of its own"
+    )
+    sub.add_argument("--kind", metavar="WORD", help="what units are, such as patients; default: as the model's domain")
     sub.add_argument("--out", metavar="FILE", help="write another file; needed of a shipped model")
     sub.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
     sub.add_argument("--json", action="store_true", help="as JSON")
@@ -388,6 +405,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("config", metavar="CONFIG", help="a YAML recipe, or a shipped one's name, such as satellite-x4")
     sub.add_argument("overrides", nargs="*", metavar="key=value", help="dotted overrides, such as data=FOLDER")
     sub.add_argument("--out", metavar="DIR", help="default: runs/NAME")
+    sub.add_argument(
+        "--interval-of",
+        metavar="NAME_OR_FILE",
+        help="train the recipe's head of half-widths for this model; its weights stay the same",
+    )
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
 

@@ -17,10 +17,13 @@ from geomedsr.cli.places import part_asked, whole_pixels, window_asked
 from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
 from geomedsr.geometry import Factors, Window
-from geomedsr.inference import upscale, write
+from geomedsr.inference import process, upscale, write
+from geomedsr.inference.intervals import beside
 from geomedsr.inference.slices import ISOTROPIC
 from geomedsr.io import Item, contents_of, open_part
 from geomedsr.models import default_model, load_model
+from geomedsr.models.half_width import PORT
+from geomedsr.models.ports import IMAGE
 from geomedsr.models.store import default_slices
 from geomedsr.scene.provenance import Provenance
 from geomedsr.scene.scene import Scene
@@ -97,34 +100,23 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         window = whole_pixels(window, scene)
     unlike = _unlike(options, scene)
     tested = _tested(options, scene, window)
-    sr = upscale(
-        scene,
-        options.model,
-        realism=options.realism,
-        tile=options.tile,
-        memory=options.memory,
-        device=options.device,
-        precision=options.precision,
-        conserve=not options.no_conserve,
-        slices=ISOTROPIC if options.isotropic else options.slices,
-        in_plane=options.in_plane,
-        in_plane_model=options.in_plane_model,
-        profile=options.profile,
-    )
+    sr, widths = _made(options, scene)
     provenance = sr.provenance
     factors = (provenance.model.factors or Factors()) * (provenance.earlier if options.in_plane > 1 else Factors())
     sr = part_asked(options, sr, window, factors.x)
+    destinations = {dst: sr}
+    if widths is not None:
+        destinations[options.interval_to] = part_asked(options, widths, window, factors.x)
     named = {"uid_seed": options.uid_seed, "format": options.format}
     more = {name: value for name, value in named.items() if value is not None}
     written = write(
-        sr,
-        dst,
+        destinations,
         overwrite=options.overwrite,
         cluster=options.cluster,
         progress=not options.quiet,
         stac=options.stac,
         **more,
-    )
+    )[dst]
     frames, bands, height, width = sr.shape
     model = f"{provenance.model.name} {provenance.model.version}"
     if options.in_plane > 1:
@@ -152,7 +144,81 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         "sharpened": [f"×{step.factor} by {step.model} {step.version}" for step in scene.provenance.steps],
         "provenance": dict(sr.provenance),
         "unusual": unlike,
+        **({} if options.interval is None else {"interval": _interval(options, sr)}),
         **({} if tested is None else {"self_test": tested.json()}),
+    }
+
+
+def _made(options: argparse.Namespace, scene: Scene) -> tuple[Scene, Scene | None]:
+    """The result, and its half-widths if they go to a file of their own; all is computed when it is written."""
+    if options.interval is None:
+        for word in ("interval_to", "interval_conservative"):
+            if getattr(options, word):
+                raise InputError(
+                    f"--{word.replace('_', '-')} without --interval", "a share of pixels", "add --interval 0.9"
+                )
+        made = upscale(
+            scene,
+            options.model,
+            realism=options.realism,
+            tile=options.tile,
+            memory=options.memory,
+            device=options.device,
+            precision=options.precision,
+            conserve=not options.no_conserve,
+            slices=ISOTROPIC if options.isotropic else options.slices,
+            in_plane=options.in_plane,
+            in_plane_model=options.in_plane_model,
+            profile=options.profile,
+        )
+        return made, None
+    if options.slices or options.isotropic or options.in_plane > 1 or options.in_plane_model or options.profile:
+        raise InputError("--interval with options of new slices", "one of the two", "leave one of them out")
+    if options.all and options.interval_to is not None:
+        raise InputError("--interval-to with --all", "one series", "choose it with --series")
+    if scene.grid.planes and options.interval_to is None:
+        raise InputError(
+            f"--interval for {scene.name}, a series of slices, without --interval-to",
+            "a volume for its half-widths",
+            "add --interval-to FILE.nii.gz",
+        )
+    if scene.grid.planes and not os.path.splitext(options.interval_to)[1]:
+        raise InputError(
+            f"--interval-to {options.interval_to} for {scene.name}, a folder of DICOM",
+            "a volume such as FILE.nii.gz: DICOM's Parametric Maps are not written yet",
+            "choose one",
+        )
+    outputs = process(
+        options.model or default_model(scene.domain),
+        image=scene,
+        realism=options.realism,
+        tile=options.tile,
+        memory=options.memory,
+        device=options.device,
+        precision=options.precision,
+        conserve=not options.no_conserve,
+        interval=options.interval,
+        conservative=options.interval_conservative,
+    )
+    if options.interval_to is None:
+        return beside(outputs[IMAGE], outputs[PORT.name]), None
+    return outputs[IMAGE], outputs[PORT.name]
+
+
+def _interval(options: argparse.Namespace, sr: Scene) -> dict[str, Any]:
+    """What was done about half-widths."""
+    told = sr.provenance.interval
+    if not options.quiet and not options.json:
+        scale = "a self-test of this scene" if told.scale == "self-test" else "what is typical, without a self-test"
+        print(f"half-widths around realism 0 for {told.nominal:g} of the pixels: {told.rule}, on the scale of {scale}")
+        if told.invented is not None:
+            print(f"invented: {100 * told.invented:.1f} % of the pixels leave the interval of realism 0")
+    return {
+        "nominal": told.nominal,
+        "rule": told.rule,
+        "scale": told.scale,
+        "invented": told.invented,
+        "output": options.interval_to,
     }
 
 

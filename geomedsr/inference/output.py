@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from geomedsr.geometry import Box
+from geomedsr.inference.intervals import Beside
 from geomedsr.inference.ports import stored_type
 from geomedsr.inference.prediction import Prediction
 from geomedsr.models.ports import Port
@@ -83,5 +84,5 @@ def predicted(source: Source) -> Prediction | None:
     """The prediction of which a source is an output or a window; None for other sources."""
     while isinstance(source, CroppedSource | AreaSource):
         source = source.whole
-    source = source.prediction if isinstance(source, Output) else source
+    source = source.prediction if isinstance(source, Output | Beside) else source
     return source if isinstance(source, Prediction) else None

@@ -37,10 +37,11 @@ def stored_type(port: Port, image: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.uint8) if port.meaning == "mask" else image
 
 
-def store(port: Port, seen: Observation, planes: Array, out: Array) -> None:
+def store(port: Port, seen: Observation, planes: Array, out: Array, widening: tuple[float, ...] = ()) -> None:
     """Write an output's stored values into ``out``.
 
-    Half-widths are rounded up, masks are 0 and 1, and values are stored as the image's without agreement.
+    Half-widths are multiplied by the ``widening`` of their band and rounded up, to 1 at least; without one, they are
+    only rounded up. Masks are 0 and 1, and values are stored as the image's without agreement.
     """
     fine = merged(planes, seen.factors)
     if port.meaning == "mask":
@@ -50,8 +51,11 @@ def store(port: Port, seen: Observation, planes: Array, out: Array) -> None:
     if port.meaning == "value":
         out[...] = unconserved(fine, low, span, out.dtype, seen.nodata, seen.limits)
         return
-    widths = np.abs(fine).astype(np.float64) * span
+    widths = np.abs(fine).astype(np.float64) * np.abs(span)
     whole = out.dtype.kind != "f"
+    if widening:
+        widths *= np.asarray(widening)[:, None, None]
+        widths = np.maximum(widths, 0.5) if whole else widths
     out[...] = unconserved(
         np.ceil(widths) if whole else widths, np.zeros(()), np.ones(()), out.dtype, seen.nodata, seen.limits
     )

@@ -43,6 +43,7 @@ class Prediction(Source):
     bands that go through the model, in its order. ``operator`` is the model's, bound to its inputs. ``tile`` is fixed
     here, because the last count of a pixel may depend on it. ``memory`` is how many bytes writing may take; it
     determines the number of workers, but no pixel. ``kept`` holds predictions of frames that are used again.
+    ``widening`` are the factors of each computed band by which half-widths are stored; empty: as they are predicted.
     """
 
     scene: Scene
@@ -57,6 +58,7 @@ class Prediction(Source):
     values: ValueScale
     operator: operators.Operator
     kept: KeptFrames = field(compare=False, repr=False)
+    widening: tuple[float, ...]
 
     @property
     def inner(self) -> Source:
@@ -154,6 +156,7 @@ class Prediction(Source):
             computed=tuple(computed),
             nodata=tuple(self.nodata[b] for b in picks),
             values=self.values.select(kept),
+            widening=tuple(self.widening[i] for i in kept if self.widening),
             kept=self.kept.empty,
         )
 
@@ -259,7 +262,7 @@ class Prediction(Source):
             )
             deviations.append(self._agreement.agree(seen, planes[IMAGE], out[IMAGE][:, picks]))
             for port in ports:
-                store(port, seen, planes[port.name], out[port.name][:, picks])
+                store(port, seen, planes[port.name], out[port.name][:, picks], self.widening[picks])
         inner = coarse.within(whole).refined(self.factors).index
         found = {name: fine[inner] for name, fine in out.items()}
         return found, max((d for d in deviations if d is not None), default=None)

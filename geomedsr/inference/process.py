@@ -15,6 +15,7 @@ from geomedsr.errors import InputError, ModelError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.geometry.grid import Grid
 from geomedsr.inference import memory as budget
+from geomedsr.inference.intervals import Widening, check_nominal, check_type
 from geomedsr.inference.kept import KeptFrames
 from geomedsr.inference.output import Output
 from geomedsr.inference.prediction import Prediction, need_of, whole_frames
@@ -22,11 +23,12 @@ from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Model, load_model
 from geomedsr.models.descriptor import Descriptor
 from geomedsr.models.ports import IMAGE, Port
+from geomedsr.providers import provider
 from geomedsr.scene.alpha import doubt
 from geomedsr.scene.bands import joint
 from geomedsr.scene.context import descended
 from geomedsr.scene.nodata import same_nodata, unified
-from geomedsr.scene.provenance import Agreement, ModelFacts, Provenance, RunFacts, Step, before, foreign
+from geomedsr.scene.provenance import Agreement, IntervalRecord, ModelFacts, Provenance, RunFacts, Step, before, foreign
 from geomedsr.scene.provenance.made_of import guesses
 from geomedsr.scene.provenance.texts import Range
 from geomedsr.scene.sampling import sample
@@ -48,6 +50,8 @@ def process(
     device: str = "auto",
     precision: str | None = None,
     conserve: bool = True,
+    interval: float | None = None,
+    conservative: bool = False,
     **others: Scene,
 ) -> dict[str, Scene]:
     """All outputs of a model, as lazy scenes by name: nothing is computed until they are read or written.
@@ -64,6 +68,10 @@ def process(
         device: the device for the network.
         precision: the precision of the network.
         conserve: make the resulting image agree with the input.
+        interval: the share of pixels, 0.5 … 0.99, that ``"halfwidth"`` is to cover: half-widths of an interval around
+            the most faithful result (realism 0), in stored units, rounded up (:mod:`geomedsr.metrics.coverage`). A
+            self-test of the image is made for it now.
+        conservative: take the largest score of calibration instead of the median one.
         others: the model's other inputs, by the names of its ports: they cover the same area as the image, on grids
             finer by the ports' factors.
 
@@ -73,9 +81,10 @@ def process(
 
     Raises:
         InputError: inputs that the model does not have, missing inputs, or inputs that are not on the right grids;
-            factors that the model does not offer; new slices from a scene without contiguous slices; and all that
-            ``upscale`` raises.
-        ModelError: no such model, or a broken file.
+            factors that the model does not offer; new slices from a scene without contiguous slices; an interval
+            outside its range, or of a type too narrow for it; and all that ``upscale`` raises.
+        ModelError: no such model, or a broken file; an interval of a model that has no head for it, or that is not
+            calibrated.
         DeviceError: no such device, or precision.
     """
     if not isinstance(model, Model):
@@ -101,8 +110,15 @@ def process(
     operator = _bound(image, computed, beside, model)
     conserve = conserve and operator.constrains
     most = budget.DEFAULT if memory is None else budget.size(memory)
-    if tile is None:
+    if tile is None:  # the same with an interval as without, so that the image is, too
         tile = _tile(image, model, runtime, most, conserve)
+    widening = None
+    if interval is not None:
+        check_nominal(interval)
+        plain, model = model, model.with_interval()
+        check_type(image)
+        widening = _widening(image, plain, computed, interval, conservative)
+        card = model.descriptor
     source = Prediction(
         scene=image,
         beside=beside,
@@ -116,6 +132,7 @@ def process(
         values=image.values.select(computed),
         operator=operator,
         kept=_kept(image, computed, model, operator, conserve),
+        widening=() if widening is None else widening.factors,
     )
     made = Scene(
         source=source,
@@ -124,7 +141,7 @@ def process(
         name=f"{image.name} {card.factors.words if card.factors.volume > 1 else f'by {card.name}'}",
         files=tuple(dict.fromkeys([*image.files, *(file for _, scene in beside for file in scene.files)])),
         tags={namespace: foreign(tags) for namespace, tags in image.tags.items()},
-        provenance=_provenance(image, model, source),
+        provenance=_provenance(image, model, source, widening),
         scale=image.values.repeated(card.frame_factor),
         domain=image.domain,
         rescale=tuple(line for line in image.rescale for _ in range(card.frame_factor)),
@@ -302,7 +319,18 @@ def _kept(
     return KeptFrames(4 * depth * frame.pixels * len(computed) * model.descriptor.factors.volume)
 
 
-def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
+def _widening(
+    image: Scene, model: Model, computed: tuple[int, ...], nominal: float, conservative: bool
+) -> Widening | None:
+    """By which factors half-widths are stored; nothing if no band goes through the model."""
+    if not computed:
+        return None
+    seen = replace(image.select([band + 1 for band in computed]), scale=image.values.select(computed))
+    found: Widening = provider("interval.widening")(seen, model, nominal, conservative)
+    return found
+
+
+def _provenance(scene: Scene, model: Model, source: Prediction, widening: Widening | None) -> Provenance:
     card, earlier = model.descriptor, before(scene)
     named = dict(zip(card.bands, (scene.bands[i].name for i in source.computed), strict=True)) if card.bands else None
     last = Step(card.name, card.version, model.sha256, card.scale)
@@ -321,6 +349,14 @@ def _provenance(scene: Scene, model: Model, source: Prediction) -> Provenance:
             neighbours=card.neighbours or None,
             frame_factor=card.frame_factor if card.frame_factor > 1 else None,
             inputs={name: other.name for name, other in source.beside} or None,
+        ),
+        interval=IntervalRecord()
+        if widening is None
+        else IntervalRecord(
+            nominal=widening.nominal,
+            rule=widening.rule,
+            scale="self-test" if widening.tested else "typical",
+            invented=widening.invented,
         ),
         agreement=_agreement(scene, source),
         run=RunFacts(source.runtime.words, source.runtime.precision, source.tile, model.tiling),
@@ -357,9 +393,14 @@ def _output(image: Scene, prediction: Prediction, port: Port) -> Scene:
     source = Output(prediction, port, tuple(range(len(prediction.computed))))
     bands = [image.bands[i] for i in prediction.computed]
     if port.meaning == "mask":
-        bands = [Band(f"{band.name}_{port.name}", "nearest") for band in bands]
+        named = [f"{band.name}_{port.name}" for band in bands]
+        bands = [Band(name, "nearest", description=name) for name in named]
     elif port.meaning == "half-width":
-        bands = [replace(band, name=f"{band.name}_{port.name}", description=None, offset=0.0) for band in bands]
+        named = [f"{band.name}_{port.name}" for band in bands]
+        bands = [
+            replace(band, name=name, description=name, offset=0.0, role=None, interpretation="undefined")
+            for band, name in zip(bands, named, strict=True)
+        ]
     lines = {"half-width": tuple((slope, 0.0) for slope, _ in image.rescale), "mask": ()}
     provenance = image.provenance
     return replace(

@@ -111,13 +111,14 @@ def bands_at_once(bands: int, numbers: int) -> int:
     return max(bands, 2) if numbers < SMALL else bands
 
 
-_kept: dict[tuple[str, float, Factors, float, str, Runtime], Network] = {}
+_kept: dict[tuple[str, float, Factors, float, bool, str, Runtime], Network] = {}
 _preparing = threading.Lock()
 
 
 def prepared(model: Model, runtime: Runtime, place: torch.device) -> Network:
     """The network in the runtime's device, precision and layout; made once per process."""
-    key = (model.sha256, model.realism, model.descriptor.factors, model.profile, str(place), runtime)
+    chosen = model.descriptor.factors, model.profile, model.interval
+    key = (model.sha256, model.realism, *chosen, str(place), runtime)
     with _preparing:
         if key not in _kept:
             module = copy.deepcopy(model.module)

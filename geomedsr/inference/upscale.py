@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 
 from geomedsr.errors import InputError
+from geomedsr.inference.intervals import beside
 from geomedsr.inference.process import process
 from geomedsr.inference.slices import upscale_slices
 from geomedsr.models import Model, default_model
+from geomedsr.models.half_width import PORT
 from geomedsr.models.ports import IMAGE
 from geomedsr.scene.scene import Scene
 
@@ -26,6 +28,8 @@ def upscale(
     in_plane: int = 1,
     in_plane_model: str | os.PathLike[str] | Model | None = None,
     profile: str | float | None = None,
+    interval: float | None = None,
+    conservative: bool = False,
 ) -> Scene:
     """The super-resolved scene, ``scale`` times finer, as a lazy scene: it is computed when it is read or written.
 
@@ -47,7 +51,10 @@ def upscale(
         conserve: make the result agree with the input. For models with the block mean as operator, the mean of each
             ``s × s`` block equals the input pixel exactly; for the crop of k-space, the central k-space of each frame
             is the input's before values are rounded.
-
+        interval: the share of pixels, 0.5 … 0.99, that an interval around the most faithful result is to cover; its
+            half-widths are further bands, behind the image's, such as ``B04_halfwidth``. See
+            :func:`geomedsr.process`, which returns them as a scene of their own, as series need it.
+        conservative: see :func:`geomedsr.process`.
         slices: make so many slices from each slice of a series; ``"isotropic"`` makes them as near to each other as
             pixels are. ``model`` is then one for slices, and pixels stay as they are, unless ``in_plane`` is 2.
         in_plane: 2 makes the new slices twice as fine in plane, too.
@@ -63,6 +70,8 @@ def upscale(
         DeviceError: no such device, or precision.
     """
     if slices is not None:
+        if interval is not None:
+            raise InputError("an interval of new slices", "one of the two", "leave interval, or slices, out")
         return upscale_slices(
             scene,
             slices,
@@ -81,7 +90,7 @@ def upscale(
         raise InputError(
             "in_plane, in_plane_model or profile without slices", "all for new slices", "add --slices, or leave it out"
         )
-    return process(
+    made = process(
         default_model(scene.domain) if model is None else model,
         image=scene,
         realism=realism,
@@ -90,4 +99,7 @@ def upscale(
         device=device,
         precision=precision,
         conserve=conserve,
-    )[IMAGE]
+        interval=interval,
+        conservative=conservative,
+    )
+    return made[IMAGE] if interval is None else beside(made[IMAGE], made[PORT.name])

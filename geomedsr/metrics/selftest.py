@@ -145,14 +145,8 @@ def selftest(
     elif realism is not None:
         model = model.with_realism(realism)
     card = model.descriptor
-    _check(card)
-    fine = _fine(scene, card)
+    fine, coarse = comparable(scene, card)
     operator = operator_named(card.operator).reduction
-    coarse = reduced(fine, card.scale, operator)
-    if fine.values.origin != "physical":  # that of the scene, not of its windows
-        coarse = replace(coarse, scale=fine.values)
-    else:
-        coarse = coarse.with_physical_range(*card.value_range)
     protocol = Protocol.of(fine, None, None)
     methods = [interpolation("bicubic", bicubic, coarse, card.scale)]
     with warnings.catch_warnings():
@@ -160,6 +154,20 @@ def selftest(
         methods += results([model], coarse)
         parts, places = _summed(fine, coarse, methods, protocol, card, operator)
     return _found(fine, model, operator, parts, places)
+
+
+def comparable(scene: Scene, card: Descriptor) -> tuple[Scene, Scene]:
+    """What of a scene is the truth of a self-test, and that one factor down, on the value scale of the scene.
+
+    Raises:
+        InputError: as for :func:`selftest`.
+    """
+    _check(card)
+    fine = _fine(scene, card)
+    coarse = reduced(fine, card.scale, operator_named(card.operator).reduction)
+    if fine.values.origin == "physical":
+        return fine, coarse.with_physical_range(*card.value_range)
+    return fine, replace(coarse, scale=fine.values)
 
 
 def _check(card: Descriptor) -> None:

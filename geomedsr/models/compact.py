@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from geomedsr.models.half_width import PORT, HalfWidthHead
 from geomedsr.models.interpolation import BicubicSkip
 from geomedsr.models.network import Network
 from geomedsr.models.ports import IMAGE
@@ -69,6 +70,9 @@ class Compact(Network):
 
     trims = True
 
+    #: What makes half-widths of its features, too; None where only the image is made.
+    half_width: HalfWidthHead | None
+
     def __init__(self, scale: int, channels: int = 1, width: int = 48, blocks: int = 8, frames: int = 1) -> None:
         super().__init__()
         if width < 1 or blocks < 0:
@@ -78,22 +82,34 @@ class Compact(Network):
         self.body = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
         self.tail = nn.Conv2d(width, channels * scale * scale, 3, padding=1)
         self.skip = BicubicSkip(scale)
+        self.half_width = None
         begin_as_skip(self.body, self.tail)
+
+    def head_of_half_widths(self, hidden: int) -> HalfWidthHead:
+        """A new head that fits its features; see :func:`geomedsr.models.half_width.attached`."""
+        return HalfWidthHead(self.tail.in_channels, self.tail.out_channels, hidden)
 
     @property
     def receptive_radius(self) -> int:
         """The largest distance, in input pixels, at which an input pixel still affects an output pixel."""
         return max(radius([self.head, *self.body, self.tail]), self.skip.radius)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Super-resolve a batch."""
-        shallow = self.head(x.to(self.head.weight.dtype))
+    def forward(self, x: torch.Tensor) -> torch.Tensor | dict[str, torch.Tensor]:
+        """Super-resolve a batch; with a head of half-widths, both by name."""
+        features = self.features(x)
+        detail = F.pixel_shuffle(self.tail(features), self.scale)
+        fine: torch.Tensor = detail.to(x.dtype) + self.skip(middle(x, self.channels))
+        if self.half_width is None:
+            return fine
+        return {IMAGE: fine, PORT.name: F.pixel_shuffle(self.half_width(features), self.scale)}
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        """What the last layer sees, ``(B, width, H, W)``."""
+        shallow: torch.Tensor = self.head(x.to(self.head.weight.dtype))
         deep = shallow
         for block in self.body:
             deep = block(deep)
-        detail = F.pixel_shuffle(self.tail(deep + shallow), self.scale)
-        fine: torch.Tensor = detail.to(x.dtype) + self.skip(middle(x, self.channels))
-        return fine
+        return deep + shallow
 
     def planes(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The output as sub-pixel planes, for inference.
@@ -107,9 +123,13 @@ class Compact(Network):
         for block in self.body:
             assert isinstance(block, ResidualBlock)
             deep = block.trimmed(deep)
-        detail = unpadded(self.tail, deep + cropped(shallow, 2 * len(self.body)))
+        features = deep + cropped(shallow, 2 * len(self.body))
+        detail = unpadded(self.tail, features)
         inner = cropped(middle(x, self.channels), self.receptive_radius - self.skip.radius)
-        return {IMAGE: _added(self.skip.subpixels(inner), detail)}
+        made = {IMAGE: _added(self.skip.subpixels(inner), detail)}
+        if self.half_width is not None:
+            made[PORT.name] = self.half_width.trimmed(features).reshape(made[IMAGE].shape)
+        return made
 
 
 def _added(subpixels: torch.Tensor, detail: torch.Tensor) -> torch.Tensor:

@@ -51,6 +51,37 @@ class Usual(BaseModel):
     scenes: int = Field(default=0, ge=0)
 
 
+#: The shares of pixels for which cards hold scores of calibration.
+NOMINALS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)
+
+
+class IntervalFacts(BaseModel):
+    """The head that makes half-widths, and its calibration (:mod:`geomedsr.metrics.coverage`).
+
+    ``hidden`` are the head's channels. ``kind`` names the independent units of calibration, such as scenes. ``scores``
+    holds for each unit, and each of :data:`NOMINALS`, how many times as wide intervals must be to cover that share of
+    the unit's pixels, once their self-test has set the scale of the scene. ``typical`` is that scale where a scene is
+    too small for a self-test: the median over units, by nominal share. ``trained_on`` and ``calibrated_on`` are digests
+    of scenes. Without scores the head is not calibrated.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hidden: int = Field(ge=1, le=1024)
+    kind: str = "scenes"
+    scores: tuple[tuple[float, ...], ...] = ()
+    typical: tuple[float, ...] = ()
+    trained_on: tuple[str, ...] = ()
+    calibrated_on: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> IntervalFacts:
+        rows = (*self.scores, self.typical) if self.scores else ()
+        if any(len(row) != len(NOMINALS) or min(row) < 0 for row in rows):
+            raise ValueError(f"scores of an interval: {len(NOMINALS)} numbers from 0 for each unit, and typical ones")
+        return self
+
+
 class Descriptor(BaseModel):
     """A model's card.
 
@@ -70,7 +101,8 @@ class Descriptor(BaseModel):
     says that the file holds a second set of weights, from adversarial training, and ``realism`` how much of it is used
     by default (0: none). ``domain`` is the kind of scenes it was trained for, and is the default for. ``precision`` is
     the lowest that it may run in: ``"bfloat16"`` if its validation PSNR is then within 0.01 dB of float32's.
-    ``metrics`` are from its own validation. ``usual`` tells what the scenes are like that it knows.
+    ``metrics`` are from its own validation. ``usual`` tells what the scenes are like that it knows, and
+    ``interval`` of the head that makes half-widths, if it has one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,6 +133,7 @@ class Descriptor(BaseModel):
     training: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
     usual: Usual = Usual()
+    interval: IntervalFacts | None = None
 
     @model_validator(mode="after")
     def _named(self) -> Descriptor:
@@ -121,7 +154,11 @@ class Descriptor(BaseModel):
     def _plain(self, rest: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what came later and is not there, so that such cards stay the same as before it existed."""
         facts: dict[str, Any] = rest(self)
-        missing = {name for name, there in (("heads", self.heads), ("usual", self.usual.figures)) if not there}
+        missing = {
+            name
+            for name, there in (("heads", self.heads), ("usual", self.usual.figures), ("interval", self.interval))
+            if not there
+        }
         return {name: fact for name, fact in facts.items() if name not in missing}
 
     @property

@@ -25,9 +25,10 @@ from geomedsr.errors import ModelError, OutputError
 from geomedsr.geometry import Factors
 from geomedsr.io.files import atomic_write
 from geomedsr.models.compact import Compact
-from geomedsr.models.descriptor import Descriptor
+from geomedsr.models.descriptor import Descriptor, IntervalFacts
 from geomedsr.models.filling import Filling
 from geomedsr.models.guided import Guided
+from geomedsr.models.half_width import PORT, FaithfulBeside, HalfWidthHead, attached
 from geomedsr.models.network import Network
 from geomedsr.models.ports import Ports
 from geomedsr.models.rrdb import RRDBNet
@@ -62,6 +63,7 @@ _SLICES = {"CT": "ct-slices", "MR": "mr-slices"}
 
 _BLOB = "geomedsr"
 _ADVERSARIAL = "adversarial."
+_INTERVAL = "interval."
 _SUFFIX = ".safetensors"
 
 
@@ -70,8 +72,9 @@ class Model:
     """A loaded model: its ``descriptor``, its ``module`` (a torch module in eval mode), its file's hash.
 
     ``realism`` is the share of the adversarial weights in the ones that it uses. With several heads, it uses the one
-    for the descriptor's factors. ``profile`` is how wide it takes slices to be. It is pickled as a reference to its
-    file, so that each worker process loads the weights itself, once.
+    for the descriptor's factors. ``profile`` is how wide it takes slices to be. ``interval`` tells that it makes
+    half-widths, too. It is pickled as a reference to its file, so that each worker process loads the weights itself,
+    once.
     """
 
     descriptor: Descriptor
@@ -80,6 +83,7 @@ class Model:
     path: str
     realism: float = 0.0
     profile: float = 0.0
+    interval: bool = False
 
     @property
     def radius(self) -> int:
@@ -119,7 +123,26 @@ class Model:
         Raises:
             ModelError: as for :func:`load_model`.
         """
-        return load_model(self.path, realism).with_factors(self.descriptor.factors).with_profile(self.profile)
+        model = load_model(self.path, realism).with_factors(self.descriptor.factors).with_profile(self.profile)
+        return model.with_interval() if self.interval else model
+
+    def with_interval(self) -> Model:
+        """The model with its output ``halfwidth``: half-widths around its result at realism 0, not yet calibrated.
+
+        Raises:
+            ModelError: its file has no head for them.
+        """
+        if self.interval:
+            return self
+        facts = self.descriptor.interval
+        if facts is None:
+            raise ModelError(
+                f"an interval of the model {self.descriptor.name} {self.descriptor.version}, which has no head for it",
+                "a model that has one",
+                "leave it out, or train one with `geomedsr train RECIPE --interval-of FILE`",
+            )
+        content = self if self.realism == 0 else load_model(self.path, 0.0 if self.descriptor.adversarial else None)
+        return with_head(self, content.module, _head_in(self.path, facts))
 
     def __reduce__(self) -> tuple[Any, ...]:
         shipped = available().get(self.descriptor.name)
@@ -127,11 +150,12 @@ class Model:
         parts = (ARCHITECTURES.module(self.descriptor.architecture), OPERATORS.module(self.descriptor.operator))
         modules = tuple(dict.fromkeys(module for module in parts if module is not None))
         realism = self.realism if self.descriptor.adversarial else None
-        return _the_same, (found, realism, self.sha256, modules, tuple(self.descriptor.factors), self.profile)
+        chosen = tuple(self.descriptor.factors), self.profile, self.interval
+        return _the_same, (found, realism, self.sha256, modules, *chosen)
 
     def __dask_tokenize__(self) -> tuple[Any, ...]:
         chosen = (tuple(self.descriptor.factors),) if self.descriptor.heads else ()
-        told = (self.profile,) if self.profile else ()
+        told = ((self.profile,) if self.profile else ()) + (("interval",) if self.interval else ())
         return self.sha256, self.realism, *chosen, *told
 
     def __repr__(self) -> str:
@@ -224,6 +248,54 @@ def load_model(name_or_file: str | os.PathLike[str], realism: float | None = Non
     return _load(str(path.resolve()), realism, stat.st_mtime_ns, stat.st_size)
 
 
+def with_head(model: Model, content: Network, head: HalfWidthHead) -> Model:
+    """A model with a head of half-widths around the result of its ``content`` weights.
+
+    Raises:
+        ModelError: its architecture has no place for a head.
+    """
+    try:
+        faithful = attached(content, head)
+    except TypeError as error:
+        raise _headless(model) from error
+    module = faithful if model.realism == 0 else FaithfulBeside(model.module, faithful)
+    ports = Ports(inputs=model.descriptor.ports.inputs, outputs=(*model.descriptor.ports.outputs, PORT))
+    card = model.descriptor.model_copy(update={"ports": ports})
+    return replace(model, descriptor=card, module=module.eval().requires_grad_(False), interval=True)
+
+
+def new_head(model: Model, hidden: int) -> HalfWidthHead:
+    """A new head that fits a model's network.
+
+    Raises:
+        ModelError: its architecture has no place for one.
+    """
+    make = getattr(model.module, "head_of_half_widths", None)
+    if make is None:
+        raise _headless(model)
+    head: HalfWidthHead = make(hidden)
+    return head
+
+
+def _headless(model: Model) -> ModelError:
+    return ModelError(
+        f"a head of half-widths for {model.descriptor.name} of the architecture {model.descriptor.architecture}",
+        "the architecture compact",
+        "use another model",
+    )
+
+
+def _head_in(path: str, facts: IntervalFacts) -> HalfWidthHead:
+    """The head that a model file holds."""
+    with safe_open(path, framework="pt") as file:
+        names = [name for name in file.keys() if name.startswith(_INTERVAL)]  # noqa: SIM118 (no mapping)
+        state = {name.removeprefix(_INTERVAL): file.get_tensor(name) for name in names}
+    width, made = state["first.weight"].shape[1], state["last.weight"].shape[0]
+    head = HalfWidthHead(width, made, facts.hidden)
+    head.load_state_dict(state)
+    return head
+
+
 def _the_same(
     name_or_file: str,
     realism: float | None,
@@ -231,11 +303,12 @@ def _the_same(
     modules: tuple[str, ...],
     factors: tuple[int, int, int],
     profile: float,
+    interval: bool,
 ) -> Model:
     """Unpickle a model: load it again in this process, by name from this installation, or from the same path.
 
-    ``modules`` are imported first; they register its architecture and its operator. ``factors`` select its head, and
-    ``profile`` is how wide it takes slices to be.
+    ``modules`` are imported first; they register its architecture and its operator. ``factors`` select its head,
+    ``profile`` is how wide it takes slices to be, and ``interval`` whether it makes half-widths, too.
 
     Raises:
         ModelError: the file differs in this process, or a module cannot be imported.
@@ -248,7 +321,8 @@ def _the_same(
             "the same everywhere",
             "install it there",
         )
-    return model.with_factors(factors).with_profile(profile)
+    model = model.with_factors(factors).with_profile(profile)
+    return model.with_interval() if interval else model
 
 
 @lru_cache(maxsize=8)
@@ -281,8 +355,9 @@ def _load(path: str, realism: float | None, mtime_ns: int, size: int) -> Model:
         raise broken(f"a scale and frame_factor for {tuple(descriptor.factors)}, not for the first of its heads")
     with torch.device("meta"):  # shapes only: a wrong description must not allocate memory
         expected = {key: tensor.shape for key, tensor in build(descriptor).state_dict().items()}
+        head = _expected_head(descriptor)
     sets = ("", _ADVERSARIAL) if descriptor.adversarial else ("",)
-    shapes = {prefix + key: shape for prefix in sets for key, shape in expected.items()}
+    shapes = {prefix + key: shape for prefix in sets for key, shape in expected.items()} | head
     if shapes != {key: tensor.shape for key, tensor in state.items()}:
         raise broken(f"weights do not fit {descriptor.architecture} {descriptor.options}")
     _check_dial(descriptor, realism)
@@ -290,6 +365,15 @@ def _load(path: str, realism: float | None, mtime_ns: int, size: int) -> Model:
     module = build(descriptor)
     module.load_state_dict({key: _between(state, key, amount) for key in expected})
     return Model(descriptor, module.eval().requires_grad_(False), sha256, path, amount)
+
+
+def _expected_head(descriptor: Descriptor) -> dict[str, torch.Size]:
+    """The shapes of a head's weights, by their names in the file."""
+    if descriptor.interval is None:
+        return {}
+    make = getattr(build(descriptor), "head_of_half_widths", None)
+    head = make(descriptor.interval.hidden).state_dict() if make is not None else {}
+    return {_INTERVAL + key: tensor.shape for key, tensor in head.items()}
 
 
 def _foreign(path: str, realism: float | None, state: Mapping[str, torch.Tensor] | None = None) -> Model:
@@ -353,8 +437,10 @@ def write_model(target: Path, blob: bytes) -> None:
         ) from error
 
 
-def with_card(path: str | os.PathLike[str], descriptor: Descriptor) -> bytes:
-    """A geomedsr model file with another card and the same weights, as bytes.
+def with_card(
+    path: str | os.PathLike[str], descriptor: Descriptor, head: Mapping[str, torch.Tensor] | None = None
+) -> bytes:
+    """A geomedsr model file with another card and the same weights, as bytes; with a new head, if one is given.
 
     Raises:
         ModelError: the file is not one.
@@ -366,6 +452,9 @@ def with_card(path: str | os.PathLike[str], descriptor: Descriptor) -> bytes:
         if _BLOB not in (file.metadata() or {}):
             raise ModelError(f"the model file {text}, which has no card", "a geomedsr model file", "train one")
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    if head is not None:
+        state = {key: value for key, value in state.items() if not key.startswith(_INTERVAL)}
+        state |= {_INTERVAL + key: value.detach().cpu().contiguous() for key, value in head.items()}
     return _file_of(state, descriptor)
 
 

@@ -22,7 +22,7 @@ from geomedsr.parts import Part
 from geomedsr.providers import provider
 from geomedsr.scene.scaling import PERCENTILES
 from geomedsr.training.augment import Augment
-from geomedsr.training.stages import AdversarialPart, ContentPart, StagePart
+from geomedsr.training.stages import AdversarialPart, ContentPart, IntervalPart, StagePart
 
 
 class GeneratorPart(Part):
@@ -218,6 +218,7 @@ class Recipe(Part):
     augment: Augment = Augment()
     content: ContentPart
     adversarial: AdversarialPart | None = None
+    interval: IntervalPart | None = None
     realism: float = Field(default=0.0, ge=0, le=1)
     ema: float = Field(default=0.999, ge=0, lt=1)
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -245,6 +246,10 @@ class Recipe(Part):
                     f"the loss spectral-angle in {name} with generator.channels {self.generator.channels}: it compares "
                     "bands, and needs at least 2 together"
                 )
+        if self.interval is not None and self.interval.patch % self.generator.scale:
+            raise ValueError(
+                f"interval.patch {self.interval.patch} is not a multiple of the scale {self.generator.scale}"
+            )
         if self.steps < 1:
             raise ValueError("no steps: content.steps and adversarial.steps are 0")
         if self.operator not in operators.OPERATORS:

@@ -243,6 +243,7 @@ def identity(recipe: Recipe) -> str:
     entries = [{k: v for k, v in entry.items() if (k, v) not in unused} for entry in entries]  # as before
     sizes = [(os.path.basename(path), _size(path)) for path in trained_on(recipe)]
     facts = recipe.model_dump(mode="json", exclude={*reporting, "data"})
+    del facts["interval"]  # its head is trained when all this is done
     if recipe.generator.ports == Ports():  # runs of before could have none
         del facts["generator"]["ports"]
     if recipe.slices is None:

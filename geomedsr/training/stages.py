@@ -74,6 +74,26 @@ class ContentPart(StagePart):
         return self
 
 
+class IntervalPart(Part):
+    """A head of half-widths, trained on the frozen content weights (:mod:`geomedsr.training.interval`).
+
+    ``steps`` of ``batch`` patches of ``patch`` × ``patch`` high-resolution pixels; ``level`` is the quantile of
+    absolute errors that it learns, ``hidden`` its channels.
+    """
+
+    steps: int = Field(default=1500, ge=1)
+    batch: int = Field(default=8, ge=1)
+    patch: int = Field(default=192, ge=8)
+    level: float = Field(default=0.9, ge=0.5, le=0.99)
+    hidden: int = Field(default=24, ge=1, le=1024)
+    optimiser: OptimiserPart = OptimiserPart(learning_rate=2e-3, final_learning_rate=2e-5, warmup_steps=50)
+
+    @property
+    def stage(self) -> ContentPart:
+        """A stage that draws the same patches."""
+        return ContentPart(steps=self.steps, batch=self.batch, patch=self.patch, optimiser=self.optimiser)
+
+
 class DiscriminatorPart(Part):
     """The discriminator's architecture and constant learning rate; all else of its optimiser is the stage's.
 

@@ -13,6 +13,7 @@ import numpy as np
 from geomedsr.checks import Check
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box, Factors, Window
+from geomedsr.models.half_width import PORT
 from geomedsr.scene.areas import AreaSource, inside
 from geomedsr.scene.provenance import Provenance, provenance_of
 from geomedsr.scene.provenance.made_of import Group
@@ -32,12 +33,39 @@ class GroupOf:
 
 
 def of_image(result: Scene) -> Scene:
-    """The bands of a result that are the image's own, made finer: without those of other inputs beside them."""
+    """The bands of a result that are the image's own, made finer: without those of other inputs and half-widths beside
+    them."""
     provenance = provenance_of(result)
     beside = {band for group in provenance.groups or () if group.of is not None for band in group.bands}
+    beside |= set(half_widths_in(result))
     if not beside:
         return result
     return _alone(result, [i for i, band in enumerate(result.bands) if band.name not in beside])
+
+
+def half_widths_in(result: Scene) -> list[str]:
+    """The names of bands that are half-widths of other bands, by what the result states."""
+    if provenance_of(result).interval.nominal is None:
+        return []
+    names = {f"{band.name}_{PORT.name}" for band in result.bands}
+    return [band.name for band in result.bands if band.name in names]
+
+
+def interval_check(result: Scene) -> list[Check]:
+    """Whether half-widths beside an image are positive wherever it is data; nothing without them."""
+    names = [band.name for band in result.bands]
+    wide = half_widths_in(result)
+    if not wide:
+        return []
+    nominal = provenance_of(result).interval.nominal
+    pairs = [(names.index(name.removesuffix(f"_{PORT.name}")), names.index(name)) for name in wide]
+    faults = 0
+    for box in Box.whole(result.shape).tiles((1, 1024, 1024)):
+        values, valid = result.source.read(box), result.source.valid(box)
+        for image, width in pairs:
+            faults += int((valid[:, image] & ~(valid[:, width] & (values[:, width] > 0))).sum())
+    detail = f"{len(wide)} bands, for {nominal:g} of the pixels" if not faults else f"{faults} pixels are not"
+    return [Check("half-widths are positive wherever the image is data", not faults, detail)]
 
 
 def groups_of(source: Scene, result: Scene) -> list[GroupOf]:

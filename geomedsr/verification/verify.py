@@ -23,7 +23,7 @@ from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import ArraySource, CroppedSource, cropping
 from geomedsr.sharpening.choosing import GUIDE
 from geomedsr.verification.bound import Bound, others_of
-from geomedsr.verification.groups import GroupOf, area_check, groups_of, guide_check, of_image
+from geomedsr.verification.groups import GroupOf, area_check, groups_of, guide_check, interval_check, of_image
 from geomedsr.verification.passes import in_two_passes, passes_check
 from geomedsr.verification.placed import CORNER, differences
 
@@ -62,7 +62,8 @@ def verify(
     guide = others.pop(GUIDE, None) if provenance_of(result).model.guide is not None else None
     beside, result = result, of_image(result)
     whole, source = source, taken(source, result)
-    return [*_checks(whole, source, result, adapter, others), *guide_check(source, beside, guide)]
+    checks = _checks(whole, source, result, adapter, others)
+    return [*checks, *guide_check(source, beside, guide), *interval_check(beside)]
 
 
 def _of_group(part: GroupOf, adapter: Adapter) -> list[Check]:

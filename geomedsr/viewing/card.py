@@ -19,7 +19,7 @@ from geomedsr.viewing.stretch import limits, shades
 
 if TYPE_CHECKING:
     from geomedsr.metrics.evaluate import Evaluation
-    from geomedsr.models import Model
+    from geomedsr.models import Descriptor, Model
     from geomedsr.training.recipe import Recipe
 
 #: The maximum side of a thumbnail, in pixels.
@@ -105,11 +105,21 @@ def model_card(model: Model) -> str:
         ("realism", f"{model.realism:g} of 0 … 1" if d.adversarial else "has no dial"),
         ("agreement", f"with its input, by {d.operator}" if operators.constrains(d.operator) else "none is promised"),
         ("runs in", f"{d.precision} or finer"),
+        ("knows", f"what {d.usual.scenes} scenes are usually like" if d.usual.figures else None),
+        ("interval", interval_words(d)),
         ("licence", d.licence or None),
         ("sha256", f"{model.sha256[:16]}…"),
     ]
     about = f'<div style="margin-top:6px;max-width:46em">{html.escape(d.description)}</div>' if d.description else ""
     return card(f"{d.name} {d.version}", rows, kind="geomedsr.Model", more=about)
+
+
+def interval_words(card: Descriptor) -> str | None:
+    """Whether a model makes half-widths, and on what they are calibrated."""
+    if card.interval is None:
+        return None
+    count = len(card.interval.scores)
+    return f"calibrated on {count} {card.interval.kind}" if count else "has a head that is not calibrated"
 
 
 def recipe_card(recipe: Recipe) -> str:

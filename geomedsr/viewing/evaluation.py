@@ -9,12 +9,14 @@ from dataclasses import replace
 from geomedsr.geometry.grid import Window
 from geomedsr.metrics.case import Case
 from geomedsr.metrics.figures import ABOUT, Figure, is_best
+from geomedsr.metrics.interval_figures import IntervalFigures
 from geomedsr.metrics.table import Evaluation, Score
 from geomedsr.models import Model
 from geomedsr.viewing.comparison import compare
 from geomedsr.viewing.curves import spectra
 from geomedsr.viewing.page import page
 from geomedsr.viewing.panels import DARKEST, panels
+from geomedsr.viewing.reliability import reliability
 
 #: Rows and columns of the viewer's region, in pixels of the input.
 _VIEWED = 48, 104
@@ -40,8 +42,8 @@ dd { margin: 0; }
 """
 
 
-def evaluation_page(evaluation: Evaluation, model: Model) -> str:
-    """The complete page of an evaluation, without external resources.
+def evaluation_page(evaluation: Evaluation, model: Model, intervals: Sequence[IntervalFigures] = ()) -> str:
+    """The complete page of an evaluation, without external resources; with the figures of intervals, if there are any.
 
     Raises:
         InputError: a scene cannot be read for the pictures.
@@ -68,10 +70,34 @@ def evaluation_page(evaluation: Evaluation, model: Model) -> str:
             parts += ["<h3>How much detail of each fineness</h3>", _SPECTRA, plot] if plot else []
         if len(scores[0].bands) > 1:
             parts += ["<h3>Band by band</h3>", _bands(scores)]
+    parts += _intervals(intervals, model) if intervals else []
     parts += ["<h2>What the figures mean</h2>", _meanings(evaluation), "<h2>What was compared</h2>"]
     parts += [f'<p class="note">{html.escape(words)}</p>' for words in evaluation.words]
     parts.append(_INTERVALS)
     return page(title, parts, style=_STYLE, width=1240)
+
+
+def _intervals(figures: Sequence[IntervalFigures], model: Model) -> list[str]:
+    """How intervals cover the truth: a table, and a reliability plot."""
+    facts = model.descriptor.interval
+    assert facts is not None
+    head = ("scene", "band", "nominal", "coverage", "worst quarter", "mean half-width", "AURC", "Spearman")
+    rows = ["".join(f"<th>{name}</th>" for name in head)]
+    for f in figures:
+        numbers = (f"{f.nominal:g}", f"{f.coverage:.3f}", f"{f.worst:.3f}", f"{f.width:.4g}")
+        cells = (html.escape(f.scene), html.escape(f.band), *numbers, f"{f.aurc:.2f}", f"{f.spearman:.2f}")
+        rows.append("".join(f"<td>{cell}</td>" for cell in cells))
+    table = "".join(f"<tr>{row}</tr>" for row in rows)
+    return [
+        "<h2>Intervals</h2>",
+        f'<p class="note">Around the result at realism 0, calibrated on {len(facts.scores)} {html.escape(facts.kind)}. '
+        "Coverage: the share of pixels whose truth lies within. Worst quarter: the least coverage among the quarters "
+        "of the pixels by width. Half-widths are in stored values. AURC: how the mean error falls if the pixels with "
+        "the widest intervals are left out, from 1 (widths tell nothing) down. Spearman: rank correlation of width "
+        "and error.</p>",
+        f'<div class="wide"><table class="figures">{table}</table></div>',
+        reliability(figures),
+    ]
 
 
 def _summary(evaluation: Evaluation) -> str:

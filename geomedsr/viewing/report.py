@@ -19,6 +19,7 @@ from geomedsr.scene.provenance import PREFIX, provenance_of
 from geomedsr.scene.ranges import physical_sample
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import cropping
+from geomedsr.verification.groups import of_image
 from geomedsr.verification.verify import taken, verify
 from geomedsr.viewing.card import evaluation_table, scene_card
 from geomedsr.viewing.comparison import compare
@@ -81,6 +82,7 @@ def report(
     """
     target = page_target(path, (".html",), overwrite)  # checked before any computation
     source, result = open_pair(src, dst, series, nodata)
+    result = of_image(result)
     source = taken(source, result)
     scenes, names = [source, result], ["source", "result"]
     truth = None

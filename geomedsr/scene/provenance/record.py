@@ -112,6 +112,21 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class IntervalRecord:
+    """The interval that half-widths beside the image, or the image's own ones, make around the result at realism 0.
+
+    ``nominal`` is the share of pixels that it is to cover, ``rule`` says of how many calibration units which score was
+    taken, ``scale`` whether a self-test of the source set its scale or a typical one was taken, and ``invented`` is the
+    share of pixels at which the image leaves it.
+    """
+
+    nominal: float | None = _fact("INTERVAL", texts.unit, lambda value: f"{value:g}")
+    rule: str | None = _fact("INTERVAL_RULE")
+    scale: str | None = _fact("INTERVAL_SCALE", texts.one_of("self-test", "typical"))
+    invented: float | None = _fact("INVENTED", texts.unit, lambda value: f"{value:.4g}")
+
+
+@dataclass(frozen=True)
 class RunFacts:
     """What it was computed on, and how: the side of a tile, and whether tiles equal the untiled result."""
 
@@ -144,6 +159,7 @@ class Provenance(Mapping[str, str]):
     source: str | None = _fact("SOURCE")
     model: ModelFacts = field(default_factory=ModelFacts)
     agreement: Agreement = field(default_factory=Agreement)
+    interval: IntervalRecord = field(default_factory=IntervalRecord)
     run: RunFacts = field(default_factory=RunFacts)
     ranges: tuple[texts.Range, ...] | None = _fact("VALUE_RANGE", texts.ranges, json.dumps)
     groups: tuple[Group, ...] | None = _fact("GROUPS", made_of.of_text, made_of.text)
@@ -233,7 +249,13 @@ class Provenance(Mapping[str, str]):
 
 
 #: The facts that are parts, of facts of their own.
-_PARTS: Mapping[str, type[Any]] = {"chosen": Chosen, "model": ModelFacts, "agreement": Agreement, "run": RunFacts}
+_PARTS: Mapping[str, type[Any]] = {
+    "chosen": Chosen,
+    "model": ModelFacts,
+    "agreement": Agreement,
+    "interval": IntervalRecord,
+    "run": RunFacts,
+}
 
 
 def _ours(key: Any, text: Any) -> bool:
