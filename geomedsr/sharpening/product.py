@@ -25,6 +25,7 @@ from geomedsr.scene.resampling import RepeatedSource
 from geomedsr.scene.scene import Scene
 from geomedsr.sharpening.adapting import Adapting
 from geomedsr.sharpening.choosing import (
+    SENTINEL2,
     SENTINEL2_COARSE,
     SENTINEL2_FINE,
     carried_over,
@@ -221,6 +222,7 @@ def sharpen_product(
         if joint:
             made.append(Made(_by_model(plan, part, joint, model, adapt, how), plan.factor(part)))
         if others:
+            _tell_regression(plan, part, others, model)
             made.append(Made(_by_regression(plan, part, others, how), plan.factor(part)))
         if carried:
             made.append(Made(_repeated(part.select(carried), plan), plan.factor(part)))
@@ -246,6 +248,21 @@ def _kinds(
     wanted = plan.wanted(part)
     own, kept = [n for n in wanted if n in joint], [n for n in wanted if n in carried]
     return own, [name for name in wanted if name not in {*own, *kept}], kept
+
+
+def _tell_regression(
+    plan: Plan, part: Scene, names: Sequence[str], model: str | os.PathLike[str] | Model | None
+) -> None:
+    """Warn of bands that a joint model would make, were all of its bands there."""
+    there = {band.name for scene in plan.parts for band in scene.bands if scene in (plan.fine, part)}
+    lacking = [name for name in (*SENTINEL2_COARSE, *SENTINEL2_FINE) if name not in there]
+    if model is None and plan.factor(part) == 2 and lacking and set(names) & set(SENTINEL2_COARSE):
+        warnings.warn(
+            f"{part.name} without {', '.join(lacking)}, which {SENTINEL2} needs: {', '.join(names)} "
+            f"{'are' if len(names) > 1 else 'is'} made by a regression",
+            SceneWarning,
+            stacklevel=5,
+        )
 
 
 def _by_model(
