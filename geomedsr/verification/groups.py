@@ -238,11 +238,14 @@ def area_check(result: Scene) -> Iterator[Check]:
 def guide_check(source: Scene, result: Scene, guide: Scene | None) -> Iterator[Check]:
     """Whether a guide's bands in a result are the guide's."""
     group = next((group for group in provenance_of(result).groups or () if group.of is not None), None)
-    if group is None:
+    if group is None or provenance_of(source).groups is not None:
         return
     promise = f"bands {', '.join(group.bands)} are the {group.of}'s"
     if guide is None:
         yield Check(promise, None, f"to check them, give --input {group.of}=FILE")
+        return
+    if group.model is not None:
+        yield Check(promise, None, f"they were made {group.factor} times finer since, by {group.model}")
         return
     factor = result.shape[3] // source.shape[3]
     places = [i for i, band in enumerate(result.bands) if band.name in group.bands]

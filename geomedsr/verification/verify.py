@@ -60,7 +60,9 @@ def verify(
         found = groups_of(_edited(source, provenance_of(result)), result)
         return [*(check for part in found for check in _of_group(part, adapter)), *area_check(result)]
     guide = others.pop(GUIDE, None) if provenance_of(result).model.guide is not None else None
-    beside, result = result, of_image(result)
+    beside = result
+    if provenance_of(source).groups is None:  # else the source holds what is beside the image, too
+        result = of_image(result)
     whole, source = source, taken(source, result)
     checks = _checks(whole, source, result, adapter, others)
     return [*checks, *guide_check(source, beside, guide), *interval_check(beside)]
@@ -373,7 +375,8 @@ def _limits(source: Scene, result: Scene, factors: Factors) -> Check:
 
 def _stated(provenance: Provenance, factors: Factors) -> Check:
     model = provenance.model
-    known = model.factors is not None and factors in (model.factors, model.factors * provenance.earlier)
+    told = [Factors.in_plane(group.factor) for group in provenance.groups or () if group.of is None]
+    known = model.factors is not None and factors in (model.factors, model.factors * provenance.earlier, *told)
     kept = model.name is not None and model.sha256 is not None and known
     stated = f"{model.name} {model.version or ''}" if model.name else ""
     return Check("it says which model made it", kept, stated)

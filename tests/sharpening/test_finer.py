@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from guided import fine_and_coarse, placed
 from products.landsat_tree import Landsat
 from products.safe import SIZES
 from sharpening.test_product import MODEL, made, read, sums
@@ -151,3 +152,17 @@ def test_what_cannot_be_sharpened_is_one_line(
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
         assert not list(out.iterdir())
+
+
+def test_a_result_that_holds_its_guide_is_made_finer_and_verified(tmp_path: Path) -> None:
+    fine, few = fine_and_coarse(side=30)
+    coarse, guide = placed(few, 20, names="B05 B06 B07"), placed(fine[:1], 10, names="pan")
+    geomedsr.write(coarse, tmp_path / "coarse.tif")
+    opened = geomedsr.open(tmp_path / "coarse.tif")
+    paths = [tmp_path / "sharp.tif", tmp_path / "finer.tif"]
+    geomedsr.write(geomedsr.sharpen(opened, guide, "regression", with_guide=True), paths[0])
+    geomedsr.write(geomedsr.upscale(geomedsr.open(paths[0]), FINER), paths[1])
+    assert [check for check in verify(*paths) if check.kept is False] == []
+    checks = {check.promise: check for check in verify(tmp_path / "coarse.tif", paths[1], inputs={"guide": guide})}
+    assert [promise for promise, check in checks.items() if check.kept is False] == []
+    assert checks["the mean of each 4 × 4 block is the source's pixel"].kept is True
