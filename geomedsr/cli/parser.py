@@ -204,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = commands.add_parser(
         "repair",
-        help="fill gaps, lost lines and dead pixels; all else stays",
+        help="fill gaps, lost lines and dead pixels, or take off stripes; all else stays",
         description="Fill what a mask marks as broken, or what looks so, at the same size. Every other pixel stays, "
         "bit for bit.",
     )
@@ -213,7 +213,13 @@ def _parser() -> argparse.ArgumentParser:
     which = sub.add_mutually_exclusive_group(required=True)
     which.add_argument("--mask", metavar="MASK", help="on the same grid: pixels that are not 0 are defects")
     which.add_argument("--find", action="store_true", help="find gaps, lost lines and dead pixels; see `defects`")
-    _add_what(sub)
+    which.add_argument("--undo", action="store_true", help="put stripes back that were taken off SRC, bit for bit")
+    _add_what(sub, "; stripes, alone: a gain and an offset of each detector line are taken off")
+    sub.add_argument(
+        "--residual",
+        metavar="FILE",
+        help="of stripes: what lets them be undone; default: DST's name with .residual.tif",
+    )
     sub.add_argument("--marks", metavar="FILE", help="write which pixels were filled, 1, to a file of its own")
     sub.add_argument("--always", action="store_true", help="write DST even if there is no defect")
     sub.add_argument("--model", metavar="NAME_OR_FILE", help="default: repair-gaps")
@@ -449,14 +455,14 @@ def _add_telling(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--json", action="store_true", help="print what was done as JSON")
 
 
-def _add_what(sub: argparse.ArgumentParser) -> None:
+def _add_what(sub: argparse.ArgumentParser, more: str = "") -> None:
     """Which defects are looked for."""
     sub.add_argument(
         "--what",
         type=_names,
         default=["gaps", "lines", "dead"],
         metavar="gaps,lines,dead",
-        help="which defects to look for; default: all",
+        help=f"which defects to look for; default: all of these{more}",
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, window_asked
+from geomedsr.cli.stripes import stripes
 from geomedsr.devices import keep_memory
-from geomedsr.errors import OutputError
+from geomedsr.errors import InputError, OutputError
 from geomedsr.inference import write
 from geomedsr.io import open_scene
 from geomedsr.repairing.finding import find_defects
@@ -19,9 +20,14 @@ from geomedsr.viewing.report import report
 
 
 def run(options: argparse.Namespace) -> None:
-    """Fill what the mask marks, or what is found; nothing is written if that is nothing."""
+    """Fill what the mask marks, or what is found; nothing is written if that is nothing. Or stripes."""
     keep_memory()  # before threads are started
+    if options.undo or "stripes" in options.what:
+        stripes(options)
+        return
     started = time.perf_counter()
+    if options.residual is not None:
+        raise InputError(f"--residual {options.residual} without stripes", "--undo, or --what stripes", "leave it out")
     if options.marks is not None and options.marks == options.dst:
         raise OutputError(f"--marks {options.marks}, which is DST", "a file of its own", "choose another name")
     scene = open_scene(

@@ -26,6 +26,7 @@ from geomedsr.verification.bound import Bound, others_of
 from geomedsr.verification.groups import GroupOf, area_check, groups_of, guide_check, interval_check, of_image
 from geomedsr.verification.passes import in_two_passes, passes_check
 from geomedsr.verification.placed import CORNER, differences
+from geomedsr.verification.unstriped import RESIDUAL, stripes_check
 
 
 def verify(
@@ -59,6 +60,8 @@ def verify(
     if source.parts is not None and provenance_of(result).groups is not None:
         found = groups_of(_edited(source, provenance_of(result)), result)
         return [*(check for part in found for check in _of_group(part, adapter)), *area_check(result)]
+    if provenance_of(result).stripes is not None:
+        return _of_unstriped(source, result, others.get(RESIDUAL), adapter)
     guide = others.pop(GUIDE, None) if provenance_of(result).model.guide is not None else None
     beside = result
     if provenance_of(source).groups is None:  # else the source holds what is beside the image, too
@@ -66,6 +69,22 @@ def verify(
     whole, source = source, taken(source, result)
     checks = _checks(whole, source, result, adapter, others)
     return [*checks, *guide_check(source, beside, guide), *interval_check(beside)]
+
+
+def _of_unstriped(source: Scene, result: Scene, residual: Scene | None, adapter: Adapter) -> list[Check]:
+    """The checks of a result of which stripes were taken off, without a model."""
+    source = taken(source, result)
+    factors = Factors.between(source.shape, result.shape)
+    size = _size(source, result, factors)
+    if not size.kept or factors is None:
+        return [size]
+    return [
+        size,
+        _field_of_view(source, result, factors),
+        _type(source, result),
+        *_bands(source, result, adapter.same_tag),
+        *stripes_check(source, result, residual, _pieces(source)),
+    ]
 
 
 def _of_group(part: GroupOf, adapter: Adapter) -> list[Check]:

@@ -148,9 +148,9 @@ class Provenance(Mapping[str, str]):
     What is not known is None. As a mapping it is its tags. ``before`` are the passes before the last one. ``ranges``
     are the values that met 0 and 1 of the network, band by band. ``groups`` tells of a result whose bands were made in
     different ways which were made how; the model is then that of the first group that one made. ``filled`` counts the
-    pixels of all bands that a repair filled, in the whole scene, ``left`` those that it could not. ``others`` are tags
-    of which this version knows nothing, or cannot read: they are carried along as they are, and nothing follows from
-    them.
+    pixels of all bands that a repair filled, in the whole scene, ``left`` those that it could not. ``stripes`` are the
+    gains and offsets that took stripes off. ``others`` are tags of which this version knows nothing, or cannot read:
+    they are carried along as they are, and nothing follows from them.
     """
 
     chosen: Chosen = field(default_factory=Chosen)
@@ -165,6 +165,7 @@ class Provenance(Mapping[str, str]):
     groups: tuple[Group, ...] | None = _fact("GROUPS", made_of.of_text, made_of.text)
     filled: int | None = _fact("FILLED", _count)
     left: int | None = _fact("LEFT", _count)
+    stripes: str | None = _fact("STRIPES")
     note: str | None = _fact("NOTE")
     others: tuple[tuple[str, str], ...] = ()
 
