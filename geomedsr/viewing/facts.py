@@ -154,5 +154,13 @@ def plain(scene: Scene) -> str:
         "  " + "; ".join(where),
     ]
     if maker := made_by(scene):
-        lines.append(f"  made by {maker}: detail finer than its source's pixels is the model's prediction")
+        lines.append(f"  made by {maker}: {predicted_part(scene)}")
     return "\n".join(lines)
+
+
+def predicted_part(scene: Scene) -> str:
+    """What of a result a model predicted, in words."""
+    factors = provenance_of(scene).model.factors
+    if factors is not None and factors.volume == 1:
+        return "what differs from its source is the model's prediction"
+    return "detail finer than its source's pixels is the model's prediction"

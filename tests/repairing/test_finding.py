@@ -50,6 +50,17 @@ def test_bright_roofs_water_that_glints_and_speckle_are_none() -> None:
     assert not kinds(Scene.from_array(speckle)).any()
 
 
+def test_what_shows_in_other_bands_too_is_none() -> None:
+    rng = np.random.default_rng(3)
+    values = 300 + rng.normal(0, 3, (3, 150, 150))
+    rows, cols = rng.permutation(140)[:40] + 5, rng.permutation(140)[:40] + 5
+    values[:, rows, cols] += rng.uniform(0.3, 1, (3, 40)) * 400  # as a resampled roof may: nothing beside it
+    broken = values.astype(np.uint16)
+    assert not kinds(Scene.from_array(broken)).any()
+    broken[1, 75, 75] = 700  # and this one in one band alone
+    assert np.argwhere(kinds(Scene.from_array(broken))).tolist() == [[0, 1, 75, 75]]
+
+
 @pytest.mark.parametrize("level", [0, 65535])
 def test_dead_and_hot_pixels_of_one_band_are_found(ground: np.ndarray, level: int) -> None:
     mask = np.random.default_rng(1).random(ground.shape) < 0.001
