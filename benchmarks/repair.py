@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,13 +156,14 @@ def broken_found(scene: Scene) -> list[str]:
     values, valid = scene.source.read(box), scene.source.valid(box)
     if values.dtype.kind == "f":
         return ["–", "–", "–"]
+    bands = [replace(band, nodata=None) for band in scene.bands]  # what is broken is not to be no data
     limits = scene.bands[0].limits or (0, np.iinfo(values.dtype).max)
     rng = np.random.default_rng(0)
     places, high = (rng.random(values.shape) < 0.001) & valid, rng.random(values.shape) < 0.5
     broken = np.where(places, np.where(high, limits[1], 0), values).astype(values.dtype)
-    other = Scene.from_array(broken, valid, bands=scene.bands, scale=scene.values)
+    other = Scene.from_array(broken, valid, bands=bands, scale=scene.values)
     found = find_defects(other, ["dead"]).mask.data.values != 0
-    before = find_defects(Scene.from_array(values, valid, bands=scene.bands, scale=scene.values), ["dead"]).mask
+    before = find_defects(Scene.from_array(values, valid, bands=bands, scale=scene.values), ["dead"]).mask
     own = before.data.values != 0
     shares = [f"{found[places & which].mean():.0%}" for which in (~high, high)]
     return [*shares, str(int((found & ~places & ~own).sum()))]
