@@ -181,6 +181,7 @@ def test_models_lists_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
     assert found == {
         name: geomedsr.load_model(name).sha256
         for name in (
+            "ct-slices",
             "ct-x2",
             "mr-x2",
             "pan-x2",

@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--profile",
         metavar="box|FWHM|header|estimate",
-        help="with --slices: slices are boxes, or bells so many mm wide at half their height; default: estimate",
+        help="with --slices: slices are boxes, or bells so many mm wide at half height; default: header, else estimate",
     )
     sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
     sub.add_argument("--uid-seed", metavar="TEXT", help="reproducible DICOM UIDs, from this text and the job")

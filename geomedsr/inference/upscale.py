@@ -60,9 +60,9 @@ def upscale(
         in_plane: 2 makes the new slices twice as fine in plane, too.
         in_plane_model: by which model; by default the one shipped for such scenes.
         profile: how slices see what lies along their normal: ``"box"``; the full width at half the height of a bell, in
-            mm; ``"header"`` or ``"estimate"``. By default the estimate (:mod:`geomedsr.scene.profiles`), of series too
-            small for one the header's. With a box the mean of new slices is the old one exactly; with a bell slices
-            agree as the bell sees the new ones, but for rounding and clipping.
+            mm; ``"header"`` or ``"estimate"``. By default what the header tells, and where that tells nothing the
+            estimate (:mod:`geomedsr.scene.profiles`). With a box the mean of new slices is the old one exactly; with a
+            bell slices agree as the bell sees the new ones, but for rounding and clipping.
 
     Raises:
         InputError: a palette image, bands that do not fit the model, or no model given for a scene of unknown domain.

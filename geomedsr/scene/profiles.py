@@ -32,6 +32,9 @@ _BESIDE, _MOST, _SIDE = 3.0, 16, 384
 #: Widths that are tried, and samples for each slice distance.
 _WIDTHS, _FINE = np.arange(NARROWEST, WIDEST + 0.01, 0.1), 9
 
+#: Wider bells are not estimated: anatomy that changes slowly from slice to slice would be taken for a wide bell.
+_WIDEST_FOUND = 1.25
+
 #: A box has the variance of a bell 0.8 wide. Bells up to this width cannot be told from it.
 _BOX_UP_TO = 0.9
 
@@ -84,7 +87,7 @@ def estimated(scene: Scene) -> Profile | None:
     if not np.isfinite(across) or across <= 0 or rough.min() <= 0:
         return None
     # smoother the wider: from the widest on, so that values rise
-    width = float(np.interp(across, rough[::-1], _WIDTHS[::-1]))
+    width = min(float(np.interp(across, rough[::-1], _WIDTHS[::-1])), _WIDEST_FOUND)
     return Profile(0.0 if width <= _BOX_UP_TO else round(width, 2), "estimated")
 
 
@@ -142,7 +145,7 @@ def with_profile(scene: Scene, asked: str | float | None) -> Scene:
     Args:
         scene: a series or a volume.
         asked: ``"box"``; a bell's full width at half its height in mm; ``"estimate"`` or ``"header"``; by default the
-            estimate, else the header's, else a box.
+            header's, else the estimate, else a box.
 
     Raises:
         InputError: no such profile, or one that slices this far apart cannot have; nothing to tell it from.
@@ -150,10 +153,10 @@ def with_profile(scene: Scene, asked: str | float | None) -> Scene:
     between = apart(scene)
     if asked == "box":
         return replace(scene, profile=Profile())
-    if asked in (None, "estimate"):
+    if asked is None:
+        return replace(scene, profile=stated(scene) or estimated(scene) or Profile(0.0, "assumed"))
+    if asked == "estimate":
         found = estimated(scene)
-        if found is None and asked is None:
-            found = stated(scene) or Profile(0.0, "assumed")
         if found is None:
             raise InputError(
                 f"--profile estimate for {scene.name} of {scene.shape[0]} slices",
