@@ -49,6 +49,7 @@ models: .venv/bench     ## Train every shipped model again by its recipe: DATA=F
 	$(BIN)/geomedsr train configs/ct-x2.yaml data.root=$(DATA) --out runs/ct-x2
 	$(BIN)/geomedsr train configs/mr-x2.yaml data.root=$(DATA) --out runs/mr-x2
 	$(BIN)/geomedsr train configs/ct-slices.yaml data.root=$(DATA) --out runs/ct-slices
+	$(BIN)/geomedsr train configs/mr-slices.yaml data.root=$(DATA) --out runs/mr-slices
 	$(BIN)/geomedsr train configs/sentinel2-20m-x2.yaml data.root=$(DATA) --out runs/sentinel2-20m-x2
 	$(BIN)/geomedsr train configs/pan-x2.yaml data.root=$(DATA) --out runs/pan-x2
 	$(BIN)/geomedsr train configs/pan-x4.yaml data.root=$(DATA) --out runs/pan-x4

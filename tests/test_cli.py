@@ -183,6 +183,7 @@ def test_models_lists_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
         for name in (
             "ct-slices",
             "ct-x2",
+            "mr-slices",
             "mr-x2",
             "pan-x2",
             "pan-x4",

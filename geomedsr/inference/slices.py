@@ -49,7 +49,9 @@ def upscale_slices(
     card = first.descriptor
     offered = sorted({head[0] for head in card.heads or (tuple(card.factors),) if head[0] > 1 and head[2] == 1})
     if not offered:
-        raise InputError(f"--slices {slices} by the model {card.name}", "a model of new slices", "name ct-slices, say")
+        raise InputError(
+            f"--slices {slices} by the model {card.name}", "a model of new slices", "name ct-slices or mr-slices"
+        )
     check(scene)
     factor = factor_of(scene, slices, in_plane, offered)
     if card.value_scale == "physical":  # on which the profile is estimated

@@ -95,7 +95,8 @@ class Comparison:
 
     @cached_property
     def _picture(self) -> bytes:
-        tall = round(_PICTURE * self.window.height / self.window.width) or 1
+        wide, high = self._ground()[0] if self._coarsest.grid.planes else (self.window.width, self.window.height)
+        tall = round(_PICTURE * high / wide) or 1
         side = (_PICTURE, min(max(tall, 60), 2 * _PICTURE))
         parts = []
         for layer in self._layers[:2]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from toys import saved_toy, stack
 
 import geomedsr
@@ -48,6 +50,8 @@ def test_a_viewer_shows_thick_slices_beside_thin_ones(tmp_path: Path, plane: str
     assert [(layer["width"], layer["height"]) for layer in data["layers"]] == [size] * 2  # type: ignore[attr-defined]
     assert data["slices_in_all"] == {None: 24, "coronal": 26, "sagittal": 30}[plane]
     assert data["ground"] == [30, 26] if plane is None else [size[0], 24]
+    with Image.open(io.BytesIO(viewer.png())) as still:
+        assert still.size == (844, round(420 * (26 if plane is None else 24) / size[0]))
     thick = viewer._layers[0].frames[0][0][0]
     if plane == "coronal":
         np.testing.assert_array_equal(thick, scene.data.values[::-1, 0, 13, :].repeat(3, 0))
