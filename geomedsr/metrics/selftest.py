@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -46,6 +46,9 @@ _LEAST = 0.02
 #: The most windows along an axis that are tried in scenes that are mostly no data.
 _TRIED = 64
 
+#: The fewest scenes whose true gains tell how far self-tests of a model are off.
+ENOUGH = 5
+
 #: What no self-test can tell.
 LIMITS = (
     "It compares at pixels one factor coarser than the scene's. Whether detail finer than the scene's own pixels is "
@@ -60,10 +63,13 @@ class SelfTest:
     """What a self-test found, over all bands that it looked at.
 
     ``gain`` is the PSNR over bicubic interpolation's, in dB, with a 95 % bootstrap interval over squares of the scene
-    (slices of a series); ``gains`` are those of each band. ``grid`` is :func:`geomedsr.metrics.grid.ratio`, and
-    ``error`` the root of the mean squared error in ``units``, the mean over bands. ``improvement``, ``omission`` and
-    ``hallucination`` are shares of the differing pixels, in percent (:mod:`geomedsr.metrics.correctness`); None where
-    no pixels differ. ``values`` were compared, in ``windows`` of the scene.
+    (slices of a series); ``gains`` are those of each band. ``expected`` is the gain to expect at the scene's own
+    pixels: ``gain`` less the mean difference that self-tests of this model had from true gains, with the ends of the
+    range of these differences; None if the card tells of fewer than :data:`ENOUGH` scenes. ``grid`` is
+    :func:`geomedsr.metrics.grid.ratio`, and ``error`` the root of the mean squared error in ``units``, the mean over
+    bands. ``improvement``, ``omission`` and ``hallucination`` are shares of the differing pixels, in percent
+    (:mod:`geomedsr.metrics.correctness`); None where no pixels differ. ``values`` were compared, in ``windows`` of the
+    scene.
     """
 
     scene: str
@@ -74,6 +80,7 @@ class SelfTest:
     values: int
     windows: int
     gain: Figure
+    expected: Figure | None
     gains: Mapping[str, float]
     grid: float
     error: float
@@ -91,6 +98,11 @@ class SelfTest:
         """Each figure: its name, and its value in words."""
         ends = "" if self.gain.low is None else f" (95 %: {self.gain.low:+.2f} … {self.gain.high:+.2f})"
         found = [("gain over bicubic", f"{self.gain.value:+.2f} dB{ends}")]
+        if self.expected is not None:
+            low, high = self.expected.low, self.expected.high
+            found.append(
+                ("expected", f"{self.expected.value:+.2f} dB ({low:+.2f} … {high:+.2f}) at the scene's own pixels")
+            )
         if len(self.gains) > 1:
             found.append(("band by band", ", ".join(f"{name} {gain:+.2f}" for name, gain in self.gains.items())))
         found.append(("error", f"{self.error:.4g} {self.units}".strip() + ", root mean square"))
@@ -332,6 +344,7 @@ def _found(fine: Scene, model: Model, operator: str, parts: Sequence[tuple[int, 
         int(sums["count"].sum()),
         places,
         Figure(float(gains.mean()), low, high),
+        _expected(float(gains.mean()), model.descriptor),
         {band.name: float(gain) for band, gain in zip(fine.bands, gains, strict=True)},
         float(worst(ratio(sums["steps"].sum(0)))),
         float(np.nanmean(error)),
@@ -340,6 +353,30 @@ def _found(fine: Scene, model: Model, operator: str, parts: Sequence[tuple[int, 
         omission,
         hallucination,
     )
+
+
+def _expected(gain: float, card: Descriptor) -> Figure | None:
+    """The gain to expect at a scene's own pixels, by how far self-tests were off elsewhere."""
+    off = card.usual.told_by
+    if len(off) < ENOUGH:
+        return None
+    return Figure(gain - float(np.mean(off)), gain - max(off), gain - min(off))
+
+
+def differences(model: Model, scenes: Iterable[Scene]) -> list[float]:
+    """By how much self-tests are off, in dB, for scenes of which the truth can be made: told less true gain.
+
+    Each scene is brought down by the model's operator: what the model gains on that is known, and its self-test is
+    compared with it. Scenes that are too small for that are left out.
+    """
+    found = []
+    for scene in scenes:
+        try:
+            fine, coarse = comparable(scene, model.descriptor)
+            found.append(selftest(coarse, model).gain.value - selftest(fine, model).gain.value)
+        except InputError:
+            continue
+    return found
 
 
 def _gain(sums: Sums, weights: Array, series: bool) -> Array:

@@ -9,6 +9,7 @@ from geomedsr.errors import InputError
 from geomedsr.fitness import fitness, ranges_of
 from geomedsr.io import open_scene
 from geomedsr.metrics.coverage import Unit, calibrated, digest, left_out
+from geomedsr.metrics.selftest import differences
 from geomedsr.models import Descriptor, Model
 from geomedsr.models.descriptor import IntervalFacts, Usual
 from geomedsr.scene.scene import Scene
@@ -31,14 +32,17 @@ class Calibration:
     coverage: tuple[tuple[str, float], ...] = ()
 
 
-def with_usual(card: Descriptor, recipe: Recipe) -> Descriptor:
-    """The card with the usual ranges of a recipe's training and validation scenes.
+def with_usual(model: Model, recipe: Recipe) -> Descriptor:
+    """The card with the usual ranges of a recipe's training and validation scenes, and how far self-tests are off.
 
     Raises:
         RecipeError, InputError: a scene cannot be read.
     """
-    measured = [fitness(scene, card.name) for scene in (*training_scenes(recipe), *validation_scenes(recipe))]
-    return card.model_copy(update={"usual": Usual(figures=ranges_of(measured), scenes=len(measured))})
+    card, scenes = model.descriptor, [*training_scenes(recipe), *validation_scenes(recipe)]
+    measured = [fitness(scene, card.name) for scene in scenes]
+    testable = not card.ports.inputs and card.frame_factor == 1 and card.scale > 1
+    off = tuple(differences(model, scenes)) if testable else ()
+    return card.model_copy(update={"usual": Usual(figures=ranges_of(measured), scenes=len(measured), told_by=off)})
 
 
 def of_recipe(model: Model, recipe: Recipe, more: Sequence[Scene] = ()) -> Calibration:
@@ -49,7 +53,7 @@ def of_recipe(model: Model, recipe: Recipe, more: Sequence[Scene] = ()) -> Calib
         InputError: too few scenes for calibration, or scenes of ``more`` that were trained on.
         RecipeError: a scene cannot be read.
     """
-    card = with_usual(model.descriptor, recipe)
+    card = with_usual(model, recipe)
     if card.interval is None:
         return Calibration(card)
     paths = dict.fromkeys(path for _, path in split(recipe)[0])

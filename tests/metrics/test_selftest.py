@@ -1,6 +1,7 @@
 """What the self-test tells is what an independent computation gives, and what it cannot do it refuses in one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from geomedsr import Band, Scene
 from geomedsr.cli import main
 from geomedsr.errors import GeomedsrError
 from geomedsr.metrics import psnr
-from geomedsr.metrics.selftest import boxes, selftest
+from geomedsr.metrics.selftest import boxes, comparable, differences, selftest
 from geomedsr.models import Model, load_model
+from geomedsr.models.descriptor import Usual
 from geomedsr.viewing.report import report
 
 CT_SAMPLE, MR_SAMPLE = SAMPLE.parent / "ct_abdomen", SAMPLE.parent / "mr_thigh"
@@ -117,6 +119,30 @@ def test_realism_is_that_of_the_result() -> None:
     faithful, lifelike = (selftest(scene, "satellite-x4", realism=amount) for amount in (0, 1))
     assert (faithful.realism, lifelike.realism) == (0, 1)
     assert faithful.gain.value > lifelike.gain.value + 0.3
+
+
+def test_what_is_expected_follows_from_how_far_self_tests_were_off(tiny: Model) -> None:
+    scene = geomedsr.open(SAMPLE / "reference.tif")
+    plain = selftest(scene, tiny)
+    assert plain.expected is None
+    usual = Usual(told_by=(-0.5, -0.1, 0.2, -0.3, -0.8))
+    card = tiny.descriptor.model_copy(update={"usual": usual})
+    found = selftest(scene, replace(tiny, descriptor=card))
+    assert found.gain == plain.gain
+    assert found.expected is not None
+    assert found.expected.value == pytest.approx(plain.gain.value + 0.3)
+    assert (found.expected.low, found.expected.high) == pytest.approx((plain.gain.value - 0.2, plain.gain.value + 0.8))
+    assert f"{found.expected.value:+.2f} dB" in repr(found)
+    few = tiny.descriptor.model_copy(update={"usual": Usual(told_by=(1.0,) * 4)})
+    assert selftest(scene, replace(tiny, descriptor=few)).expected is None
+
+
+def test_how_far_it_is_off_is_measured_one_factor_down(tiny_x2: Model) -> None:
+    scene = geomedsr.open(SAMPLE / "reference.tif")
+    small = scene.crop(geomedsr.Window(0, 0, 50, 50))
+    (off,) = differences(tiny_x2, [scene, small])
+    fine, coarse = comparable(scene, tiny_x2.descriptor)
+    assert off == pytest.approx(selftest(coarse, tiny_x2).gain.value - selftest(fine, tiny_x2).gain.value)
 
 
 def test_upscale_tells_it_and_refuses_before_it_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
