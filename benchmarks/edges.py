@@ -33,7 +33,7 @@ EVERY, REACH, PADDING = 7, 10, -2000
 def main(data: str, *names: str) -> None:
     """Print a Markdown table."""
     warnings.simplefilter("ignore")
-    (fine,) = validation_scenes(load_recipe(CONFIG, [f"data.root={data}"]))
+    fine, *_ = validation_scenes(load_recipe(CONFIG, [f"data.root={data}"]))
     protocol, scale = Protocol.of(fine, None, None), 2
     assert protocol.window is not None
     assert protocol.above is not None
@@ -53,7 +53,7 @@ def main(data: str, *names: str) -> None:
     shares = []
     for frame in range(0, fine.shape[0], EVERY):
         frames = slice(frame, frame + 1)
-        slope, offset = (float(part[0, 0]) for part in fine.lines)
+        slope, offset = (float(part[0, 0]) for part in fine.slopes_and_offsets)
         truth = fine.source.read(Box.of(frames, whole))[0, 0] * slope + offset
         padding = torch.from_numpy(truth < PADDING)[None].float()
         around = F.max_pool2d(padding, 2 * REACH + 1, 1, REACH)[0].numpy() > 0

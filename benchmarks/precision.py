@@ -44,7 +44,7 @@ def psnr(fine: Scene, coarse: Scene, model: geomedsr.Model, precision: str) -> f
     found = []
     for frame in range(0, fine.shape[0], max(1, fine.shape[0] // SLICES)):
         frames = slice(frame, frame + 1)
-        slope, offset = (part[0][:, None, None] for part in fine.lines)
+        slope, offset = (part[0][:, None, None] for part in fine.slopes_and_offsets)
         truth, result = (s.read(Box.of(frames, whole))[0] * slope + offset for s in (fine.source, source))
         seen = fine.source.valid(Box.of(frames, whole))[0] & (
             truth > (-math.inf if protocol.above is None else protocol.above)

@@ -174,7 +174,7 @@ def test_models_lists_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     text = capsys.readouterr().out
     assert "satellite-x4 1.2.0: ×4, any bands" in text
-    assert "ct-x2 1.1.0: ×2" in text
+    assert "ct-x2 1.2.0: ×2" in text
     assert main(["models", "--json"]) == 0
     cards = json.loads(capsys.readouterr().out)
     found = {card["name"]: card["sha256"] for card in cards}

@@ -152,7 +152,7 @@ def test_no_data_is_told_and_transparent() -> None:
 def test_a_models_card() -> None:
     model = geomedsr.load_model("ct-x2")
     text = text_of(model._repr_html_())
-    for part in ("ct-x2 1.1.0", "CT, ×2, band by band", "0 of 0 … 1", "by block-mean", model.sha256[:16]):
+    for part in ("ct-x2 1.2.0", "CT, ×2, band by band", "0 of 0 … 1", "by block-mean", model.sha256[:16]):
         assert part in text
 
 
