@@ -432,7 +432,16 @@ def test_bad_clusters(
     scene_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str, message: str
 ) -> None:
     pytest.importorskip("distributed")
-    words = ["upscale", str(scene_path), str(tmp_path / "sr.tif"), "--model", "satellite-x4", "--cluster", address]
+    words = [
+        "upscale",
+        str(scene_path),
+        str(tmp_path / "sr.tif"),
+        "--model",
+        "satellite-x4",
+        "--cluster",
+        address,
+        "--quiet",
+    ]
     assert main(words) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: got the cluster")
