@@ -95,7 +95,7 @@ def test_slices_are_compared_whole_where_the_operator_needs_them() -> None:
     ct, mr = (selftest(geomedsr.open(path)) for path in (CT_SAMPLE, MR_SAMPLE))
     assert (ct.operator, ct.units, ct.model[:5]) == ("block-mean", "HU", "ct-x2")
     assert (mr.operator, mr.model[:5]) == ("k-space-crop", "mr-x2")
-    assert 3 < ct.gain.value < 7
+    assert 3 < ct.gain.value < 9
     assert 0.3 < mr.gain.value < 3
     assert boxes(geomedsr.open(MR_SAMPLE), 2, True, 1)[0].shape[1:] == geomedsr.open(MR_SAMPLE).shape[2:]
 

@@ -31,7 +31,7 @@ def descriptor(architecture: str, scale: int, channels: int = 1, **more: Any) ->
 
 
 def test_all_are_tried() -> None:
-    beside = {"guided", "slices"}  # takes a guide, makes slices: tests/models/test_guided.py, test_slices.py
+    beside = {"filling", "guided", "slices"}  # fills gaps, takes a guide, makes slices: tests of their own
     assert tuple(sorted({*SMALL} | beside)) == ARCHITECTURES.own
 
 
