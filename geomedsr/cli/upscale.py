@@ -228,8 +228,8 @@ def _unlike(options: argparse.Namespace, scene: Scene) -> list[str]:
 
     default = default_slices if options.slices is not None or options.isotropic else default_model
     model = load_model(default(scene.domain) if options.model is None else options.model)
-    if not model.descriptor.usual.figures:
-        return []
+    if not model.descriptor.usual.figures or all(band.kind != "continuous" for band in scene.bands):
+        return []  # nothing is usual, or nothing to measure
     found = fitness_for(scene, model.descriptor)
     if found.warning is not None:
         warnings.warn(found.warning, SceneWarning, stacklevel=2)

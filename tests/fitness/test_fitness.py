@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from conftest import SAMPLE, save_tiny
+from conftest import SAMPLE, save_tiny, texture
 from safetensors.torch import load_file
 
 import geomedsr
@@ -231,3 +231,11 @@ def test_cards_without_ranges_stay_as_they_were() -> None:
     ranged = card.model_copy(update={"usual": load_model("satellite-x4").descriptor.usual})
     assert ranged.model_validate_json(ranged.model_dump_json()) == ranged
     assert replace(load_model("pan-x2"), descriptor=ranged).descriptor.usual.scenes == 23
+
+
+def test_classes_alone_are_carried_over_without_a_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    classes = Scene.from_array(texture(1, 24, 20, "uint8") % 7, bands=[Band("scl", kind="nearest")])
+    geomedsr.write(classes, tmp_path / "in.tif", progress=False)
+    words = ["upscale", str(tmp_path / "in.tif"), str(tmp_path / "out.tif"), "--nearest", "1", "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["unusual"] == []
