@@ -8,6 +8,7 @@ import time
 
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, window_asked
+from geomedsr.cli.work import work_asked, writing_asked
 from geomedsr.devices import keep_memory
 from geomedsr.errors import InputError
 from geomedsr.fusion.fuse import FrameReport, fuse_with_report
@@ -32,21 +33,13 @@ def run(options: argparse.Namespace) -> None:
         prior=options.prior,
         conserve=options.conserve,
         realism=options.realism,
-        tile=options.tile,
-        memory=options.memory,
-        device=options.device,
-        precision=options.precision,
+        **work_asked(options),
     )
     fused = part_asked(options, fused, window, report.factor)
-    more = {} if options.format is None else {"format": options.format}
     written = write(
         fused,
         options.output,
-        overwrite=options.overwrite,
-        cluster=options.cluster,
-        progress=not options.quiet,
-        stac=options.stac,
-        **more,
+        **writing_asked(options),
     )
     seconds = time.perf_counter() - started
     _, bands, height, width = fused.shape

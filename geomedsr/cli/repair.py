@@ -9,6 +9,7 @@ from typing import Any
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, window_asked
 from geomedsr.cli.stripes import stripes
+from geomedsr.cli.work import work_asked, writing_asked
 from geomedsr.devices import keep_memory
 from geomedsr.errors import InputError, OutputError
 from geomedsr.inference import write
@@ -45,27 +46,18 @@ def run(options: argparse.Namespace) -> None:
         scene,
         mask,
         options.model,
-        tile=options.tile,
-        memory=options.memory,
-        device=options.device,
-        precision=options.precision,
+        **work_asked(options),
     )
     if not done.marked and not options.always:
         _tell_none(options, done)
         return
-    named = {"uid_seed": options.uid_seed, "format": options.format}
-    more = {name: value for name, value in named.items() if value is not None}
     made = part_asked(options, done.scene, window, 1)
     scenes = {options.dst: made}
     if options.marks is not None:
         scenes[options.marks] = part_asked(options, done.marks, window, 1)
     written = write(
         scenes,
-        overwrite=options.overwrite,
-        cluster=options.cluster,
-        progress=not options.quiet,
-        stac=options.stac,
-        **more,
+        **writing_asked(options),
     )[options.dst]
     if options.report is not None:
         report(options.src, options.dst, options.report, series=options.series, nodata=options.nodata)

@@ -10,6 +10,7 @@ from typing import Any
 
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, whole_pixels, window_asked
+from geomedsr.cli.work import work_asked, writing_asked
 from geomedsr.devices import keep_memory
 from geomedsr.errors import InputError
 from geomedsr.geometry import Factors
@@ -45,10 +46,7 @@ def run(options: argparse.Namespace) -> None:
         bands=options.bands if product else None,
         with_guide=options.with_guide,
         register={"auto": None, "yes": True, "no": False}[options.register],
-        tile=options.tile,
-        memory=options.memory,
-        device=options.device,
-        precision=options.precision,
+        **work_asked(options),
         conserve=not options.no_conserve,
         adapt=adapt,
     )
@@ -57,15 +55,10 @@ def run(options: argparse.Namespace) -> None:
     if product:  # whose parts all are sharpened: windows are of the finest, and hold whole pixels of the coarsest
         window, factor = whole_pixels(window_asked(options, made), made), 1
     part = part_asked(options, made, window, factor)
-    more = {} if options.format is None else {"format": options.format}
     written = write(
         part,
         options.dst,
-        overwrite=options.overwrite,
-        cluster=options.cluster,
-        progress=not options.quiet,
-        stac=options.stac,
-        **more,
+        **writing_asked(options),
     )
     seconds = time.perf_counter() - started
     adapted = None if adapt is None else _adapted(adapt, provenance)

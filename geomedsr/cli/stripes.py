@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from geomedsr.cli.output import print_json
+from geomedsr.cli.work import writing_asked
 from geomedsr.errors import InputError
 from geomedsr.inference import write
 from geomedsr.io import open_scene
@@ -70,14 +71,9 @@ def residual_of(path: str) -> str:
 
 def _written(scenes: dict[str, Scene], options: argparse.Namespace) -> dict[str, Any]:
     """Write, and say what was written."""
-    more = {} if options.format is None else {"format": options.format}
     written = write(
         scenes,
-        overwrite=options.overwrite,
-        cluster=options.cluster,
-        progress=not options.quiet,
-        stac=options.stac,
-        **more,
+        **writing_asked(options),
     )
     first = written[options.dst]
     return {"output": options.dst, "regions": first.regions, "resumed": first.resumed, "files": list(map(str, scenes))}

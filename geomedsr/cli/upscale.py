@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from geomedsr import operators
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, whole_pixels, window_asked
+from geomedsr.cli.work import work_asked, writing_asked
 from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
 from geomedsr.geometry import Factors, Window
@@ -107,15 +108,9 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     destinations = {dst: sr}
     if widths is not None:
         destinations[options.interval_to] = part_asked(options, widths, window, factors.x)
-    named = {"uid_seed": options.uid_seed, "format": options.format}
-    more = {name: value for name, value in named.items() if value is not None}
     written = write(
         destinations,
-        overwrite=options.overwrite,
-        cluster=options.cluster,
-        progress=not options.quiet,
-        stac=options.stac,
-        **more,
+        **writing_asked(options),
     )[dst]
     frames, bands, height, width = sr.shape
     model = f"{provenance.model.name} {provenance.model.version}"
@@ -161,10 +156,7 @@ def _made(options: argparse.Namespace, scene: Scene) -> tuple[Scene, Scene | Non
             scene,
             options.model,
             realism=options.realism,
-            tile=options.tile,
-            memory=options.memory,
-            device=options.device,
-            precision=options.precision,
+            **work_asked(options),
             conserve=not options.no_conserve,
             slices=ISOTROPIC if options.isotropic else options.slices,
             in_plane=options.in_plane,
@@ -192,10 +184,7 @@ def _made(options: argparse.Namespace, scene: Scene) -> tuple[Scene, Scene | Non
         options.model or default_model(scene.domain),
         image=scene,
         realism=options.realism,
-        tile=options.tile,
-        memory=options.memory,
-        device=options.device,
-        precision=options.precision,
+        **work_asked(options),
         conserve=not options.no_conserve,
         interval=options.interval,
         conservative=options.interval_conservative,
@@ -272,10 +261,7 @@ def _sharpened(options: argparse.Namespace, product: Scene) -> Scene:
     return sharpen(
         product.in_units() if options.physical else product,
         bands=options.bands,
-        tile=options.tile,
-        memory=options.memory,
-        device=options.device,
-        precision=options.precision,
+        **work_asked(options),
         conserve=not options.no_conserve,
     )
 

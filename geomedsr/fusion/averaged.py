@@ -8,61 +8,22 @@ that. A shift is a linear phase in k-space, so frames are shifted exactly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
 import numpy as np
 
-from geomedsr.fusion.fused import View
+from geomedsr.fusion.fused import Fusing, View
 from geomedsr.fusion.registration import read_beyond
 from geomedsr.fusion.trust import trust, window_sum
 from geomedsr.geometry import Box, Window
 from geomedsr.operators.conserve import unconserved
-from geomedsr.scene.sources import Array, Source, WrappingSource
+from geomedsr.scene.sources import Array
 
 
-@dataclass(frozen=True)
-class AveragedSource(WrappingSource):
-    """Each frame of ``whole``, the reference, averaged with its ``views`` where these are trusted.
-
-    ``averaged`` says which bands are; others are the reference's. ``noise`` is the standard deviation of one frame's
-    noise in each band, in stored units.
-    """
-
-    views: tuple[tuple[View, ...], ...]
-    averaged: tuple[bool, ...]
-    noise: tuple[float, ...]
-    nodata: tuple[float | int | None, ...]
-    limits: tuple[tuple[int, int] | None, ...]
+class AveragedSource(Fusing):
+    """Each frame of ``whole``, the reference, averaged with its ``views`` where these are trusted."""
 
     def touches(self, box: Box) -> Box:
         """The whole frames: a shift in k-space depends on every pixel."""
         return Box((box.frames.start, 0, 0), (box.frames.stop, *self.shape[2:]))
-
-    def on(self, inner: Source) -> AveragedSource:
-        """The same of another reference."""
-        return replace(self, whole=inner)
-
-    def select(self, bands: Sequence[int]) -> AveragedSource:
-        """Some of the bands."""
-        return replace(
-            self,
-            whole=self.whole.select(bands),
-            views=tuple(tuple(view.select(bands) for view in of) for of in self.views),
-            averaged=tuple(self.averaged[b] for b in bands),
-            noise=tuple(self.noise[b] for b in bands),
-            nodata=tuple(self.nodata[b] for b in bands),
-            limits=tuple(self.limits[b] for b in bands),
-        )
-
-    def valid(self, box: Box) -> Array:
-        """The reference's."""
-        return self.whole.valid(box)
-
-    def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source | None:
-        """None: which pixels are data is settled by the reference."""
-        return None
 
     def read(self, box: Box) -> Array:
         """Stored values of a box."""
@@ -71,7 +32,7 @@ class AveragedSource(WrappingSource):
         for number, frame in enumerate(range(box.frames.start, box.frames.stop)):
             around = Box.of(frame, Window(0, 0, width, height))
             _, _, rows, columns = Box.of(frame, box.window).within(around).index
-            for band in np.flatnonzero(self.averaged):
+            for band in np.flatnonzero(self.fused):
                 made = self._mean(int(band), around)[rows, columns]
                 out[number, band] = np.where(valid[number, band], made, out[number, band])
         return out
@@ -90,13 +51,6 @@ class AveragedSource(WrappingSource):
         mean = (total / np.maximum(weight, 1))[None, None]
         one = np.ones((1, 1, 1, 1))
         return np.asarray(unconserved(mean, one * 0, one, self.dtype, self.nodata[band], self.limits[band])[0, 0])
-
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
-        """What its pixels follow from."""
-        from dask.base import normalize_token
-
-        views = [[(v.source, v.frame, v.footprints, v.gains, v.offsets) for v in of] for of in self.views]
-        return normalize_token(self.whole), normalize_token(views), self.averaged, self.noise, self.nodata, self.limits
 
 
 def _over(view: View, around: Box) -> Box:

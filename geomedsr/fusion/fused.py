@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -53,38 +53,24 @@ class View:
 
 
 @dataclass(frozen=True)
-class FusedSource(WrappingSource):
-    """The image that all frames could be views of; ``whole`` is the prediction from the reference alone.
+class Fusing(WrappingSource):
+    """What several frames make of each frame of ``whole``; ``views`` are the other frames of each.
 
-    ``reference`` is the source that the prediction is made of, ``views`` are the other frames of each frame of it.
-    ``fused`` says which bands are computed; others are the prediction's. ``noise`` is the standard deviation of one
-    frame's noise in each band, in stored units. ``conserve`` makes block means equal the reference.
+    ``fused`` says which bands are computed; others are those of ``whole``. ``noise`` is the standard deviation of one
+    frame's noise in each band, in stored units.
     """
 
-    reference: Source
     views: tuple[tuple[View, ...], ...]
-    scale: int
     fused: tuple[bool, ...]
     noise: tuple[float, ...]
     nodata: tuple[float | int | None, ...]
     limits: tuple[tuple[int, int] | None, ...]
-    conserve: bool
 
-    def touches(self, box: Box) -> Box:
-        """The box with what its values depend on."""
-        factors = Factors.in_plane(self.scale)
-        return (box.coarsened(factors).grown((0, HALO, HALO)) & Box.whole(self.reference.shape)).refined(factors)
-
-    def on(self, inner: Source) -> FusedSource:
-        """The same of another prediction."""
-        return replace(self, whole=inner)
-
-    def select(self, bands: Sequence[int]) -> FusedSource:
+    def select(self, bands: Sequence[int]) -> Self:
         """Some of the bands."""
         return replace(
             self,
             whole=self.whole.select(bands),
-            reference=self.reference.select(bands),
             views=tuple(tuple(view.select(bands) for view in of) for of in self.views),
             fused=tuple(self.fused[b] for b in bands),
             noise=tuple(self.noise[b] for b in bands),
@@ -93,12 +79,40 @@ class FusedSource(WrappingSource):
         )
 
     def valid(self, box: Box) -> Array:
-        """The prediction's."""
+        """As that of ``whole``."""
         return self.whole.valid(box)
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source | None:
         """None: which pixels are data is settled by the reference."""
         return None
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """What its pixels follow from."""
+        from dask.base import normalize_token
+
+        views = [[(v.source, v.frame, v.footprints, v.gains, v.offsets) for v in of] for of in self.views]
+        return normalize_token(self.whole), normalize_token(views), self.fused, self.noise, self.nodata, self.limits
+
+
+@dataclass(frozen=True)
+class FusedSource(Fusing):
+    """The image that all frames could be views of; ``whole`` is the prediction from the reference alone.
+
+    ``reference`` is the source that the prediction is made of. ``conserve`` makes block means equal the reference.
+    """
+
+    reference: Source
+    scale: int
+    conserve: bool
+
+    def touches(self, box: Box) -> Box:
+        """The box with what its values depend on."""
+        factors = Factors.in_plane(self.scale)
+        return (box.coarsened(factors).grown((0, HALO, HALO)) & Box.whole(self.reference.shape)).refined(factors)
+
+    def select(self, bands: Sequence[int]) -> Self:
+        """Some of the bands."""
+        return replace(super().select(bands), reference=self.reference.select(bands))
 
     def read(self, box: Box) -> Array:
         """Stored values of a box."""
@@ -185,6 +199,4 @@ class FusedSource(WrappingSource):
         """What its pixels follow from."""
         from dask.base import normalize_token
 
-        views = [[(v.source, v.frame, v.footprints, v.gains, v.offsets) for v in of] for of in self.views]
-        rest = self.scale, self.fused, self.noise, self.nodata, self.limits, self.conserve
-        return normalize_token(self.whole), normalize_token(self.reference), normalize_token(views), rest
+        return *super().__dask_tokenize__(), normalize_token(self.reference), self.scale, self.conserve

@@ -10,13 +10,13 @@ import numpy as np
 
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
+from geomedsr.inference.output import OfPrediction
 from geomedsr.inference.prediction import Prediction
 from geomedsr.models.half_width import PORT
 from geomedsr.models.ports import IMAGE
-from geomedsr.scene.masking import Masking
 from geomedsr.scene.scaling import ValueScale
 from geomedsr.scene.scene import Scene
-from geomedsr.scene.sources import Array, Source
+from geomedsr.scene.sources import Array
 
 
 @dataclass(frozen=True)
@@ -89,58 +89,21 @@ def _scale(scale: ValueScale, count: int, computed: Sequence[int]) -> ValueScale
 
 
 @dataclass(frozen=True)
-class Beside(Source):
-    """An image, and behind its bands their half-widths, of one prediction; ``picks`` are positions among all these."""
-
-    prediction: Prediction
-    picks: tuple[int, ...]
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """``(frame, band, y, x)``."""
-        frames, _, height, width = self.prediction.shape
-        return frames, len(self.picks), height, width
+class Beside(OfPrediction):
+    """An image, and behind its bands their half-widths, of one prediction."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The storage type."""
         return self.prediction.dtype
 
-    @property
-    def inner(self) -> Source:
-        """The prediction."""
-        return self.prediction
-
-    def on(self, inner: Source) -> Beside:
-        """The same of another prediction."""
-        assert isinstance(inner, Prediction)
-        return replace(self, prediction=inner)
-
-    @property
-    def block(self) -> tuple[int, int]:
-        """As the prediction's."""
-        return self.prediction.block
-
     def read(self, box: Box) -> Array:
         """Stored values of a box."""
         made = self.prediction.compute(box)[0]
         return np.concatenate([made[IMAGE], made[PORT.name]], 1)[:, list(self.picks)]
 
-    def valid(self, box: Box) -> Array:
-        """The input's validity, repeated."""
-        return self.prediction.valid(box)[:, list(self._of_image)]
-
     @property
-    def masking(self) -> tuple[Masking, ...]:
-        """As the image's."""
-        return tuple(self.prediction.masking[band] for band in self._of_image)
-
-    def select(self, bands: Sequence[int]) -> Beside:
-        """Some of the bands."""
-        return replace(self, picks=tuple(self.picks[band] for band in bands))
-
-    @property
-    def _of_image(self) -> tuple[int, ...]:
+    def of_image(self) -> tuple[int, ...]:
         """For each band, that of the image which it is, or whose half-widths."""
         both = (*range(self.prediction.shape[1]), *self.prediction.computed)
         return tuple(both[pick] for pick in self.picks)

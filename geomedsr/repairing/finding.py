@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.repairing import dead, gaps
 from geomedsr.repairing.lines import Lost, lost_lines
+from geomedsr.repairing.marks import PixelClasses
 from geomedsr.scene.padding import read_reflected
 from geomedsr.scene.scene import Band, Scene
 from geomedsr.scene.sources import Array, Source
@@ -53,41 +53,20 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Found(Source):
+class Found(PixelClasses):
     """Defects of an image: the number of their kind (:data:`KINDS`), else 0; bytes, always data.
 
     Lost lines and dead pixels are known; gaps are found in each box that is read, where they are looked for.
     """
 
-    image: Source
     gaps: bool
     lost: Lost | None
     dead: Points
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """``(frame, band, y, x)``, as the image's."""
-        return self.image.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Bytes."""
-        return np.dtype(np.uint8)
-
-    @property
-    def block(self) -> tuple[int, int]:
-        """As the image's."""
-        return self.image.block
 
     def select(self, bands: Sequence[int]) -> Found:
         """Some of the bands."""
         lost = None if self.lost is None else self.lost.select(list(bands))
         return replace(self, image=self.image.select(bands), lost=lost, dead=self.dead.select(bands))
-
-    def valid(self, box: Box) -> Array:
-        """True everywhere."""
-        frames, height, width = box.shape
-        return np.broadcast_to(np.True_, (frames, self.shape[1], height, width))
 
     def read(self, box: Box) -> Array:
         """The kinds of a box."""

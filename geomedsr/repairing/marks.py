@@ -14,16 +14,10 @@ from geomedsr.scene.sources import Array, Source, WrappingSource
 
 
 @dataclass(frozen=True)
-class Marks(Source):
-    """Defects of an image ``(frame, band, y, x)``, 1, all else 0; bytes, always data.
-
-    A defect is a pixel of ``mask``, a source of one band or of as many as ``image``, that is data and not 0.
-    With ``within``, only defects that have a known pixel, which is data and no defect, within so many rows and columns.
-    """
+class PixelClasses(Source):
+    """Bytes for each pixel of an ``image``, always data."""
 
     image: Source
-    mask: Source
-    within: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -40,15 +34,27 @@ class Marks(Source):
         """As the image's."""
         return self.image.block
 
-    def select(self, bands: Sequence[int]) -> Marks:
-        """Some of the bands."""
-        mask = self.mask if self.mask.shape[1] == 1 else self.mask.select(bands)
-        return replace(self, image=self.image.select(bands), mask=mask)
-
     def valid(self, box: Box) -> Array:
         """True everywhere."""
         frames, height, width = box.shape
         return np.broadcast_to(np.True_, (frames, self.shape[1], height, width))
+
+
+@dataclass(frozen=True)
+class Marks(PixelClasses):
+    """Defects of an image ``(frame, band, y, x)``, 1, all else 0; bytes, always data.
+
+    A defect is a pixel of ``mask``, a source of one band or of as many as ``image``, that is data and not 0.
+    With ``within``, only defects that have a known pixel, which is data and no defect, within so many rows and columns.
+    """
+
+    mask: Source
+    within: int | None = None
+
+    def select(self, bands: Sequence[int]) -> Marks:
+        """Some of the bands."""
+        mask = self.mask if self.mask.shape[1] == 1 else self.mask.select(bands)
+        return replace(self, image=self.image.select(bands), mask=mask)
 
     def read(self, box: Box) -> Array:
         """The marks of a box."""

@@ -1,0 +1,23 @@
+"""How a command line asks for results to be computed and written: the keyword arguments of the library's functions."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def work_asked(options: argparse.Namespace) -> dict[str, Any]:
+    """Tile, memory, device and precision."""
+    return {name: getattr(options, name) for name in ("tile", "memory", "device", "precision")}
+
+
+def writing_asked(options: argparse.Namespace) -> dict[str, Any]:
+    """What :func:`geomedsr.write` takes besides results and destinations; a format and a seed of UIDs if given."""
+    given = {name: getattr(options, name, None) for name in ("uid_seed", "format")}
+    return {
+        "overwrite": options.overwrite,
+        "cluster": options.cluster,
+        "progress": not options.quiet,
+        "stac": options.stac,
+        **{name: value for name, value in given.items() if value is not None},
+    }
