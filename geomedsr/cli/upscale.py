@@ -213,6 +213,8 @@ def _interval(options: argparse.Namespace, sr: Scene) -> dict[str, Any]:
 
 def _unlike(options: argparse.Namespace, scene: Scene) -> list[str]:
     """Warn of a scene that is unlike what the model knows, and return the figures that are unusual."""
+    if options.quiet and not options.json:
+        return []
     from geomedsr.fitness.judging import fitness_for
 
     default = default_slices if options.slices is not None or options.isotropic else default_model

@@ -390,7 +390,7 @@ def _ranges(scene: Scene, card: Descriptor, computed: tuple[int, ...]) -> tuple[
 
 def _output(image: Scene, prediction: Prediction, port: Port) -> Scene:
     """An output besides the image, with the image's grid and those of its bands that the model makes."""
-    source = Output(prediction, port, tuple(range(len(prediction.computed))))
+    source = Output(prediction, tuple(range(len(prediction.computed))), port)
     bands = [image.bands[i] for i in prediction.computed]
     if port.meaning == "mask":
         named = [f"{band.name}_{port.name}" for band in bands]

@@ -11,13 +11,13 @@ from geomedsr.geometry.morphology import along
 from geomedsr.scene.sources import Array
 
 #: A gap is at most so wide, with at least so much data on both sides, and at least so long.
-WIDEST, BESIDE, LONGEST = 20, 6, 24
+WIDEST, BESIDE, SHORTEST = 20, 6, 24
 
 #: How far a gap may move sideways over its length.
 _SLANT = 5
 
 #: How many rows and columns around a pixel a decision depends on.
-RADIUS = WIDEST + BESIDE + LONGEST + _SLANT + 1
+RADIUS = WIDEST + BESIDE + SHORTEST + _SLANT + 1
 
 
 def gaps(valid: Array) -> Array:
@@ -42,8 +42,8 @@ def _across(valid: Array) -> Array:
     if not thin.any():
         return thin
     wide = along(thin, _SLANT, -2)
-    half = LONGEST // 2
-    core = ~along(~wide, half, -1)  # a run of at least LONGEST columns on either side is there
+    half = SHORTEST // 2
+    core = ~along(~wide, half, -1)  # a run of at least SHORTEST columns on either side is there
     return np.asarray(thin & along(core, half, -1))
 
 

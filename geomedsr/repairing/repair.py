@@ -103,7 +103,7 @@ def repaired(
     device: str = "auto",
     precision: str | None = None,
 ) -> Repaired:
-    """:func:`repair`, with what is filled and how much. The mask is read once for that."""
+    """:func:`repair`, with what is filled and how much. The whole mask is read for that."""
     own = model if isinstance(model, Model) else load_model(model or DEFAULT)
     if not isinstance(own.module, Filling):
         raise ModelError(f"the model {own.descriptor.name} for repair", "one that fills gaps", f"use {DEFAULT}")
