@@ -20,6 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geomedsr.addresses import conceal, file_name, is_public
 from geomedsr.errors import InputError
+from geomedsr.scene.sources import Cache
 from geomedsr_geotiff.complaints import discreet
 
 #: The size of GDAL's block cache in bytes. The default is 5 % of the machine's memory; regions are read only once, so
@@ -44,6 +45,9 @@ TOO_LARGE = 2**31
 
 #: The most by which the cache is enlarged for large blocks, in bytes.
 _LARGEST = 512 << 20
+
+#: What of it is beyond ``CACHE_BYTES``.
+BLOCKS = Cache("blocks of GDAL", _LARGEST - CACHE_BYTES)
 
 _local = threading.local()
 

@@ -22,9 +22,10 @@ from geomedsr.scene import classes
 from geomedsr.scene.masking import Masking
 from geomedsr.scene.provenance import ROLE
 from geomedsr.scene.scene import Band, Kind, Scene
-from geomedsr.scene.sources import Array, Source, by_value, data_by_value
+from geomedsr.scene.sources import Array, Cache, Source, by_value, data_by_value
 from geomedsr_geotiff.complaints import listening
 from geomedsr_geotiff.handles import (
+    BLOCKS,
     EXACT,
     TOO_LARGE,
     block_bytes,
@@ -101,12 +102,15 @@ class RasterSource(Source):
         return None if self.alpha is None else replace(self, alpha=None)
 
     def overview(self, pixels: int) -> tuple[Array, Array] | None:
-        """Values and validity of the finest overview with at most ``pixels`` pixels, if there is a suitable one."""
+        """Values and validity of the finest overview with at most ``pixels`` pixels, or of every other pixel of a
+        larger one; None if there is no suitable one.
+        """
         _, _, height, width = self.shape
         if height * width <= pixels:
             return None
         with gdal():
             factors = handle(self.path, self.version).overviews(self.picks[0])
+        factors = [f if height * width / f**2 <= pixels else 2 * f for f in factors]
         factors = [f for f in factors if height * width / f**2 <= pixels]
         if not factors or height * width / min(factors) ** 2 < pixels / 64:
             return None
@@ -117,10 +121,10 @@ class RasterSource(Source):
         except InputError:  # for example a truncated thumbnail of a camera; the image may be intact
             return None
 
-    def cache(self, workers: int) -> int:
+    def cached(self, workers: int) -> Mapping[Cache, int]:
         """Bytes by which GDAL's cache is enlarged while ``workers`` threads read."""
         with gdal():
-            return cache_beyond(handle(self.path, self.version), workers)
+            return {BLOCKS: cache_beyond(handle(self.path, self.version), workers)}
 
     @property
     def masking(self) -> tuple[Masking, ...]:

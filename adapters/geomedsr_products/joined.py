@@ -11,7 +11,6 @@ import numpy as np
 from geomedsr.geometry import Box
 from geomedsr.scene.masking import Masking
 from geomedsr.scene.sources import Array, Source
-from geomedsr_products.tiles import MOST
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,10 @@ class JoinedSource(Source):
         values, valid = zip(*known, strict=True)
         return self._joined(values, self.dtype), self._joined(valid, np.dtype(bool))
 
-    def cache(self, workers: int) -> int:
-        """All members' together, no more than is kept of all."""
-        return min(sum(member.cache(workers) for member in self.members), MOST)
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The members."""
+        return self.members
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source | None:
         """Other values that mean "no data", where all members take them."""

@@ -28,6 +28,11 @@ class Screen(ABC):
     def flagged(self, box: Box) -> Array:
         """Boolean ``(y, x)``."""
 
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The sources that it reads."""
+        return ()
+
 
 @dataclass(frozen=True)
 class RasterScreen(Screen):
@@ -40,6 +45,11 @@ class RasterScreen(Screen):
     place: Affine
     values: tuple[int, ...]
     bits: int
+
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The raster."""
+        return (self.source,)
 
     def flagged(self, box: Box) -> Array:
         """Boolean ``(y, x)``; pixels beyond the raster are not flagged."""
@@ -89,6 +99,11 @@ class SaturationScreen(Screen):
     source: Source
     value: int
 
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The source."""
+        return (self.source,)
+
     def flagged(self, box: Box) -> Array:
         """Boolean ``(y, x)``: any band."""
         return np.asarray((self.source.read(box)[0] == self.value).any(0))
@@ -107,6 +122,11 @@ class ScreenedSource(WrappingSource):
 
     screens: tuple[Screen, ...]
     fills: tuple[float | int | None, ...]
+
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The whole, and what screens read."""
+        return self.whole, *(source for screen in self.screens for source in screen.reads)
 
     def read(self, box: Box) -> Array:
         """Stored values of a box."""

@@ -7,22 +7,60 @@ thread.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from geomedsr.geometry import Box
 from geomedsr.scene.masking import BESIDE
-from geomedsr.scene.sources import Array, Source, WrappingSource, data_by_value
+from geomedsr.scene.sources import Array, Cache, Source, WrappingSource, data_by_value
 
-#: Bytes of tiles that a process keeps, of all products together.
-MOST = 384 << 20
+#: Bytes of tiles that a process keeps, of all products together: two rows of them of a Sentinel-2 product's bands.
+MOST = 352 << 20
 
+#: How many last rows of tiles are kept for the halos of boxes below, when the tiles are not, and how many bytes.
+EDGE, _EDGES = 64, 32 << 20
+
+_TILES = Cache("tiles of JPEG 2000", MOST + _EDGES)
+
+
+class Kept:
+    """Arrays by key, those used last; threads share them."""
+
+    def __init__(self) -> None:
+        self._arrays: OrderedDict[tuple[Source, int, int], Array] = OrderedDict()
+        self._lock = threading.Lock()
+        self.size = 0
+
+    def get(self, key: tuple[Source, int, int]) -> Array | None:
+        """An array, if it is kept."""
+        with self._lock:
+            if (known := self._arrays.get(key)) is not None:
+                self._arrays.move_to_end(key)
+            return known
+
+    def put(self, key: tuple[Source, int, int], array: Array, most: int) -> None:
+        """Keep an array, and of all no more than ``most`` bytes, or the one alone."""
+        with self._lock:
+            if key not in self._arrays:
+                self._arrays[key] = array
+                self.size += array.nbytes
+            while self.size > most and len(self._arrays) > 1:
+                self.size -= self._arrays.popitem(last=False)[1].nbytes
+
+    def clear(self) -> None:
+        """Drop all."""
+        with self._lock:
+            self._arrays.clear()
+            self.size = 0
+
+
+_tiles, _edges = Kept(), Kept()
 _lock = threading.Lock()
-_tiles: OrderedDict[tuple[Source, int, int], Array] = OrderedDict()
 _pending: dict[tuple[Source, int, int], threading.Lock] = {}
 
 
@@ -41,10 +79,10 @@ class TiledSource(WrappingSource):
         _, bottom, right = box.stop
         for row in range(top // height * height, bottom, height):
             for col in range(left // width * width, right, width):
-                tile = self._tile(row, col)
                 y0, x0 = max(row, top), max(col, left)
                 y1, x1 = min(row + height, bottom), min(col + width, right)
-                part = tile[..., y0 - row : y1 - row, x0 - col : x1 - col]
+                first, tile = self._rows(row, col, y0)
+                part = tile[..., y0 - first : y1 - first, x0 - col : x1 - col]
                 made[..., y0 - top : y1 - top, x0 - left : x1 - left] = part
         return made
 
@@ -70,31 +108,31 @@ class TiledSource(WrappingSource):
         """The whole's."""
         return self.whole.overview(pixels)
 
-    def cache(self, workers: int) -> int:
-        """Two rows of tiles, which boxes in a row go through."""
-        _, bands, _, width = self.shape
-        height, across = self.block
-        rows = 2 * height * (-(-width // across) * across) * bands * self.dtype.itemsize
-        return self.whole.cache(workers) + min(rows, MOST)
+    def cached(self, workers: int) -> Mapping[Cache, int]:
+        """All tiles, as long as there is room."""
+        return {_TILES: math.prod(self.shape) * self.dtype.itemsize}
+
+    def _rows(self, row: int, col: int, first: int) -> tuple[int, Array]:
+        """A tile's rows from ``first`` on, or from one before: which that is, and the rows."""
+        edge = max(row, min(row + self.block[0], self.shape[2]) - EDGE)
+        if first >= edge > row and (known := _edges.get((self.whole, row, col))) is not None:
+            return edge, known
+        return row, self._tile(row, col)
 
     def _tile(self, row: int, col: int) -> Array:
         key = (self.whole, row, col)
+        if (known := _tiles.get(key)) is not None:
+            return known
         with _lock:
-            if (known := _tiles.get(key)) is not None:
-                _tiles.move_to_end(key)
-                return known
             one = _pending.setdefault(key, threading.Lock())
         with one:  # others wait for it, and do not decode it too
-            with _lock:
-                if (known := _tiles.get(key)) is not None:
-                    return known
+            if (known := _tiles.get(key)) is not None:
+                return known
             _, _, height, width = self.shape
             stop = min(row + self.block[0], height), min(col + self.block[1], width)
             tile = self.whole.read(Box((0, row, col), (self.shape[0], *stop)))
-            with _lock:
-                _tiles[key] = tile
-                _pending.pop(key, None)
-                size = sum(each.nbytes for each in _tiles.values())
-                while size > MOST and len(_tiles) > 1:
-                    size -= _tiles.popitem(last=False)[1].nbytes
+            _tiles.put(key, tile, MOST)
+            _edges.put(key, tile[..., -EDGE:, :].copy(), _EDGES)
+        with _lock:
+            _pending.pop(key, None)
         return tile

@@ -78,6 +78,11 @@ class Fusing(WrappingSource):
             limits=tuple(self.limits[b] for b in bands),
         )
 
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """``whole``, and the views' sources."""
+        return self.whole, *(view.source for of in self.views for view in of)
+
     def valid(self, box: Box) -> Array:
         """As that of ``whole``."""
         return self.whole.valid(box)

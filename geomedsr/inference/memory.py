@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from geomedsr import operators
@@ -13,7 +14,7 @@ from geomedsr.inference import gpu
 from geomedsr.inference.runtime import SMALL, Runtime
 from geomedsr.io.blocks import chunk_side, region_side
 from geomedsr.models import Model
-from geomedsr.scene.sources import Source
+from geomedsr.scene.sources import Cache, Source
 
 #: The default memory limit of a job: it fits a machine with 4 GiB.
 DEFAULT = 1536 << 20
@@ -55,11 +56,23 @@ def _nothing(workers: int) -> int:
     return 0
 
 
-def reader_cache(source: Source, workers: int) -> int:
-    """Bytes of additional cache that a source's reader holds while ``workers`` threads read."""
-    while source.inner is not None:
-        source = source.inner
-    return source.cache(workers)
+def reader_cache(sources: Sequence[Source], workers: int) -> int:
+    """Bytes that caches hold of all that sources are computed from while ``workers`` threads read."""
+    held: Counter[Cache] = Counter()
+    for each in _read_by(sources):
+        held.update(each.cached(workers))
+    return sum(min(size, cache.most) for cache, size in held.items())
+
+
+def _read_by(sources: Sequence[Source]) -> Iterator[Source]:
+    """Sources and all that they are computed from, each once."""
+    found, left = set(), list(sources)
+    while left:
+        each = left.pop()
+        if id(each) not in found:
+            found.add(id(each))
+            left += each.reads
+            yield each
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ import torch
 from geomedsr.devices import cores, keep_memory
 from geomedsr.errors import OutputError
 from geomedsr.geometry import Box
+from geomedsr.inference.memory import reader_cache
 from geomedsr.inference.output import Output, predicted
 from geomedsr.inference.prediction import Prediction, beneath
 from geomedsr.io.sink import Sink
@@ -96,8 +98,9 @@ def _pass(jobs: tuple[Job, ...], asked: int | None) -> Pass:
     found = [(prediction, prediction.need(part)) for prediction, part in beneath(source, boxes[0])]
     if not found:
         return Pass(jobs, boxes, max(1, min(asked or cores(), len(boxes))))
-    bands = source.shape[1]
-    needs = [(p, need if len(found) == 1 else replace(need, bands=bands)) for p, need in found]  # a worker holds all
+    bands, cache = source.shape[1], partial(reader_cache, (source,))
+    several = len(found) > 1  # a worker holds the bands of all
+    needs = [(p, replace(need, cache=cache, bands=bands if several else need.bands)) for p, need in found]
     workers = asked or min(need.workers(p.tile, p.memory) for p, need in needs)
     largest, need = max(needs, key=lambda of: of[1].least(of[0].tile))
     short = _short(jobs[0].scene, largest.tile, need.least(largest.tile), largest.memory)

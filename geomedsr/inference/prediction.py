@@ -66,6 +66,11 @@ class Prediction(Source):
         return self.scene.source
 
     @property
+    def reads(self) -> tuple[Source, ...]:
+        """The sources of all the model's inputs."""
+        return self.inner, *(scene.source for _, scene in self.beside)
+
+    @property
     def depth(self) -> int:
         """The number of its frames from one read of the image: all slices made from frames that are read together, or
         that are best made to agree at once.
@@ -163,7 +168,7 @@ class Prediction(Source):
     def need(self, box: Box) -> Need:
         """The memory need of a worker that computes boxes of this size, in output pixels."""
         whole = self._agreement.support(box.coarsened(self.factors), self.scene.shape)
-        one = need_of(self.scene, self.model, self.runtime, self.conserve, whole.shape[1:])
+        one = need_of(self.scene, self.model, self.runtime, self.conserve, self.reads, whole.shape[1:])
         image = self.scene.source
         made = self.touches(box) if any(beneath(image, box)) else None
         held = 0 if made is None else made.pixels * image.shape[1] * (image.dtype.itemsize + 1)
@@ -361,10 +366,17 @@ def beneath(source: Source, box: Box) -> Iterator[tuple[Prediction, Box]]:
 
 
 def need_of(
-    scene: Scene, model: Model, runtime: Runtime, conserve: bool, region: tuple[int, int] | None = None
+    scene: Scene,
+    model: Model,
+    runtime: Runtime,
+    conserve: bool,
+    reads: Sequence[Source],
+    region: tuple[int, int] | None = None,
 ) -> Need:
-    """The memory need of a worker; ``region`` is the height and width of regions in input pixels, if known."""
-    cache = partial(reader_cache, scene.source)
+    """The memory need of a worker; ``reads`` are the sources of all inputs, and ``region`` is the height and width of
+    regions in input pixels, if known.
+    """
+    cache = partial(reader_cache, reads)
     return Need.of(model, runtime, len(scene.bands), scene.dtype.itemsize, region, conserve, cache)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -111,7 +111,7 @@ def process(
     conserve = conserve and operator.constrains
     most = budget.DEFAULT if memory is None else budget.size(memory)
     if tile is None:  # the same with an interval as without, so that the image is, too
-        tile = _tile(image, model, runtime, most, conserve)
+        tile = _tile(image, beside, model, runtime, most, conserve)
     widening = None
     if interval is not None:
         check_nominal(interval)
@@ -297,10 +297,13 @@ def _bound(
     return operator.bind({IMAGE: image.select([i + 1 for i in computed]), **given})
 
 
-def _tile(scene: Scene, model: Model, runtime: Runtime, memory: int, conserve: bool) -> int:
+def _tile(
+    scene: Scene, beside: Sequence[tuple[str, Scene]], model: Model, runtime: Runtime, memory: int, conserve: bool
+) -> int:
     """The default side of a tile, in pixels of the image, for a job that may take ``memory`` bytes."""
     frame = scene.shape[2:] if whole_frames(scene, model) else None
-    tile, _ = need_of(scene, model, runtime, conserve, frame).choose(scene.shape[2:], memory)
+    reads = scene.source, *(other.source for _, other in beside)
+    tile, _ = need_of(scene, model, runtime, conserve, reads, frame).choose(scene.shape[2:], memory)
     if scene.grid.planes:  # each slice is divided into equal parts
         side = max(scene.shape[2:])
         tile = -(-side // -(-side // tile))

@@ -19,7 +19,7 @@ from torch import nn
 from geomedsr.models.compact import ResidualBlock, begin_as_skip, cropped, unpadded
 from geomedsr.models.interpolation import BicubicSkip, merged
 from geomedsr.models.network import Network
-from geomedsr.models.ports import IMAGE, Ports
+from geomedsr.models.ports import IMAGE, Ports, Shapes
 from geomedsr.models.receptive_field import radius
 
 #: Added to a local variance, of values about 0 … 1: calm ground has no slope.
@@ -70,6 +70,11 @@ class Guided(Network):
         """How many input pixels away a pixel can still change an output pixel's block."""
         return max(radius([self.head, *self.body, self.tail]) + self.window, self.skip.radius)
 
+    def held(self, shapes: Shapes) -> float:
+        """As any network, and float32 numbers: the image, and four copies of the guide on the way to its planes."""
+        fine = self.beside * self.scale**2
+        return super().held(shapes) + 2 * (self.channels + 4 * fine + self.beside)
+
     def forward(self, image: torch.Tensor, **others: torch.Tensor) -> torch.Tensor:
         """Sharpen a batch."""
         planes, means = self._coarse(others[self.guide])
@@ -90,6 +95,7 @@ class Guided(Network):
         around = self.window
         seen = self._seen(cropped(image, around), cropped(planes, around), cropped(means, around), fit)
         shallow = unpadded(self.head, seen)
+        del seen
         deep = shallow
         for block in self.body:
             assert isinstance(block, ResidualBlock)
@@ -135,17 +141,22 @@ class Guided(Network):
         means: torch.Tensor,
         fit: torch.Tensor,
     ) -> torch.Tensor:
-        """Planes ``(B, C, s², H, W)`` of the result; image and means have the skip's radius around them."""
-        batch, _, height, width = made.shape
+        """Planes ``(B, C, s², H, W)`` of the result; image and means have the skip's radius around them.
+
+        It is made band by band: float32 on the fine grid is what takes most memory.
+        """
         area = self.scale**2
-        made = made.to(image.dtype)
-        own, gains = made[:, : self.channels * area], made[:, self.channels * area :]
+        gains = made[:, self.channels * area :].to(image.dtype)
+        gains = gains.reshape(len(made), self.channels, self.beside, *made.shape[2:])
         if self.window:
             slope, share = fit.chunk(2, 1)
-            gains = gains + slope * share
+            gains = gains + (slope * share)[:, :, None]
         detail = planes - self.skip.subpixels(means)
-        gains = gains.reshape(batch, self.channels, self.beside, height, width)
-        fine: torch.Tensor = self.skip.subpixels(image) + own.reshape(batch, self.channels, area, height, width)
-        for band in range(self.beside):
-            fine = fine + gains[:, :, band, None] * detail[:, band, None]
-        return fine
+        found = []
+        for band in range(self.channels):
+            fine = self.skip.subpixels(image[:, band : band + 1])[:, 0]
+            fine += made[:, band * area : (band + 1) * area].to(image.dtype)
+            for other in range(self.beside):
+                fine += gains[:, band, other, None] * detail[:, other]
+            found.append(fine)
+        return torch.stack(found, 1)

@@ -148,6 +148,11 @@ class Residual(WrappingSource):
 
     destriped: Destriped
 
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """What the source holds, and its destriped values."""
+        return self.whole, self.destriped
+
     def select(self, bands: Sequence[int]) -> Residual:
         """Some of the bands."""
         return Residual(self.whole.select(bands), self.destriped.select(bands))
@@ -175,6 +180,11 @@ class Restriped(WrappingSource):
 
     response: Response
     residual: Source | None
+
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The source, and the residual."""
+        return (self.whole,) if self.residual is None else (self.whole, self.residual)
 
     def select(self, bands: Sequence[int]) -> Restriped:
         """Some of the bands."""

@@ -20,6 +20,11 @@ class PixelClasses(Source):
     image: Source
 
     @property
+    def reads(self) -> tuple[Source, ...]:
+        """The image."""
+        return (self.image,)
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         """``(frame, band, y, x)``, as the image's."""
         return self.image.shape
@@ -51,6 +56,11 @@ class Marks(PixelClasses):
     mask: Source
     within: int | None = None
 
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The image and the mask."""
+        return self.image, self.mask
+
     def select(self, bands: Sequence[int]) -> Marks:
         """Some of the bands."""
         mask = self.mask if self.mask.shape[1] == 1 else self.mask.select(bands)
@@ -77,6 +87,11 @@ class Missing(Source):
     """Pixels of an image that nothing is to be learnt from, 1: defects, and what is no data; bytes, always data."""
 
     marks: Marks
+
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The marks."""
+        return (self.marks,)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -115,6 +130,11 @@ class Without(WrappingSource):
 
     marks: Marks
     places: tuple[int, ...]
+
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The image and the marks."""
+        return self.whole, self.marks
 
     def valid(self, box: Box) -> Array:
         """True where a pixel is data and no defect."""

@@ -75,12 +75,7 @@ class JoinedSource(Source):
             return tuple(ways)
         return tuple(way & ~Masking.MASK | Masking.OWN if way & Masking.MASK else way for way in ways)
 
-    def cache(self, workers: int) -> int:
-        """Of all parts together."""
-        return sum(_reader(part).cache(workers) for part in self.parts)
-
-
-def _reader(source: Source) -> Source:
-    while source.inner is not None:
-        source = source.inner
-    return source
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The parts."""
+        return self.parts

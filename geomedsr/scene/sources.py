@@ -8,9 +8,9 @@ the scene.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -93,9 +93,14 @@ class Source(ABC):
         """Values and validity of a reduced copy of at most ``pixels`` pixels; None if there is no suitable one."""
         return None
 
-    def cache(self, workers: int) -> int:
-        """Bytes of additional cache that its reader holds while ``workers`` threads read."""
-        return 0
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """All sources that it reads: its inner one, and others."""
+        return () if self.inner is None else (self.inner,)
+
+    def cached(self, workers: int) -> Mapping[Cache, int]:
+        """Bytes of its own pixels in caches while ``workers`` threads read, beyond what a cache holds anyway."""
+        return {}
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source | None:
         """The same source with other nodata values, one for each band; None if it does not handle nodata values."""
@@ -123,6 +128,13 @@ def by_value(dtype: np.dtype[Any], nodata: Sequence[float | int | None]) -> tupl
     """How values of a type mark pixels as no data, given each band's nodata value."""
     finite = Masking.NAN if dtype.kind == "f" else Masking.NONE
     return tuple(finite if value is None else finite | Masking.VALUE for value in nodata)
+
+
+class Cache(NamedTuple):
+    """A cache of a process, which its sources share; ``most`` are the bytes that it holds of all of them together."""
+
+    name: str
+    most: int
 
 
 @dataclass(frozen=True)

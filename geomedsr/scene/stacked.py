@@ -65,9 +65,10 @@ class StackedSource(Source):
         """Each band's ways in any of the members."""
         return tuple(reduce(or_, ways) for ways in zip(*(member.masking for member in self.members), strict=True))
 
-    def cache(self, workers: int) -> int:
-        """All members' together."""
-        return sum(member.cache(workers) for member in self.members)
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The members."""
+        return self.members
 
     def with_nodata(self, nodata: tuple[float | int | None, ...]) -> Source | None:
         """Other values that mean "no data", where all members take them."""

@@ -109,6 +109,11 @@ class JoinedSource(Source):
     picks: tuple[int, ...]
 
     @property
+    def reads(self) -> tuple[Source, ...]:
+        """The preview."""
+        return (self.preview,)
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         """``(frame, band, y, x)``."""
         frames, _, height, width = self.detail.layout.shape

@@ -152,8 +152,8 @@ def test_memory_is_planned_with_the_blocks_that_the_cache_holds(
     block, usual, most = 512 * 512 * 72 * 2, 64 << 20, 512 << 20
     part = scene.select([3]).crop(geomedsr.Window(5, 5, 20, 20))
     for workers, held in ((1, 3 * block), (4, 6 * block), (50, most)):
-        assert reader_cache(scene.source, workers) == reader_cache(part.source, workers) == held - usual
-    need = Need.of(tiny, FLOAT32, 72, 2, cache=lambda workers: reader_cache(scene.source, workers))
+        assert reader_cache([scene.source], workers) == reader_cache([part.source], workers) == held - usual
+    need = Need.of(tiny, FLOAT32, 72, 2, cache=lambda workers: reader_cache([scene.source], workers))
     enough = BASE + 4 * need.worker(128) + 6 * block - usual
     assert [need.workers(128, enough), need.workers(128, enough - 1)] == [4, 3]
     plain = Need.of(tiny, FLOAT32, 72, 2)
@@ -162,10 +162,10 @@ def test_memory_is_planned_with_the_blocks_that_the_cache_holds(
     choices: dict[str, Any] = {"tile": 128, "memory": f"{needed}MiB", "precision": "float32"}
     assert "more than the" in (planned(geomedsr.upscale(scene, tiny, **choices), tmp_path / "a.tif").short or "")
     apart = geomedsr.open(raster(array, "apart.tif", interleave="band", **profile))
-    assert reader_cache(apart.source, 4) == 0
+    assert reader_cache([apart.source], 4) == 0
     assert planned(geomedsr.upscale(apart, tiny, **choices), tmp_path / "a.tif").short is None
     monkeypatch.setenv("GDAL_CACHEMAX", "100")
-    assert reader_cache(scene.source, 4) == 0
+    assert reader_cache([scene.source], 4) == 0
 
 
 def test_a_header_of_blocks_that_nothing_holds_is_refused_at_once(tmp_path: Path) -> None:

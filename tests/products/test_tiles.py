@@ -35,6 +35,7 @@ def whole(tmp_path: Path) -> geomedsr.Scene:
     array = np.random.default_rng(1).integers(0, 9, (1200, 1300)).astype(np.uint16)
     jp2(tmp_path / "a.jp2", array, 10, BLOCKXSIZE=512, BLOCKYSIZE=512)
     tiles._tiles.clear()
+    tiles._edges.clear()
     return geomedsr.open(tmp_path / "a.jp2").with_nodata(0)
 
 
@@ -59,4 +60,18 @@ def test_no_more_is_kept_than_may_be(whole: geomedsr.Scene, monkeypatch: pytest.
     source = TiledSource(whole.source, (0,))
     box = Box.whole(whole.shape)
     assert (source.read(box) == whole.source.read(box)).all()
-    assert sum(tile.nbytes for tile in tiles._tiles.values()) <= max(tiles.MOST, height * width * 2)
+    assert tiles._tiles.size <= max(tiles.MOST, height * width * 2)
+
+
+def test_rows_that_halos_need_again_are_kept_when_their_tiles_are_not(
+    whole: geomedsr.Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Boxes with halos, row by row, where two rows of tiles fit, and three do not."""
+    counted = Counting(whole.source)
+    source, (height, width) = TiledSource(counted, (0,)), whole.source.block
+    across, down = -(-1300 // width), -(-1200 // height)
+    monkeypatch.setattr(tiles, "MOST", 2 * height * 1300 * 2)
+    for tile in Box.whole(whole.shape).tiles((1, height, width)):
+        box = tile.grown((0, 30, 30)) & Box.whole(whole.shape)
+        assert (source.read(box) == whole.source.read(box)).all()
+    assert len(counted.boxes) == across * down

@@ -64,7 +64,7 @@ def test_what_a_source_need_not_have() -> None:
     source = Plain((1, 1, 9, 9), np.dtype("float32"))
     box = Box((0, 1, 2), (1, 5, 6))
     assert (source.inner, source.overview(1), source.veil(), source.opaque()) == (None,) * 4
-    assert (root(source), touched(source, box), reader_cache(source, 4)) == (None, box, 0)
+    assert (root(source), touched(source, box), reader_cache([source], 4)) == (None, box, 0)
     other = Plain((1, 1, 9, 9), np.dtype("uint8"))
     assert standing(CroppedSource(source, Window(1, 2, 3, 3)), other) == CroppedSource(other, Window(1, 2, 3, 3))
     assert source.masking == (Masking.NAN,)

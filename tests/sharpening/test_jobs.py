@@ -15,7 +15,11 @@ from products.safe import Safe, jp2
 from sharpening.test_product import read
 
 import geomedsr
+from geomedsr.inference.memory import Need, reader_cache
+from geomedsr.inference.passes import Job, passes
+from geomedsr.io.registry import open_sink
 from geomedsr.verification.verify import verify
+from geomedsr_products import tiles
 
 SIDE = 780
 BANDS = ["B02", "B05", "B11", "B01"]
@@ -95,3 +99,23 @@ def test_a_killed_job_goes_on_to_the_same_pixels(product: Path, expected: np.nda
         checks = verify(product, out)
     assert [check for check in checks if check.kept is False] == []
     assert [path.name for path in tmp_path.iterdir()] == ["out.tif"]
+
+
+def test_memory_is_planned_with_the_tiles_of_all_that_is_read(
+    product: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of image and guide, each tile once, however many of the result's bands are made from it."""
+    with pytest.warns(geomedsr.errors.SceneWarning, match="no files of them"):
+        scene = geomedsr.open(product)
+    with pytest.warns(geomedsr.errors.SceneWarning, match="made by a regression"):
+        made = geomedsr.sharpen(scene, bands=["B05", "B11"], tile=64)
+    fine, coarse = SIDE * SIDE, (SIDE // 2) ** 2
+    assert reader_cache([made.source], 1) == 2 * (fine + 2 * coarse)
+    sink = open_sink(made, tmp_path / "out.tif")
+    needs: list[Need] = []
+    monkeypatch.setattr(Need, "workers", lambda need, tile, memory: needs.append(need) or 1)
+    passes([Job(made, sink)], None)
+    sink.discard()
+    assert [need.cache(1) for need in needs] == [2 * (fine + 2 * coarse)]
+    monkeypatch.setattr(tiles, "_TILES", tiles._TILES._replace(most=1000))
+    assert reader_cache([made.source], 1) == 1000
