@@ -1,10 +1,15 @@
 """New slices beside interpolation: thin series made thick by a box and by a bell, and made thin again.
 
-    python benchmarks/slices.py MODEL THIN … [--factors 3,5] [--mr] [--pictures FOLDER]
+    python benchmarks/slices.py MODEL THIN … [--factors 3,5] [--mr] [--adapt 5] [--pictures FOLDER]
 
 Each series is made thick, written to a file in its own type, and opened again, so that the model has what a user has.
 PSNR is over all voxels above -900 HU, against 1400 HU; of MR above 8 % of the 99th percentile, against that. SSIM is
-the mean over coronal and over sagittal planes. B-splines are SimpleITK's.
+the mean over coronal and over sagittal planes. Steps are mean absolute differences of neighbouring new slices across
+the faces of thick slices, over those within: 1 where those faces do not show. B-splines are SimpleITK's.
+
+With ``--adapt`` the model also goes on training on each thick series for so many minutes, and so does a network of the
+same architecture that begins with random weights, as SMORE does (Zhao et al. 2021, doi 10.1109/TMI.2020.3037187); both
+are told the profile. Minutes are those of the machine: alone, and with as many threads as it has cores.
 """
 
 from __future__ import annotations
@@ -17,11 +22,15 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
+import torch
 from measure import conditions
 
 import geomedsr
 from geomedsr.geometry.profile import Profile
+from geomedsr.inference.adapting import Adapting
 from geomedsr.metrics.quality import ssim
+from geomedsr.models import save_model
+from geomedsr.models.store import build
 
 Array = np.ndarray
 
@@ -97,16 +106,27 @@ def thick_file(scene: geomedsr.Scene, coarse: Array, factor: int, folder: Path) 
     return folder / "thick.nii"
 
 
-def made_by(model: str, path: Path, factor: int, profile: str) -> tuple[Array, str]:
+def made_by(model: str, path: Path, factor: int, profile: str, minutes: float | None = None) -> tuple[Array, str]:
     """What geomedsr makes, and for what it took the slices."""
     scene = geomedsr.open(path)
-    made = geomedsr.upscale(scene, model, slices=factor, profile=profile)
+    file = path.with_name(f"{Path(model).stem}-adapted.safetensors")
+    how = None if minutes is None else Adapting(file, minutes=minutes)
+    made = geomedsr.upscale(scene, model, slices=factor, profile=profile, adapt=how)
     of = made.provenance.agreement
     return made.data.values[:, 0], "box" if of.profile is None else f"{of.profile:.2f}"
 
 
+def as_new(model: str, folder: Path) -> str:
+    """A model of the same architecture, untrained: cubic interpolation."""
+    card = geomedsr.load_model(model).descriptor
+    torch.manual_seed(0)
+    fresh = card.model_copy(update={"name": "as-new"})
+    save_model(build(fresh), fresh, folder / "as-new.safetensors")
+    return str(folder / "as-new.safetensors")
+
+
 def methods(
-    model: str, path: Path, coarse: Array, factor: int, width: float, step: float
+    model: str, path: Path, coarse: Array, factor: int, width: float, step: float, minutes: float | None
 ) -> Iterator[tuple[str, Array, str]]:
     """Each method by name, what it makes, and what it took slices for."""
     yield "cubic B-spline", spline(coarse, factor), ""
@@ -115,12 +135,23 @@ def methods(
     known = "box" if not width else f"{width * step:.6g}"
     yield f"{Path(model).stem}, profile known", *made_by(model, path, factor, known)
     yield f"{Path(model).stem}, profile estimated", *made_by(model, path, factor, "estimate")
+    if minutes is not None:
+        yield f"{Path(model).stem}, {minutes:g} minutes more", *made_by(model, path, factor, known, minutes)
+        new = as_new(model, path.parent)
+        yield f"as new, {minutes:g} minutes", *made_by(new, path, factor, known, minutes)
 
 
 def psnr(made: Array, truth: Array, above: float, peak: float) -> float:
     """In dB, over voxels above a value."""
     counted = truth > above
     return float(10 * np.log10(peak**2 / np.mean((made[counted].astype(np.float64) - truth[counted]) ** 2)))
+
+
+def steps(made: Array, factor: int, counted: Array) -> float:
+    """Mean |difference| of neighbouring slices across the faces of thick ones, over that within them."""
+    each, both = np.abs(np.diff(made.astype(np.float64), axis=0)), counted[1:] & counted[:-1]
+    face = np.arange(len(each)) % factor == factor - 1
+    return float(each[face][both[face]].mean() / each[~face][both[~face]].mean())
 
 
 def similarity(made: Array, truth: Array, axis: int, peak: float) -> float:
@@ -137,13 +168,15 @@ def main() -> None:
     parser.add_argument("thin", nargs="+", type=Path)
     parser.add_argument("--factors", default="3,5")
     parser.add_argument("--mr", action="store_true")
+    parser.add_argument("--adapt", type=float, metavar="MINUTES")
     parser.add_argument("--pictures", type=Path)
     options = parser.parse_args()
     print(conditions(), flush=True)
     print(
-        "\n| series | slices | profile | method | PSNR, dB | over B-spline | SSIM coronal | SSIM sagittal | taken for |"
+        "\n| series | slices | profile | method | PSNR, dB | over B-spline | SSIM coronal | SSIM sagittal | steps | "
+        "taken for |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for path in options.thin:
         for factor in map(int, options.factors.split(",")):
             scene, truth = series(path, factor)
@@ -155,13 +188,16 @@ def main() -> None:
                 with tempfile.TemporaryDirectory() as folder:
                     file = thick_file(scene, coarse, factor, Path(folder))
                     found = {}
-                    for name, made, taken in methods(options.model, file, coarse, factor, of.width, step):
+                    for name, made, taken in methods(
+                        options.model, file, coarse, factor, of.width, step, options.adapt
+                    ):
                         found[name] = psnr(made, truth, above, peak)
                         gain = found[name] - found["cubic B-spline"]
                         figures = [similarity(made, truth, axis, peak) for axis in (1, 2)]
                         print(
                             f"| {path.name.split('.')[0]} | ×{factor} | {profile} | {name} | {found[name]:.2f} | "
-                            f"{gain:+.2f} | {figures[0]:.4f} | {figures[1]:.4f} | {taken} |",
+                            f"{gain:+.2f} | {figures[0]:.4f} | {figures[1]:.4f} | "
+                            f"{steps(made, factor, truth > above):.2f} | {taken} |",
                             flush=True,
                         )
                         if options.pictures is not None:

@@ -115,6 +115,7 @@ provide(
         "model.card": "geomedsr.viewing.card:model_card",
         "operator": "geomedsr.operators:get",
         "model.adapted": "geomedsr.training.adapt:adapted",
+        "model.adapted_slices": "geomedsr.training.adapt_slices:adapted_slices",
         "recipe.card": "geomedsr.viewing.card:recipe_card",
         "scene.card": "geomedsr.viewing.card:scene_card",
         "scene.figure": "geomedsr.viewing.figure:plot",

@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="box|FWHM|header|estimate",
         help="with --slices: slices are boxes, or bells so many mm wide at half height; default: header, else estimate",
     )
+    _add_adapting(sub, "with --slices: ")
     sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
     sub.add_argument("--uid-seed", metavar="TEXT", help="reproducible DICOM UIDs, from this text and the job")
     sub.add_argument(
@@ -156,14 +157,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME_OR_FILE",
         help="default: the one shipped for such bands; `regression` is estimated on the scene, and takes any guide",
     )
-    sub.add_argument(
-        "--adapt",
-        nargs="?",
-        type=_adapting,
-        const={"minutes": 3.0},
-        metavar="MINUTES|Nsteps",
-        help="let the model go on training on the scene first, 3 minutes by default; leaves DST.model.safetensors",
-    )
+    _add_adapting(sub)
     sub.add_argument("--with-guide", action="store_true", help="the guide's bands in the result, too, after COARSE's")
     sub.add_argument(
         "--bands", type=_names, metavar="B05,B06,…", help="bands by name or number from 1, in this order; default: all"
@@ -480,6 +474,19 @@ def _add_resolution(sub: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SIZE",
         help="which part of a product, by its pixel size: 10, 20 or 60; default: the finest that holds all --bands",
+    )
+
+
+def _add_adapting(sub: argparse.ArgumentParser, when: str = "") -> None:
+    """``when`` says with which other options it goes."""
+    sub.add_argument(
+        "--adapt",
+        nargs="?",
+        type=_adapting,
+        const={"minutes": 3.0},
+        metavar="MINUTES|Nsteps",
+        help=f"{when}let the model go on training on the scene first, 3 minutes by default; leaves "
+        "DST.model.safetensors",
     )
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
-from pathlib import Path
 from typing import Any
 
+from geomedsr.cli.adapting import adapted_facts, adapting_asked
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, whole_pixels, window_asked
 from geomedsr.cli.work import work_asked, writing_asked
@@ -16,11 +15,7 @@ from geomedsr.errors import InputError
 from geomedsr.geometry import Factors
 from geomedsr.inference import write
 from geomedsr.io import open_part, open_scene
-from geomedsr.io.files import exists
-from geomedsr.models import load_model
-from geomedsr.scene.provenance import Provenance
 from geomedsr.scene.scene import Scene
-from geomedsr.sharpening.adapting import Adapting
 from geomedsr.sharpening.sharpen import sharpen
 
 
@@ -38,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     if options.bands is not None and not product:
         coarse = coarse.select(options.bands)
     window = None if product else window_asked(options, coarse)
-    adapt = _adapting(options)
+    adapt = adapting_asked(options, options.dst)
     made = sharpen(
         coarse,
         guide,
@@ -61,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
         **writing_asked(options),
     )
     seconds = time.perf_counter() - started
-    adapted = None if adapt is None else _adapted(adapt, provenance)
+    adapted = None if adapt is None else adapted_facts(adapt, provenance)
     facts = {
         **_facts(part, options.dst),
         "adapted": adapted,
@@ -90,33 +85,6 @@ def _guide(options: argparse.Namespace) -> Scene | None:
         return None
     guide = open_scene(options.guide, nodata=options.nodata)
     return guide if options.guide_bands is None else guide.select(options.guide_bands)
-
-
-def _adapting(options: argparse.Namespace) -> Adapting | None:
-    """How the model is adapted, and where it goes: beside the result, with its name.
-
-    Raises:
-        OutputError: the result is there already, which is told before minutes are spent.
-    """
-    if options.adapt is None:
-        return None
-    if os.path.lexists(options.dst) and not options.overwrite:
-        raise exists(Path(options.dst))
-    path = f"{os.path.splitext(options.dst)[0]}.model.safetensors"
-    return Adapting(path, **options.adapt, overwrite=options.overwrite, progress=not options.quiet)
-
-
-def _adapted(how: Adapting, provenance: Provenance) -> dict[str, Any]:
-    """What came of adapting: the model's file, if it gained, and how it did on what was kept out."""
-    made = load_model(how.path) if os.path.isfile(how.path) else None
-    if made is None or made.sha256 not in [step.sha256 for step in provenance.steps]:
-        return {"model": None, "what": "nothing gained, the model is as it was"}
-    card = made.descriptor
-    steps, metrics = card.training["stages"]["content"]["steps"], card.metrics
-    what = f"{steps} steps, {how.path}"
-    if metrics:
-        what += f"; on what was kept out {metrics['psnr_before']:.2f} → {metrics['psnr']:.2f} dB"
-    return {"model": os.fspath(how.path), "steps": steps, **metrics, "what": what}
 
 
 def _facts(made: Scene, dst: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from geomedsr import operators
+from geomedsr.cli.adapting import adapted_facts, adapting_asked
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, whole_pixels, window_asked
 from geomedsr.cli.work import work_asked, writing_asked
@@ -19,6 +20,7 @@ from geomedsr.devices import keep_memory
 from geomedsr.errors import GeomedsrError, InputError, OutputError, SceneWarning
 from geomedsr.geometry import Factors, Window
 from geomedsr.inference import process, upscale, write
+from geomedsr.inference.adapting import Adapting
 from geomedsr.inference.intervals import beside
 from geomedsr.inference.slices import ISOTROPIC
 from geomedsr.io import Item, contents_of, open_part
@@ -50,6 +52,8 @@ def run(options: argparse.Namespace) -> int | None:
             print(f"sharpened before: {'; '.join(facts['sharpened'])}")
         if facts["profile"]:
             print(f"slices were taken for {facts['profile']}")
+        if facts["adapted"]:
+            print(f"adapted: {facts['adapted']['what']}")
         if facts["resumed"]:
             print(f"went on after a stop: {facts['resumed']} of {facts['regions']} regions were there")
         if facts["nearest"]:
@@ -101,7 +105,8 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         window = whole_pixels(window, scene)
     unlike = _unlike(options, scene)
     tested = _tested(options, scene, window)
-    sr, widths = _made(options, scene)
+    adapt = adapting_asked(options, dst)
+    sr, widths = _made(options, scene, adapt)
     provenance = sr.provenance
     factors = (provenance.model.factors or Factors()) * (provenance.earlier if options.in_plane > 1 else Factors())
     sr = part_asked(options, sr, window, factors.x)
@@ -136,6 +141,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
         "regions": written.regions,
         "resumed": written.resumed,
         "profile": _profile(provenance),
+        "adapted": None if adapt is None else adapted_facts(adapt, provenance),
         "sharpened": [f"×{step.factor} by {step.model} {step.version}" for step in scene.provenance.steps],
         "provenance": dict(sr.provenance),
         "unusual": unlike,
@@ -144,7 +150,7 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     }
 
 
-def _made(options: argparse.Namespace, scene: Scene) -> tuple[Scene, Scene | None]:
+def _made(options: argparse.Namespace, scene: Scene, adapt: Adapting | None) -> tuple[Scene, Scene | None]:
     """The result, and its half-widths if they go to a file of their own; all is computed when it is written."""
     if options.interval is None:
         for word in ("interval_to", "interval_conservative"):
@@ -162,9 +168,11 @@ def _made(options: argparse.Namespace, scene: Scene) -> tuple[Scene, Scene | Non
             in_plane=options.in_plane,
             in_plane_model=options.in_plane_model,
             profile=options.profile,
+            adapt=adapt,
         )
         return made, None
-    if options.slices or options.isotropic or options.in_plane > 1 or options.in_plane_model or options.profile:
+    thin = options.slices or options.isotropic or options.in_plane > 1
+    if thin or options.in_plane_model or options.profile or options.adapt:
         raise InputError("--interval with options of new slices", "one of the two", "leave one of them out")
     if options.all and options.interval_to is not None:
         raise InputError("--interval-to with --all", "one series", "choose it with --series")

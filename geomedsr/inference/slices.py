@@ -7,10 +7,12 @@ import os
 from geomedsr.errors import InputError
 from geomedsr.geometry.slices import finer_slices
 from geomedsr.geometry.stacking import volume_length, volumes_of
+from geomedsr.inference.adapting import Adapting
 from geomedsr.inference.process import process
 from geomedsr.models import Model, default_model, load_model
 from geomedsr.models.ports import IMAGE
 from geomedsr.models.store import default_slices
+from geomedsr.providers import provider
 from geomedsr.scene.profiles import apart, with_profile
 from geomedsr.scene.scene import Scene
 
@@ -30,6 +32,7 @@ def upscale_slices(
     in_plane_model: str | os.PathLike[str] | Model | None = None,
     profile: str | float | None = None,
     realism: float | None = None,
+    adapt: Adapting | None = None,
     **options: object,
 ) -> Scene:
     """A series with ``slices`` new slices from each, then ``in_plane`` times finer in plane; lazy.
@@ -57,6 +60,8 @@ def upscale_slices(
     if card.value_scale == "physical":  # on which the profile is estimated
         scene = scene.with_physical_range(*card.value_range)
     scene = with_profile(scene, profile)
+    if adapt is not None:
+        first = provider("model.adapted_slices")(first, scene, factor, adapt, options.get("device", "auto"))
     if in_plane == 1:
         return process(first, image=scene, factors=(factor, 1, 1), realism=realism, **options)[IMAGE]  # type: ignore[arg-type]
     made = process(first, image=scene, factors=(factor, 1, 1), **options)[IMAGE]  # type: ignore[arg-type]

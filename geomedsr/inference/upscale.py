@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from geomedsr.errors import InputError
+from geomedsr.inference.adapting import Adapting
 from geomedsr.inference.intervals import beside
 from geomedsr.inference.process import process
 from geomedsr.inference.slices import upscale_slices
@@ -30,6 +31,7 @@ def upscale(
     profile: str | float | None = None,
     interval: float | None = None,
     conservative: bool = False,
+    adapt: Adapting | None = None,
 ) -> Scene:
     """The super-resolved scene, ``scale`` times finer, as a lazy scene: it is computed when it is read or written.
 
@@ -55,6 +57,8 @@ def upscale(
             half-widths are further bands, behind the image's, such as ``B04_halfwidth``. See
             :func:`geomedsr.process`, which returns them as a scene of their own, as series need it.
         conservative: see :func:`geomedsr.process`.
+        adapt: with ``slices``: let the model go on training on the series itself first, which takes its time now, and
+            leaves a model file.
         slices: make so many slices from each slice of a series; ``"isotropic"`` makes them as near to each other as
             pixels are. ``model`` is then one for slices, and pixels stay as they are, unless ``in_plane`` is 2.
         in_plane: 2 makes the new slices twice as fine in plane, too.
@@ -80,15 +84,18 @@ def upscale(
             in_plane_model=in_plane_model,
             profile=profile,
             realism=realism,
+            adapt=adapt,
             tile=tile,
             memory=memory,
             device=device,
             precision=precision,
             conserve=conserve,
         )
-    if in_plane != 1 or in_plane_model is not None or profile is not None:
+    if in_plane != 1 or in_plane_model is not None or profile is not None or adapt is not None:
         raise InputError(
-            "in_plane, in_plane_model or profile without slices", "all for new slices", "add --slices, or leave it out"
+            "in_plane, in_plane_model, profile or adapt without slices",
+            "all for new slices",
+            "add --slices, or leave it out",
         )
     made = process(
         default_model(scene.domain) if model is None else model,

@@ -22,7 +22,8 @@ class Sample:
     ``prediction`` is the network's output, and ``sr`` the same after projection (unchanged if the operator acts on
     whole frames, which patches are not). ``hr`` is the real image; all three are ``(B, C, s·H, s·W)``. ``coarse`` is
     the input ``(B, C, H, W)``. ``real`` and ``fake`` are the discriminator's logits for ``hr`` and ``sr`` in
-    adversarial training. ``average`` is the projected output of the generator's EMA, if a loss needs it.
+    adversarial training. ``average`` is the projected output of the generator's EMA, if a loss needs it. Where
+    ``slices`` are made of one, they are the channels: images are ``(B, slices, n, W)``, and ``scale`` is 1.
     """
 
     prediction: torch.Tensor
@@ -34,6 +35,7 @@ class Sample:
     real: torch.Tensor | None = None
     fake: torch.Tensor | None = None
     average: torch.Tensor | None = None
+    slices: int = 1
 
     @classmethod
     def of(

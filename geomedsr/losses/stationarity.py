@@ -20,6 +20,8 @@ class Stationarity(Loss):
     activity of Wang, Sheikh and Bovik 2002, "No-reference perceptual quality assessment of JPEG compressed images",
     ICIP. Here they are taken in windows, each relative to its own M, so that strong edges do not mask a grid that shows
     in smooth areas. Combine it with a pixel loss.
+
+    Where slices are made of one, steps are those from slice to slice, and borders are the faces of the old slices.
     """
 
     kind: Literal["stationarity"] = "stationarity"
@@ -27,7 +29,9 @@ class Stationarity(Loss):
     floor: float = Field(default=0.01, gt=0)  # ε, on the value scale: much smaller steps hardly count
 
     def __call__(self, sample: Sample) -> torch.Tensor:
-        """The sum of both directions, each a mean over windows."""
+        """The sum of both directions, or that along slices; each a mean over windows."""
+        if sample.slices > 1:
+            return self._of(sample.sr.transpose(1, 2).flatten(1, 2)[:, None].mT, sample.slices)
         return sum((self._of(image, sample.scale) for image in (sample.sr, sample.sr.mT)), sample.sr.new_zeros(()))
 
     def _of(self, image: torch.Tensor, scale: int) -> torch.Tensor:

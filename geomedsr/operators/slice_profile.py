@@ -139,6 +139,17 @@ class Coupling:
 _coupling = lru_cache(maxsize=32)(Coupling.of)
 
 
+def agreeing(profile: Profile, factor: int, count: int) -> tuple[Array, Array]:
+    """``A`` and ``S`` of ``count`` slices in the midst of a series: ``x + S (y − A x)`` agrees with ``y``.
+
+    Float64 ``(count, count · factor)`` and its transpose's shape. Rows of ``A``, and columns of ``S``, are zero for
+    slices that see more than these. With boxes ``S`` adds to each new slice what its slice deviates.
+    """
+    coupling = Coupling.of(profile, factor)
+    matrix = coupling.matrix(count, (False, False))
+    return matrix, coupling.agreed(np.zeros(matrix.shape[::-1]), np.eye(count), matrix)
+
+
 def weights_of(profile: Profile, factor: int, length: int, frame: int) -> Iterator[tuple[int, float]]:
     """The new slices that a slice sees, by number, and their weights; volumes have ``length`` slices."""
     coupling = _coupling(profile, factor)

@@ -13,6 +13,7 @@ import numpy as np
 from geomedsr._version import __version__
 from geomedsr.errors import InputError, SceneWarning
 from geomedsr.geometry import Window
+from geomedsr.inference.adapting import Adapting
 from geomedsr.inference.process import process
 from geomedsr.models import Model, load_model
 from geomedsr.models.ports import IMAGE
@@ -23,7 +24,6 @@ from geomedsr.scene.picking import position
 from geomedsr.scene.provenance import Provenance
 from geomedsr.scene.resampling import RepeatedSource
 from geomedsr.scene.scene import Scene
-from geomedsr.sharpening.adapting import Adapting
 from geomedsr.sharpening.choosing import (
     SENTINEL2,
     SENTINEL2_COARSE,

@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from geomedsr.errors import InputError, ModelError, SceneWarning
+from geomedsr.inference.adapting import Adapting
 from geomedsr.inference.process import process
 from geomedsr.models import Model, load_model
 from geomedsr.models.ports import IMAGE
 from geomedsr.providers import provider
 from geomedsr.scene.scene import Scene
-from geomedsr.sharpening.adapting import Adapting
 from geomedsr.sharpening.choosing import GUIDE, carried_over, default_name, port_of, seen
 from geomedsr.sharpening.guides import Fitted, Relation, fitted, relation
 from geomedsr.sharpening.joined import Made, joined

@@ -7,41 +7,39 @@ is kept out, and tells whether anything was gained there.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import time
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import torch
+from torch import nn
 
 from geomedsr.degradations.block_mean import BlockMean
-from geomedsr.devices import choose_device, keep_memory
-from geomedsr.errors import InputError, ModelError, OutputError, SceneWarning
+from geomedsr.errors import InputError, ModelError
 from geomedsr.geometry import Box
 from geomedsr.geometry.grid import Window
+from geomedsr.inference.adapting import Adapting
 from geomedsr.losses import Consistency, LogMSE
-from geomedsr.models import Model, load_model, save_model
+from geomedsr.models import Model
 from geomedsr.models.descriptor import Descriptor
-from geomedsr.progress import bar
 from geomedsr.scene.bands import continuous
 from geomedsr.scene.sampling import spread_windows
 from geomedsr.scene.scaling import ValueScale
 from geomedsr.scene.scene import Scene
-from geomedsr.sharpening.adapting import Adapting
+from geomedsr.training.adapting import (
+    Lesson,
+    adapted_description,
+    adapted_name,
+    adapted_version,
+    fingerprint,
+    optimiser,
+    taught,
+)
 from geomedsr.training.augment import Augment
-from geomedsr.training.data import batches
-from geomedsr.training.describe import describe
 from geomedsr.training.guides import Guide, beside
 from geomedsr.training.patches import Patches
 from geomedsr.training.recipe import DataPart, GeneratorPart, GuideEntry, Recipe, SceneEntry
-from geomedsr.training.run import Run
-from geomedsr.training.stages import ContentPart, OptimiserPart
-from geomedsr.training.step import step
+from geomedsr.training.stages import ContentPart
 from geomedsr.training.validation import Validation
 
 #: Coarse pixels that are trained on, at most, in blocks of this side: about 60 MiB with ten bands.
@@ -52,11 +50,6 @@ _KEPT_OUT = 5
 
 #: The sides of patches, in coarse pixels, and how many make a step.
 _PATCH, _LEAST, _BATCH = 64, 16, 8
-
-#: Steps that measure how long one takes, after a first one; and how many are made, at least and at most.
-_TIMED, _FEWEST, _MOST = 3, 10, 20000
-
-_RATE = 2e-4
 
 
 @dataclass(frozen=True)
@@ -97,59 +90,16 @@ def adapted(model: Model, image: Scene, guide: Scene, how: Adapting, device: str
     if image.shape[0] != 1:
         raise InputError(f"{image.name} of {image.shape[0]} frames, to adapt a model to", "one", "sharpen one date")
     image = continuous(image)
-    facts = {"of": model.sha256, "seed": how.seed, "scene": _fingerprint(image, guide), **how.asked}
-    if (known := _known(how, facts)) is not None:
-        return known
-    parts = _parts(image, guide, card)
-    keep_memory()
-    place = choose_device(device)
-    recipe = _recipe(model, image, guide, parts, how, how.steps or _FEWEST)
-    if how.steps is None:
-        recipe = _recipe(model, image, guide, parts, how, _fitting(recipe, parts, how.minutes, place))
-    run = Run(recipe, place)
-    _train(run, _patches(recipe, parts), how.progress)
-    metrics = _scores(recipe, parts, place, run)
-    if metrics and metrics["psnr"] <= metrics["psnr_before"]:
-        warnings.warn(
-            f"{recipe.steps} steps of adapting gained nothing on the part of {image.name} kept out "
-            f"({metrics['psnr_before']:.2f} to {metrics['psnr']:.2f} dB): {card.name} is used as it is",
-            SceneWarning,
-            stacklevel=3,
+
+    def lesson() -> Lesson:
+        parts = _parts(image, guide, card)
+        return Lesson(
+            lambda steps: _recipe(model, image, guide, parts, how.seed, steps),
+            lambda recipe: _patches(recipe, parts),
+            lambda recipe, network, place: _scores(recipe, parts, place, network),
         )
-        return model
-    made = describe(recipe)
-    training = {**made.training, "adapted": facts}
-    save_model(run.average, made.model_copy(update={"training": training, "metrics": metrics}), how.path)
-    return load_model(how.path)
 
-
-def _fingerprint(image: Scene, guide: Scene) -> str:
-    """What tells a scene from others, without reading it all: its grid, and the value scales of both."""
-    scales = [(values.low, values.high) for values in (image.values, guide.values)]
-    facts = [image.name, guide.name, image.shape, guide.shape, [b.name for b in image.bands], str(scales)]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
-
-
-def _known(how: Adapting, facts: dict[str, Any]) -> Model | None:
-    """A model that was made in the same way before.
-
-    Raises:
-        OutputError: there is another file, or its place cannot hold one.
-    """
-    path = Path(how.path)
-    if not path.parent.is_dir():
-        raise OutputError(f"the model {path} in a folder that does not exist", "one that does", "make it first")
-    if not path.exists():
-        return None
-    try:
-        found = load_model(path)
-    except ModelError:
-        found = None
-    if found is not None and found.descriptor.training.get("adapted") == facts:
-        return found
-    if how.overwrite and path.is_file():
-        return None
-    raise OutputError(f"{path}, which exists", "no file, or a model adapted to this scene alike", "add --overwrite")
+    return taught(model, image.name, how, {"scene": fingerprint(image, guide)}, lesson, device)
 
 
 def _parts(image: Scene, guide: Scene, card: Descriptor) -> _Parts:
@@ -206,16 +156,16 @@ def _scale(*scales: ValueScale) -> ValueScale:
     return ValueScale((low,), (high,))
 
 
-def _recipe(model: Model, image: Scene, guide: Scene, parts: _Parts, how: Adapting, steps: int) -> Recipe:
+def _recipe(model: Model, image: Scene, guide: Scene, parts: _Parts, seed: int, steps: int) -> Recipe:
     """What is done, as a recipe: it is told in the model's card."""
     card = model.descriptor
     side = min(min(scene.shape[2:]) for scene in parts.trained)
     attribution = "; ".join(card.attribution) or "none"
     return Recipe(
-        name=f"{card.name.removesuffix('-adapted')}-adapted",
-        version=f"{card.version.partition('+')[0]}+{steps}steps",
-        description=f"{card.name} {card.version}, trained on for {steps} steps on {image.name}, for it alone.",
-        seed=how.seed,
+        name=adapted_name(card),
+        version=adapted_version(card, steps),
+        description=adapted_description(card, steps, image.name),
+        seed=seed,
         generator=GeneratorPart(
             architecture=card.architecture,
             scale=card.scale,
@@ -238,7 +188,7 @@ def _recipe(model: Model, image: Scene, guide: Scene, parts: _Parts, how: Adapti
             batch=_BATCH,
             patch=min(_PATCH, side) // card.scale * card.scale,
             losses=(LogMSE(weight=0.0025), Consistency()),
-            optimiser=OptimiserPart(learning_rate=_RATE, final_learning_rate=1e-6, warmup_steps=min(20, steps // 4)),
+            optimiser=optimiser(steps),
         ),
         precision=card.precision,
         inference_precision=card.precision,
@@ -266,36 +216,9 @@ def _guides(parts: _Parts, scenes: Sequence[Scene]) -> list[Guide]:
     return [Guide(parts.own, parts.own) for _ in scenes]
 
 
-def _train(run: Run, patches: Patches, progress: bool) -> None:
-    run.begin_stage()
-    stage = run.recipe.content
-    with bar(stage.steps, unit="step", title="adapting", wanted=progress) as shown:
-        for batch in batches(patches, stage.batch, 0, ahead=False):
-            step(run, {k: part.to(run.device, memory_format=torch.channels_last) for k, part in batch.items()})
-            shown.update(1)
-
-
-def _fitting(recipe: Recipe, parts: _Parts, minutes: float, device: torch.device) -> int:
-    """How many steps fit into a time, as a few of them tell; what these learn is forgotten."""
-    run = Run(recipe, device)
-    run.begin_stage()
-    drawn = batches(_patches(recipe, parts), recipe.content.batch, 0, ahead=False)
-    began = 0.0
-    for count, batch in enumerate(drawn):
-        if count == 1:
-            began = time.perf_counter()
-        if count > _TIMED:
-            break
-        step(run, {k: part.to(device, memory_format=torch.channels_last) for k, part in batch.items()})
-    each = (time.perf_counter() - began) / _TIMED
-    return int(min(max(minutes * 60 / each, _FEWEST), _MOST))
-
-
-def _scores(recipe: Recipe, parts: _Parts, device: torch.device, run: Run) -> dict[str, float]:
-    """PSNR, in dB of the value scale's range, on what was kept out: before, after, and bicubic's; empty without it."""
+def _scores(recipe: Recipe, parts: _Parts, device: torch.device, network: nn.Module) -> dict[str, float]:
+    """PSNR, in dB of the value scale's range, on what was kept out, and bicubic's; empty without it."""
     if not parts.held:
         return {}
     validation = Validation(recipe, parts.held, device, guides=_guides(parts, parts.held))
-    before = Run(recipe, device).average
-    found = [("psnr", validation.scores(run.average)), ("psnr_before", validation.scores(before))]
-    return {**{name: scores["psnr"] for name, scores in found}, "psnr_bicubic": validation.bicubic["psnr"]}
+    return {"psnr": validation.scores(network)["psnr"], "psnr_bicubic": validation.bicubic["psnr"]}

@@ -15,11 +15,12 @@ from geomedsr.errors import RecipeError
 from geomedsr.geometry import Box
 from geomedsr.geometry.profile import Profile
 from geomedsr.io.files import write_page
+from geomedsr.metrics.grid import ratio, steps
 from geomedsr.models.slices import Slices
 from geomedsr.scene.scene import Scene
 from geomedsr.training.picture import grey_png
 from geomedsr.training.recipe import Recipe
-from geomedsr.training.slices import around_rows, factors_of, thickened
+from geomedsr.training.slices import agreed, around_rows, factors_of, rows_of, thickened
 
 #: Planes of a scene that are looked at, and profiles by which they are made thick: a box, and a bell.
 _MOST, _PROFILES = 8, (Profile(), Profile(1.0))
@@ -40,31 +41,41 @@ class _Plane:
 
 
 class SliceValidation:
-    """PSNR in dB against the value scale's range, of what is foreground: the mean over scenes, profiles and factors.
+    """PSNR in dB against the value scale's range, of what is foreground: the mean over scenes, profiles and factors,
+    by default all that the recipe has.
 
-    Each plane is looked at alone, before slices are made to agree. ``bicubic`` is cubic interpolation along slices.
+    And the grid: steps from slice to slice across faces of the old slices over those within, their mean likewise. Each
+    plane is looked at alone, after slices are made to agree. ``bicubic`` is cubic interpolation along slices.
     """
 
-    def __init__(self, recipe: Recipe, scenes: Sequence[Scene], crossing: Sequence[bool], device: torch.device) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        scenes: Sequence[Scene],
+        crossing: Sequence[bool],
+        device: torch.device,
+        factors: Sequence[int] = (),
+        profiles: Sequence[Profile] = _PROFILES,
+    ) -> None:
         self.device = device
         self.above = recipe.foreground.above if recipe.foreground else -math.inf
         self.groups = [
             _planes(scene, factor, profile, recipe.generator.neighbours, cut)
             for scene, cut in zip(scenes, crossing, strict=True)
-            for factor in factors_of(recipe.generator.heads)
-            for profile in _PROFILES
+            for factor in factors or factors_of(recipe.generator.heads)
+            for profile in profiles
         ]
         self.bicubic: dict[str, float] = {}
 
     @torch.inference_mode()
     def scores(self, network: torch.nn.Module) -> dict[str, float]:
-        """``psnr`` of a network; empty without validation scenes."""
+        """``psnr`` and ``grid`` of a network; empty without validation scenes."""
         assert isinstance(network, Slices)
         if not self.groups:
             return {}
         if not self.bicubic:
-            self.bicubic = {"psnr": self._psnr(network, cubic=True)}
-        return {"psnr": self._psnr(network)}
+            self.bicubic = {"psnr": self._looked(network, cubic=True)["psnr"]}
+        return self._looked(network)
 
     def is_best(self, stage: str, scores: dict[str, float], best: dict[str, float]) -> bool:
         """Whether none before was better; noted."""
@@ -82,8 +93,8 @@ class SliceValidation:
             plane = planes[len(planes) // 2]
             middle = plane.seen[network.neighbours].expand(plane.factor, -1, -1)
             kinds = (middle, _made(network, plane, True), _made(network, plane, False), plane.fine)
-            strip = np.concatenate([_rows(kind).numpy() for kind in kinds], 1)
-            low, high = np.quantile(_rows(plane.fine).numpy(), [0.005, 0.995])
+            strip = np.concatenate([rows_of(kind).numpy() for kind in kinds], 1)
+            low, high = np.quantile(rows_of(plane.fine).numpy(), [0.005, 0.995])
             strips.append(np.clip(np.rint((strip - low) / max(high - low, 1e-6) * 255), 0, 255).astype(np.uint8))
         if not strips:
             return
@@ -92,16 +103,18 @@ class SliceValidation:
         path.parent.mkdir(exist_ok=True)
         write_page(path, grey_png(sheet))
 
-    def _psnr(self, network: Slices, cubic: bool = False) -> float:
-        found = []
+    def _looked(self, network: Slices, cubic: bool = False) -> dict[str, float]:
+        decibels, grids = [], []
         for planes in self.groups:
-            error, count = 0.0, 0
+            error, count, stepped = 0.0, 0, np.zeros((2, 2))
             for plane in planes:
-                looked = plane.fine > self.above
-                error += float(((_made(network, plane, cubic) - plane.fine).square() * looked).sum())
+                made, looked = _made(network, plane, cubic), plane.fine > self.above
+                error += float(((made - plane.fine).square() * looked).sum())
                 count += int(looked.sum())
-            found.append(-10 * math.log10(max(error / max(count, 1), 1e-12)))
-        return float(np.mean(found))
+                stepped += steps(rows_of(made).numpy(), rows_of(looked).numpy(), plane.factor)[0]
+            decibels.append(-10 * math.log10(max(error / max(count, 1), 1e-12)))
+            grids.append(float(ratio(stepped)))
+        return {"psnr": float(np.mean(decibels)), "grid": float(np.nanmean(grids))}
 
 
 def _made(network: Slices, plane: _Plane, cubic: bool) -> torch.Tensor:
@@ -112,12 +125,8 @@ def _made(network: Slices, plane: _Plane, cubic: bool) -> torch.Tensor:
     if not cubic:
         profile = torch.tensor([plane.profile.width], device=device)
         made = made + network.line(F.pad(seen, (edge, edge, 0, 0), mode="replicate"), plane.factor, profile)
+        made = agreed(made.float(), seen[:, network.neighbours].float(), profile)
     return made[0].float().cpu()
-
-
-def _rows(plane: torch.Tensor) -> torch.Tensor:
-    """``(f, n, W)`` as rows ``(n · f, W)``."""
-    return plane.transpose(0, 1).reshape(-1, plane.shape[-1])
 
 
 def _planes(scene: Scene, factor: int, profile: Profile, neighbours: int, crossing: bool) -> list[_Plane]:

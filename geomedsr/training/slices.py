@@ -21,6 +21,7 @@ from geomedsr.losses import Sample
 from geomedsr.models.ports import IMAGE
 from geomedsr.models.slices import Slices
 from geomedsr.operators import Operator
+from geomedsr.operators.slice_profile import agreeing
 from geomedsr.scene.padding import read_reflected
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import ArraySource
@@ -228,7 +229,27 @@ def sample_of(generator: Slices, piece: Mapping[str, torch.Tensor], operator: Op
     detail = generator.line(F.pad(seen, (edge, edge, 0, 0), mode="replicate"), factor, profile)
     made = generator.cubic(seen, factor) + detail
     middle = seen[:, generator.neighbours : generator.neighbours + 1]
-    return Sample(made, made.float(), hr, middle, operator, 1)
+    fine = agreed(made.float(), middle[:, 0].float(), profile) if operator.constrains else made.float()
+    return Sample(made, fine, hr, middle, operator, 1, slices=factor)
+
+
+def agreed(made: torch.Tensor, coarse: torch.Tensor, profile: torch.Tensor) -> torch.Tensor:
+    """New slices ``(B, f, n, W)`` made to agree with the slices ``(B, n, W)`` of each plane's profile, ``(B,)``.
+
+    Slices at the ends, which see more than the plane holds, are left out.
+    """
+    factor, count = made.shape[1:3]
+    pairs = [agreeing(Profile(float(width)), factor, count) for width in profile]
+    matrix, solution = (torch.from_numpy(np.stack(each)).to(made) for each in zip(*pairs, strict=True))
+    with torch.autocast(made.device.type, enabled=False):
+        fine = rows_of(made)
+        fine = fine + solution @ (coarse - matrix @ fine)
+    return fine.reshape(len(fine), count, factor, -1).transpose(1, 2)
+
+
+def rows_of(planes: torch.Tensor) -> torch.Tensor:
+    """New slices by slice, ``(…, f, n, W)``, as rows in order, ``(…, n · f, W)``."""
+    return planes.transpose(-3, -2).flatten(-3, -2)
 
 
 def factors_of(heads: Sequence[tuple[int, int, int]]) -> tuple[int, ...]:

@@ -73,6 +73,16 @@ def test_stationarity_is_of_windows_and_none_in_a_slope() -> None:
     assert float(Stationarity()(free(slope, slope, 4))) == 0
 
 
+def test_stationarity_of_slices_is_along_them() -> None:
+    rows = torch.tensor([0.0, 1, 4, 5, 8, 9]).expand(4, 6).T  # 2 new slices from each of 3
+    planes = rows.reshape(3, 2, 4).transpose(0, 1)[None]
+    made = replace(free(planes, planes, 1), slices=2)
+    assert float(Stationarity(window=1, floor=0.5)(made)) == pytest.approx(((3 - 1) / (2 + 0.5)) ** 2)
+    slope = torch.arange(12.0).reshape(1, 3, 4, 1).expand(1, 3, 4, 8).transpose(1, 2)
+    ramp = replace(free(slope, slope, 1), slices=4)
+    assert float(Stationarity()(ramp)) == 0
+
+
 def test_ldl_weighs_errors_by_their_restlessness() -> None:
     hr, slow = torch.rand(2, 1, 16, 18), torch.rand(2, 1, 16, 18)
     made = torch.rand(2, 1, 16, 18, requires_grad=True)

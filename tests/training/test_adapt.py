@@ -15,11 +15,11 @@ import geomedsr
 from geomedsr import Model, Scene
 from geomedsr.cli import main
 from geomedsr.errors import InputError, ModelError, OutputError, SceneWarning
+from geomedsr.inference.adapting import Adapting
 from geomedsr.models import Descriptor, load_model, save_model
 from geomedsr.models.ports import Port, Ports
 from geomedsr.models.store import build
-from geomedsr.sharpening.adapting import Adapting
-from geomedsr.training import adapt as adapting
+from geomedsr.training import adapting
 
 
 def guided(folder: Path, channels: int, bands: tuple[str, ...], guide: tuple[str, ...], **options: int) -> Model:

@@ -20,7 +20,7 @@ from geomedsr.models import load_model
 from geomedsr.training import load_recipe, train
 from geomedsr.training.augment import Augment
 from geomedsr.training.recipe import SlicesPart
-from geomedsr.training.slices import SlicePatches, across
+from geomedsr.training.slices import SlicePatches, across, agreed, rows_of
 
 BOXES, BELLS = SlicesPart(boxes=1), SlicesPart(boxes=0, bells=(1, 1))
 
@@ -69,6 +69,21 @@ def test_an_example_is_what_its_slices_see_of_its_target(part: SlicesPart, cross
     assert factors == {3, 4}
 
 
+@pytest.mark.parametrize("width", [0.0, 0.9, 1.2])
+def test_planes_are_made_to_agree_as_slices_are(width: float) -> None:
+    generator = torch.Generator().manual_seed(2)
+    made, coarse = torch.rand(2, 3, 12, 5, generator=generator), torch.rand(2, 12, 5, generator=generator)
+    profile = Profile(width)
+    fine = rows_of(agreed(made, coarse, torch.tensor([width, width]))).double()
+    reach, weights = profile.reach(3), torch.from_numpy(profile.weights(3))
+    for number in range(reach, 12 - reach):
+        first = (number - reach) * 3
+        seen = torch.einsum("k,bkx->bx", weights, fine[:, first : first + len(weights)])
+        torch.testing.assert_close(seen, coarse[:, number].double(), atol=2e-3, rtol=0)
+    if not width:  # each new slice moves as much as its slice
+        torch.testing.assert_close(fine.float(), rows_of(made + (coarse - made.mean(1))[:, None]), atol=1e-6, rtol=0)
+
+
 def test_an_example_is_a_function_of_seed_and_index() -> None:
     make = {"part": SlicesPart(stretch=(1, 1.5)), "augment": Augment(sharpness=(-0.3, 0.3))}
     one, two = (SlicePatches([volume()], [False], 24, (3,), 2, **make) for _ in range(2))  # type: ignore[arg-type]
@@ -109,6 +124,7 @@ def recipe(folder: Path, **more: Any) -> Path:
         geomedsr.write(
             Scene(**{**volume().__dict__, "source": Scene.from_array(values[:, None].astype(np.int16)).source}),
             folder / f"{name}.nii",
+            overwrite=True,
         )
     content = RECIPE | more
     content["data"] = content["data"] | {"root": str(folder)}
@@ -122,7 +138,11 @@ def test_a_recipe_makes_a_model_that_makes_slices_and_goes_on_where_it_stopped(t
     path = train(load_recipe(file), tmp_path / "run", quiet=True)
     model = load_model(path)
     assert model.descriptor.heads == ((3, 1, 1), (2, 1, 1))
-    assert model.descriptor.metrics["psnr"] > model.descriptor.metrics["psnr_bicubic"]
+    metrics = model.descriptor.metrics
+    assert metrics["psnr"] > metrics["psnr_bicubic"]
+    assert 0.5 < metrics["grid"] < 2
+    header, *rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    assert float(rows[-1].split(",")[header.split(",").index("grid")]) == pytest.approx(metrics["grid"], abs=1e-3)
     assert (tmp_path / "run" / "validation" / "step-0000060.png").stat().st_size > 1000
     train(load_recipe(file, ["content.steps=60", "checkpoint_every=20"]), tmp_path / "again", quiet=True)
     (tmp_path / "again" / "model.safetensors").unlink()
@@ -147,6 +167,16 @@ def test_recipes_that_make_no_sense_are_refused(tmp_path: Path, more: dict[str, 
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({k: v for k, v in (RECIPE | more).items() if v is not None}))
     with pytest.raises(RecipeError, match=said):
         load_recipe(tmp_path / "recipe.yaml")
+
+
+def test_stationarity_brings_steps_across_old_faces_nearer_to_those_within(tmp_path: Path) -> None:
+    grids = []
+    for weight in (0, 0.3):
+        losses = [{"kind": "l1"}, {"kind": "stationarity", "weight": weight}]
+        file = recipe(tmp_path, content=RECIPE["content"] | {"losses": losses})
+        model = load_model(train(load_recipe(file), tmp_path / f"run{weight}", quiet=True))
+        grids.append(abs(model.descriptor.metrics["grid"] - 1))
+    assert grids[1] < 0.7 * grids[0]
 
 
 def test_a_patch_too_large_for_a_scene_is_refused() -> None:

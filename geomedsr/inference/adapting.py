@@ -1,4 +1,4 @@
-"""Whether and how a model goes on training on the scene that it is to sharpen."""
+"""Whether and how a model goes on training on the scene itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from geomedsr.errors import InputError
 
 @dataclass(frozen=True)
 class Adapting:
-    """How a model goes on training on the scene itself; see :func:`geomedsr.training.adapt.adapted`.
+    """How a model goes on training on the scene itself; see :mod:`geomedsr.training.adapting`.
 
     ``path`` is where the model is written. ``steps`` says how long, or ``minutes`` does, of which as many steps are
     made as fit. A model that is at ``path`` and was made in the same way of the same scene is taken as it is; any other
