@@ -147,7 +147,13 @@ def process(
         rescale=tuple(line for line in image.rescale for _ in range(card.frame_factor)),
         headers=image.headers,
         frames=image.frames,
-        lineage=descended(image.lineage, image.shape[0], image.grid.planes, card.frame_factor, card.neighbours),
+        lineage=descended(
+            image.lineage,
+            image.shape[0],
+            image.grid.planes,
+            card.frame_factor,
+            card.neighbours + (operator.frames_beside(card.factors) if conserve else 0),
+        ),
     )
     return {IMAGE: made, **{port.name: _output(made, source, port) for port in card.ports.outputs}}
 

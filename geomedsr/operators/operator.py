@@ -141,6 +141,10 @@ class Operator(ABC):
             return Box.of(box.frames, whole.window)
         return box if self.alignment == (1, 1) else box.aligned(self.alignment, self.origin) & whole
 
+    def frames_beside(self, factors: Factors) -> int:
+        """How many frames on each side, within its volume, agreement of what is made of a frame depends on."""
+        return 0
+
     def note(self, guessed: Factors) -> str:
         """A sentence on what in a result is predicted; ``guessed`` is how many times finer all passes made it."""
         return f"{texts.guessed(guessed)}, not a measurement"

@@ -213,6 +213,10 @@ class SliceProfile(SliceMean):
         last = min(box.stop[0] + halo, -(-box.stop[0] // self.length) * self.length)
         return Box((first, *box.start[1:]), (last, *box.stop[1:]))
 
+    def frames_beside(self, factors: Factors) -> int:
+        """As many slices as steps look at."""
+        return 0 if self.profile.box or not self.length else _coupling(self.profile, factors.frame).halo
+
     def agree(self, seen: Observation, planes: Array, out: Array) -> float | None:
         """Keep slices as their profile sees new ones, apart from rounding and clipping."""
         if self.profile.box or not self.length or seen.factors.frame == 1:

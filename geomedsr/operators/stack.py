@@ -110,6 +110,10 @@ class Stack(Operator):
             found = found | operator.support(box, shape)
         return super().support(found, shape)
 
+    def frames_beside(self, factors: Factors) -> int:
+        """As the operator that needs most."""
+        return max(operator.frames_beside(factors) for operator in self.parts.values())
+
     def note(self, guessed: Factors) -> str:
         """As the image's operator."""
         return self.image.note(guessed)

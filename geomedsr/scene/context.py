@@ -33,7 +33,7 @@ def around(frames: slice, count: int, each_side: int, planes: Sequence[Plane] = 
 
 
 def descended(older: Lineage, count: int, planes: Sequence[Plane], factor: int, each_side: int) -> Lineage:
-    """The lineage of a result with ``factor`` frames from each of ``count``, and ``each_side`` neighbours seen.
+    """The lineage of a result with ``factor`` frames from each of ``count``, and ``each_side`` neighbours that count.
 
     ``older`` is the lineage of the ``count`` frames.
     """

@@ -40,6 +40,29 @@ def stored(path: Path) -> np.ndarray:
     return open_scene(path, force=True).data.values
 
 
+@pytest.mark.parametrize("width", [0.0, 1.0])
+def test_a_slice_names_all_that_it_depends_on(width: float, tmp_path: Path) -> None:
+    planes = tuple(Plane((3, 4, 5 + 2.5 * i), (1, 0, 0), (0, 1, 0), (0.5, 0.5)) for i in range(SLICES))
+    image = scene(8, 9, 1, frames=SLICES, grid=Grid((8, 9), planes=planes), domain="MR").with_range(0, 3000)
+    values = image.data.values.astype(np.float64)
+    model = saved_toy(tmp_path, frame_factor=3, neighbours=1, operator="slice-profile")
+
+    def made_of(values: np.ndarray) -> Scene:
+        given = replace(image, source=Scene.from_array(values).source, profile=Profile(width))
+        return process(model, image=given, precision="float32")["image"]
+
+    before = made_of(values)
+    sources = [set(of) for of in before.lineage]
+    for changed in (0, 20):
+        other = values.copy()
+        other[changed] += 500
+        moved = np.abs(made_of(other).data.values - before.data.values).max((1, 2, 3)) > 0
+        naming = np.array([changed in of for of in sources])
+        np.testing.assert_array_equal(moved & ~naming, False)
+        assert naming.sum() <= 3 * (3 if not width else 21)
+        assert moved.sum() > 0.6 * naming.sum()  # and hardly any besides
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_threads_give_the_same_bits(made: tuple[Scene, np.ndarray], workers: int, tmp_path: Path) -> None:
     written = geomedsr.write(made[0], tmp_path / "out.nii", workers=workers)
