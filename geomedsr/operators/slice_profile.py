@@ -277,7 +277,8 @@ class SliceProfile(SliceMean):
     def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
         """Whether each slice is what its profile sees of the new ones, apart from rounding and clipping.
 
-        Pixels are left out of which a new slice lies at the limit of what can be stored: it may have been clipped.
+        A new slice at the least that can be stored may have been clipped, and then lay lower: what is seen of it must
+        not be less than the slice. At the most likewise, the other way; pixels with both are left out.
         """
         if self.profile.box or not self.length:
             return super().check(source, result, factors, boxes, asked)
@@ -289,18 +290,18 @@ class SliceProfile(SliceMean):
             for frame in range(box.start[0], box.stop[0]):
                 here = Box((frame, *box.start[1:]), (frame + 1, *box.stop[1:]))
                 before, valid = source.source.read(here)[0], source.source.valid(here)[0]
-                seen, held = self._seen(coupling, result, here, limits)
-                counted = valid & ~held
-                pixels, clipped = pixels + int(valid.sum()), clipped + int((valid & held).sum())
+                seen, low, high = self._seen(coupling, result, here, limits)
+                pixels, clipped = pixels + int(valid.sum()), clipped + int((valid & (low | high)).sum())
+                counted = valid & ~(low & high)
                 if counted.any():
-                    off = np.abs(seen - before.astype(np.float64))[counted]
-                    worst = max(worst, float(off.max()))
+                    off = (seen - before.astype(np.float64))[counted]
+                    over, under = np.where(low[counted], 0, off), np.where(high[counted], 0, -off)
+                    worst = max(worst, float(over.max()), float(under.max()))
                     allowed = max(allowed, _allowed(coupling, before, valid, whole))
         name = f"each slice is what its profile, {self.words}, sees of the new ones"
         detail = f"largest deviation {worst:.2g}"
-        detail += (
-            f"; {clipped / max(pixels, 1):.1%} of the pixels may be clipped, and are not compared" if clipped else ""
-        )
+        if clipped:
+            detail += f"; {clipped / max(pixels, 1):.1%} of the pixels may be clipped, and are compared one way"
         if not asked:
             return Check(name, None, f"not asked for; {detail}")
         return Check(name, worst <= allowed, f"{detail}, of {allowed:.2g} that rounding and few steps may leave")
@@ -310,15 +311,20 @@ class SliceProfile(SliceMean):
         """The profile, in words."""
         return f"a bell {self.profile.width:.3g} slice distances wide"
 
-    def _seen(self, coupling: Coupling, result: Scene, box: Box, limits: tuple[int, int] | None) -> tuple[Array, Array]:
-        """What the slice of a box sees of a result, float64 ``(band, y, x)``, and where it sees a value at a limit."""
-        seen, held = 0.0, np.zeros((), bool)
+    def _seen(
+        self, coupling: Coupling, result: Scene, box: Box, limits: tuple[int, int] | None
+    ) -> tuple[Array, Array, Array]:
+        """What the slice of a box sees of a result, float64 ``(band, y, x)``, and where it sees values at the lower
+        and at the upper limit.
+        """
+        seen, low, high = 0.0, np.zeros((), bool), np.zeros((), bool)
         for at, weight in weights_of(self.profile, coupling.factor, self.length, box.start[0]):
             fine = result.source.read(Box((at, *box.start[1:]), (at + 1, *box.stop[1:])))[0]
             seen = seen + weight * fine.astype(np.float64)
             if limits is not None:
-                held = held | (fine <= limits[0]) | (fine >= limits[1])
-        return np.asarray(seen), np.broadcast_to(held, np.shape(seen))
+                low, high = low | (fine <= limits[0]), high | (fine >= limits[1])
+        shape = np.shape(seen)
+        return np.asarray(seen), np.broadcast_to(low, shape), np.broadcast_to(high, shape)
 
 
 def _allowed(coupling: Coupling, before: Array, valid: Array, whole: bool) -> float:

@@ -11,6 +11,7 @@ from toys import saved_toy, scene, toy
 
 import geomedsr
 from geomedsr import Grid, Scene, verify
+from geomedsr.checks import Check
 from geomedsr.geometry import Box, Factors
 from geomedsr.geometry.grid import Plane
 from geomedsr.geometry.profile import Profile
@@ -85,6 +86,31 @@ def test_slabs_equal_the_whole(times: int) -> None:
     for first, last in ((0, 3), (7, 9), (29, 34), (57, 60)):
         box = Box((first, 0, 0), (last, 24, 21))
         np.testing.assert_array_equal(made.source.read(box), whole[first:last])
+
+
+def test_clipped_pixels_are_verified_one_way(tmp_path: Path) -> None:
+    """Air at the least that can be stored: new slices there may be clipped, but must not be darker than they can be."""
+    image = stack(dtype="uint16")
+    values = np.where(np.arange(21) < 10, 0, image.data.values).astype(np.uint16)
+    image = replace(image, source=Scene.from_array(values).source, profile=Profile(1.0)).with_range(0, 4000)
+    model = saved_toy(tmp_path, frame_factor=3, operator="slice-profile")
+    made = process(model, image=image, precision="float32")["image"]
+    fine = made.data.values
+    assert (fine == 0).mean() > 0.1
+    operator, boxes = SliceProfile(Profile(1.0), 14), list(Box.whole(image.shape).tiles((1, 24, 21)))
+
+    def check(fine: np.ndarray) -> Check:
+        changed = Scene.from_array(fine, grid=made.grid, domain="MR", provenance=made.provenance)
+        return operator.check(image, changed, Factors(3, 1, 1), boxes, asked=True)
+
+    kept = check(fine)
+    assert kept.kept
+    assert "may be clipped, and are compared one way" in kept.detail
+    dark, bright = fine.copy(), fine.copy()
+    dark[18:24, 0, 4:8, 12:16] = 0
+    bright[18:24, 0, 4:8, 12:16] = 65535
+    assert check(dark).kept is False
+    assert check(bright).kept is False
 
 
 @pytest.mark.parametrize("dtype", ["int16", "uint16", "float32"])
