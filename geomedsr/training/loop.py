@@ -126,23 +126,24 @@ def _validation(run: Run, scenes: Sequence[Scene], pairs: Sequence[ScenePair]) -
 
 def _finish(run: Run, validation: Validation | SliceValidation, path: Path) -> Path:
     """Write the model: content weights, adversarial ones if there are any, and how both validated."""
-    scores = validation.scores(run.average)
+    network = run.finished()
+    scores = validation.scores(network)
     metrics = {f"{name}_bicubic": value for name, value in validation.bicubic.items()}
     if run.content is None:
         metrics |= scores
     else:
         metrics |= validation.scores(_content(run)) | {f"{name}_adversarial": v for name, v in scores.items()}
-    _save(run, path, metrics)
+    _save(run, path, metrics, network)
     return path
 
 
-def _save(run: Run, path: Path, metrics: dict[str, float]) -> None:
+def _save(run: Run, path: Path, metrics: dict[str, float], network: nn.Module | None = None) -> None:
     """The average as it is; in the adversarial stage, behind the content weights that it came from."""
     names = tuple(dict.fromkeys(Path(path).name for path in trained_on(run.recipe)))
     two = run.content is not None
     facts = {"metrics": metrics, "training_data": names, "adversarial": two}
     card = describe(run.recipe).model_copy(update=facts)
-    save_model(_content(run) if two else run.average, card, path, run.average.state_dict() if two else None)
+    save_model(_content(run) if two else network or run.average, card, path, run.average.state_dict() if two else None)
 
 
 def _content(run: Run) -> nn.Module:

@@ -34,7 +34,8 @@ class GeneratorPart(Part):
     factors of a network that makes new slices, such as ``[5, 1, 1]``; such a recipe has ``slices``. ``ports`` are
     its inputs besides the image: masks of what the degradation breaks (of one named band, or for each band). ``start``
     is a model, by name or file, whose weights to begin with: of the same architecture, options, scale, bands,
-    neighbours and inputs.
+    neighbours and inputs. ``keep`` is the share of those weights that the finished model keeps; what it ended with is
+    the rest (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv:2109.01903).
     """
 
     architecture: str = "compact"
@@ -46,6 +47,7 @@ class GeneratorPart(Part):
     options: dict[str, int] = Field(default={})
     ports: Ports = Ports()
     start: str | None = None
+    keep: float = Field(default=0.0, ge=0, lt=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -57,6 +59,8 @@ class GeneratorPart(Part):
     @model_validator(mode="after")
     def _named(self) -> GeneratorPart:
         check_bands(self.bands, self.channels)
+        if self.keep and self.start is None:
+            raise ValueError("keep without start: name a model, or leave it out")
         return self
 
 
@@ -260,6 +264,8 @@ class Recipe(Part):
             raise ValueError(f"data.pairs are real: {unused} would not change them, leave it out")
         if (self.data.pairs or self.data.validation_pairs) and self.generator.neighbours:
             raise ValueError("real pairs are of single frames: generator.neighbours must be 0")
+        if self.generator.keep and self.adversarial:
+            raise ValueError("generator.keep with an adversarial stage: leave it out")
         operator = operators.get(self.operator)
         self._check_slices()
         self._check_ports(chain(self.chain, self.generator.scale).makes if not self.data.pairs else (), operator)

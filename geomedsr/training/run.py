@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -119,6 +120,15 @@ class Run:
         with torch.no_grad():
             for slow, fast in zip(self.average.parameters(), self.generator.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
+
+    def finished(self) -> nn.Module:
+        """The average, with the share of the start's weights that the recipe keeps."""
+        keep = self.recipe.generator.keep
+        if not keep:
+            return self.average
+        made, start = copy.deepcopy(self.average), _start(self.recipe)
+        made.load_state_dict({name: own.lerp(start[name].to(own), keep) for name, own in made.state_dict().items()})
+        return made
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint, whole or not at all; the one before stays beside it.

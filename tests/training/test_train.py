@@ -410,6 +410,14 @@ def test_training_goes_on_from_a_model_of_the_same_architecture(tmp_path: Path) 
     run = Run(load_recipe(path, words), torch.device("cpu"))
     weights = load_file(start)
     assert all(torch.equal(v, weights[k]) for k, v in run.average.state_dict().items())
+    kept = load_file(train(load_recipe(path, [*words, "generator.keep=0.25"]), tmp_path / "kept", quiet=True))
+    made = load_file(train(load_recipe(path, words), tmp_path / "made", quiet=True))
+    assert any((made[name] - weights[name]).abs().max() > 1e-5 for name in made)
+    for name, weight in kept.items():
+        torch.testing.assert_close(weight, 0.25 * weights[name] + 0.75 * made[name], rtol=0, atol=1e-7)
+    for word, said in (("generator.start=null", "keep without start"), ("generator.keep=1", "less than 1")):
+        with pytest.raises(RecipeError, match=said):
+            load_recipe(path, [*words, "generator.keep=0.25", word])
     with pytest.raises(RecipeError, match=r"generator.start .* of compact 4 1 .*expected the recipe's compact 4 1"):
         Run(load_recipe(path, [words[0]]), torch.device("cpu"))
 
