@@ -144,3 +144,21 @@ def filler(folder: Path | None = None, **options: int) -> Model:
         return Model(card, module, hashlib.sha256(str(options).encode()).hexdigest(), "filler")
     save_model(module, card, folder / "filler.safetensors")
     return load_model(folder / "filler.safetensors")
+
+
+#: The input of a network that takes off JPEG's artefacts.
+STEPS = Ports(inputs=(Port(name="steps"),))
+
+
+def deblocker(folder: Path | None = None, **options: int) -> Model:
+    """A small network that changes JPEG images at random, by about a step; saved, if workers must find it."""
+    torch.manual_seed(8)
+    options = {"width": 6, "blocks": 1} | options
+    facts = {"name": "deblocker", "version": "0", "architecture": "deblocking", "scale": 1, "value_range": PERCENTILES}
+    card = Descriptor(**facts, ports=STEPS, operator="jpeg-bins", options=options)  # type: ignore[arg-type]
+    module = build(card).eval().requires_grad_(False)
+    nn.init.normal_(module.tail.weight, 0, 0.05)  # type: ignore[arg-type]
+    if folder is None:
+        return Model(card, module, hashlib.sha256(str(options).encode()).hexdigest(), "deblocker")
+    save_model(module, card, folder / "deblocker.safetensors")
+    return load_model(folder / "deblocker.safetensors")

@@ -19,6 +19,7 @@ from geomedsr.scene.masking import Masking
 from geomedsr.scene.sources import Array, Source
 from geomedsr_dicom.attributes import load, quiet, unheard
 from geomedsr_dicom.frames import Frame
+from geomedsr_dicom.streams import SeriesStreams, streams_of
 
 #: Decoded slices that a process keeps, so that values, validity and several windows need one decoding.
 _KEPT = 4
@@ -84,6 +85,10 @@ class SeriesSource(Source):
         one = next(iter(paddings)) if len(paddings) == 1 else None
         alone = one is not None and one[0] == one[1]
         return (Masking.VALUE if alone else Masking.NONE if paddings == {None} else Masking.MASK,)
+
+    def streams(self) -> SeriesStreams | None:
+        """The JPEG streams of its frames, if they have such."""
+        return streams_of(tuple((frame.path, frame.index) for frame in self.frames), self.size)
 
     def select(self, bands: Sequence[int]) -> SeriesSource:
         """The series itself: it has one band."""

@@ -41,6 +41,7 @@ from geomedsr_geotiff.metadata import tags_of
 from geomedsr_geotiff.namespaces import UNKEPT
 from geomedsr_geotiff.native import Limited, Native, opened
 from geomedsr_geotiff.placing import grid_of
+from geomedsr_geotiff.streams import RasterStreams, streams_of
 
 #: The types that a scene may have; complex types of GDAL are not images.
 _TYPES = frozenset(["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", "float32", "float64"])
@@ -100,6 +101,10 @@ class RasterSource(Source):
     def opaque(self) -> RasterSource | None:
         """The same source without the mask by an alpha band."""
         return None if self.alpha is None else replace(self, alpha=None)
+
+    def streams(self) -> RasterStreams | None:
+        """The JPEG streams of the file, if it is JPEG, or a TIFF with JPEG inside."""
+        return streams_of(self.path, self.version, self.picks)
 
     def overview(self, pixels: int) -> tuple[Array, Array] | None:
         """Values and validity of the finest overview with at most ``pixels`` pixels, or of every other pixel of a

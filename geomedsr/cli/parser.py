@@ -198,17 +198,19 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = commands.add_parser(
         "repair",
-        help="fill gaps, lost lines and dead pixels, or take off stripes; all else stays",
+        help="fill gaps, lost lines and dead pixels, or take off stripes or JPEG's artefacts; all else stays",
         description="Fill what a mask marks as broken, or what looks so, at the same size. Every other pixel stays, "
-        "bit for bit.",
+        "bit for bit. Or take off JPEG's artefacts: coefficients stay.",
     )
     sub.add_argument("src", metavar="SRC", help="a raster, a folder of DICOM slices, a volume, or arrays")
     sub.add_argument("dst", metavar="DST", help="result, as for upscale")
-    which = sub.add_mutually_exclusive_group(required=True)
+    which = sub.add_mutually_exclusive_group()
     which.add_argument("--mask", metavar="MASK", help="on the same grid: pixels that are not 0 are defects")
     which.add_argument("--find", action="store_true", help="find gaps, lost lines and dead pixels; see `defects`")
     which.add_argument("--undo", action="store_true", help="put stripes back that were taken off SRC, bit for bit")
-    _add_what(sub, "; stripes, alone: a gain and an offset of each detector line are taken off")
+    _add_what(
+        sub, "; stripes, alone: a gain and an offset of each detector line are taken off; jpeg, alone: its artefacts"
+    )
     sub.add_argument(
         "--residual",
         metavar="FILE",
@@ -216,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--marks", metavar="FILE", help="write which pixels were filled, 1, to a file of its own")
     sub.add_argument("--always", action="store_true", help="write DST even if there is no defect")
-    sub.add_argument("--model", metavar="NAME_OR_FILE", help="default: repair-gaps")
+    sub.add_argument("--model", metavar="NAME_OR_FILE", help="default: repair-gaps; for jpeg repair-jpeg")
     sub.add_argument("--series", metavar="UID|NUMBER", help="one DICOM series, or one volume of a file, of several")
     sub.add_argument("--slice-axis", type=int, choices=(1, 2, 3), help="the axis of a volume along which slices lie")
     sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")

@@ -6,6 +6,7 @@ import argparse
 import time
 from typing import Any
 
+from geomedsr.cli.jpeg import jpeg
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, window_asked
 from geomedsr.cli.stripes import stripes
@@ -21,11 +22,16 @@ from geomedsr.viewing.report import report
 
 
 def run(options: argparse.Namespace) -> None:
-    """Fill what the mask marks, or what is found; nothing is written if that is nothing. Or stripes."""
+    """Fill what the mask marks, or what is found; nothing is written if that is nothing. Or stripes, or JPEG."""
     keep_memory()  # before threads are started
     if options.undo or "stripes" in options.what:
         stripes(options)
         return
+    if "jpeg" in options.what:
+        jpeg(options)
+        return
+    if not options.find and options.mask is None:
+        raise InputError("neither --mask nor --find", "what to repair", "add --find, or --mask FILE")
     started = time.perf_counter()
     if options.residual is not None:
         raise InputError(f"--residual {options.residual} without stripes", "--undo, or --what stripes", "leave it out")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from pydantic import model_validator
 
 from geomedsr.degradations.codec import compressed
 from geomedsr.degradations.degradation import Disturbance
+from geomedsr.jpeg.tables import luminance
 from geomedsr.scene.sources import Array
 
 
@@ -19,8 +21,11 @@ class JPEG(Disturbance):
 
     Each band is coded as an 8-bit grey image of 0 … 1 on the value scale. The quantisation table is K.1, scaled. There
     is no colour transform and no chroma subsampling. See :func:`geomedsr.degradations.codec.compressed` for values
-    beyond 0 … 1.
+    beyond 0 … 1. The port ``steps`` holds the table, laid out over each block of 8 × 8 pixels, in units of the value
+    scale.
     """
+
+    makes: ClassVar[tuple[str, ...]] = ("steps",)
 
     kind: Literal["jpeg"] = "jpeg"
     quality: tuple[int, int] = (30, 95)
@@ -45,3 +50,9 @@ class JPEG(Disturbance):
             return np.asarray(Image.open(file))
 
         return compressed(coarse, np.uint8, code)
+
+    def marks(self, coarse: torch.Tensor, drawn: int) -> Mapping[str, torch.Tensor]:
+        """The port ``steps``; see the class docstring."""
+        height, width = coarse.shape[-2:]
+        table = np.tile(luminance(drawn) / 255, (-(-height // 8), -(-width // 8)))[:height, :width]
+        return {"steps": torch.from_numpy(table).to(coarse).expand(coarse.shape).contiguous()}

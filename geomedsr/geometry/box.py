@@ -124,9 +124,13 @@ class Box:
             start = frame, row, col
             yield Box(start, _each(min, _each(int.__add__, start, side), self.stop))
 
-    def parts(self, most: Triple) -> Iterator[Box]:
-        """Nearly equal boxes that cover it, none larger than ``most``; frames first, then rows."""
-        cuts = [_equal(a, b, side) for a, b, side in zip(self.start, self.stop, most, strict=True)]
+    def parts(self, most: Triple, whole: int = 1) -> Iterator[Box]:
+        """Nearly equal boxes that cover it, none larger than ``most``; frames first, then rows.
+
+        Those after the first begin a multiple of ``whole`` rows and columns after it; they may then be so much larger.
+        """
+        steps = (1, whole, whole)
+        cuts = [_equal(a, b, side, n) for a, b, side, n in zip(self.start, self.stop, most, steps, strict=True)]
         for frames, rows, columns in product(*cuts):
             yield Box((frames[0], rows[0], columns[0]), (frames[1], rows[1], columns[1]))
 
@@ -136,6 +140,9 @@ def _each(rule: Any, first: Triple, second: Triple) -> Triple:
     return frame, row, col
 
 
-def _equal(start: int, stop: int, most: int) -> list[tuple[int, int]]:
+def _equal(start: int, stop: int, most: int, whole: int = 1) -> list[tuple[int, int]]:
     count = -(-(stop - start) // most)
-    return list(pairwise(start + (stop - start) * i // count for i in range(count + 1))) if count > 0 else []
+    if count <= 0:
+        return []
+    ends = [start + (stop - start) * i // count // whole * whole for i in range(count)]
+    return list(pairwise([*dict.fromkeys(ends), stop]))

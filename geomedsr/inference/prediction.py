@@ -296,13 +296,14 @@ class Prediction(Source):
         together.
         """
         neighbours, radius, _ = self.model.halo
-        tiles = list(coarse.parts((coarse.shape[0], self.tile, self.tile)))
+        tiles = list(coarse.parts((coarse.shape[0], self.tile, self.tile), self.model.module.stride))
         read, places = around(coarse.frames, self.scene.shape[0], neighbours, self.scene.grid.planes)
         halos = [self._seen.tensor(tile.window.grown(radius), read) for tile in tiles]
         others = [self._given(tile.grown((0, radius, radius))) for tile in tiles]
         count, bands = len(places), len(self.computed)
         largest = max(math.prod(halo.shape[2:]) for halo in halos) * self.model.descriptor.inputs
         step = bands_at_once(self.runtime.bands, largest) if self.model.descriptor.channels == 1 else bands
+        step = bands if self._agreement.joint else step
         for first in range(0, bands, step):
             picks = slice(first, min(first + step, bands))
             alone = count == len(tiles) == 1

@@ -48,6 +48,8 @@ class Network(nn.Module, ABC):
         receptive_radius: the largest distance, in input pixels, at which an input pixel still affects an output pixel.
             Tiles get a halo of this width.
         tiling: ``"exact"`` if the network sees no farther than this halo; else a description of what is done instead.
+        stride: tiles must begin at whole multiples of so many rows and columns, counted from where the operator's
+            blocks begin.
         trims: each layer leaves out pixels of the halo that later layers do not need.
         precisions: the precisions that it may run in.
         any_layout: its tensors may be channels-last in memory.
@@ -58,6 +60,7 @@ class Network(nn.Module, ABC):
     scale: int
     frame_factor: int = 1
     tiling: str = "exact"
+    stride: int = 1
     trims: bool = False
     precisions: tuple[str, ...] = ("float32", "bfloat16")
     any_layout: bool = True

@@ -25,6 +25,7 @@ from geomedsr.errors import ModelError, OutputError
 from geomedsr.geometry import Factors
 from geomedsr.io.files import atomic_write
 from geomedsr.models.compact import Compact
+from geomedsr.models.deblocking import Deblocking
 from geomedsr.models.descriptor import Descriptor, IntervalFacts
 from geomedsr.models.filling import Filling
 from geomedsr.models.guided import Guided
@@ -47,6 +48,7 @@ ARCHITECTURES: Registry[Callable[..., Network]] = Registry(
     "architecture",
     {
         "compact": Compact,
+        "deblocking": Deblocking,
         "filling": Filling,
         "guided": Guided,
         "rrdb": RRDBNet,

@@ -5,6 +5,7 @@ agreement. A model's card names its operator; :func:`get` finds it by name.
 """
 
 from geomedsr.operators.block_mean import BlockMean
+from geomedsr.operators.jpeg_bins import JPEGBins
 from geomedsr.operators.k_space import KSpaceCrop
 from geomedsr.operators.keep_valid import KeepValid
 from geomedsr.operators.operator import Observation, Operator
@@ -17,6 +18,7 @@ from geomedsr.plugins import Registry
 __all__ = [
     "OPERATORS",
     "BlockMean",
+    "JPEGBins",
     "KSpaceCrop",
     "KeepValid",
     "Observation",
@@ -34,7 +36,10 @@ __all__ = [
 #: All operators by name. Plugins add their own with ``OPERATORS.register(operator.name, operator)``.
 OPERATORS: Registry[Operator] = Registry(
     "observation operator",
-    {o.name: o for o in (BlockMean(), KeepValid(), KSpaceCrop(), SliceMean(), SliceProfile(), Unconstrained())},
+    {
+        o.name: o
+        for o in (BlockMean(), JPEGBins(), KeepValid(), KSpaceCrop(), SliceMean(), SliceProfile(), Unconstrained())
+    },
 )
 
 

@@ -56,6 +56,7 @@ class Operator(ABC):
         reduction: the ``kind`` of the degradation that reduces images with this operator.
         held: bytes that :meth:`agree` holds for each output value besides the prediction and its result; measured.
         needs: the model's inputs besides the image that it must be bound to.
+        joint: all bands must be there to agree, even if they are predicted one by one.
         slab: how many frames of the input are best made to agree at once.
         seen: what of a result deviates by rounding and clipping, in words.
     """
@@ -69,6 +70,7 @@ class Operator(ABC):
     keeps: str
     reduction: str
     held: int
+    joint: bool = False
     slab: int = 1
     seen: str = "image"
 

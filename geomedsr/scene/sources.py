@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from geomedsr.geometry import Box, Window
+from geomedsr.jpeg.coded import Streams
 from geomedsr.scene.masking import Masking
 
 Array = np.ndarray[Any, Any]
@@ -87,6 +88,10 @@ class Source(ABC):
 
     def coarser(self, inner: Source, scale: int) -> Source | None:
         """The same part of ``inner``, a source ``scale`` times coarser than its own; None if it is not a part."""
+        return None
+
+    def streams(self) -> Streams | None:
+        """The JPEG streams that its values are decoded from, if they are, and all components are its bands."""
         return None
 
     def overview(self, pixels: int) -> tuple[Array, Array] | None:

@@ -62,9 +62,11 @@ class Augment(Part):
     normalised values, one of which fills what lies outside a round field of view on a quarter of the patches: scanners
     write such values, not all say so, and their edge must not ring. ``guide_sharpness`` is as ``sharpness``, of a guide
     alone. ``spectral`` is for bands that are seen together, a guide's too: each gets a gain of its own, up to so much
-    from 1, and random shares of the others, of so much in all.
+    from 1, and random shares of the others, of so much in all. Without ``turns``, patches are neither turned nor
+    flipped, for what is tied to the grid, such as JPEG's blocks.
     """
 
+    turns: bool = True
     gain: tuple[float, float] = (1.0, 1.0)
     offset: float = Field(default=0.0, ge=0)
     sharpness: tuple[float, ...] = Field(default=(), max_length=8)
@@ -120,9 +122,10 @@ class Augment(Part):
         gain = float(np.exp(rng.uniform(*np.log(self.gain))))
         offset = float(rng.uniform(-self.offset, self.offset))
         level = self.sharpness[int(rng.integers(len(self.sharpness)))] if self.sharpness else 0.0
+        turn, flip = int(rng.integers(4)), bool(rng.integers(2))
         return Change(
-            turn=int(rng.integers(4)),
-            flip=bool(rng.integers(2)),
+            turn=turn if self.turns else 0,
+            flip=flip and self.turns,
             gain=gain if lined else 1.0,
             offset=offset if lined else 0.0,
             sharpness=level,

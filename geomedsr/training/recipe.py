@@ -301,9 +301,14 @@ class Recipe(Part):
         for port in ports.inputs:
             if port == guide:
                 continue
-            if port.meaning != "mask" or port.factors != (1, 1, 1) or len(port.bands) > 1 or port.name not in made:
+            if (
+                port.meaning == "half-width"
+                or port.factors != (1, 1, 1)
+                or len(port.bands) > 1
+                or port.name not in made
+            ):
                 raise ValueError(
-                    f"the input {port.name}: training has masks that the degradation makes "
+                    f"the input {port.name}: training has what the degradation makes, such as masks "
                     f"({', '.join(made) or 'none here'}), of one band or for each, as fine as the image; and a guide "
                     "of named bands, as fine as the result"
                 )

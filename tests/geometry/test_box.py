@@ -43,6 +43,7 @@ def test_tiles_are_whole_up_to_the_last_and_parts_nearly_equal() -> None:
     line = Box((0, 0, 3), (1, 1, 13))
     assert [(b.start[2], b.stop[2]) for b in line.tiles((1, 1, 4))] == [(3, 7), (7, 11), (11, 13)]
     assert [(b.start[2], b.stop[2]) for b in line.parts((1, 1, 4))] == [(3, 6), (6, 9), (9, 13)]
+    assert [(b.start[2], b.stop[2]) for b in line.parts((1, 1, 4), 4)] == [(3, 7), (7, 13)]  # multiples after the first
 
 
 @given(boxes(), factors)

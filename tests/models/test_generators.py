@@ -31,7 +31,12 @@ def descriptor(architecture: str, scale: int, channels: int = 1, **more: Any) ->
 
 
 def test_all_are_tried() -> None:
-    beside = {"filling", "guided", "slices"}  # fills gaps, takes a guide, makes slices: tests of their own
+    beside = {
+        "deblocking",
+        "filling",
+        "guided",
+        "slices",
+    }  # take off JPEG, fills gaps, takes a guide, makes slices: tests of their own
     assert tuple(sorted({*SMALL} | beside)) == ARCHITECTURES.own
 
 

@@ -267,3 +267,12 @@ def test_a_circle_is_where_it_says() -> None:
 def test_padding_is_refused_where_frames_are_reduced_whole() -> None:
     with pytest.raises(RecipeError, match=r"augment\.padding .*k-space-crop"):
         Patches([Scene.from_array(texture(1, 64, 64))], 32, 2, [KSpaceCrop()], augment=Augment(padding=(0.0,)))
+
+
+def test_without_turns_patches_lie_as_they_lay() -> None:
+    scene = Scene.from_array(texture(1, 64, 64))
+    values = scene.values.normalise(scene.data.values, slice(0, 1))[0]
+    patches = Patches([scene], 8, 1, augment=Augment(turns=False), length=20)
+    for item in patches:
+        cuts = (values[:, y : y + 8, x : x + 8] for y in range(57) for x in range(57))
+        assert any(torch.equal(cut, item["target"]) for cut in cuts)

@@ -50,7 +50,7 @@ def test_a_recipe_is_read_and_overridden(tmp_path: Path) -> None:
         ("adversarial={steps: 1, losses: [{kind: wasserstein}], discriminator: {architecture: nope}}", "'nope'"),
         ("content.losses=[{kind: spectral-angle}]", "at least 2"),
         ("content.losses=[{kind: charbonnier, epsilon: 0}]", "epsilon"),
-        ("operator=cubic", "none of block-mean, keep-valid, k-space-crop"),
+        ("operator=cubic", "none of block-mean, jpeg-bins, keep-valid, k-space-crop"),
         ("degradation=[{kind: poisson-gaussian}]", "expected one that reduces"),
         ("degradation=[{kind: gaussian-psf}]", "must be the same"),
         ("degradation=[{kind: gaussian-psf, mtf: [0.4, 0.2]}]", "0.01 <= low"),
