@@ -116,7 +116,7 @@ def test_nothing_is_written_where_nothing_is_broken(folder: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["repair", "in.tif", "out.tif"], "one of the arguments --mask --find --undo is required"),
+        (["repair", "in.tif", "out.tif"], "neither --mask nor --find"),
         (["repair", "in.tif", "out.tif", "--mask", "mask.tif", "--find"], "not allowed with"),
         (["repair", "in.tif", "out.tif", "--mask", "in.tif"], "marks every pixel"),
         (["repair", "in.tif", "out.tif", "--mask", "none.tif"], "none.tif"),
