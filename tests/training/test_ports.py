@@ -126,7 +126,7 @@ WRONG = {
     "nothing makes it": ({"degradation": [{"kind": "block-mean"}]}, r"input mask: .* \(none here\)"),
     "another": (
         {"generator": {"architecture": "toy", "scale": 1, "ports": {"inputs": [{"name": "guide"}]}}},
-        r"the input guide: training has masks that the degradation makes \(mask\)",
+        r"the input guide: training has what the degradation makes, such as masks \(mask\)",
     ),
     "an output": (
         {"generator": {"architecture": "toy", "scale": 1, "ports": {**MASK, "outputs": [{"name": "width"}]}}},
