@@ -35,7 +35,7 @@ KEPT = {
     "Landsat 8 snow": ("landsat8_greenland_30m.tif", Window(500, 0, 300, 1093), (3, 2, 1)),
     "Sentinel-2 coast": ("sentinel2_coast_10m.tif", Window(0, 1000, 1500, 300), (3, 2, 1)),
     "Sentinel-2 desert": ("sentinel2_sahara_100m.tif", Window(0, 480, 1098, 240), (3, 2, 1)),
-    "aerial, 1 m (another county)": ("naip_3607717_1m.tif", None, (1, 2, 3)),
+    "aerial, 1 m, not trained on": ("naip_3607717_1m.tif", None, (1, 2, 3)),
 }
 
 #: The series of a patient that is kept out, and how many slices of it.

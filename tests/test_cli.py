@@ -188,6 +188,7 @@ def test_models_lists_the_cards(capsys: pytest.CaptureFixture[str]) -> None:
             "pan-x2",
             "pan-x4",
             "repair-gaps",
+            "repair-jpeg",
             "satellite-x2",
             "satellite-x4",
             "sentinel2-20m-x2",
