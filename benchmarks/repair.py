@@ -1,11 +1,12 @@
 """Repair measured where the truth is known: gaps as of Landsat 7, single pixels, stripes.
 
-    python benchmarks/repair.py DATA [--model NAME_OR_FILE] [--clean]
+    python benchmarks/repair.py DATA [--model NAME_OR_FILE] [--clean | --spikes]
 
 ``DATA`` is a folder with ``satellite``, as the recipes name it; only parts that the recipe keeps out are counted. Root
 mean squares are of all bands together, in stored numbers. ``fillnodata`` is GDAL's, ``biharmonic`` scikit-image's, if
 that is installed. ``--clean`` looks for defects in every file of DATA as it is, and with single pixels of each band
-dead or hot, at 0 and at the largest number that can be stored.
+dead or hot, at 0 and at the largest number that can be stored. ``--spikes`` looks for spikes in the k-space of every
+MR scan and cine as it is, and with a wave of a twentieth of a frame's range.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from geomedsr.degradations.gaps import slc_off
 from geomedsr.geometry import Box
 from geomedsr.repairing.destriping import destripe
 from geomedsr.repairing.finding import find_defects
+from geomedsr.repairing.spikes import spikes_of
 
 Array = np.ndarray
 
@@ -46,10 +48,14 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--model")
     parser.add_argument("--clean", action="store_true")
+    parser.add_argument("--spikes", action="store_true")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     if given.clean:
         clean_table(given.data)
+        return
+    if given.spikes:
+        spike_table(given.data)
         return
     gap_table(given.data / "satellite", given.model)
     dead_table(given.data / "satellite", given.model)
@@ -141,6 +147,27 @@ def clean_table(data: Path) -> None:
         counts = find_defects(scene).counts
         cells = [str(count) for count in counts.values()] + broken_found(scene)
         print(f"| {path.relative_to(data)} | {' | '.join(cells)} |", flush=True)
+
+
+def spike_table(data: Path) -> None:
+    """Frames of MR in which spikes are found: as they are, and with a wave at a random place beyond the middle."""
+    print("| scan | frames | with spikes as they are | injected spikes found |")
+    print("|---|---|---|---|")
+    for path in [*files(data / "mr"), *files(data / "sequences")]:
+        scene = geomedsr.open(path)
+        if not scene.grid.planes:
+            continue
+        rng, clean, found = np.random.default_rng(0), 0, 0
+        picks = range(0, scene.shape[0], max(1, scene.shape[0] // 12))
+        for number in picks:
+            frame = scene.source.read(Box.of(number, Box.whole(scene.shape).window))[0, 0].astype(float)
+            clean += bool(spikes_of(frame))
+            (height, width), signs = frame.shape, rng.choice([-1, 1], 2)
+            row, column = (int(s * rng.integers(n // 10, n // 2 - 2)) for s, n in zip(signs, frame.shape, strict=True))
+            y, x = np.mgrid[:height, :width]
+            phase = 2 * np.pi * (row * y / height + column * x / width + rng.random())
+            found += (row, column) in spikes_of(np.rint(np.abs(frame + 0.05 * np.ptp(frame) * np.exp(1j * phase))))
+        print(f"| {path.relative_to(data)} | {len(picks)} | {clean} | {found} |", flush=True)
 
 
 def files(data: Path) -> Iterator[Path]:

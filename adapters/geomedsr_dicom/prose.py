@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from geomedsr._version import __version__
 from geomedsr.geometry import Factors
 from geomedsr.scene.provenance import Agreement, ModelFacts, Provenance, RunFacts
 from geomedsr.scene.provenance.texts import part, part_text
@@ -33,6 +34,11 @@ def describe(provenance: Provenance) -> str:
     """The words for a provenance."""
     from geomedsr import operators  # imports torch, which takes a second
 
+    if provenance.spikes is not None:
+        return (
+            f"Spikes of k-space interpolated at the same size by geomedsr {__version__}, without a model; "
+            f"{NOT_DIAGNOSTIC}."
+        )
     model, operator = provenance.model, provenance.agreement.operator or ""
     what = operators.keeps(operator)
     if provenance.agreement.profile is not None:

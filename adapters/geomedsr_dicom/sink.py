@@ -176,7 +176,7 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     Raises:
         OutputError: the scene is unchanged; the path exists or is the source; or it cannot be written.
     """
-    if isinstance(scene.source, SeriesSource) or not scene.provenance.made:
+    if isinstance(scene.source, SeriesSource) or not (scene.provenance.made or scene.provenance.spikes):
         raise OutputError("a series as it was read", "one that a model upscaled", "upscale it first, or copy the files")
     if scene.provenance.model.output is not None:
         raise OutputError(
@@ -199,10 +199,10 @@ def create_sink(scene: Scene, path: str, overwrite: bool, uid_seed: str | None =
     series = DerivedSeries(
         uids=Uids("", ""),
         number=new_number(header.number),
-        series_description=described_as(frames[0].path, (provenance.model.name or "")[:20]),
+        series_description=described_as(frames[0].path, (provenance.model.name or "despiked")[:20]),
         description=describe(provenance),
         record=recorded(provenance),
-        model=f"{provenance.model.name} {provenance.model.version}",
+        model=f"{provenance.model.name} {provenance.model.version}" if provenance.model.name else "",
         factors=provenance.model.factors or Factors(),
         along=locations_follow(frames) if slices[0].parts > 1 else 1.0,
         when=when,

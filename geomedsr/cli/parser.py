@@ -209,7 +209,9 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--find", action="store_true", help="find gaps, lost lines and dead pixels; see `defects`")
     which.add_argument("--undo", action="store_true", help="put stripes back that were taken off SRC, bit for bit")
     _add_what(
-        sub, "; stripes, alone: a gain and an offset of each detector line are taken off; jpeg, alone: its artefacts"
+        sub,
+        "; stripes, alone: a gain and an offset of each detector line are taken off; jpeg, alone: its artefacts; "
+        "spikes, alone: in the k-space of MR",
     )
     sub.add_argument(
         "--residual",

@@ -9,6 +9,7 @@ from typing import Any
 from geomedsr.cli.jpeg import jpeg
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, window_asked
+from geomedsr.cli.spikes import spikes
 from geomedsr.cli.stripes import stripes
 from geomedsr.cli.work import work_asked, writing_asked
 from geomedsr.devices import keep_memory
@@ -22,13 +23,16 @@ from geomedsr.viewing.report import report
 
 
 def run(options: argparse.Namespace) -> None:
-    """Fill what the mask marks, or what is found; nothing is written if that is nothing. Or stripes, or JPEG."""
+    """Fill what the mask marks, or what is found; nothing is written if that is nothing. Or stripes, spikes, JPEG."""
     keep_memory()  # before threads are started
     if options.undo or "stripes" in options.what:
         stripes(options)
         return
     if "jpeg" in options.what:
         jpeg(options)
+        return
+    if "spikes" in options.what:
+        spikes(options)
         return
     if not options.find and options.mask is None:
         raise InputError("neither --mask nor --find", "what to repair", "add --find, or --mask FILE")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from geomedsr.cli.output import print_json
-from geomedsr.cli.work import writing_asked
+from geomedsr.cli.work import check_unworked, writing_asked
 from geomedsr.errors import InputError
 from geomedsr.inference import write
 from geomedsr.io import open_scene
@@ -27,6 +27,7 @@ def stripes(options: argparse.Namespace) -> None:
     for name in _OTHERS:
         if getattr(options, name) is not None:
             raise InputError(f"--{name.replace('_', '-')} with stripes", "the whole scene, and no mask", "leave it out")
+    check_unworked(options, "stripes")
     if options.undo:
         _undo(options, started)
         return

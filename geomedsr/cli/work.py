@@ -5,10 +5,19 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from geomedsr.errors import InputError
+
 
 def work_asked(options: argparse.Namespace) -> dict[str, Any]:
     """Tile, memory, device and precision."""
     return {name: getattr(options, name) for name in ("tile", "memory", "device", "precision")}
+
+
+def check_unworked(options: argparse.Namespace, what: str) -> None:
+    """Raise an InputError where work is asked of a network that there is none for."""
+    for name, usual in (("tile", None), ("memory", None), ("device", "auto"), ("precision", None)):
+        if getattr(options, name) != usual:
+            raise InputError(f"--{name} with {what}, which takes no network", "neither", "leave it out")
 
 
 def writing_asked(options: argparse.Namespace) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from geomedsr.verification.bound import Bound, others_of
 from geomedsr.verification.groups import GroupOf, area_check, groups_of, guide_check, interval_check, of_image
 from geomedsr.verification.passes import in_two_passes, passes_check
 from geomedsr.verification.placed import CORNER, differences
+from geomedsr.verification.unspiked import spikes_checks
 from geomedsr.verification.unstriped import RESIDUAL, stripes_check
 
 
@@ -60,6 +61,9 @@ def verify(
     if source.parts is not None and provenance_of(result).groups is not None:
         found = groups_of(_edited(source, provenance_of(result)), result)
         return [*(check for part in found for check in _of_group(part, adapter)), *area_check(result)]
+    if provenance_of(result).spikes is not None:
+        checks = _of_unchanged(source, result, adapter)
+        return checks if not checks[0].kept else [*checks, *spikes_checks(source, result)]
     if provenance_of(result).stripes is not None:
         return _of_unstriped(source, result, others.get(RESIDUAL), adapter)
     guide = others.pop(GUIDE, None) if provenance_of(result).model.guide is not None else None
@@ -74,16 +78,21 @@ def verify(
 def _of_unstriped(source: Scene, result: Scene, residual: Scene | None, adapter: Adapter) -> list[Check]:
     """The checks of a result of which stripes were taken off, without a model."""
     source = taken(source, result)
+    checks = _of_unchanged(source, result, adapter)
+    return checks if not checks[0].kept else [*checks, *stripes_check(source, result, residual, _pieces(source))]
+
+
+def _of_unchanged(source: Scene, result: Scene, adapter: Adapter) -> list[Check]:
+    """What a result that no model made keeps of its source besides values; the first check is of its size."""
     factors = Factors.between(source.shape, result.shape)
     size = _size(source, result, factors)
-    if not size.kept or factors is None:
-        return [size]
+    if not size.kept or factors is None or factors.volume != 1:
+        return [replace(size, kept=False)]
     return [
         size,
         _field_of_view(source, result, factors),
         _type(source, result),
         *_bands(source, result, adapter.same_tag),
-        *stripes_check(source, result, residual, _pieces(source)),
     ]
 
 

@@ -190,6 +190,10 @@ def test_the_commands_take_off_verify_and_put_back(folder: Path, capsys: pytest.
         (["in.tif", "x.tif", "--find", "--what", "stripes,dead"], "stripes alone"),
         (["in.tif", "x.tif", "--find", "--what", "stripes", "--window", "0,0,9,9"], "the whole scene"),
         (["in.tif", "x.tif", "--find", "--residual", "r.tif"], "without stripes"),
+        (["in.tif", "x.tif", "--find", "--what", "stripes", "--tile", "64"], "--tile with stripes"),
+        (["in.tif", "x.tif", "--find", "--what", "stripes", "--memory", "1GiB"], "--memory with stripes"),
+        (["in.tif", "x.tif", "--undo", "--device", "cuda"], "--device with stripes"),
+        (["in.tif", "x.tif", "--undo", "--precision", "float32"], "--precision with stripes"),
     ],
 )
 def test_bad_words_are_one_line(folder: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -149,8 +149,9 @@ class Provenance(Mapping[str, str]):
     are the values that met 0 and 1 of the network, band by band. ``groups`` tells of a result whose bands were made in
     different ways which were made how; the model is then that of the first group that one made. ``filled`` counts the
     pixels of all bands that a repair filled, in the whole scene, ``left`` those that it could not. ``stripes`` are the
-    gains and offsets that took stripes off. ``others`` are tags of which this version knows nothing, or cannot read:
-    they are carried along as they are, and nothing follows from them.
+    gains and offsets that took stripes off, ``spikes`` the samples of k-space that were interpolated. ``others`` are
+    tags of which this version knows nothing, or cannot read: they are carried along as they are, and nothing follows
+    from them.
     """
 
     chosen: Chosen = field(default_factory=Chosen)
@@ -166,6 +167,7 @@ class Provenance(Mapping[str, str]):
     filled: int | None = _fact("FILLED", _count)
     left: int | None = _fact("LEFT", _count)
     stripes: str | None = _fact("STRIPES")
+    spikes: str | None = _fact("SPIKES")
     note: str | None = _fact("NOTE")
     others: tuple[tuple[str, str], ...] = ()
 
