@@ -102,10 +102,6 @@ class RasterSource(Source):
         """The same source without the mask by an alpha band."""
         return None if self.alpha is None else replace(self, alpha=None)
 
-    def streams(self) -> RasterStreams | None:
-        """The JPEG streams of the file, if it is JPEG, or a TIFF with JPEG inside."""
-        return streams_of(self.path, self.version, self.picks)
-
     def overview(self, pixels: int) -> tuple[Array, Array] | None:
         """Values and validity of the finest overview with at most ``pixels`` pixels, or of every other pixel of a
         larger one; None if there is no suitable one.
@@ -141,6 +137,10 @@ class RasterSource(Source):
             beside = Masking.OWN if any(not flag for flag in flags) else Masking.MASK
         under = [Masking.NONE if self.alpha in (None, pick) else Masking.ALPHA for pick in self.picks]
         return tuple(way | beside | veil for way, veil in zip(by_value(self.dtype, self.nodata), under, strict=True))
+
+    def streams(self) -> RasterStreams | None:
+        """The JPEG streams of the file, if it is JPEG, or a TIFF with JPEG inside."""
+        return streams_of(self.path, self.version, self.picks)
 
     @property
     def _judged_by_value(self) -> bool:
