@@ -69,12 +69,15 @@ class Marks(PixelClasses):
     def read(self, box: Box) -> Array:
         """The marks of a box."""
         found = self.defects(box)
-        if self.within is not None and found.any():
-            around = box.grown((0, self.within, self.within)) & Box.whole(self.shape)
-            known = self.image.valid(around) & ~self.defects(around)
-            if not known.all():
-                found = found & near(known, self.within)[box.within(around).index]
-        return found.astype(np.uint8)
+        return (self.reached(box) if self.within is not None and found.any() else found).astype(np.uint8)
+
+    def reached(self, box: Box) -> Array:
+        """Those defects of a box that have a known pixel near, bool; the mask is read once, with what lies around."""
+        assert self.within is not None
+        around = box.grown((0, self.within, self.within)) & Box.whole(self.shape)
+        defects, inner = self.defects(around), box.within(around).index
+        known = self.image.valid(around) & ~defects
+        return np.asarray(defects[inner] if known.all() else defects[inner] & near(known, self.within)[inner])
 
     def defects(self, box: Box) -> Array:
         """What the mask marks of a box, bool."""

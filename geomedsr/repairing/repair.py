@@ -204,7 +204,7 @@ def _counted(scene: Scene, mask: Scene, marks: Marks) -> tuple[int, int]:
             _check_whole(mask, box)
         found = int(marks.defects(box).sum())
         marked, total = marked + found, total + box.pixels * marks.shape[1]
-        filled += int(marks.read(box).sum()) if found else 0
+        filled += int(marks.reached(box).sum()) if found else 0
     if marked == total:
         raise InputError(
             f"the mask {mask.name}, which marks every pixel of {scene.name}",

@@ -186,6 +186,14 @@ def test_a_killed_job_goes_on_to_the_same_pixels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), scene.data.values)
 
 
+def test_a_cluster_gives_the_same_pixels(tmp_path: Path) -> None:
+    model = deblocker(tmp_path)
+    source = tiff(tmp_path, photometric="YCBCR", tiled=True, blockxsize=64, blockysize=64)
+    scene = deblocked(open_scene(source), model, tile=64).scene
+    geomedsr.write(scene, tmp_path / "out.tif", cluster="local:2", progress=False)
+    np.testing.assert_array_equal(open_scene(tmp_path / "out.tif").data.values, scene.data.values)
+
+
 def test_tampering_is_caught(tmp_path: Path) -> None:
     source = jpeg(tmp_path)
     geomedsr.write(deblocked(open_scene(source), MODEL).scene, tmp_path / "out.tif", format="gtiff", progress=False)

@@ -227,6 +227,15 @@ def test_verify_knows_that_a_wide_gap_may_stay(tmp_path: Path) -> None:
     assert any("1280 pixels of the mask are left without data" in check.detail for check in checks)
 
 
+def test_a_cluster_gives_the_same_pixels_and_marks(tmp_path: Path) -> None:
+    mask = marks()
+    done = repaired(image(), Scene.from_array(mask), filler(tmp_path), tile=40)
+    out = {tmp_path / "out.npy": done.scene, tmp_path / "marks.npy": done.marks}
+    geomedsr.write(out, cluster="local:2", progress=False)
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), read(done.scene))
+    np.testing.assert_array_equal(np.load(tmp_path / "marks.npy"), read(done.marks))
+
+
 def test_a_killed_job_goes_on_and_marks_come_with_it(tmp_path: Path) -> None:
     model = filler(tmp_path)
     values = np.tile(texture(1, 300, 320), (1, 3, 3))
