@@ -78,6 +78,18 @@ def test_luma_and_chroma_too(sampling: str, down: tuple[int, int]) -> None:
         np.testing.assert_array_equal(encoded(blocks_of(plane), part.table), part.blocks)
 
 
+@pytest.mark.parametrize("quality", [20, 95])
+def test_twelve_bits_are_those_of_libjpeg(quality: int) -> None:
+    codecs = pytest.importorskip("imagecodecs")
+    image = picture(height=64, width=80)[0].astype(np.uint16) * 16 + 5
+    data = codecs.jpeg8_encode(image, level=quality, bitspersample=12)
+    found = coefficients(data, "a.jpg")
+    (part,) = found.components
+    assert found.precision == 12
+    np.testing.assert_array_equal(plane_of(decoded(part.blocks, part.table, 12)), codecs.jpeg8_decode(data))
+    np.testing.assert_array_equal(encoded(blocks_of(image), part.table, 12), part.blocks)
+
+
 def test_units_are_put_together_as_they_were_taken_apart() -> None:
     image = np.arange(2 * 32 * 48).reshape(2, 32, 48)
     units = units_of(image, (16, 8))
