@@ -15,8 +15,12 @@ from geomedsr_dicom.files import is_directory, looks_like_dicom, walk
 if TYPE_CHECKING:  # slow to import, and of no use for other formats
     from geomedsr.checks import Check
     from geomedsr_dicom.index import Series
+    from geomedsr_dicom.parametric import MapSink
     from geomedsr_dicom.restored import RestoredSink
     from geomedsr_dicom.sink import SeriesSink
+
+#: The output of a model that becomes Parametric Maps.
+HALF_WIDTHS = "halfwidth"
 
 #: Series that a message names, at most.
 _NAMED = 3
@@ -107,10 +111,17 @@ class DicomAdapter(Adapter):
 
         return create_restored(scene, kept, path, overwrite)
 
-    def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> SeriesSink:
-        """A sink that ends as the folder, or the file, ``path``; ``uid_seed`` makes the same UIDs again."""
+    def sink(self, scene: Scene, path: str, overwrite: bool, **options: Any) -> SeriesSink | MapSink:
+        """A sink that ends as the folder, or the file, ``path``; ``uid_seed`` makes the same UIDs again.
+
+        Half-widths become Parametric Maps.
+        """
         from geomedsr_dicom.sink import create_sink
 
+        if scene.provenance.model.output == HALF_WIDTHS:
+            from geomedsr_dicom.parametric import create_map
+
+            return create_map(scene, path, overwrite, **options)
         return create_sink(scene, path, overwrite, **options)
 
 

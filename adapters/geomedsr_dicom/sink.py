@@ -112,7 +112,7 @@ class SeriesSink(Sink):
     @contextmanager
     def io(self) -> Iterator[None]:
         """Report errors with headers and files in one line."""
-        with _headers_and_files(self.target):
+        with headers_and_files(self.target):
             yield
 
     def discard(self) -> None:
@@ -155,7 +155,7 @@ class SeriesSink(Sink):
 
 
 @contextmanager
-def _headers_and_files(target: Path) -> Iterator[None]:
+def headers_and_files(target: Path) -> Iterator[None]:
     """Report errors with headers and files in one line."""
     try:
         yield
@@ -245,7 +245,7 @@ def opened(
         InputError: a header that cannot be rewritten.
         OutputError: the folder cannot be made.
     """
-    with _headers_and_files(target), quiet():
+    with headers_and_files(target), quiet():
         for own in by_file(slices).values() if multiframe else [[slices[0]]]:
             rehearse(series, own, scene.grid.shape, str(scene.dtype))
     folders = tuple(folder for folder in target.parents if not folder.exists())

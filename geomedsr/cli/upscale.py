@@ -179,14 +179,8 @@ def _made(options: argparse.Namespace, scene: Scene, adapt: Adapting | None) -> 
     if scene.grid.planes and options.interval_to is None:
         raise InputError(
             f"--interval for {scene.name}, a series of slices, without --interval-to",
-            "a volume for its half-widths",
-            "add --interval-to FILE.nii.gz",
-        )
-    if scene.grid.planes and not os.path.splitext(options.interval_to)[1]:
-        raise InputError(
-            f"--interval-to {options.interval_to} for {scene.name}, a folder of DICOM",
-            "a volume such as FILE.nii.gz: DICOM's Parametric Maps are not written yet",
-            "choose one",
+            "a place for its half-widths",
+            "add --interval-to FILE.nii.gz, or a folder for DICOM's Parametric Maps",
         )
     outputs = process(
         options.model or default_model(scene.domain),

@@ -160,6 +160,8 @@ def write_to(
     try:
         for path, scene in scenes.items():
             jobs.append(Job(scene, opened(scene, path)))
+        sinks = [job.sink for job in jobs]
+        jobs = [replace(job, sink=job.sink.among(sinks)) for job in jobs]
         pages = [_item(job) for job in jobs] if stac else []
         planned = passes(jobs, workers)
         _tell_short(planned)

@@ -66,7 +66,7 @@ def beside(image: Scene, widths: Scene) -> Scene:
         raise InputError(
             f"half-widths as bands beside {image.name}, a series of slices",
             "a file of their own",
-            "give --interval-to FILE.nii.gz, or process(…)['halfwidth']",
+            "give --interval-to FILE.nii.gz or a folder, or take process(…)['halfwidth']",
         )
     prediction = image.source
     assert isinstance(prediction, Prediction)

@@ -70,6 +70,14 @@ class Sink(ABC):
         """The folder of the regions."""
         return self.scratch.folder
 
+    def among(self, sinks: Sequence[Sink]) -> Sink:
+        """The same sink, told of the others of one call once all are open; for formats whose files refer to others.
+
+        Raises:
+            OutputError: a result that it refers to is not among them.
+        """
+        return self
+
     def put(self, box: Box, values: Array, valid: Array) -> None:
         """Store a region and mark it as stored."""
         with self.io():
