@@ -131,6 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--interval-to", metavar="FILE", help="half-widths into a file of their own, not as bands of DST")
     sub.add_argument(
+        "--invented-to", metavar="FILE", help="where the result leaves the interval of realism 0, 0 and 1, into a file"
+    )
+    sub.add_argument(
         "--interval-conservative", action="store_true", help="wider: so that most scenes reach that coverage"
     )
     sub.add_argument(

@@ -25,7 +25,7 @@ from geomedsr.inference.intervals import beside
 from geomedsr.inference.slices import ISOTROPIC
 from geomedsr.io import Item, contents_of, open_part
 from geomedsr.models import default_model, load_model
-from geomedsr.models.half_width import PORT
+from geomedsr.models.half_width import INVENTED, PORT
 from geomedsr.models.ports import IMAGE
 from geomedsr.models.store import default_slices
 from geomedsr.scene.provenance import Provenance
@@ -106,13 +106,12 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     unlike = _unlike(options, scene)
     tested = _tested(options, scene, window)
     adapt = adapting_asked(options, dst)
-    sr, widths = _made(options, scene, adapt)
+    sr, more = _made(options, scene, adapt)
     provenance = sr.provenance
     factors = (provenance.model.factors or Factors()) * (provenance.earlier if options.in_plane > 1 else Factors())
     sr = part_asked(options, sr, window, factors.x)
     destinations = {dst: sr}
-    if widths is not None:
-        destinations[options.interval_to] = part_asked(options, widths, window, factors.x)
+    destinations |= {path: part_asked(options, each, window, factors.x) for path, each in more.items()}
     written = write(
         destinations,
         **writing_asked(options),
@@ -150,10 +149,10 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     }
 
 
-def _made(options: argparse.Namespace, scene: Scene, adapt: Adapting | None) -> tuple[Scene, Scene | None]:
-    """The result, and its half-widths if they go to a file of their own; all is computed when it is written."""
+def _made(options: argparse.Namespace, scene: Scene, adapt: Adapting | None) -> tuple[Scene, dict[str, Scene]]:
+    """The result, and what goes into files of its own, by path; all is computed when it is written."""
     if options.interval is None:
-        for word in ("interval_to", "interval_conservative"):
+        for word in ("interval_to", "invented_to", "interval_conservative"):
             if getattr(options, word):
                 raise InputError(
                     f"--{word.replace('_', '-')} without --interval", "a share of pixels", "add --interval 0.9"
@@ -170,12 +169,13 @@ def _made(options: argparse.Namespace, scene: Scene, adapt: Adapting | None) -> 
             profile=options.profile,
             adapt=adapt,
         )
-        return made, None
+        return made, {}
     thin = options.slices or options.isotropic or options.in_plane > 1
     if thin or options.in_plane_model or options.profile or options.adapt:
         raise InputError("--interval with options of new slices", "one of the two", "leave one of them out")
-    if options.all and options.interval_to is not None:
-        raise InputError("--interval-to with --all", "one series", "choose it with --series")
+    if options.all and (options.interval_to or options.invented_to):
+        word = "--interval-to" if options.interval_to else "--invented-to"
+        raise InputError(f"{word} with --all", "one series", "choose it with --series")
     if scene.grid.planes and options.interval_to is None:
         raise InputError(
             f"--interval for {scene.name}, a series of slices, without --interval-to",
@@ -191,9 +191,18 @@ def _made(options: argparse.Namespace, scene: Scene, adapt: Adapting | None) -> 
         interval=options.interval,
         conservative=options.interval_conservative,
     )
+    more = {}
+    if options.invented_to is not None:
+        if INVENTED.name not in outputs:
+            raise InputError(
+                "--invented-to for a result at realism 0, which leaves no interval of its own",
+                "a realism above it",
+                "add --realism, or leave it out",
+            )
+        more[options.invented_to] = outputs[INVENTED.name]
     if options.interval_to is None:
-        return beside(outputs[IMAGE], outputs[PORT.name]), None
-    return outputs[IMAGE], outputs[PORT.name]
+        return beside(outputs[IMAGE], outputs[PORT.name]), more
+    return outputs[IMAGE], {options.interval_to: outputs[PORT.name], **more}
 
 
 def _interval(options: argparse.Namespace, sr: Scene) -> dict[str, Any]:

@@ -62,3 +62,9 @@ def store(port: Port, seen: Observation, planes: Array, out: Array, widening: tu
     if not whole:
         short = out < widths
         out[short] = np.nextafter(out[short], out.dtype.type(np.inf))
+
+
+def leaves(image: Array, around: Array, widths: Array) -> Array:
+    """Where an image is further than half-widths from another, all in stored values of one shape; booleans."""
+    away = np.abs(image.astype(np.float64) - around)
+    return np.asarray(away > widths)

@@ -20,10 +20,11 @@ from geomedsr.errors import InputError, ModelError
 from geomedsr.geometry import Box, Factors
 from geomedsr.inference.kept import KeptFrames
 from geomedsr.inference.memory import Need, reader_cache
-from geomedsr.inference.ports import as_seen, store, stored_type
+from geomedsr.inference.ports import as_seen, leaves, store, stored_type
 from geomedsr.inference.runtime import Runtime, bands_at_once
 from geomedsr.inference.stopping import check
 from geomedsr.models import Model
+from geomedsr.models.half_width import INVENTED, PORT
 from geomedsr.models.ports import IMAGE, Port
 from geomedsr.scene.context import around, as_channels
 from geomedsr.scene.joining import JoinedSource
@@ -267,7 +268,12 @@ class Prediction(Source):
             )
             deviations.append(self._agreement.agree(seen, planes[IMAGE], out[IMAGE][:, picks]))
             for port in ports:
-                store(port, seen, planes[port.name], out[port.name][:, picks], self.widening[picks])
+                if port == INVENTED:
+                    around = np.empty_like(out[IMAGE][:, picks])
+                    self._agreement.agree(seen, planes[port.name], around)
+                    out[port.name][:, picks] = leaves(out[IMAGE][:, picks], around, out[PORT.name][:, picks])
+                else:
+                    store(port, seen, planes[port.name], out[port.name][:, picks], self.widening[picks])
         inner = coarse.within(whole).refined(self.factors).index
         found = {name: fine[inner] for name, fine in out.items()}
         return found, max((d for d in deviations if d is not None), default=None)

@@ -77,7 +77,8 @@ def process(
 
     Returns:
         ``"image"``, and the model's other outputs by the names of their ports, on the same grid, with the bands that
-        the model makes. Pixels that are no data in the image are no data in them.
+        the model makes. With an interval: ``"halfwidth"``, and at a realism above 0 ``"invented"``, 1 where the image
+        leaves the interval of realism 0. Pixels that are no data in the image are no data in them.
 
     Raises:
         InputError: inputs that the model does not have, missing inputs, or inputs that are not on the right grids;

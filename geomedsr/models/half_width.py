@@ -20,6 +20,10 @@ from geomedsr.models.ports import IMAGE, Port, Shapes
 #: The port of half-widths.
 PORT = Port(name="halfwidth", meaning="half-width")
 
+#: The port that tells where the delivered image leaves the interval around the most faithful one. What a network gives
+#: for it are sub-pixel planes of that image; the mask follows once both images are stored.
+INVENTED = Port(name="invented", meaning="mask")
+
 #: Logarithms of half-widths are kept in this range, on the network's value scale.
 _LOWEST, _HIGHEST = -12.0, 3.0
 
@@ -53,7 +57,7 @@ class HalfWidthHead(nn.Module):
 
 
 class FaithfulBeside(Network):
-    """The image of one network, and the half-widths of another, its most faithful form, beside it."""
+    """The image of one network, and beside it the half-widths of another, its most faithful form, with its image."""
 
     def __init__(self, image: Network, faithful: Network) -> None:
         super().__init__()
@@ -73,13 +77,13 @@ class FaithfulBeside(Network):
 
     def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """Both."""
-        made = self.image(image)
-        return {IMAGE: made, PORT.name: self.faithful(image)[PORT.name]}
+        around = self.faithful(image)
+        return {IMAGE: self.image(image), PORT.name: around[PORT.name], INVENTED.name: around[IMAGE]}
 
     def planes(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Both, as sub-pixel planes."""
-        made = self.image.planes(inputs)
-        return {**made, PORT.name: self.faithful.planes(inputs)[PORT.name]}
+        made, around = self.image.planes(inputs), self.faithful.planes(inputs)
+        return {**made, PORT.name: around[PORT.name], INVENTED.name: around[IMAGE]}
 
 
 def attached(network: Network, head: HalfWidthHead) -> Network:

@@ -29,7 +29,7 @@ from geomedsr.models.deblocking import Deblocking
 from geomedsr.models.descriptor import Descriptor, IntervalFacts
 from geomedsr.models.filling import Filling
 from geomedsr.models.guided import Guided
-from geomedsr.models.half_width import PORT, FaithfulBeside, HalfWidthHead, attached
+from geomedsr.models.half_width import INVENTED, PORT, FaithfulBeside, HalfWidthHead, attached
 from geomedsr.models.network import Network
 from geomedsr.models.ports import Ports
 from geomedsr.models.rrdb import RRDBNet
@@ -261,7 +261,8 @@ def with_head(model: Model, content: Network, head: HalfWidthHead) -> Model:
     except TypeError as error:
         raise _headless(model) from error
     module = faithful if model.realism == 0 else FaithfulBeside(model.module, faithful)
-    ports = Ports(inputs=model.descriptor.ports.inputs, outputs=(*model.descriptor.ports.outputs, PORT))
+    added = (PORT,) if model.realism == 0 else (PORT, INVENTED)
+    ports = Ports(inputs=model.descriptor.ports.inputs, outputs=(*model.descriptor.ports.outputs, *added))
     card = model.descriptor.model_copy(update={"ports": ports})
     return replace(model, descriptor=card, module=module.eval().requires_grad_(False), interval=True)
 

@@ -108,7 +108,8 @@ def test_bands_carried_over_have_none(model: Model) -> None:
     np.testing.assert_array_equal(wide.data.values[:, 3:], own.data.values)
 
 
-def test_at_other_realism_they_are_around_the_faithful_result(tmp_path: Path) -> None:
+def two_dials(tmp_path: Path) -> Model:
+    """A model of realism 0 … 1 with a calibrated head."""
     base = load_model(save_headed(tmp_path / "content.safetensors", scale=2))
     other = copy.deepcopy(base.module)
     with torch.no_grad():
@@ -122,8 +123,11 @@ def test_at_other_realism_they_are_around_the_faithful_result(tmp_path: Path) ->
     head = _head_in(base.path, base.descriptor.interval).state_dict()
     card = card.model_copy(update={"interval": base.descriptor.interval})
     write_model(tmp_path / "two.safetensors", with_card(tmp_path / "two.safetensors", card, head))
-    model = load_model(tmp_path / "two.safetensors")
-    image = scene()
+    return load_model(tmp_path / "two.safetensors")
+
+
+def test_at_other_realism_they_are_around_the_faithful_result(tmp_path: Path) -> None:
+    model, image = two_dials(tmp_path), scene()
     faithful = geomedsr.upscale(image, model, realism=0, precision="float32", interval=0.9)
     lifelike = geomedsr.upscale(image, model, realism=1, precision="float32", interval=0.9)
     plain = geomedsr.upscale(image, model, realism=1, precision="float32").data.values
@@ -134,6 +138,40 @@ def test_at_other_realism_they_are_around_the_faithful_result(tmp_path: Path) ->
     assert 0 < share < 1
     assert float(lifelike.provenance["GEOMEDSR_INVENTED"]) == pytest.approx(share, rel=1e-3)
     assert "GEOMEDSR_INVENTED" not in faithful.provenance
+    outputs = process(model, image=image, realism=1, precision="float32", interval=0.9, tile=9)
+    np.testing.assert_array_equal(outputs["invented"].data.values, away > faithful.data.values[:, 2:])
+    assert [band.name for band in outputs["invented"].bands] == ["B04_invented", "B08_invented"]
+    picked = outputs["invented"].select(["B08_invented"]).data.values
+    np.testing.assert_array_equal(picked, outputs["invented"].data.values[:, 1:])
+    assert "invented" not in process(model, image=image, realism=0, interval=0.9)
+
+
+def test_invented_pixels_go_into_a_file(
+    raster: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = two_dials(tmp_path)
+    values = texture(2, 60, 72)
+    values[:, :20, :20] = 0
+    source, result, mask = raster(values, nodata=0), tmp_path / "sr.tif", tmp_path / "mask.tif"
+    words = ["upscale", str(source), str(result), "--model", model.path, "--realism", "1", "--json"]
+    for more, told in (
+        (["--invented-to", str(mask)], "--invented-to without --interval"),
+        (["--interval", "0.9", "--invented-to", str(mask), "--realism", "0"], "for a result at realism 0"),
+        (["--interval", "0.9", "--invented-to", str(mask), "--all"], "--all for"),
+    ):
+        assert main([*words, *more]) == 2
+        assert told in capsys.readouterr().err
+    assert not result.exists()
+    assert main([*words, "--interval", "0.9", "--invented-to", str(mask), "--no-conserve"]) == 0
+    told = json.loads(capsys.readouterr().out)["interval"]["invented"]
+    found = geomedsr.open(mask, force=True)
+    assert found.dtype == np.uint8
+    made = geomedsr.open(result, force=True).data.values
+    around = geomedsr.upscale(geomedsr.open(source), model, realism=0, conserve=False).data.values
+    away = np.abs(made[:, :2].astype(int) - around)
+    away[made[:, :2] == 0] = 0
+    np.testing.assert_array_equal(found.data.values, away > made[:, 2:])
+    assert 0 < told < 1
 
 
 def test_other_processes_make_the_same(model: Model) -> None:
