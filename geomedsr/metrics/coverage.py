@@ -24,9 +24,9 @@ from geomedsr.errors import InputError, ModelError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.inference import process, upscale
 from geomedsr.inference.intervals import Widening
+from geomedsr.metrics.comparable import VALUES, boxes, comparable
 from geomedsr.metrics.protocol import Protocol
 from geomedsr.metrics.regions import regions
-from geomedsr.metrics.selftest import VALUES, boxes, comparable
 from geomedsr.models import Model
 from geomedsr.models.descriptor import NOMINALS, IntervalFacts
 from geomedsr.models.half_width import PORT
@@ -208,6 +208,28 @@ def widening(scene: Scene, model: Model, nominal: float, conservative: bool) -> 
         invented = None if model.realism == 0 else invented_share(scene, model, factors)
     rule = f"{'largest' if conservative else 'median'} score of {len(facts.scores)} {facts.kind}"
     return Widening(nominal, factors, rule, tested, invented)
+
+
+#: For how large a share of pixels coverage is told.
+TOLD = 0.9
+
+
+def told_of(fine: Scene, coarse: Scene, model: Model) -> tuple[float, float | None] | None:
+    """How a scene's intervals for :data:`TOLD` of the pixels cover the truth one factor down, and where results leave
+    them: the shares that are covered and, at a realism above 0, invented.
+
+    None if the model has no calibrated head, or bands or types do not allow intervals.
+    """
+    facts = model.descriptor.interval
+    if facts is None or not facts.scores:
+        return None
+    faithful = model if model.realism == 0 else model.with_realism(0)
+    errors, scale = errors_of(fine, coarse, faithful), scale_of(coarse, faithful, facts.typical)
+    rows = np.tile(facts.typical, (len(fine.bands), 1)) if scale is None else scale
+    factors = factors_of(rows, facts, TOLD, conservative=False)
+    hits = [off <= errors.stored(band, factors[band]) for band, off in enumerate(errors.errors)]
+    invented = None if model.realism == 0 else invented_share(coarse, model, factors)
+    return float(np.concatenate(hits).mean()), invented
 
 
 def calibrated_facts(model: Model) -> IntervalFacts:

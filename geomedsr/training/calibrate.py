@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from geomedsr.errors import InputError
 from geomedsr.fitness import fitness, ranges_of
 from geomedsr.io import open_scene
-from geomedsr.metrics.coverage import Unit, calibrated, digest, left_out
+from geomedsr.metrics.coverage import TOLD, Unit, calibrated, digest, left_out
 from geomedsr.metrics.selftest import differences
 from geomedsr.models import Descriptor, Model
 from geomedsr.models.descriptor import IntervalFacts, Usual
@@ -18,9 +18,6 @@ from geomedsr.training.recipe import Recipe
 
 #: The fewest units of calibration.
 FEWEST = 3
-
-#: For how large a share of pixels coverage is told.
-TOLD = 0.9
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class IntervalPart(Part):
     steps: int = Field(default=1500, ge=1)
     batch: int = Field(default=8, ge=1)
     patch: int = Field(default=192, ge=8)
-    level: float = Field(default=0.9, ge=0.5, le=0.99)
+    level: float = Field(default=0.5, ge=0.5, le=0.99)
     hidden: int = Field(default=24, ge=1, le=1024)
     optimiser: OptimiserPart = OptimiserPart(learning_rate=2e-3, final_learning_rate=2e-5, warmup_steps=50)
 

@@ -1,6 +1,5 @@
 """Half-widths beside results: the image stays as it is, tiles are exact, and what cannot be is told in a line."""
 
-import copy
 import json
 import pickle
 from collections.abc import Callable
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SAMPLE, save_tiny, texture
-from intervals import SCORES, TYPICAL, headed, save_headed
+from intervals import SCORES, TYPICAL, headed, save_headed, two_dials
 
 import geomedsr
 from geomedsr import Band, Scene, Window
@@ -18,7 +17,7 @@ from geomedsr.cli import main
 from geomedsr.errors import InputError, ModelError
 from geomedsr.inference import process
 from geomedsr.metrics.coverage import scale_of
-from geomedsr.models import Model, load_model, save_model
+from geomedsr.models import Model, load_model
 from geomedsr.models.descriptor import NOMINALS
 
 CT_SAMPLE = SAMPLE.parent / "ct_abdomen"
@@ -106,24 +105,6 @@ def test_bands_carried_over_have_none(model: Model) -> None:
     np.testing.assert_array_equal(wide.data.values[:, :3], plain.data.values)
     own = process(model, image=image, interval=0.9)["halfwidth"]
     np.testing.assert_array_equal(wide.data.values[:, 3:], own.data.values)
-
-
-def two_dials(tmp_path: Path) -> Model:
-    """A model of realism 0 … 1 with a calibrated head."""
-    base = load_model(save_headed(tmp_path / "content.safetensors", scale=2))
-    other = copy.deepcopy(base.module)
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.add_(torch.randn(parameter.shape) * 0.02)
-    card = base.descriptor.model_copy(update={"adversarial": True, "interval": None})
-    save_model(base.module, card, tmp_path / "two.safetensors", other.state_dict())
-    from geomedsr.models.store import _head_in, with_card, write_model
-
-    assert base.descriptor.interval is not None
-    head = _head_in(base.path, base.descriptor.interval).state_dict()
-    card = card.model_copy(update={"interval": base.descriptor.interval})
-    write_model(tmp_path / "two.safetensors", with_card(tmp_path / "two.safetensors", card, head))
-    return load_model(tmp_path / "two.safetensors")
 
 
 def test_at_other_realism_they_are_around_the_faithful_result(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from geomedsr import Scene
 from geomedsr.cli import main
 from geomedsr.errors import InputError
 from geomedsr.inference import process
+from geomedsr.metrics.comparable import comparable
 from geomedsr.metrics.coverage import Errors, Unit, calibrated, digest, errors_of, left_out, scale_of
 from geomedsr.metrics.interval_figures import interval_figures, spearman
 from geomedsr.metrics.reduced import reduced
-from geomedsr.metrics.selftest import comparable
 from geomedsr.models import load_model
 from geomedsr.models.descriptor import NOMINALS
 from geomedsr.training import load_recipe

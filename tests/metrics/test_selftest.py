@@ -9,14 +9,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import SAMPLE, save_tiny, texture
+from intervals import two_dials
 from toys import GUIDED, stack, toy
 
 import geomedsr
 from geomedsr import Band, Scene
 from geomedsr.cli import main
 from geomedsr.errors import GeomedsrError
+from geomedsr.inference import process
 from geomedsr.metrics import psnr
-from geomedsr.metrics.selftest import boxes, comparable, differences, selftest
+from geomedsr.metrics.comparable import boxes, comparable
+from geomedsr.metrics.selftest import differences, selftest
 from geomedsr.models import Model, load_model
 from geomedsr.models.descriptor import Usual
 from geomedsr.viewing.report import report
@@ -172,3 +175,23 @@ def test_reports_hold_it_where_the_model_is_here(tmp_path: Path) -> None:
     other = load_model(save_tiny(tmp_path / "satellite-x4.safetensors", name="satellite-x4"))
     geomedsr.write(geomedsr.upscale(scene, other), tmp_path / "other.tif")
     assert "not the one installed here" in str(report(source, tmp_path / "other.tif", tmp_path / "o.html").tested)
+
+
+def test_with_intervals_it_tells_coverage_and_what_is_made_up(tmp_path: Path) -> None:
+    model = two_dials(tmp_path)
+    scene = Scene.from_array(texture(2, 120, 132), name="s")
+    faithful, lifelike = (selftest(scene, model, realism=amount) for amount in (0, 1))
+    fine, coarse = comparable(scene, model.descriptor)
+    around = process(model, image=coarse, realism=0, precision="float32", interval=0.9)
+    away = np.abs(fine.data.values - around["image"].data.values.astype(float))
+    assert faithful.coverage == lifelike.coverage
+    assert faithful.coverage == pytest.approx((away <= around["halfwidth"].data.values).mean(), abs=0.01)
+    assert faithful.invented is None
+    made = process(model, image=coarse, realism=1, precision="float32", interval=0.9)["invented"].data.values
+    assert lifelike.invented == pytest.approx(made.mean(), abs=0.01)
+    assert 0.05 < made.mean() < 0.95
+    assert f"{100 * (lifelike.invented or 0):.1f} % of the pixels leave" in repr(lifelike)
+    assert f"{faithful.coverage:.3f} of the pixels" in repr(faithful)
+    bare = selftest(scene, load_model(save_tiny(tmp_path / "bare.safetensors", scale=2)))
+    assert (bare.coverage, bare.invented) == (None, None)
+    assert "coverage" not in repr(bare)
