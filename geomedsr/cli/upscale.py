@@ -168,6 +168,7 @@ def _made(options: argparse.Namespace, scene: Scene, adapt: Adapting | None) -> 
             in_plane_model=options.in_plane_model,
             profile=options.profile,
             adapt=adapt,
+            fitness=False,  # told before
         )
         return made, {}
     thin = options.slices or options.isotropic or options.in_plane > 1
@@ -226,13 +227,13 @@ def _unlike(options: argparse.Namespace, scene: Scene) -> list[str]:
     """Warn of a scene that is unlike what the model knows, and return the figures that are unusual."""
     if options.quiet and not options.json:
         return []
-    from geomedsr.fitness.judging import fitness_for
+    from geomedsr.fitness.judging import unlike
 
     default = default_slices if options.slices is not None or options.isotropic else default_model
     model = load_model(default(scene.domain) if options.model is None else options.model)
-    if not model.descriptor.usual.figures or all(band.kind != "continuous" for band in scene.bands):
-        return []  # nothing is usual, or nothing to measure
-    found = fitness_for(scene, model.descriptor)
+    found = unlike(scene, model.descriptor)
+    if found is None:
+        return []
     if found.warning is not None:
         warnings.warn(found.warning, SceneWarning, stacklevel=2)
     return found.unusual

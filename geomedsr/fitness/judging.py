@@ -126,6 +126,13 @@ def fitness_for(scene: Scene, card: Descriptor) -> Fitness:
     return fitness(scene, card.name, card.usual.figures)
 
 
+def unlike(scene: Scene, card: Descriptor) -> Fitness | None:
+    """The figures of a scene beside a card's usual ranges; None if it has none, or no band can be measured."""
+    if not card.usual.figures or all(band.kind != "continuous" for band in scene.bands):
+        return None
+    return fitness_for(scene, card)
+
+
 def ranges_of(measured: Sequence[Fitness]) -> dict[str, Range]:
     """The usual range of each figure over scenes: their 5th and 95th percentile."""
     found = {}

@@ -165,7 +165,7 @@ def fuse_with_report(
         mean = AveragedSource(
             base.source, tuple(views), fused, report.noise, tuple(b.nodata for b in base.bands), _limits(base)
         )
-        start = upscale(replace(base, source=mean), chosen, **upscaling)
+        start = upscale(replace(base, source=mean), chosen, **{**upscaling, "fitness": False})
         box = _amid(mean)
         error = mean.read(box)[0].astype(np.float64) - base.source.read(box)[0]
         deviation = _root_mean_square(error, base.source.valid(box)[0])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import warnings
 
-from geomedsr.errors import InputError
+from geomedsr.errors import InputError, SceneWarning
+from geomedsr.fitness.judging import unlike
 from geomedsr.inference.adapting import Adapting
 from geomedsr.inference.intervals import beside
 from geomedsr.inference.process import process
 from geomedsr.inference.slices import upscale_slices
-from geomedsr.models import Model, default_model
+from geomedsr.models import Model, default_model, load_model
 from geomedsr.models.half_width import PORT
 from geomedsr.models.ports import IMAGE
+from geomedsr.models.store import default_slices
+from geomedsr.scene.lazy import root
 from geomedsr.scene.scene import Scene
 
 
@@ -32,6 +36,7 @@ def upscale(
     interval: float | None = None,
     conservative: bool = False,
     adapt: Adapting | None = None,
+    fitness: bool = True,
 ) -> Scene:
     """The super-resolved scene, ``scale`` times finer, as a lazy scene: it is computed when it is read or written.
 
@@ -59,6 +64,8 @@ def upscale(
         conservative: see :func:`geomedsr.process`.
         adapt: with ``slices``: let the model go on training on the series itself first, which takes its time now, and
             leaves a model file.
+        fitness: measure a sample of the scene now, and warn in one line if it is unlike what the model knows
+            (:mod:`geomedsr.fitness`); not for what a model has made, or dask is to compute.
         slices: make so many slices from each slice of a series; ``"isotropic"`` makes them as near to each other as
             pixels are. ``model`` is then one for slices, and pixels stay as they are, unless ``in_plane`` is 2.
         in_plane: 2 makes the new slices twice as fine in plane, too.
@@ -73,6 +80,8 @@ def upscale(
         ModelError: no such model, or a broken file.
         DeviceError: no such device, or precision.
     """
+    if fitness:
+        _tell_unlike(scene, model, slices is not None)
     if slices is not None:
         if interval is not None:
             raise InputError("an interval of new slices", "one of the two", "leave interval, or slices, out")
@@ -110,3 +119,12 @@ def upscale(
         conservative=conservative,
     )
     return made[IMAGE] if interval is None else beside(made[IMAGE], made[PORT.name])
+
+
+def _tell_unlike(scene: Scene, model: str | os.PathLike[str] | Model | None, slices: bool) -> None:
+    if model is None:
+        model = (default_slices if slices else default_model)(scene.domain)
+    card = (model if isinstance(model, Model) else load_model(model)).descriptor
+    found = None if scene.provenance.made or root(scene.source) is not None else unlike(scene, card)
+    if found is not None and found.warning is not None:
+        warnings.warn(found.warning, SceneWarning, stacklevel=3)

@@ -87,7 +87,7 @@ def errors_of(fine: Scene, coarse: Scene, model: Model) -> Errors:
     """
     card, model = model.descriptor, model.with_interval()
     operator = operator_named(card.operator).reduction
-    made = upscale(coarse, model).source
+    made = upscale(coarse, model, fitness=False).source
     unrounded = replace(coarse, source=AsFloat(coarse.source), scale=coarse.values)
     wide = process(model, image=unrounded, conserve=False)[PORT.name].source
     protocol, bands = Protocol.of(fine, None, None), range(len(fine.bands))
@@ -267,7 +267,7 @@ def invented_share(scene: Scene, model: Model, factors: Sequence[float]) -> floa
     card, faithful = model.descriptor, model.with_realism(0)
     unrounded = replace(scene, source=AsFloat(scene.source), scale=scene.values)
     wide = process(faithful.with_interval(), image=unrounded, conserve=False)[PORT.name].source
-    delivered, around = (upscale(scene, each).source for each in (model, faithful))
+    delivered, around = (upscale(scene, each, fitness=False).source for each in (model, faithful))
     whole = operator_named(card.operator).whole_frames
     left = count = 0
     for place in boxes(scene, 1, whole, max(VALUES // card.factors.volume, 1)):

@@ -84,7 +84,7 @@ def results(models: Sequence[Model], coarse: Scene) -> list[Method]:
         label = model.descriptor.name
         if model.descriptor.adversarial:
             label += f", realism {model.realism:g}"
-        scene = upscale(coarse, model)
+        scene = upscale(coarse, model, fitness=False)
         note = "" if model.tiling == "exact" else f"{label}: {model.tiling}"
         made.append(Method(label, scene.source.read, scene, note=note, scene=scene))
     return made

@@ -18,6 +18,7 @@ from geomedsr import Band, Scene
 from geomedsr.cli import main
 from geomedsr.degradations.blur import Blur, Ellipse
 from geomedsr.degradations.jpeg import JPEG
+from geomedsr.errors import SceneWarning
 from geomedsr.fitness import ABOUT, fitness, ranges_of
 from geomedsr.fitness.judging import fitness_for
 from geomedsr.models import available, load_model
@@ -183,6 +184,18 @@ def test_upscale_warns_in_a_line_and_info_prints_all(
     assert "UNUSUAL" in told
     assert main(["info", str(SAMPLE.parent / "ct_abdomen"), "--fitness", "--json"]) == 0
     assert "kernel" in json.loads(capsys.readouterr().out)["figures"]
+
+
+def test_python_warns_too_and_not_of_results() -> None:
+    array = geomedsr.open(SAMPLE / "reference.tif").data.values[0]
+    odd, clean = Scene.from_array(corrupted(array)["jpeg"][0]), Scene.from_array(array)
+    with pytest.warns(SceneWarning, match="unlike what satellite-x4 knows: steps across every 8th row") as told:
+        made = geomedsr.upscale(odd)
+    assert len(told) == 1
+    assert told[0].filename == __file__
+    geomedsr.upscale(odd, fitness=False)
+    geomedsr.upscale(clean)
+    geomedsr.upscale(made, "satellite-x2")
 
 
 def test_calibrate_writes_ranges_and_leaves_weights(
