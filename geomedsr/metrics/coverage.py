@@ -151,12 +151,15 @@ class Unit:
 
     def scores(self, typical: Sequence[float]) -> Array:
         """Its score for each of :data:`NOMINALS`."""
-        usual = np.asarray(typical)
-        bands = len(self.errors.widths)
-        scale = (
-            np.tile(usual, (bands, 1)) if self.scale is None else np.clip(self.scale, usual / _APART, usual * _APART)
-        )
-        return self.errors.scores(scale)
+        return self.errors.scores(scale_within(self, typical))
+
+
+def scale_within(unit: Unit, typical: Sequence[float]) -> Array:
+    """The scale of a unit's bands, ``(band, nominal)``, kept near the typical one; that where it has none."""
+    usual = np.asarray(typical)
+    if unit.scale is None:
+        return np.tile(usual, (len(unit.errors.widths), 1))
+    return np.clip(unit.scale, usual / _APART, usual * _APART)
 
 
 def calibrated(units: Sequence[Unit]) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
@@ -176,10 +179,7 @@ def left_out(units: Sequence[Unit], nominal: float) -> list[float]:
     for i, unit in enumerate(units):
         scores, typical = calibrated([other for j, other in enumerate(units) if j != i])
         factor = _at(nominal, np.median(scores, 0))
-        own = np.asarray(typical)
-        scale = np.tile(own, (len(unit.errors.widths), 1))
-        if unit.scale is not None:
-            scale = np.clip(unit.scale, own / _APART, own * _APART)
+        scale = scale_within(unit, typical)
         pairs = zip(unit.errors.away, unit.errors.widths, scale, strict=True)
         covered = [away <= factor * _at(nominal, row) * widths for away, widths, row in pairs]
         found.append(float(np.concatenate(covered).mean()))
