@@ -118,7 +118,8 @@ class DicomAdapter(Adapter):
         """
         from geomedsr_dicom.sink import create_sink
 
-        if scene.provenance.model.output == HALF_WIDTHS:
+        told = scene.provenance
+        if told.model.output == HALF_WIDTHS and told.interval.nominal is not None:
             from geomedsr_dicom.parametric import create_map
 
             return create_map(scene, path, overwrite, **options)

@@ -161,10 +161,10 @@ def test_only_slices_beside_it_are_read(three: Model) -> None:
         shape, dtype, block = (9, 1, 20, 20), np.dtype("uint16"), (20, 20)
 
         def __init__(self) -> None:
-            self.reads: list[tuple[int, int]] = []
+            self.noted: list[tuple[int, int]] = []
 
         def read(self, box: Box) -> np.ndarray:
-            self.reads.append((box.start[0], box.stop[0]))
+            self.noted.append((box.start[0], box.stop[0]))
             return np.zeros((box.shape[0], 1, *box.shape[1:]), np.uint16)
 
         def valid(self, box: Box) -> np.ndarray:
@@ -176,7 +176,7 @@ def test_only_slices_beside_it_are_read(three: Model) -> None:
     source = Watched()
     scene = Scene(source, Grid((20, 20)), (Band("1"),)).with_range(0, 9)
     geomedsr.upscale(scene, three).data[4].compute()
-    assert set(source.reads) == {(4, 5), (3, 6)}
+    assert set(source.noted) == {(4, 5), (3, 6)}
 
 
 def test_files_and_threads_give_the_same_slices(three: Model, tmp_path: Path) -> None:

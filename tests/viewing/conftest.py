@@ -17,15 +17,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 class Watched(ArraySource):
     """Counts the pixels that are read, and the most at once."""
 
-    reads: list[int] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
 
     def read(self, box: Box) -> Any:
-        self.reads.append(box.pixels)
+        self.counts.append(box.pixels)
         return super().read(box)
 
     def select(self, bands: Any) -> Any:
         inner = super().select(bands)
-        return Watched(inner.values, inner.mask, inner.nodata, self.reads)
+        return Watched(inner.values, inner.mask, inner.nodata, self.counts)
 
 
 @pytest.fixture

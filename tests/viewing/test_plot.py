@@ -68,7 +68,7 @@ def test_a_figure_of_one_band_samples_its_scene_once(
     scene = replace(Scene.from_array(values), source=source)
     figure = (scene.with_range(0, 5000) if given else scene).plot(1, percentiles=percentiles)
     assert shown(figure).get_clim() == pytest.approx(np.percentile(values, percentiles or (1, 99)))
-    assert source.reads == [40 * 50] * 2  # for the percentiles, and for the picture
+    assert source.counts == [40 * 50] * 2  # for the percentiles, and for the picture
 
 
 def test_compared_scenes_have_the_same_limits(sentinel: Scene) -> None:

@@ -49,8 +49,8 @@ def test_any_size_is_read_piece_by_piece(rng: np.random.Generator) -> None:
     assert small.values.shape == (1, 157, 194)
     assert small.values[0, 0, 0] == values[0, 0, :factor, :factor].mean()
     assert small.values[0, -1, -1] == pytest.approx(values[0, 0, 156 * factor :, 193 * factor :].mean())
-    assert max(source.reads) <= 1024**2
-    assert sum(source.reads) == 2500 * 3100
+    assert max(source.counts) <= 1024**2
+    assert sum(source.counts) == 2500 * 3100
 
 
 def test_a_very_large_scene_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_a_very_large_scene_is_not_read_whole(monkeypatch: pytest.MonkeyPatch) -
     small = thumbnail(replace(Scene.from_array(values[0]), source=source), [0], 0, 250)
     assert small is not None
     assert small.window == Window(744, 244, 512, 512)
-    assert sum(source.reads) == 512**2
+    assert sum(source.counts) == 512**2
     assert small.values.max() > 0  # the middle
 
 
