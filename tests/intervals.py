@@ -8,7 +8,8 @@ from conftest import save_tiny
 
 from geomedsr.models import Model, load_model
 from geomedsr.models.descriptor import NOMINALS, IntervalFacts
-from geomedsr.models.store import _head_in, new_head, save_model, with_card, write_model
+from geomedsr.models.files import save_model, with_card, write_model
+from geomedsr.models.store import _head_in, new_head
 
 #: A score of three units for each nominal share, and a typical scale.
 SCORES = tuple(tuple(unit * (0.5 + nominal) for nominal in NOMINALS) for unit in (0.8, 1.0, 1.6))

@@ -138,12 +138,7 @@ def filler(folder: Path | None = None, **options: int) -> Model:
     options = {"width": 6, "blocks": 2, "reach": 6, "passes": 2} | options
     facts = {"name": "filler", "version": "0", "architecture": "filling", "scale": 1, "value_range": PERCENTILES}
     card = Descriptor(**facts, ports=GAPS, operator="keep-valid", options=options)  # type: ignore[arg-type]
-    module = build(card).eval().requires_grad_(False)
-    nn.init.normal_(module.tail.weight, 0, 0.05)  # type: ignore[arg-type]
-    if folder is None:
-        return Model(card, module, hashlib.sha256(str(options).encode()).hexdigest(), "filler")
-    save_model(module, card, folder / "filler.safetensors")
-    return load_model(folder / "filler.safetensors")
+    return _random(card, folder)
 
 
 #: The input of a network that takes off JPEG's artefacts.
@@ -156,9 +151,14 @@ def deblocker(folder: Path | None = None, **options: int) -> Model:
     options = {"width": 6, "blocks": 1} | options
     facts = {"name": "deblocker", "version": "0", "architecture": "deblocking", "scale": 1, "value_range": PERCENTILES}
     card = Descriptor(**facts, ports=STEPS, operator="jpeg-bins", options=options)  # type: ignore[arg-type]
+    return _random(card, folder)
+
+
+def _random(card: Descriptor, folder: Path | None) -> Model:
+    """A model of a card, of random weights; saved to a folder, if there is one."""
     module = build(card).eval().requires_grad_(False)
     nn.init.normal_(module.tail.weight, 0, 0.05)  # type: ignore[arg-type]
     if folder is None:
-        return Model(card, module, hashlib.sha256(str(options).encode()).hexdigest(), "deblocker")
-    save_model(module, card, folder / "deblocker.safetensors")
-    return load_model(folder / "deblocker.safetensors")
+        return Model(card, module, hashlib.sha256(str(card.options).encode()).hexdigest(), card.name)
+    save_model(module, card, folder / f"{card.name}.safetensors")
+    return load_model(folder / f"{card.name}.safetensors")

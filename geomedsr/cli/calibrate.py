@@ -12,7 +12,7 @@ from geomedsr.fitness import ABOUT
 from geomedsr.io import open_scene
 from geomedsr.metrics.coverage import TOLD
 from geomedsr.models import Descriptor, available, load_model
-from geomedsr.models.store import with_card, write_model
+from geomedsr.models.files import with_card, write_model
 from geomedsr.training import load_recipe
 from geomedsr.training.calibrate import Calibration, of_recipe, of_scenes
 from geomedsr.training.recipe import shipped_recipes

@@ -7,7 +7,7 @@ import time
 
 from geomedsr.cli.output import print_json
 from geomedsr.cli.places import part_asked, window_asked
-from geomedsr.cli.work import work_asked, writing_asked
+from geomedsr.cli.work import check_unasked, work_asked, writing_asked
 from geomedsr.errors import InputError, OutputError
 from geomedsr.inference import write
 from geomedsr.io import open_scene
@@ -22,9 +22,7 @@ _OTHERS = ("mask", "marks", "residual", "aoi", "nearest")
 def jpeg(options: argparse.Namespace) -> None:
     """Take JPEG's artefacts off, and count what of the written result holds the file's coefficients."""
     started = time.perf_counter()
-    for name in _OTHERS:
-        if getattr(options, name) is not None:
-            raise InputError(f"--{name} with --what jpeg", "a JPEG file, whole or a window of it", "leave it out")
+    check_unasked(options, _OTHERS, "--what jpeg", "a JPEG file, whole or a window of it")
     if options.what != ["jpeg"]:
         raise InputError(f"--what {','.join(options.what)}", "jpeg alone, or other defects", "take it off first")
     if options.dst.lower().endswith((".jpg", ".jpeg")):

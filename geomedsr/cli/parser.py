@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from geomedsr._version import __version__
-from geomedsr.geometry.grid import Window
+from geomedsr.cli.arguments import (
+    add_adapting,
+    add_nodata,
+    add_place,
+    add_resolution,
+    add_telling,
+    add_what,
+    add_work,
+    amounts,
+    level,
+    names,
+    range_,
+    window,
+)
 
 # Options whose value may begin with a minus sign, which argparse takes for another option.
 _SIGNED = ("--above", "--realism", "--bbox", "--level", "--nodata", "--range", "--window")
@@ -90,16 +102,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="box|FWHM|header|estimate",
         help="with --slices: slices are boxes, or bells so many mm wide at half height; default: header, else estimate",
     )
-    _add_adapting(sub, "with --slices: ")
+    add_adapting(sub, "with --slices: ")
     sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
     sub.add_argument("--uid-seed", metavar="TEXT", help="reproducible DICOM UIDs, from this text and the job")
     sub.add_argument(
         "--bands",
-        type=_names,
+        type=names,
         metavar="B04,B03,…",
         help="bands by name or number from 1, in this order; red=3: band 3 shows red; =3: it has no role",
     )
-    _add_resolution(sub)
+    add_resolution(sub)
     sub.add_argument("--alternate", metavar="NAME", help="by which alternate a STAC item's assets are read, such as s3")
     sub.add_argument(
         "--mask", metavar="clouds,…", help="what a product marks so becomes no data: clouds, shadows, saturated"
@@ -110,18 +122,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--physical", action="store_true", help="write reflectance or kelvin, as floats, not stored numbers"
     )
-    _add_place(sub)
+    add_place(sub)
     sub.add_argument(
         "--realism", type=float, metavar="0…1", help="0 most faithful, 1 most lifelike; default: the model's"
     )
-    _add_work(sub)
+    add_work(sub)
     values = sub.add_mutually_exclusive_group()
-    values.add_argument("--range", type=_range, metavar="LO,HI", help="stored values that the model sees as 0 and 1")
+    values.add_argument("--range", type=range_, metavar="LO,HI", help="stored values that the model sees as 0 and 1")
     values.add_argument(
         "--values-per-frame", action="store_true", help="percentiles of each date of a stack by itself, not of all"
     )
-    _add_nodata(sub)
-    sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
+    add_nodata(sub)
+    sub.add_argument("--nearest", type=names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
     sub.add_argument("--no-conserve", action="store_true", help="do not make the result agree with the input")
     sub.add_argument(
         "--interval",
@@ -139,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--self-test", action="store_true", help="also tell how well the model does on SRC brought one factor down"
     )
-    _add_telling(sub)
+    add_telling(sub)
 
     sub = commands.add_parser(
         "sharpen",
@@ -160,24 +172,24 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME_OR_FILE",
         help="default: the one shipped for such bands; `regression` is estimated on the scene, and takes any guide",
     )
-    _add_adapting(sub)
+    add_adapting(sub)
     sub.add_argument("--with-guide", action="store_true", help="the guide's bands in the result, too, after COARSE's")
     sub.add_argument(
-        "--bands", type=_names, metavar="B05,B06,…", help="bands by name or number from 1, in this order; default: all"
+        "--bands", type=names, metavar="B05,B06,…", help="bands by name or number from 1, in this order; default: all"
     )
-    sub.add_argument("--guide-bands", type=_names, metavar="BAND,…", help="those of the guide; default: by their names")
+    sub.add_argument("--guide-bands", type=names, metavar="BAND,…", help="those of the guide; default: by their names")
     sub.add_argument(
         "--register",
         choices=("auto", "yes", "no"),
         default="auto",
         help="measure how far the guide lies off, and move it; auto: a guide of one band",
     )
-    _add_place(sub)
-    _add_work(sub)
-    _add_nodata(sub)
-    sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
+    add_place(sub)
+    add_work(sub)
+    add_nodata(sub)
+    sub.add_argument("--nearest", type=names, metavar="BAND,…", help="bands of classes or flags: resampled nearest")
     sub.add_argument("--no-conserve", action="store_true", help="do not make the result agree with COARSE")
-    _add_telling(sub)
+    add_telling(sub)
 
     sub = commands.add_parser(
         "fuse",
@@ -191,13 +203,13 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", metavar="NAME_OR_FILE", help="whose result of the reference alone is the prior")
     sub.add_argument("--prior", default="model", choices=("model", "bicubic"), help="bicubic: no model, as of old")
     sub.add_argument("--conserve", action="store_true", help="keep block means of the reference, noise and all")
-    sub.add_argument("--bands", type=_names, metavar="B04,B03,…", help="bands by name or number from 1, in this order")
-    _add_place(sub)
-    _add_work(sub)
-    _add_nodata(sub)
+    sub.add_argument("--bands", type=names, metavar="B04,B03,…", help="bands by name or number from 1, in this order")
+    add_place(sub)
+    add_work(sub)
+    add_nodata(sub)
     sub.add_argument("--realism", type=float, metavar="0…1", help="of the prior; default: the model's")
     sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
-    _add_telling(sub)
+    add_telling(sub)
 
     sub = commands.add_parser(
         "repair",
@@ -211,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--mask", metavar="MASK", help="on the same grid: pixels that are not 0 are defects")
     which.add_argument("--find", action="store_true", help="find gaps, lost lines and dead pixels; see `defects`")
     which.add_argument("--undo", action="store_true", help="put stripes back that were taken off SRC, bit for bit")
-    _add_what(
+    add_what(
         sub,
         "; stripes, alone: a gain and an offset of each detector line are taken off; jpeg, alone: its artefacts; "
         "spikes, alone: in the k-space of MR",
@@ -228,14 +240,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--slice-axis", type=int, choices=(1, 2, 3), help="the axis of a volume along which slices lie")
     sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
     sub.add_argument("--uid-seed", metavar="TEXT", help="reproducible DICOM UIDs, from this text and the job")
-    _add_place(sub)
-    _add_work(sub)
-    _add_nodata(sub)
+    add_place(sub)
+    add_work(sub)
+    add_nodata(sub)
     sub.add_argument(
-        "--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags, which stay as they are"
+        "--nearest", type=names, metavar="BAND,…", help="bands of classes or flags, which stay as they are"
     )
     sub.add_argument("--report", metavar="PAGE.html", help="write a page about the result, too")
-    _add_telling(sub)
+    add_telling(sub)
 
     sub = commands.add_parser(
         "defects",
@@ -245,11 +257,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("src", metavar="SRC", help="a raster, a folder of DICOM slices, a volume, or arrays")
     sub.add_argument("-o", "--output", metavar="MASK", help="write them as a mask: 1 in gaps, 2 in lost lines, 3 dead")
     sub.add_argument("--picture", metavar="FILE.png", help="write a picture of the scene with its defects in colour")
-    _add_what(sub)
+    add_what(sub)
     sub.add_argument("--series", metavar="UID|NUMBER", help="one DICOM series, or one volume of a file, of several")
     sub.add_argument("--force", action="store_true", help="accept series and volumes made by geomedsr, too")
-    _add_nodata(sub)
-    sub.add_argument("--nearest", type=_names, metavar="BAND,…", help="bands of classes or flags, which are left out")
+    add_nodata(sub)
+    sub.add_argument("--nearest", type=names, metavar="BAND,…", help="bands of classes or flags, which are left out")
     sub.add_argument("--overwrite", action="store_true", help="replace MASK and FILE.png if they exist")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     sub.add_argument("--json", action="store_true", help="print the counts as JSON")
@@ -257,8 +269,8 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("info", help="what a file holds", description="What a file holds; headers only.")
     sub.add_argument("path", metavar="PATH")
     sub.add_argument("--series", metavar="TILE", help="which tile of a product, or series of a folder, of several")
-    _add_resolution(sub)
-    _add_nodata(sub)
+    add_resolution(sub)
+    add_nodata(sub)
     sub.add_argument(
         "--fitness", action="store_true", help="read a sample: noise, sharpness, traces; beside what a model knows"
     )
@@ -273,7 +285,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("src", metavar="SRC", help="the source")
     sub.add_argument("dst", metavar="DST", help="the result")
     sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume, of SRC")
-    _add_nodata(sub)
+    add_nodata(sub)
     sub.add_argument(
         "--input",
         metavar="NAME=FILE",
@@ -294,10 +306,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("-o", "--output", required=True, metavar="PAGE.html", help="the page")
     sub.add_argument("--reference", metavar="REF", help="the truth, at the result's resolution")
     sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume, of SRC")
-    _add_nodata(sub)
-    sub.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="what the viewer shows, in pixels of SRC")
-    sub.add_argument("--bands", type=_names, metavar="B04,B03,B02", help="one band, or three: red, green, blue")
-    sub.add_argument("--level", type=_level, metavar="NAME|C,W", help="a CT window: lung, bone, brain, soft tissue")
+    add_nodata(sub)
+    sub.add_argument("--window", type=window, metavar="COL,ROW,W,H", help="what the viewer shows, in pixels of SRC")
+    sub.add_argument("--bands", type=names, metavar="B04,B03,B02", help="one band, or three: red, green, blue")
+    sub.add_argument("--level", type=level, metavar="NAME|C,W", help="a CT window: lung, bone, brain, soft tissue")
     sub.add_argument("--overwrite", action="store_true", help="replace the page if it exists")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
@@ -311,8 +323,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--model", metavar="NAME_OR_FILE", help="a shipped model or a model file; default: as SRC needs")
     sub.add_argument("--realism", type=float, metavar="0…1", help="default: the model's")
     sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume of a file, of several")
-    sub.add_argument("--bands", type=_names, metavar="B04,B03,…", help="bands by name or number from 1, in this order")
-    _add_nodata(sub)
+    sub.add_argument("--bands", type=names, metavar="B04,B03,…", help="bands by name or number from 1, in this order")
+    add_nodata(sub)
     sub.add_argument("--json", action="store_true", help="as JSON")
 
     sub = commands.add_parser(
@@ -356,17 +368,17 @@ def _parser() -> argparse.ArgumentParser:
         help="references, or a recipe (its validation scenes) and key=value overrides",
     )
     sub.add_argument("--reference", metavar="HR", help="the truth; DATA is then one real input")
-    sub.add_argument("--bands", type=_names, metavar="BAND,…", help="bands by name or number from 1, in this order")
+    sub.add_argument("--bands", type=names, metavar="BAND,…", help="bands by name or number from 1, in this order")
     sub.add_argument(
-        "--reference-bands", type=_names, metavar="BAND,…", help="bands of the reference; default: the same"
+        "--reference-bands", type=names, metavar="BAND,…", help="bands of the reference; default: the same"
     )
-    sub.add_argument("--realism", type=_amounts, metavar="R,…", help="default: 0, and 1 where the model has it")
+    sub.add_argument("--realism", type=amounts, metavar="R,…", help="default: 0, and 1 where the model has it")
     sub.add_argument(
-        "--against", type=_names, metavar="NAME,…", help="default: bicubic,lanczos; realesrgan needs the extra `peers`"
+        "--against", type=names, metavar="NAME,…", help="default: bicubic,lanczos; realesrgan needs the extra `peers`"
     )
-    _add_nodata(sub)
+    add_nodata(sub)
     sub.add_argument("--operator", metavar="NAME", help="how references are degraded; default: the model's")
-    sub.add_argument("--range", type=_range, metavar="LO,HI", help="clip physical values to it; its width is the peak")
+    sub.add_argument("--range", type=range_, metavar="LO,HI", help="clip physical values to it; its width is the peak")
     sub.add_argument("--above", type=float, metavar="VALUE", help="count only pixels above this physical value")
     sub.add_argument(
         "--interval", type=float, metavar="0.5…0.99", help="also how well intervals of this share cover the truth"
@@ -419,131 +431,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
-
-
-def _add_place(sub: argparse.ArgumentParser) -> None:
-    """What part of a scene a result is to show."""
-    place = sub.add_mutually_exclusive_group()
-    place.add_argument("--window", type=_window, metavar="COL,ROW,W,H", help="only this window, in input pixels")
-    place.add_argument("--bbox", type=_bbox, metavar="W,S,E,N", help="only this box, in units of the scene's CRS")
-    place.add_argument(
-        "--aoi", metavar="FILE.geojson", help="only what lies in its polygons; the rest around is no data"
-    )
-    sub.add_argument("--bbox-crs", metavar="CRS", help="what --bbox is in, such as EPSG:4326; default: the scene's")
-
-
-def _add_work(sub: argparse.ArgumentParser) -> None:
-    """How a result is computed and stored."""
-    sub.add_argument("--tile", type=int, metavar="N", help="tile side in input pixels (memory, not result)")
-    sub.add_argument("--memory", metavar="SIZE", help="the most memory to take, such as 2GiB; default: 1.5GiB")
-    sub.add_argument(
-        "--cluster", metavar="ADDRESS|local:N", help="a Dask scheduler's address, or N processes on this machine"
-    )
-    sub.add_argument(
-        "--format", metavar="NAME", help="cog, gtiff, png, jpeg, zarr or zarr2; default: as DST's suffix says"
-    )
-    sub.add_argument("--device", default="auto", metavar="auto|cpu|cuda[:N]", help="default: %(default)s")
-    sub.add_argument(
-        "--precision", metavar="float32|bfloat16", help="default: bfloat16 where the model loses nothing and it is fast"
-    )
-
-
-def _add_telling(sub: argparse.ArgumentParser) -> None:
-    """What is there already, what lies beside the result, and what is printed."""
-    sub.add_argument("--stac", action="store_true", help="describe DST by a STAC item beside it, DST's name with .json")
-    sub.add_argument("--overwrite", action="store_true", help="replace DST if it exists")
-    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    sub.add_argument("--json", action="store_true", help="print what was done as JSON")
-
-
-def _add_what(sub: argparse.ArgumentParser, more: str = "") -> None:
-    """Which defects are looked for."""
-    sub.add_argument(
-        "--what",
-        type=_names,
-        default=["gaps", "lines", "dead"],
-        metavar="gaps,lines,dead",
-        help=f"which defects to look for; default: all of these{more}",
-    )
-
-
-def _add_nodata(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--nodata",
-        metavar="VALUE",
-        help="the value that means no data in the source, if not the file's own; or none",
-    )
-
-
-def _add_resolution(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "--resolution",
-        type=float,
-        metavar="SIZE",
-        help="which part of a product, by its pixel size: 10, 20 or 60; default: the finest that holds all --bands",
-    )
-
-
-def _add_adapting(sub: argparse.ArgumentParser, when: str = "") -> None:
-    """``when`` says with which other options it goes."""
-    sub.add_argument(
-        "--adapt",
-        nargs="?",
-        type=_adapting,
-        const={"minutes": 3.0},
-        metavar="MINUTES|Nsteps",
-        help=f"{when}let the model go on training on the scene first, 3 minutes by default; leaves "
-        "DST.model.safetensors",
-    )
-
-
-def _amounts(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
-
-
-def _names(text: str) -> list[str]:
-    return [part for part in (p.strip() for p in text.split(",")) if part]
-
-
-def _numbers(text: str, count: int, kind: type, form: str) -> list[Any]:
-    parts = text.split(",")
-    try:
-        numbers = [kind(p) for p in parts]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected {count} numbers {form}")
-    return numbers
-
-
-def _adapting(text: str) -> dict[str, float]:
-    steps, found = text.endswith("steps"), None
-    with suppress(ValueError):
-        found = int(text.removesuffix("steps")) if steps else float(text)
-    if found is None or not 0 < found < 1e9:
-        raise argparse.ArgumentTypeError(
-            f"got {text!r}, expected minutes, such as 5, or steps, such as 400steps; without either put it last"
-        )
-    return {"steps" if steps else "minutes": found}
-
-
-def _window(text: str) -> Window:
-    return Window(*_numbers(text, 4, int, "COL,ROW,W,H"))
-
-
-def _bbox(text: str) -> list[float]:
-    return _numbers(text, 4, float, "W,S,E,N")
-
-
-def _level(text: str) -> str | tuple[float, float]:
-    if "," not in text:
-        return text
-    centre, width = _numbers(text, 2, float, "CENTRE,WIDTH")
-    return centre, width
-
-
-def _range(text: str) -> list[float]:
-    low, high = _numbers(text, 2, float, "LO,HI")
-    if not low < high:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected LO below HI")
-    return [low, high]

@@ -6,22 +6,20 @@ import argparse
 import time
 
 from geomedsr.cli.output import print_json
-from geomedsr.cli.work import check_unworked, writing_asked
+from geomedsr.cli.work import check_unasked, check_unworked, writing_asked
 from geomedsr.errors import InputError
 from geomedsr.inference import write
 from geomedsr.io import open_scene
 from geomedsr.repairing.spikes import despiked
 
 #: Options without use: frames are repaired whole, and without a network.
-_OTHERS = ("mask", "marks", "model", "residual", "window", "bbox", "aoi", "nearest")
+_OTHERS = ("mask", "marks", "model", "residual", "window", "bbox", "aoi", "report", "nearest")
 
 
 def spikes(options: argparse.Namespace) -> None:
     """Take spikes out of the k-space of MR frames; nothing is written if there are none."""
     started = time.perf_counter()
-    for name in _OTHERS:
-        if getattr(options, name) is not None:
-            raise InputError(f"--{name} with --what spikes", "whole frames, without a network", "leave it out")
+    check_unasked(options, _OTHERS, "--what spikes", "whole frames, without a network")
     check_unworked(options, "--what spikes")
     if options.what != ["spikes"]:
         raise InputError(f"--what {','.join(options.what)}", "spikes alone, or other defects", "take spikes out first")

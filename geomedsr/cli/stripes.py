@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from geomedsr.cli.output import print_json
-from geomedsr.cli.work import check_unworked, writing_asked
+from geomedsr.cli.work import check_unasked, check_unworked, writing_asked
 from geomedsr.errors import InputError
 from geomedsr.inference import write
 from geomedsr.io import open_scene
@@ -24,9 +24,7 @@ _OTHERS = ("mask", "marks", "model", "window", "bbox", "aoi", "report", "uid_see
 def stripes(options: argparse.Namespace) -> None:
     """Take stripes off, or put them back."""
     started = time.perf_counter()
-    for name in _OTHERS:
-        if getattr(options, name) is not None:
-            raise InputError(f"--{name.replace('_', '-')} with stripes", "the whole scene, and no mask", "leave it out")
+    check_unasked(options, _OTHERS, "stripes", "the whole scene, and no mask")
     check_unworked(options, "stripes")
     if options.undo:
         _undo(options, started)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from geomedsr.errors import InputError
@@ -18,6 +19,13 @@ def check_unworked(options: argparse.Namespace, what: str) -> None:
     for name, usual in (("tile", None), ("memory", None), ("device", "auto"), ("precision", None)):
         if getattr(options, name) != usual:
             raise InputError(f"--{name} with {what}, which takes no network", "neither", "leave it out")
+
+
+def check_unasked(options: argparse.Namespace, names: Sequence[str], what: str, expected: str) -> None:
+    """Raise an InputError for the first of some options that is given, where there is no use for it."""
+    for name in names:
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name.replace('_', '-')} with {what}", expected, "leave it out")
 
 
 def writing_asked(options: argparse.Namespace) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Third-party checkpoints are read by :mod:`geomedsr.models.third_party`.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -18,15 +17,13 @@ from typing import Any
 import pydantic
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import nn
 
-from geomedsr.errors import ModelError, OutputError
+from geomedsr.errors import ModelError
 from geomedsr.geometry import Factors
-from geomedsr.io.files import atomic_write
 from geomedsr.models.compact import Compact
 from geomedsr.models.deblocking import Deblocking
 from geomedsr.models.descriptor import Descriptor, IntervalFacts
+from geomedsr.models.files import ADVERSARIAL, BLOB, INTERVAL
 from geomedsr.models.filling import Filling
 from geomedsr.models.guided import Guided
 from geomedsr.models.half_width import INVENTED, PORT, FaithfulBeside, HalfWidthHead, attached
@@ -63,9 +60,6 @@ _DEFAULTS = {"satellite": "satellite-x4", "CT": "ct-x2", "MR": "mr-x2"}
 #: The model for new slices of each domain.
 _SLICES = {"CT": "ct-slices", "MR": "mr-slices"}
 
-_BLOB = "geomedsr"
-_ADVERSARIAL = "adversarial."
-_INTERVAL = "interval."
 _SUFFIX = ".safetensors"
 
 
@@ -291,8 +285,8 @@ def _headless(model: Model) -> ModelError:
 def _head_in(path: str, facts: IntervalFacts) -> HalfWidthHead:
     """The head that a model file holds."""
     with safe_open(path, framework="pt") as file:
-        names = [name for name in file.keys() if name.startswith(_INTERVAL)]  # noqa: SIM118 (no mapping)
-        state = {name.removeprefix(_INTERVAL): file.get_tensor(name) for name in names}
+        names = [name for name in file.keys() if name.startswith(INTERVAL)]  # noqa: SIM118 (no mapping)
+        state = {name.removeprefix(INTERVAL): file.get_tensor(name) for name in names}
     width, made = state["first.weight"].shape[1], state["last.weight"].shape[0]
     head = HalfWidthHead(width, made, facts.hidden)
     head.load_state_dict(state)
@@ -343,10 +337,10 @@ def _load(path: str, realism: float | None, mtime_ns: int, size: int) -> Model:
         sha256 = _sha256(path)
     except (SafetensorError, OSError) as error:
         raise broken(f"not readable as safetensors: {error}") from error
-    if _BLOB not in metadata:
+    if BLOB not in metadata:
         return _foreign(path, realism, state)
     try:
-        descriptor = Descriptor.model_validate_json(metadata[_BLOB])
+        descriptor = Descriptor.model_validate_json(metadata[BLOB])
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         raise broken(f"description: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -359,7 +353,7 @@ def _load(path: str, realism: float | None, mtime_ns: int, size: int) -> Model:
     with torch.device("meta"):  # shapes only: a wrong description must not allocate memory
         expected = {key: tensor.shape for key, tensor in build(descriptor).state_dict().items()}
         head = _expected_head(descriptor)
-    sets = ("", _ADVERSARIAL) if descriptor.adversarial else ("",)
+    sets = ("", ADVERSARIAL) if descriptor.adversarial else ("",)
     shapes = {prefix + key: shape for prefix in sets for key, shape in expected.items()} | head
     if shapes != {key: tensor.shape for key, tensor in state.items()}:
         raise broken(f"weights do not fit {descriptor.architecture} {descriptor.options}")
@@ -376,7 +370,7 @@ def _expected_head(descriptor: Descriptor) -> dict[str, torch.Size]:
         return {}
     make = getattr(build(descriptor), "head_of_half_widths", None)
     head = make(descriptor.interval.hidden).state_dict() if make is not None else {}
-    return {_INTERVAL + key: tensor.shape for key, tensor in head.items()}
+    return {INTERVAL + key: tensor.shape for key, tensor in head.items()}
 
 
 def _foreign(path: str, realism: float | None, state: Mapping[str, torch.Tensor] | None = None) -> Model:
@@ -402,68 +396,7 @@ def _check_dial(descriptor: Descriptor, realism: float | None) -> None:
 
 def _between(state: Mapping[str, torch.Tensor], key: str, realism: float) -> torch.Tensor:
     """A weight interpolated between content and adversarial; exact at both ends."""
-    return state[key] if realism == 0 else state[key].lerp(state[_ADVERSARIAL + key], realism)
-
-
-def save_model(
-    module: nn.Module,
-    descriptor: Descriptor,
-    path: str | os.PathLike[str],
-    adversarial: Mapping[str, torch.Tensor] | None = None,
-) -> None:
-    """Write a model file atomically. Tensors are stored as they are (float32).
-
-    ``module`` holds the content weights. ``adversarial`` is a state dict of the same architecture, required if the
-    descriptor says ``adversarial``. The choice among several heads is not saved.
-
-    Raises:
-        OutputError: the file cannot be written; an existing file stays as it was.
-    """
-    assert descriptor.adversarial == (adversarial is not None)
-    target = Path(path)
-    both = {**module.state_dict(), **{_ADVERSARIAL + key: value for key, value in (adversarial or {}).items()}}
-    state = {key: value.detach().cpu().contiguous() for key, value in both.items()}
-    write_model(target, _file_of(state, descriptor))
-
-
-def write_model(target: Path, blob: bytes) -> None:
-    """Write a model file's bytes atomically.
-
-    Raises:
-        OutputError: it cannot be written; an existing file stays as it was.
-    """
-    try:
-        atomic_write(target, blob)
-    except OSError as error:
-        raise OutputError(
-            f"{target}, which cannot be written ({error.strerror})", "space for a model", "make room and run it again"
-        ) from error
-
-
-def with_card(
-    path: str | os.PathLike[str], descriptor: Descriptor, head: Mapping[str, torch.Tensor] | None = None
-) -> bytes:
-    """A geomedsr model file with another card and the same weights, as bytes; with a new head, if one is given.
-
-    Raises:
-        ModelError: the file is not one.
-    """
-    text = os.fspath(path)
-    if text.lower().endswith(SUFFIXES):
-        raise ModelError(f"the third-party model {text}", "a geomedsr model file", "train one")
-    with safe_open(text, framework="pt") as file:
-        if _BLOB not in (file.metadata() or {}):
-            raise ModelError(f"the model file {text}, which has no card", "a geomedsr model file", "train one")
-        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-    if head is not None:
-        state = {key: value for key, value in state.items() if not key.startswith(_INTERVAL)}
-        state |= {_INTERVAL + key: value.detach().cpu().contiguous() for key, value in head.items()}
-    return _file_of(state, descriptor)
-
-
-def _file_of(state: Mapping[str, torch.Tensor], descriptor: Descriptor) -> bytes:
-    card = descriptor.choosing(descriptor.heads[0]) if descriptor.heads else descriptor
-    return save(dict(state), {_BLOB: json.dumps(card.model_dump(mode="json"), sort_keys=True)})
+    return state[key] if realism == 0 else state[key].lerp(state[ADVERSARIAL + key], realism)
 
 
 def count_parameters(module: torch.nn.Module) -> int:

@@ -23,9 +23,10 @@ from geomedsr.metrics.coverage import digest
 from geomedsr.models import load_model
 from geomedsr.models.compact import Compact
 from geomedsr.models.descriptor import IntervalFacts
+from geomedsr.models.files import with_card, write_model
 from geomedsr.models.half_width import HalfWidthHead
 from geomedsr.models.ports import IMAGE
-from geomedsr.models.store import new_head, with_card, write_model
+from geomedsr.models.store import new_head
 from geomedsr.scene.context import middle
 from geomedsr.training.data import batches, prepare_ahead, split, stage_patches, training_scenes
 from geomedsr.training.folder import alone, made, writing
