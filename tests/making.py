@@ -10,8 +10,9 @@ import pytest
 import torch
 import yaml
 
-from geomedsr import Scene, Window
+from geomedsr import Grid, Scene, Window
 from geomedsr.geometry import Box
+from geomedsr.geometry.grid import Plane
 from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Descriptor, Model, load_model, save_model
 from geomedsr.models.store import build
@@ -88,3 +89,10 @@ def recipe_file(folder: Path, **changes: object) -> Path:
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
+
+
+def volume(slices: int = 40, height: int = 44, width: int = 48) -> Scene:
+    """A volume of MR slices, 1 mm apart, of values that lie between 0 and 3000."""
+    planes = tuple(Plane((0, 0, float(i)), (1, 0, 0), (0, 1, 0), (1, 1), 1.0) for i in range(slices))
+    values = texture(slices, height, width)[:, None].astype(np.int16)
+    return Scene.from_array(values, grid=Grid((height, width), planes=planes), domain="MR").with_range(0, 3000)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from training.test_slices import volume
+from making import volume
 
 import geomedsr
 from geomedsr import Model, Scene

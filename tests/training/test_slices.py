@@ -10,11 +10,11 @@ import pytest
 import torch
 import yaml
 from conftest import texture
+from making import volume
 
 import geomedsr
-from geomedsr import Grid, Scene
+from geomedsr import Scene
 from geomedsr.errors import RecipeError
-from geomedsr.geometry.grid import Plane
 from geomedsr.geometry.profile import Profile
 from geomedsr.models import load_model
 from geomedsr.training import load_recipe, train
@@ -23,12 +23,6 @@ from geomedsr.training.recipe import SlicesPart
 from geomedsr.training.slices import SlicePatches, across, agreed, rows_of
 
 BOXES, BELLS = SlicesPart(boxes=1), SlicesPart(boxes=0, bells=(1, 1))
-
-
-def volume(slices: int = 40, height: int = 44, width: int = 48) -> Scene:
-    planes = tuple(Plane((0, 0, float(i)), (1, 0, 0), (0, 1, 0), (1, 1), 1.0) for i in range(slices))
-    values = texture(slices, height, width)[:, None].astype(np.int16)
-    return Scene.from_array(values, grid=Grid((height, width), planes=planes), domain="MR").with_range(0, 3000)
 
 
 def test_planes_across_slices_are_those_of_rows_and_of_columns() -> None:
