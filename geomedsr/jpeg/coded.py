@@ -18,7 +18,7 @@ from geomedsr.jpeg.encoding import Units, blocks_by_unit, image_of, units_of
 Array = np.ndarray[Any, Any]
 
 #: Bytes of coefficients that a process keeps; one stream at least.
-_KEPT = 256 << 20
+KEPT = 256 << 20
 
 
 class Streams(ABC):
@@ -108,7 +108,7 @@ class Coded:
             if key not in _cache:
                 data, tables = self.streams.stream(frame, row, column)
                 _cache[key] = coefficients(data, self.streams.name, tables, self.streams.luma)
-                while len(_cache) > 1 and sum(map(_bytes, _cache.values())) > _KEPT:
+                while len(_cache) > 1 and sum(map(_bytes, _cache.values())) > KEPT:
                     _cache.popitem(last=False)
             _cache.move_to_end(key)
             return _cache[key]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from geomedsr.errors import InputError, ModelError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.inference.process import process
-from geomedsr.jpeg.coded import Coded
+from geomedsr.jpeg.coded import KEPT, Coded
 from geomedsr.jpeg.history import earlier_step
 from geomedsr.models import Model, load_model
 from geomedsr.models.deblocking import Deblocking
@@ -22,7 +23,7 @@ from geomedsr.operators.jpeg_bins import Count, JPEGBins
 from geomedsr.scene.coding import coded_of
 from geomedsr.scene.scaling import ValueScale
 from geomedsr.scene.scene import Scene
-from geomedsr.scene.sources import Array, Source
+from geomedsr.scene.sources import Array, Cache, Source
 
 #: The model that takes off JPEG's artefacts.
 DEFAULT = "repair-jpeg"
@@ -38,6 +39,16 @@ class Steps(Source):
     image: Source
     coded: Coded
     bands: tuple[int, ...]
+
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """The image."""
+        return (self.image,)
+
+    def cached(self, workers: int) -> Mapping[Cache, int]:
+        """Coefficients, of 16 bits; of one stream at least."""
+        stream = math.prod(self.coded.streams.tile) * len(self.bands) * 2
+        return {Cache("coefficients of JPEG", max(KEPT, stream)): math.prod(self.shape) * 2}
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -22,9 +22,11 @@ import geomedsr
 from geomedsr import Scene, Window, verify
 from geomedsr.cli import main
 from geomedsr.errors import InputError, ModelError, SceneWarning
+from geomedsr.inference.memory import reader_cache
 from geomedsr.io import open_scene
 from geomedsr.jpeg.codestream import coefficients
 from geomedsr.operators.jpeg_bins import Count
+from geomedsr.repairing import deblocking
 from geomedsr.repairing.deblocking import deblocked
 
 MODEL = deblocker()
@@ -299,3 +301,13 @@ def test_jpeg_is_taken_off_alone_and_not_written_again(tmp_path: Path, capsys: p
     assert "jpeg alone" in capsys.readouterr().err
     assert main(["repair", source, str(tmp_path / "o.tif")]) == 2
     assert "neither --mask nor --find" in capsys.readouterr().err
+
+
+def test_memory_is_planned_with_the_coefficients_that_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, at most so many, and one stream's at least."""
+    whole = deblocked(open_scene(jpeg(tmp_path, 3, subsampling=0)), MODEL).scene.source
+    tiles = deblocked(open_scene(tiff(tmp_path, tiled=True, blockxsize=32, blockysize=32)), MODEL).scene.source
+    assert reader_cache([whole], 2) == reader_cache([tiles], 2) == 115 * 149 * 3 * 2
+    monkeypatch.setattr(deblocking, "KEPT", 10_000)
+    assert reader_cache([whole], 2) == 115 * 149 * 3 * 2
+    assert reader_cache([tiles], 2) == 10_000
