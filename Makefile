@@ -48,8 +48,10 @@ models: .venv/bench     ## Train every shipped model again by its recipe: DATA=F
 	$(BIN)/geomedsr train configs/satellite-x2.yaml data.root=$(DATA) --out runs/satellite-x2
 	$(BIN)/geomedsr train configs/ct-x2.yaml data.root=$(DATA) --out runs/ct-x2
 	$(BIN)/geomedsr train configs/mr-x2.yaml data.root=$(DATA) --out runs/mr-x2
-	$(BIN)/geomedsr train configs/ct-slices.yaml data.root=$(DATA) --out runs/ct-slices
-	$(BIN)/geomedsr train configs/mr-slices.yaml data.root=$(DATA) --out runs/mr-slices
+	mkdir -p runs && git show bbbc9d0:geomedsr/models/weights/ct-slices.safetensors > runs/ct-slices-1.0.0.safetensors
+	$(BIN)/geomedsr train configs/ct-slices.yaml data.root=$(DATA) generator.start=runs/ct-slices-1.0.0.safetensors --out runs/ct-slices
+	mkdir -p runs && git show f72deae:geomedsr/models/weights/mr-slices.safetensors > runs/mr-slices-1.0.0.safetensors
+	$(BIN)/geomedsr train configs/mr-slices.yaml data.root=$(DATA) generator.start=runs/mr-slices-1.0.0.safetensors --out runs/mr-slices
 	$(BIN)/geomedsr train configs/sentinel2-20m-x2.yaml data.root=$(DATA) --out runs/sentinel2-20m-x2
 	$(BIN)/geomedsr train configs/pan-x2.yaml data.root=$(DATA) --out runs/pan-x2
 	$(BIN)/geomedsr train configs/pan-x4.yaml data.root=$(DATA) --out runs/pan-x4
