@@ -1,4 +1,5 @@
-"""Whether a STAC item is valid: by the schemas of STAC that pystac ships, and those of extensions beside this file."""
+"""Whether a STAC item is valid by stac-valid, without a network: the schemas of STAC that pystac ships, and those of
+extensions beside this file."""
 
 from __future__ import annotations
 
@@ -6,18 +7,31 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pystac.validation.stac_validator import JsonSchemaSTACValidator
+import pystac.validation
+from stac_validator.stac_validator import StacValidate
 
-SCHEMAS = Path(__file__).with_name("stac_schemas")
+EXTENSIONS = Path(__file__).with_name("stac_schemas")
+CORE = Path(pystac.validation.__file__).with_name("jsonschemas")
+
+#: The address of a schema that pystac ships under a misspelt one.
+COMMON = "https://schemas.stacspec.org/v1.1.0/item-spec/json-schema/common.json"
 
 
-def check_item(item: dict[str, Any], href: str = "") -> list[str]:
-    """Raise pystac's STACValidationError unless an item is valid; the schemas that it was held against.
+class NotValid(AssertionError):
+    """An item that stac-valid rejects."""
+
+
+def check_item(item: dict[str, Any]) -> list[str]:
+    """Raise NotValid unless an item is valid; the schemas that it was held against.
 
     An extension whose schema is not here is asked for at its address, which fails without a network.
     """
-    validator = JsonSchemaSTACValidator()
-    for path in SCHEMAS.glob("*.json"):
-        schema = json.loads(path.read_text())
-        validator.schema_cache[schema["$id"].rstrip("#")] = schema
-    return list(validator.validate(item, "Feature", item["stac_version"], item["stac_extensions"], href))
+    found = [*EXTENSIONS.glob("*.json"), *CORE.rglob("*.json")]
+    places = {json.loads(path.read_text())["$id"].rstrip("#"): str(path) for path in found}
+    places[COMMON] = str(CORE / "stac-spec/v1.1.0/common.json")
+    validator = StacValidate(schema_map=places)
+    valid = validator.validate_dict(item)
+    told = validator.message[0]
+    if not valid:
+        raise NotValid(told["error_message"])
+    return list(told["schema"])
