@@ -198,10 +198,12 @@ def sharpen_product(
     product: Scene,
     model: str | os.PathLike[str] | Model | None,
     bands: Sequence[str | int] | None,
+    with_guide: bool = False,
     adapt: Adapting | None = None,
     **how: Any,
 ) -> Scene:
-    """The bands of a product at its finest resolution, one scene in the product's order.
+    """The bands of a product at its finest resolution, one scene in the product's order, or in that of ``bands``, after
+    which the finest ones follow ``with_guide``.
 
     Bands of the finest part are as they are. Those of half its resolution are made by a model that is guided by them;
     those of others by a regression on all finer bands, as there is too little to train on; a band that shows the sky
@@ -211,6 +213,9 @@ def sharpen_product(
         InputError: what :func:`planned` raises, or a model to be adapted where none is trained for such bands.
     """
     plan = planned(product, bands)
+    if with_guide:
+        finest = [band.name for band in plan.fine.bands if _spectral(band)]
+        plan = replace(plan, names=tuple(dict.fromkeys([*plan.names, *finest])))
     if adapt is not None and not any(_kinds(plan, part, model)[0] for part in plan.parts[1:]):
         raise InputError(
             f"{product.name}, of whose bands none is made by a trained model", "some that are", "leave --adapt out"

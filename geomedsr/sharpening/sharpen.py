@@ -56,9 +56,10 @@ def sharpen(
         model: a shipped model's name, a model file, a loaded model, or ``"regression"``, which is estimated on the
             scene and takes any guide; by default the one shipped for such a factor and such a guide.
         bands: of a product, some of its bands, of whatever resolution; by default all spectral ones.
-        with_guide: the result holds the guide's bands, too, after the coarse scene's.
+        with_guide: the result holds the guide's bands, too, after the coarse scene's. Of a product, the finest bands
+            after those of ``bands``.
         register: measure how far the guide's content lies off, and move it; by default of a guide of one band, such as
-            a panchromatic one. A few blocks of both are read now.
+            a panchromatic one. A few blocks of both are read now. Not of a product whose parts lie on one grid.
         tile: see :func:`geomedsr.upscale`, as for ``memory``, ``device``, ``precision`` and ``conserve``.
         memory: what writing the result may take.
         device: where the network runs.
@@ -84,7 +85,13 @@ def sharpen(
         raise InputError(f"no guide for {coarse.name}", "a finer scene of the same place", "give one: --guide FINE")
     if guide is None:
         if not panchromatic(coarse):
-            return sharpen_product(coarse, model, bands, adapt, **how)
+            if register:
+                raise InputError(
+                    f"{coarse.name}, whose parts lie on one grid, to be registered",
+                    "two rasters",
+                    "leave --register out",
+                )
+            return sharpen_product(coarse, model, bands, with_guide, adapt, **how)
         coarse, guide = with_panchromatic(coarse, bands)
     elif bands is not None:
         coarse = coarse.select(bands)

@@ -58,9 +58,8 @@ def verify(
         source = _rescaled(source, result)  # a series written as a volume without slope and intercept
     others = {name: of if isinstance(of, Scene) else open_scene(of, force=True) for name, of in (inputs or {}).items()}
     adapter = adapter_for(os.fspath(dst))
-    if source.parts is not None and provenance_of(result).groups is not None:
-        found = groups_of(_edited(source, provenance_of(result)), result)
-        return [*(check for part in found for check in _of_group(part, adapter)), *area_check(result)]
+    if groups := grouped(source, result):
+        return [*(check for part in groups for check in _of_group(part, adapter)), *area_check(result)]
     if provenance_of(result).spikes is not None:
         checks = _of_unchanged(source, result, adapter)
         return checks if not checks[0].kept else [*checks, *spikes_checks(source, result)]
@@ -146,6 +145,17 @@ def _checks(whole: Scene, source: Scene, result: Scene, adapter: Adapter, others
             *adapter.checks(source, result),
         ]
     return checks
+
+
+def grouped(source: Scene, result: Scene) -> list[GroupOf]:
+    """Of a result of a product with several resolutions, the groups of bands that were made in one way; else none.
+
+    Raises:
+        InputError: as :func:`geomedsr.verification.groups.groups_of`.
+    """
+    if source.parts is None or provenance_of(result).groups is None:
+        return []
+    return groups_of(_edited(source, provenance_of(result)), result)
 
 
 def taken(source: Scene, result: Scene) -> Scene:

@@ -18,6 +18,7 @@ h2 { font-size: 17px; margin: 30px 0 8px; }
 table.plain { border-collapse: collapse; }
 table.plain td, table.plain th { text-align: left; vertical-align: top; padding: 3px 14px 3px 0;
   border-bottom: 1px solid #e4e4e4; overflow-wrap: anywhere; }
+table.plain th { overflow-wrap: normal; }
 .kept { color: #00664a; font-weight: 600; }
 .broken { color: #b00020; font-weight: 700; }
 .open { color: #777; }

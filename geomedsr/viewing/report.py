@@ -20,7 +20,7 @@ from geomedsr.scene.ranges import physical_sample
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import cropping
 from geomedsr.verification.groups import of_image
-from geomedsr.verification.verify import taken, verify
+from geomedsr.verification.verify import grouped, taken, verify
 from geomedsr.viewing.card import evaluation_table, scene_card
 from geomedsr.viewing.comparison import compare
 from geomedsr.viewing.facts import unit
@@ -81,26 +81,46 @@ def report(
         OutputError: the page cannot be written.
     """
     target = page_target(path, (".html",), overwrite)  # checked before any computation
-    source, result = open_pair(src, dst, series, nodata)
-    result = of_image(result)
-    source = taken(source, result)
-    scenes, names = [source, result], ["source", "result"]
+    pairs = _pairs(*open_pair(src, dst, series, nodata))
+    source, result = pairs[0]
     truth = None
     if reference is not None:
+        if (source.parts is not None and provenance_of(result).groups is not None) or len(pairs) > 1:
+            raise InputError(f"a reference for {result.name}, of bands made in different ways", "none", "leave it out")
         truth = open_scene(reference, force=True)
         if truth.shape != result.shape:
             raise InputError(
                 f"a reference of {_shape(truth)} for a result of {_shape(result)}", "the same size", "crop it to that"
             )
-        scenes, names = [*scenes, truth], [*names, "reference"]
     checks = tuple(verify(src, dst, series=series, nodata=nodata))
-    shown = None if window is None else _inside(window, source)
-    viewer = compare(*scenes, names=names, window=shown, bands=bands, level=level, height=560)
-    across = [] if shown is not None or source.shape[0] == result.shape[0] else _across(scenes, names, bands, level)
+    viewers = []
+    for pair in pairs:
+        shown = None if window is None else _inside(window, pair[0])
+        scenes = [*pair] if truth is None else [*pair, truth]
+        viewers += _viewers(scenes, shown, bands, level)
     scores = None if truth is None else compare_with(truth, source, {"result": result})
     made = Report(os.fspath(path), checks, scores, _tested(source, result))
-    write_page(target, _page(source, result, truth, [viewer, *across], made).encode())
+    write_page(target, _page(pairs, truth, viewers, made).encode())
     return made
+
+
+def _pairs(source: Scene, result: Scene) -> list[tuple[Scene, Scene]]:
+    """What was made, beside what of the source it was made of: of a whole product, each group of bands that a model
+    made, the finest first."""
+    made = [(part.source, part.result) for part in grouped(source, result) if part.group.model is not None]
+    image = of_image(result)
+    return made or [(taken(source, image), image)]
+
+
+def _viewers(
+    scenes: list[Scene], window: Window | None, bands: str | int | Sequence[str | int] | None, level: Level | None
+) -> list[Comparison]:
+    """A source, its result and perhaps the truth; of new slices in three planes."""
+    names = ["source", "result", "reference"][: len(scenes)]
+    viewer = compare(*scenes, names=names, window=window, bands=bands, level=level, height=560)
+    if window is not None or scenes[0].shape[0] == scenes[1].shape[0]:
+        return [viewer]
+    return [viewer, *_across(scenes, names, bands, level)]
 
 
 def _across(
@@ -146,15 +166,16 @@ def _shape(scene: Scene) -> str:
     return f"{frames} × {bands} × {height} × {width} (frames, bands, rows, columns)"
 
 
-def _page(source: Scene, result: Scene, truth: Scene | None, viewers: list[Comparison], made: Report) -> str:
+def _page(pairs: list[tuple[Scene, Scene]], truth: Scene | None, viewers: list[Comparison], made: Report) -> str:
+    source, result = pairs[0]
     provenance = provenance_of(result)
-    model = f"{provenance.model.name or 'a model that it does not name'} {provenance.model.version or ''}"
+    model = " and ".join(dict.fromkeys(_maker(result) for _, result in pairs))
     broken = len(made.broken)
     verdict = "every promise kept" if not broken else f"{broken} promise{'s' * (broken != 1)} broken"
-    cards = [scene_card(scene) for scene in (source, result, truth) if scene is not None]
+    cards = [scene_card(scene) for scene in (*(scene for pair in pairs for scene in pair), truth) if scene is not None]
     parts = [
         f"<h1>{html.escape(result.name)}</h1>",
-        f'<p class="lead">{html.escape(source.name)}, made finer by {html.escape(model.strip())}: {verdict}.</p>',
+        f'<p class="lead">{html.escape(source.name)}, made finer by {html.escape(model)}: {verdict}.</p>',
         '<p class="warn">Detail finer than the source’s pixels is the model’s prediction, not a measurement.</p>',
         "<h2>Before and after</h2>",
         *(viewer.html() for viewer in viewers),
@@ -166,9 +187,15 @@ def _page(source: Scene, result: Scene, truth: Scene | None, viewers: list[Compa
     if made.scores is not None:
         parts += ["<h2>How near to the reference</h2>", evaluation_table(made.scores)]
     parts += ["<h2>Self-test</h2>", *_self_test(made.tested)]
-    parts += ["<h2>How values are spread</h2>", _histograms(source, result, truth)]
+    parts += ["<h2>How values are spread</h2>", *(_histograms(*pair, truth) for pair in pairs)]
     parts += ["<h2>Where it comes from</h2>", _table([(k.removeprefix(PREFIX), v) for k, v in provenance.items()])]
     return page(result.name, parts)
+
+
+def _maker(result: Scene) -> str:
+    """The model that made a result."""
+    model = provenance_of(result).model
+    return f"{model.name or 'a model that it does not name'} {model.version or ''}".strip()
 
 
 def _self_test(tested: SelfTest | str) -> list[str]:

@@ -148,6 +148,27 @@ def test_the_command_takes_a_product(surface: Path, tmp_path: Path, capsys: pyte
     assert "band 'B99'" in capsys.readouterr().err
 
 
+def test_the_finest_bands_follow_those_asked_for(surface: Path, tmp_path: Path) -> None:
+    product = geomedsr.open(surface)
+    result = geomedsr.sharpen(product, model=MODEL, bands=["B11", "B03", "B05"], with_guide=True)
+    assert [band.name for band in result.bands] == ["B11", "B03", "B05", "B02", "B04", "B08"]
+    np.testing.assert_array_equal(read(result)[3:], read(product.select(["B02", "B04", "B08"])))
+    geomedsr.write(result, tmp_path / "out.tif")
+    assert [check for check in verify(surface, tmp_path / "out.tif") if check.kept is False] == []
+    whole = geomedsr.sharpen(product, model=MODEL)
+    assert geomedsr.sharpen(product, model=MODEL, with_guide=True).bands == whole.bands
+
+
+def test_a_product_is_not_registered_with_itself(
+    surface: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sharpen", str(surface), str(tmp_path / "out.tif"), "--model", "regression", "--bands", "B05", "--quiet"]
+    assert main([*words, "--register", "yes"]) == 2
+    assert "whose parts lie on one grid" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert main([*words, "--register", "no"]) == 0
+
+
 def test_a_file_of_one_resolution_needs_a_guide(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no guide"):
         geomedsr.sharpen(Scene.from_array(texture(1, 20, 20)))

@@ -8,6 +8,7 @@ import rasterio
 
 import geomedsr
 from geomedsr.cli import main
+from geomedsr.errors import InputError
 from geomedsr.geometry.grid import Window
 from geomedsr.scene.scene import Scene
 from geomedsr.viewing.report import _histograms, report
@@ -114,6 +115,28 @@ def test_bad_input(result: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["report", str(SOURCE), str(result), "-o", str(page)]) == 2
     assert page.read_text() == "mine"
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_sharpened_product_shows_what_was_made_beside_what_it_was_made_of(tmp_path: Path) -> None:
+    product = EXAMPLES / "sentinel2_product" / "coast.zip"
+    geomedsr.write(geomedsr.sharpen(geomedsr.open(product), bands=["B11", "B05", "B03"]), tmp_path / "s.tif")
+    made = report(product, tmp_path / "s.tif", tmp_path / "s.html")
+    assert made.broken == []
+    assert "guide" in str(made.tested)
+    text = html.unescape((tmp_path / "s.html").read_text(encoding="utf-8"))
+    assert "made finer by sentinel2-20m-x2" in text
+    assert "240 × 132 pixels" in text
+    assert "480 × 264 pixels" in text
+    assert text.count("<polyline") == 2 * 2  # B05 and B11; B03 is the product's own
+    with opened((tmp_path / "s.html").as_uri()) as page:
+        lines = """cells => cells.map(cell => {
+            const word = document.createRange(), text = cell.firstChild;
+            word.setStart(text, 0); word.setEnd(text, `${text.data} `.indexOf(" "));
+            return word.getClientRects().length
+        })"""
+        assert set(page.locator("table.plain th").evaluate_all(lines)) == {1}  # no word is broken in two
+    with pytest.raises(InputError, match="bands made in different ways"):
+        report(product, tmp_path / "s.tif", tmp_path / "t.html", reference=tmp_path / "s.tif")
 
 
 def test_a_series(tmp_path: Path, ct: Scene) -> None:
