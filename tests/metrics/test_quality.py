@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+import torch
 from conftest import texture
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from geomedsr.metrics import psnr, ssim
+from geomedsr.metrics.quality import ssim_map
 
 
 def test_psnr_is_the_formula() -> None:
@@ -34,3 +37,19 @@ def test_ssim_of_equals_is_one_and_of_a_constant_is_its_luminance_term() -> None
     c1 = 0.01**2
     expected = (2 * 0.5 * 0.7 + c1) / (0.5**2 + 0.7**2 + c1)
     assert ssim(one, other, np.array([1.0])) == pytest.approx(expected, rel=1e-4)
+
+
+def test_ssim_is_torchmetrics_at_every_pixel() -> None:
+    image = texture(2, 31, 44).astype(float)
+    noisy = image + np.random.default_rng(0).normal(0, 300, image.shape)
+    noisy[:, :9] = image[:, :9] = 700  # no variance there
+    span = np.array([4000.0, 3000.0])
+    found = ssim_map(noisy, image, span)
+    for band, peak in enumerate(span):
+        pair = (torch.from_numpy(plane[band] / peak)[None, None] for plane in (noisy, image))
+        _, expected = structural_similarity_index_measure(*pair, data_range=1.0, return_full_image=True)
+        np.testing.assert_allclose(found[band], expected[0, 0].numpy(), atol=1e-9)
+    assert 0.3 < found[:, 12:].mean() < 0.95
+    valid = np.zeros((31, 44), bool)
+    valid[12:, 20:] = True
+    assert ssim(noisy, image, span, valid) == pytest.approx(found[:, 12:, 20:].mean((1, 2)), abs=1e-12)
