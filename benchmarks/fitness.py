@@ -1,30 +1,35 @@
-"""Are corrupted scenes told from clean ones? Warnings of fitness on scenes that set no range and no limit.
+"""Are corrupted scenes told from clean ones? Warnings of fitness on scenes that set neither a range nor a limit.
 
-    python benchmarks/fitness.py DATA [MODEL …]
+    python benchmarks/fitness.py DATA [RECIPE …] [--limits]
 
-DATA is the folder of the recipes' scenes. Usual ranges are those of a recipe's training scenes alone. Clean: its
-validation scenes and all other rasters, series and volumes of its domain in DATA that it was not trained on. Each of
-them is then corrupted in six ways: enlarged ×2 by nearest neighbour and by cubic convolution, blurred (σ 1 pixel),
-with white noise of 5 % of the value range, as JPEG of quality 30, and clipped at its 90th percentile.
+DATA is the folder of the recipes' scenes. Usual ranges are those of a recipe's training and validation scenes; limits
+are those of geomedsr/fitness/figures.py, which ``--limits`` derives from the same scenes of all recipes. Two tables are
+printed. *Kept out*: all other rasters, series and volumes of the recipe's domain in DATA, parts of rasters that the
+recipe leaves over, and sample slices of pydicom. *Left out in turn*: each training or validation scene, with the ranges
+of all others; the limits saw it. Each scene is taken as it is, and corrupted in six ways: enlarged ×2 by nearest
+neighbour and by cubic convolution, blurred (σ 1 pixel), with white noise of 5 % of the value range, as JPEG of quality
+30, and clipped at its 90th percentile.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import torch
 import torch.nn.functional as F
 
 from geomedsr.degradations.blur import Blur, Ellipse
 from geomedsr.degradations.jpeg import JPEG
 from geomedsr.errors import GeomedsrError
-from geomedsr.fitness import Range, fitness, ranges_of
+from geomedsr.fitness import Fitness, fitness, ranges_of
 from geomedsr.geometry import Box, Window
 from geomedsr.geometry.grid import Grid
 from geomedsr.io import contents_of, open_scene
@@ -33,36 +38,52 @@ from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array, ArraySource
 from geomedsr.training import load_recipe
 from geomedsr.training.data import split, training_scenes, validation_scenes
+from geomedsr.training.recipe import Recipe
 
-MODELS = ("satellite-x4", "ct-x2", "mr-x2")
+RECIPES = ("satellite-x2", "ct-x2", "mr-x2")
 
 #: What is not of the kind that models are made for.
-_ODD = ("sentinel1", "umbra", "rat_brain", "_pan_15m")
+_ODD = ("sentinel1", "umbra")
+
+#: What satellites' recipes leave over of rasters that they use.
+_OVER = {
+    "sentinel2_coast_20m.tif": Window(0, 500, 750, 150),
+    "sentinel2_sahara_200m.tif": Window(0, 240, 549, 120),
+    "sentinel2_b01_60m.tif": Window(0, 700, 1000, 300),
+    "landsat8_robinson_pan_15m.tif": Window(540, 0, 234, 500),
+}
+
+#: Where pydicom's sample slices lie, and which are of use, by domain.
+_SAMPLES = Path(pydicom.__file__).parent / "data" / "test_files"
+_SLICES = {
+    "CT": ("693_J2KI.dcm", "J2K_pixelrep_mismatch.dcm", "CT_small.dcm"),
+    "MR": ("examples_overlay.dcm",),
+}
 
 #: The most rows and columns, bands, and frames of a scene that are corrupted.
-_SIDE, _BANDS, _FRAMES = 1024, 4, 4
+_SIDE, _BANDS, _FRAMES = 768, 4, 4
 
 
-def clean(root: str, name: str) -> Iterator[Scene]:
-    """Scenes of a model's domain that it was not trained on."""
-    recipe = load_recipe(name, [f"data.root={root}"])
-    yield from validation_scenes(recipe)
+def kept_out(root: str, recipe: Recipe) -> Iterator[Scene]:
+    """Scenes of a recipe's domain of which it uses nothing, and parts of rasters that it leaves over."""
     known = {Path(path).resolve() for part in split(recipe) for _, path in part}
     folders = {"satellite": ("satellite", "sequences"), "CT": ("ct",), "MR": ("mr", "sequences")}[recipe.domain]
     paths = [path for folder in folders for path in sorted((Path(root) / folder).rglob("*"))]
+    paths += [_SAMPLES / name for name in _SLICES.get(recipe.domain, ())]
     for path in paths:
-        raster = path.suffix in (".tif", ".nii", ".gz")
+        single = path.suffix in (".tif", ".nii", ".gz") or path.parent == _SAMPLES
         series = path.is_dir() and not any(child.is_dir() for child in path.iterdir())
-        if not (raster or series) or path.resolve() in known or any(word in path.name for word in _ODD):
-            continue
-        if any(parent in known for parent in path.resolve().parents):
+        used = bool(known & {path.resolve(), *path.resolve().parents})
+        over = _OVER.get(path.name) if recipe.domain == "satellite" else None
+        if not (single or series) or (used and over is None) or any(word in path.name for word in _ODD):
             continue
         try:
-            keys = [None] if raster else [item.key for item in (contents_of(str(path)) or _None()).items]
+            keys = [None] if single else [item.key for item in (contents_of(str(path)) or _None()).items]
             for key in keys:
                 scene = open_scene(str(path), series=key)
                 if (scene.domain or recipe.domain) == recipe.domain or path.suffix == ".gz":
-                    yield replace(scene, domain=recipe.domain, name=f"{path.parent.name}/{path.name}")
+                    scene = replace(scene, domain=recipe.domain, name=f"{path.parent.name}/{path.name}")
+                    yield scene.crop(over) if used and over is not None else scene
         except GeomedsrError as error:
             print(f"left out: {path.name}: {error}")
 
@@ -133,35 +154,80 @@ def corrupted(scene: Scene) -> Iterator[tuple[str, Scene]]:
         yield name, made(scene, changed.astype(values.dtype), there)
 
 
-def measured(root: str, name: str) -> tuple[dict[str, Range], list[tuple[str, str, str | None]]]:
-    """The usual ranges, and scene, corruption and warning of each."""
-    usual = ranges_of([fitness(s) for s in training_scenes(load_recipe(name, [f"data.root={root}"]))])
+#: Figures with the corruption that their limits are set by, and whether they rise with it.
+SET_BY = {
+    "repeats": ("×2 nearest", True),
+    "blocks": ("JPEG", True),
+    "noise": ("noise", True),
+    "edge": ("blur", False),
+    "fall": ("×2 cubic", False),
+    "saturated": ("clipped", True),
+}
+
+#: A scene's domain and name, how it was corrupted, and its figures.
+Row = tuple[str, str, str, dict[str, float]]
+
+
+def measured(scenes: Iterable[Scene], domain: str) -> list[Row]:
+    """The figures of scenes, as they are and corrupted."""
     rows = []
-    for scene in clean(root, name):
-        scene = part(scene)
+    for scene in map(part, scenes):
         for how, each in [("clean", scene), *corrupted(scene)]:
-            rows.append((scene.name, how, fitness(each, name, usual).warning))
-    return usual, rows
+            rows.append((domain, scene.name, how, dict(fitness(each).figures)))
+    return rows
+
+
+def limits(rows: list[Row]) -> None:
+    """Print half-way points between clean and corrupted scenes, of ratios in logarithms."""
+    print("| figure | clean, its end | corrupted, its end | half-way |\n|---|---|---|---|")
+    for name, (corruption, rises) in SET_BY.items():
+        clean, worse = ([f[name] for *_, how, f in rows if how == w and name in f] for w in ("clean", corruption))
+        one, other = (float(np.percentile(v, p if rises else 100 - p)) for v, p in ((clean, 95), (worse, 5)))
+        ratio = name in ("repeats", "blocks", "noise")
+        half = math.sqrt(one * other) if ratio else (one + other) / 2
+        print(f"| {name} | {one:.2f} | {other:.2f} | {half:.2f} |")
+
+
+def table(rows: list[Row], known: list[Row], *, in_turn: bool) -> None:
+    """Print how many of some scenes are warned of, with the usual ranges of others."""
+    counts: Counter[tuple[str, str, bool]] = Counter()
+    for domain, name, how, figures in rows:
+        others = [f for d, n, h, f in known if (d, h) == (domain, "clean") and not (in_turn and n == name)]
+        usual = ranges_of([Fitness("", each) for each in others])
+        warning = Fitness(name, figures, domain, usual).warning
+        counts[domain, how, warning is not None] += 1
+        if (warning is None) != (how == "clean"):
+            print(f"{'false' if how == 'clean' else 'missed'}: {how}, {name}: {warning or ''}")
+    ways = list(dict.fromkeys(how for _, _, how, _ in rows))
+    print(f"\n| domain | {' | '.join(ways)} |\n|{'---|' * (len(ways) + 1)}")
+    for domain in dict.fromkeys(domain for domain, *_ in rows):
+        cells = (
+            f"{counts[domain, how, True]} of {counts[domain, how, True] + counts[domain, how, False]}" for how in ways
+        )
+        print(f"| {domain} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data")
-    parser.add_argument("models", nargs="*", default=MODELS)
+    parser.add_argument("recipes", nargs="*", default=RECIPES)
+    parser.add_argument("--limits", action="store_true", help="print what sets the limits, and stop")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    counts: Counter[tuple[str, str, bool]] = Counter()
-    for name in options.models:
-        _, rows = measured(options.data, name)
-        for scene, how, warning in rows:
-            counts[name, how, warning is not None] += 1
-            if (warning is None) != (how == "clean"):
-                print(f"{'false' if how == 'clean' else 'missed'}: {how}, {scene}: {warning or ''}")
-    ways = list(dict.fromkeys(how for _, how, _ in counts))
-    print(f"| model | {' | '.join(ways)} |\n|{'---|' * (len(ways) + 1)}")
-    for name in options.models:
-        cells = (f"{counts[name, how, True]} of {counts[name, how, True] + counts[name, how, False]}" for how in ways)
-        print(f"| {name} | {' | '.join(cells)} |")
+    known: list[Row] = []
+    others: list[Row] = []
+    for name in options.recipes:
+        recipe = load_recipe(name, [f"data.root={options.data}"])
+        known += measured([*training_scenes(recipe), *validation_scenes(recipe)], recipe.domain)
+        if not options.limits:
+            others += measured(kept_out(options.data, recipe), recipe.domain)
+    if options.limits:
+        limits(known)
+        return
+    print("Kept out:\n")
+    table(others, known, in_turn=False)
+    print("\nLeft out in turn:\n")
+    table(known, known, in_turn=True)
 
 
 if __name__ == "__main__":

@@ -305,6 +305,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("dst", metavar="DST", help="the result")
     sub.add_argument("-o", "--output", required=True, metavar="PAGE.html", help="the page")
     sub.add_argument("--reference", metavar="REF", help="the truth, at the result's resolution")
+    sub.add_argument(
+        "--beside", nargs="+", default=[], metavar="FILE", help="its half-widths or invented pixels, to be shown, too"
+    )
     sub.add_argument("--series", metavar="UID|NUMBER", help="which DICOM series, or volume, of SRC")
     add_nodata(sub)
     sub.add_argument("--window", type=window, metavar="COL,ROW,W,H", help="what the viewer shows, in pixels of SRC")

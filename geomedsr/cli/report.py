@@ -14,6 +14,7 @@ def run(options: argparse.Namespace) -> int:
         options.dst,
         options.output,
         reference=options.reference,
+        beside=options.beside,
         series=options.series,
         nodata=options.nodata,
         window=options.window,

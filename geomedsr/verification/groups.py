@@ -51,6 +51,12 @@ def half_widths_in(result: Scene) -> list[str]:
     return [band.name for band in result.bands if band.name in names]
 
 
+def half_widths_of(result: Scene) -> Scene | None:
+    """The half-widths beside a result's image, as a scene of their own; None if there are none."""
+    names = half_widths_in(result)
+    return _alone(result, [i for i, band in enumerate(result.bands) if band.name in names]) if names else None
+
+
 def interval_check(result: Scene) -> list[Check]:
     """Whether half-widths beside an image are positive wherever it is data; nothing without them."""
     names = [band.name for band in result.bands]

@@ -58,6 +58,7 @@ def scene_card(scene: Scene) -> str:
         ("no data", _nodata(scene)),
         ("memory", f"{facts.memory(scene)}, if all of it were read"),
         ("made by", facts.made_by(scene)),
+        ("interval", facts.interval(scene)),
         ("", facts.predicted_part(scene) if facts.made_by(scene) else None),
     ]
     return card(scene.name, rows, kind="geomedsr.Scene", picture=_thumbnail(scene))

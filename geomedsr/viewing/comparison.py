@@ -14,9 +14,10 @@ from geomedsr.geometry.crs import crs_code
 from geomedsr.geometry.grid import Grid, Window
 from geomedsr.scene.reformat import reformatted, repeated
 from geomedsr.scene.scene import Scene
+from geomedsr.viewing.beside import beside
 from geomedsr.viewing.colours import View, view_of, views
 from geomedsr.viewing.figure import common_stretch, pick_frame
-from geomedsr.viewing.stretch import Level
+from geomedsr.viewing.stretch import Level, stretch
 from geomedsr.viewing.swipe import Comparison
 
 #: How many values of the finest scene a viewer holds, bands and slices together: by default, and at most.
@@ -65,7 +66,7 @@ def compare(
             slices, those of the others are repeated, and the finest's are counted.
         plane: cut volumes along ``"axial"``, ``"coronal"`` or ``"sagittal"`` planes instead, in true proportions.
         percentiles: percentiles of the first scene's pixels that are black and white in all scenes; by default the 1st
-            and the 99th.
+            and the 99th. Scenes of half-widths or invented pixels have black and white of their own.
         level: for CT, the initial window: ``"lung"``, ``"bone"``, ``"brain"``, ``"soft tissue"``, or
             ``(centre, width)`` in HU.
         height: height of the viewer in CSS pixels.
@@ -83,7 +84,9 @@ def compare(
         raise InputError(f"a height of {height} pixels", "1 or more", "leave it out, or give about 480")
     if names is not None and len(names) != len(scenes):
         raise InputError(f"{len(names)} names for {len(scenes)} scenes", "one for each", "name all or none")
-    limits = common_stretch(scenes[0], scenes[0], percentiles, level).ends
+    image = next((scene for scene in scenes if not all(beside(scene))), scenes[0])
+    limits = common_stretch(image, scenes[0], percentiles, level).ends
+    own = tuple(stretch(scene, percentiles).ends if all(beside(scene)) else None for scene in scenes)
     scenes = _cut(scenes, plane)
     coarsest = min(scenes, key=lambda s: s.shape[2] * s.shape[3])
     factors = tuple(_factor(coarsest, scene) for scene in scenes)
@@ -126,6 +129,7 @@ def compare(
         bands=held,
         limits=limits,
         height=height,
+        own=own,
     )
 
 

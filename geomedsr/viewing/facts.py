@@ -13,6 +13,7 @@ from geomedsr.geometry.grid import Grid, Plane
 from geomedsr.scene.provenance import provenance_of
 from geomedsr.scene.ranges import measured_range
 from geomedsr.scene.scene import Scene
+from geomedsr.viewing.beside import beside
 
 #: Metres in a degree of latitude, and of longitude at the equator.
 METRES_PER_DEGREE = 111_320.0
@@ -119,6 +120,8 @@ def value_range(scene: Scene) -> str | None:
     from geomedsr.viewing.reduced import unread
 
     inner = predicted(scene.source)
+    if inner is not None and all(beside(scene)):
+        return None  # its input tells nothing of it
     seen = inner.scene if inner is not None else scene
     known = seen.__dict__.get("values", seen.scale)  # the value scale, if it is already known
     if unread(seen.source) and (seen.rescale or known is None or known.origin != "percentiles"):
@@ -144,6 +147,15 @@ def made_by(scene: Scene) -> str | None:
     if model.realism:
         words += f", realism {model.realism:g}"
     return f"{words}, {provenance.run.approximate}" if provenance.run.approximate else words
+
+
+def interval(scene: Scene) -> str | None:
+    """What a result's half-widths promise, and what was invented; None if it has none."""
+    told = provenance_of(scene).interval
+    if told.nominal is None:
+        return None
+    words = f"for {told.nominal:g} of the pixels, around realism 0, by the {told.rule or 'score of units'}"
+    return words if told.invented is None else f"{words}; {100 * told.invented:.1f} % of the pixels are invented"
 
 
 def plain(scene: Scene) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from geomedsr.errors import InputError
 from geomedsr.geometry import Box
 from geomedsr.geometry.grid import Window
+from geomedsr.inference.output import OfPrediction
 from geomedsr.inference.prediction import Prediction
 from geomedsr.scene.lazy import read_at_once
 from geomedsr.scene.scene import Scene
@@ -53,7 +54,7 @@ def thumbnail(scene: Scene, bands: Sequence[int], frame: int, side: int, *, comp
     _, _, height, width = scene.shape
     factor = -(-max(height, width) // side)
     source, nearest = picked.source, [b.kind == "nearest" for b in picked.bands]
-    if not compute and unread(source):
+    if not compute and (unread(source) or isinstance(source, OfPrediction)):
         return None
     source, scale = _input(source, factor, compute)
     values, valid, window = _read(source, frame, -(-max(source.shape[2:]) // side), nearest)

@@ -28,6 +28,7 @@ from geomedsr.viewing.histogram import histogram
 from geomedsr.viewing.page import page
 from geomedsr.viewing.stretch import Level
 from geomedsr.viewing.swipe import Comparison
+from geomedsr.viewing.widths import widths
 
 #: The most bands whose histograms are drawn.
 _DRAWN = 8
@@ -55,6 +56,7 @@ def report(
     path: str | os.PathLike[str],
     *,
     reference: str | os.PathLike[str] | None = None,
+    beside: Sequence[str | os.PathLike[str]] = (),
     series: str | None = None,
     nodata: float | str | None = None,
     window: Window | None = None,
@@ -69,6 +71,7 @@ def report(
         dst: the result.
         path: the page, ``.html``.
         reference: the true image at the result's resolution, if there is one: same size, same area.
+        beside: files of half-widths or invented pixels of the result; half-widths that are bands of it are shown, too.
         series: the DICOM series in ``src``.
         nodata: the nodata value of ``src``, as for :func:`geomedsr.verify`.
         window: the viewer's region, in pixels of ``src``; by default the middle.
@@ -81,7 +84,8 @@ def report(
         OutputError: the page cannot be written.
     """
     target = page_target(path, (".html",), overwrite)  # checked before any computation
-    pairs = _pairs(*open_pair(src, dst, series, nodata))
+    opened = open_pair(src, dst, series, nodata)
+    pairs = _pairs(*opened)
     source, result = pairs[0]
     truth = None
     if reference is not None:
@@ -98,9 +102,11 @@ def report(
         shown = None if window is None else _inside(window, pair[0])
         scenes = [*pair] if truth is None else [*pair, truth]
         viewers += _viewers(scenes, shown, bands, level)
+    part = None if window is None else _inside(window, source)
+    wide = widths(opened[1], result, beside, window=part, bands=bands, level=level)
     scores = None if truth is None else compare_with(truth, source, {"result": result})
     made = Report(os.fspath(path), checks, scores, _tested(source, result))
-    write_page(target, _page(pairs, truth, viewers, made).encode())
+    write_page(target, _page(pairs, truth, viewers, wide, made).encode())
     return made
 
 
@@ -166,7 +172,13 @@ def _shape(scene: Scene) -> str:
     return f"{frames} × {bands} × {height} × {width} (frames, bands, rows, columns)"
 
 
-def _page(pairs: list[tuple[Scene, Scene]], truth: Scene | None, viewers: list[Comparison], made: Report) -> str:
+def _page(
+    pairs: list[tuple[Scene, Scene]],
+    truth: Scene | None,
+    viewers: list[Comparison],
+    wide: list[str],
+    made: Report,
+) -> str:
     source, result = pairs[0]
     provenance = provenance_of(result)
     model = " and ".join(dict.fromkeys(_maker(result) for _, result in pairs))
@@ -179,6 +191,7 @@ def _page(pairs: list[tuple[Scene, Scene]], truth: Scene | None, viewers: list[C
         '<p class="warn">Detail finer than the source’s pixels is the model’s prediction, not a measurement.</p>',
         "<h2>Before and after</h2>",
         *(viewer.html() for viewer in viewers),
+        *wide,
         "<h2>Source and result</h2>",
         f'<div class="cards">{"".join(cards)}</div>',
         "<h2>Promises</h2>",

@@ -13,6 +13,7 @@ from geomedsr.scene.ranges import physical_range
 from geomedsr.scene.scaling import PERCENTILES
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
+from geomedsr.viewing.beside import ends_beside
 
 #: CT windows in Hounsfield units: the usual centre and width.
 CT_WINDOWS: dict[str, tuple[float, float]] = {
@@ -48,6 +49,8 @@ def limits(
 def stretch(scene: Scene, percentiles: tuple[float, float] | None = None, level: Level | None = None) -> Stretch:
     """The mapping of values to shades; the scene is sampled once.
 
+    Half-widths and invented pixels have a scale of their own (:mod:`geomedsr.viewing.beside`).
+
     Args:
         scene: the scene to show; for a result that is not computed yet, its input is sampled.
         percentiles: of each band's valid pixels; by default the 1st and the 99th, or for CT the soft tissue window.
@@ -57,10 +60,17 @@ def stretch(scene: Scene, percentiles: tuple[float, float] | None = None, level:
         InputError: no such window, a window without width, a CT window for other scenes, or percentiles out of order.
     """
     window, bands = _asked(scene, percentiles, level), len(scene.bands)
-    if window is not None:
-        return Stretch((window,) * bands, (False,) * bands)
-    lows, highs, apart = physical_range(_seen(scene), PERCENTILES if percentiles is None else percentiles)
-    return Stretch(tuple((float(a), float(b)) for a, b in zip(lows, highs, strict=True)), apart)
+    own = ends_beside(scene, (percentiles or PERCENTILES)[1])
+    if window is not None or len(own) == bands:
+        ends = tuple(own.get(band, window or (0.0, 1.0)) for band in range(bands))
+        return Stretch(ends, (False,) * bands)
+    seen = _seen(scene)
+    if len(seen.bands) < bands:  # bands beside an image that is yet to be computed
+        seen = _seen(scene.select([band + 1 for band in range(bands) if band not in own]))
+    lows, highs, apart = physical_range(seen, PERCENTILES if percentiles is None else percentiles)
+    found = list(zip(lows.tolist(), highs.tolist(), strict=True))
+    found += [(0.0, 1.0)] * (bands - len(found))
+    return Stretch(tuple(own.get(band, found[band]) for band in range(bands)), (*apart, *(False,) * bands)[:bands])
 
 
 def _seen(scene: Scene) -> Scene:

@@ -336,12 +336,14 @@ class Viewer {
   // Make the pictures of the layers anew, for other bands, limits or slices.
   paint() {
     const planes = this.planes();
-    const tables = planes.map((plane) => this.table(plane, planes.length > 1));
+    const shared = planes.map((plane) => this.table(plane, planes.length > 1, this.limits));
     this.data.layers.forEach((layer, i) => {
       if (!this.shown.includes(i)) {
         this.pictures[i] = null;
         return;
       }
+      const own = layer.limits && planes.map((plane) => this.table(plane, false, layer.limits));
+      const tables = own || shared;
       const picture = element("canvas", { width: layer.width, height: layer.height });
       const context = picture.getContext("2d");
       const image = context.createImageData(layer.width, layer.height);
@@ -360,9 +362,9 @@ class Viewer {
   }
 
   // The shade of each code of a plane.
-  table(plane, composite) {
+  table(plane, composite, limits) {
     const { low, step } = this.data.codes[plane];
-    let [black, white] = this.limits[plane];
+    let [black, white] = limits[plane];
     if (composite) white = black + (white - black) * 2 ** -this.brightness;
     const shades = new Uint8ClampedArray(65536);
     for (let code = 1; code < 65536; code++) {

@@ -43,7 +43,7 @@ class Comparison:
 
     ``window`` is in pixels of the coarsest scene; ``factors`` tell how much finer each scene is. ``bands`` are the
     bands in the viewer, ``view`` is the initial view, and ``limits`` are the physical values of black and white for
-    each band.
+    each band; scenes of half-widths or invented pixels have ``own`` ones.
     """
 
     scenes: tuple[Scene, ...]
@@ -55,6 +55,7 @@ class Comparison:
     bands: tuple[int, ...]
     limits: tuple[tuple[float, float], ...]
     height: int = 480
+    own: tuple[tuple[tuple[float, float], ...] | None, ...] = ()
 
     def html(self) -> str:
         """The viewer as an HTML fragment: a picture, which a script replaces by the viewer."""
@@ -99,10 +100,10 @@ class Comparison:
         tall = round(_PICTURE * high / wide) or 1
         side = (_PICTURE, min(max(tall, 60), 2 * _PICTURE))
         parts = []
-        for layer in self._layers[:2]:
+        for layer, own in list(zip(self._layers, self._own, strict=True))[:2]:
             values, valid = layer.frames[0]
             picks = [self.bands.index(b) for b in self.view.bands]
-            image = shades(values[picks], valid[picks], [self.limits[b] for b in self.view.bands])
+            image = shades(values[picks], valid[picks], [(own or self.limits)[b] for b in self.view.bands])
             parts.append(_resized(image, side))
         gap = np.full((parts[0].shape[0], 4, 4), 255, np.uint8)
         return png(np.concatenate([parts[0], gap, parts[1]], axis=1))
@@ -128,6 +129,11 @@ class Comparison:
     def _coarsest(self) -> Scene:
         return self.scenes[self.factors.index(min(self.factors))]
 
+    @property
+    def _own(self) -> tuple[tuple[tuple[float, float], ...] | None, ...]:
+        """For each scene, black and white of its own; None for those of all."""
+        return self.own or (None,) * len(self.scenes)
+
     @cached_property
     def _layers(self) -> list[_Layer]:
         return [
@@ -141,13 +147,14 @@ class Comparison:
         first, grid = self.scenes[0], self._coarsest.grid
         codes = [Codes.of(self._seen(i), first, b, self.limits[b]) for i, b in enumerate(self.bands)]
         layers = []
-        for name, layer in zip(self.names, self._layers, strict=True):
+        for name, layer, own in zip(self.names, self._layers, self._own, strict=True):
             height, width = layer.frames[0][0].shape[1:]
             planes = [
                 [pack(code.encode(values[i], valid[i])) for i, code in enumerate(codes)]
                 for values, valid in layer.frames
             ]
-            layers.append({"name": name, "width": width, "height": height, "frames": planes})
+            limits = None if own is None else [own[b] for b in self.bands]
+            layers.append({"name": name, "width": width, "height": height, "frames": planes, "limits": limits})
         offered = [v for v in views(first) if set(v.bands) <= set(self.bands)]
         offered = [self.view, *(v for v in offered if v.bands != self.view.bands)]
         levels = [{"name": n, "centre": c, "width": w} for n, (c, w) in CT_WINDOWS.items()]
