@@ -21,7 +21,8 @@ _BLOCK, _FLAT = 12, 0.1
 #: The 5th percentile of the root mean square of white noise of unit variance in such blocks, after these differences.
 _WHITE = 0.768
 
-#: The fewest pixels for figures of periods of 2 to 4 and of 8 pixels, and the fewest for each level of a histogram.
+#: The fewest pixels for spectra and figures of periods of 2 to 4 pixels, for those of 8 pixels, and for each level of a
+#: histogram.
 _FEW, _ENOUGH, _EACH = 1 << 11, 1 << 13, 20
 
 #: The fall of power, in dB within 0.05 cycles per pixel, that ends the part of k-space that was measured.
@@ -220,6 +221,8 @@ def _spectrum(window: Array) -> Array:
 
 
 def _decibels(windows: Sequence[Array], upper: _Band, lower: _Band) -> float | None:
+    if sum(window.size for window in windows) < _FEW:
+        return None
     sums = np.zeros(2)
     for window in windows:
         frequency = np.fft.fftfreq(len(window))
