@@ -32,6 +32,7 @@ bench: .venv/bench      ## Quality and speed tables; on the sample, or with DATA
 	$(BIN)/python benchmarks/large.py 2048 4096
 	$(BIN)/python benchmarks/stopping.py
 	$(BIN)/python benchmarks/sharpen_product.py
+	$(BIN)/python benchmarks/noise.py
 	$(BIN)/python benchmarks/fusion.py $(DATA)
 	$(BIN)/python benchmarks/training.py $(DATA)
 	$(BIN)/python benchmarks/transfer.py $(DATA)
