@@ -112,11 +112,16 @@ class Slices(Network):
         return made.to(x.dtype)
 
     def cubic(self, x: torch.Tensor, factor: int) -> torch.Tensor:
-        """Cubic interpolation along the slices: ``(B, 2k + 1, H, W)`` to ``(B, factor, H, W)``."""
-        near = x[:, self.neighbours - _CUBIC : self.neighbours + _CUBIC + 1]
+        """Cubic interpolation along the slices: ``(B, 2k + 1, H, W)`` to ``(B, factor, H, W)``.
+
+        Summed in one order: the last bit of a convolution in float32 depends on the number of threads.
+        """
         along = (np.arange(factor) + 0.5) / factor - 0.5
-        taps = keys_cubic(np.arange(-_CUBIC, _CUBIC + 1)[None, :] - along[:, None])
-        return F.conv2d(near, torch.tensor(taps, dtype=x.dtype, device=x.device)[:, :, None, None])
+        made = x.new_zeros((len(x), factor, *x.shape[2:]))
+        for of in range(-_CUBIC, _CUBIC + 1):
+            taps = torch.tensor(keys_cubic(of - along), dtype=x.dtype, device=x.device)
+            made += taps[:, None, None] * x[:, self.neighbours + of, None]
+        return made
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The new slices of a batch; pixels at the edge are repeated beyond it."""

@@ -13,6 +13,7 @@ from geomedsr.errors import ModelError
 from geomedsr.geometry import Factors
 from geomedsr.models import Descriptor, load_model, save_model
 from geomedsr.models.interpolation import keys_cubic
+from geomedsr.models.ports import IMAGE
 from geomedsr.models.slices import Slices
 from geomedsr.models.store import build
 
@@ -79,6 +80,24 @@ def test_a_tile_equals_the_whole() -> None:
     assert whole.shape == (1, 1, 3, 60 - 2 * r, 50 - 2 * r)
     part = net.planes({"image": x[..., 7 : 7 + 20 + 2 * r, 5 : 5 + 11 + 2 * r]})["image"]
     torch.testing.assert_close(part, whole[..., 7:27, 5:16], atol=1e-5, rtol=0)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    """As the engine runs it for results of 16 bits: convolutions in bfloat16, channels last."""
+    net = grown()
+    for part in net.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            part.to(torch.bfloat16)
+    x, threads = torch.rand(1, 5, 196, 196).contiguous(memory_format=torch.channels_last), torch.get_num_threads()
+    made = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            with torch.inference_mode():
+                made.append(net.planes({IMAGE: x})[IMAGE])
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*made)
 
 
 def test_heads_share_a_trunk_and_profiles_change_what_is_made(tmp_path: Path) -> None:
