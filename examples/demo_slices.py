@@ -45,7 +45,8 @@ def spline(coarse: np.ndarray, factor: int) -> np.ndarray:
 def main() -> None:
     """See the module docstring."""
     source, out = sys.argv[1:3]
-    row, slices = (int(word) for word in (*sys.argv[3:5], "", "")[:2] if word) if len(sys.argv) > 4 else (None, 6)
+    row, slices = (int(word) if word else None for word in (*sys.argv[3:5], "", "")[:2])
+    slices = slices or 6
     scene = geomedsr.open(source)
     row = scene.shape[2] // 2 if row is None else row
     thin = geomedsr.upscale(scene, slices=slices)
