@@ -273,3 +273,44 @@ def test_a_head_that_does_not_fit_is_refused(model: Model, tmp_path: Path) -> No
     save_file(state, tmp_path / "headless.safetensors", {"geomedsr": headless.model_dump_json()})
     with pytest.raises(ModelError, match="weights do not fit"):
         load_model(tmp_path / "headless.safetensors")
+
+
+def test_of_models_that_see_whole_frames(tmp_path: Path) -> None:
+    """Half-widths of a k-space model do not depend on the tile, and the image is the same to the bit."""
+    mr = headed(tmp_path, scale=2, operator="k-space-crop", domain="MR")
+    image = Scene.from_array(texture(1, 48, 56), bands=[Band("1")])
+    plain = geomedsr.upscale(image, mr, precision="float32")
+    whole, tiled = (geomedsr.upscale(image, mr, precision="float32", interval=0.9, tile=t) for t in (99, 20))
+    np.testing.assert_array_equal(whole.data.values[:, :1], plain.data.values)
+    np.testing.assert_array_equal(tiled.data.values[:, 1:], whole.data.values[:, 1:])
+    assert whole.data.values[:, 1:].min() >= 1
+
+
+def test_a_mask_holds_for_them_too(model: Model, raster: Callable[..., Path]) -> None:
+    mask = np.full((60, 72), 255, np.uint8)
+    mask[10:30, 20:50] = 0
+    path = raster(texture(1, 60, 72), edit=lambda dataset: dataset.write_mask(mask))
+    wide = geomedsr.upscale(geomedsr.open(path), model, interval=0.9)
+    valid = wide.valid.values[0]
+    np.testing.assert_array_equal(valid[0], np.kron(mask > 0, np.ones((2, 2), bool)))
+    np.testing.assert_array_equal(valid[1], valid[0])
+    assert (wide.data.values[0, 1][valid[1]] > 0).all()
+
+
+@pytest.mark.parametrize("ending", [".zarr", ".nii.gz"])
+def test_from_other_formats_into_files_of_their_own(ending: str, tmp_path: Path) -> None:
+    ct = {"domain": "CT", "value_scale": "physical", "value_range": (-1000, 400)} if ending == ".nii.gz" else {}
+    path = save_headed(tmp_path / "model.safetensors", scale=2, **ct)
+    given = geomedsr.open(CT_SAMPLE).crop(Window(200, 200, 64, 48)) if ct else scene()
+    source, result, wide = (str(tmp_path / f"{name}{ending}") for name in ("source", "result", "wide"))
+    geomedsr.write(given, source)
+    words = ["upscale", source, result, "--model", str(path), "--interval", "0.9", "--interval-to", wide, "--quiet"]
+    assert main(words) == 0
+    opened = geomedsr.open(source)
+    expected = process(load_model(path), image=opened, interval=0.9)
+    for file, name in ((result, "image"), (wide, "halfwidth")):
+        found = geomedsr.open(file, force=True)
+        assert found.shape == expected[name].shape
+        away = np.abs(found.data.values.astype(int) - expected[name].data.values)
+        assert away.max() <= 1  # other threads
+        assert (away > 0).mean() < 1e-3

@@ -21,13 +21,14 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-def test_there_are_five() -> None:
+def test_there_are_six() -> None:
     assert [p.stem for p in NOTEBOOKS] == [
         "01_satellite",
         "02_ct_mr",
         "03_train_your_own",
         "04_large_scenes_dask",
         "05_sentinel2_product",
+        "06_trust",
     ]
 
 
