@@ -283,11 +283,9 @@ def _values(scene: Scene) -> tuple[str, tuple[tuple[float, float], ...] | None]:
     lines = lines * (scene.shape[0] if len(lines) == 1 else 1)
     if set(lines) == {(1.0, 0.0)}:
         return str(scene.dtype), None
-    whole = scene.dtype.kind in "iu" and all(s == 1 and o == int(o) for s, o in lines)
-    if not whole:
+    if scene.limits is None or not all(s == 1 and o == int(o) for s, o in lines):
         return "float32", lines
-    low, high = scene.bands[0].limits or (int(np.iinfo(scene.dtype).min), int(np.iinfo(scene.dtype).max))
-    ends = [low + min(o for _, o in lines), high + max(o for _, o in lines)]
+    ends = [scene.limits[0] + min(o for _, o in lines), scene.limits[1] + max(o for _, o in lines)]
     fits = np.iinfo(np.int16).min <= ends[0] and ends[1] <= np.iinfo(np.int16).max
     return ("int16" if fits else "int32"), lines
 

@@ -106,7 +106,7 @@ class KSpaceCrop(Operator):
 
     def check(self, source: Scene, result: Scene, factors: Factors, boxes: Iterable[Box], asked: bool) -> Check:
         """Whether the central k-space of each frame is the source's, apart from rounding and clipping."""
-        limits = _type_limits(source)
+        limits = source.limits
         worst, moved, unsettled, share, checked = 0.0, 0, 0, 0.0, 0
         for box in boxes:
             if not source.source.valid(box).all():
@@ -117,7 +117,7 @@ class KSpaceCrop(Operator):
             base = large.anchor(low, high, source.dtype)
             if base is None or result.dtype != source.dtype:
                 before, after = (torch.from_numpy(values.astype(np.float64)) for values in stored)
-                shifted = limits
+                shifted: tuple[float, float] | None = limits
             else:  # too large for floats: relative to one of them
                 before, after = (torch.from_numpy(large.beyond(values, base)) for values in stored)
                 shifted = None if limits is None else (limits[0] - float(base.item()), limits[1] - float(base.item()))
@@ -161,8 +161,9 @@ class KSpaceCrop(Operator):
         if limits is None:
             return False
         infinity = torch.tensor(float("inf"), dtype=torch.float64)
-        low = torch.where(after <= limits[0], -infinity, after - 0.5)
-        high = torch.where(after >= limits[1], infinity, after + 0.5)
+        least, most = map(float, limits)
+        low = torch.where(after <= least, -infinity, after - 0.5)
+        high = torch.where(after >= most, infinity, after + 0.5)
         found = estimate = self.project(after, before, scale)
         pace, gap = 1.0, GAP + TRANSFORM * float(before.max() - before.min())
         for _ in range(ROUNDS):
@@ -212,12 +213,3 @@ def _shift(fine: torch.Tensor, height: int, width: int, scale: int) -> torch.Ten
     cols = torch.arange(-(width // 2), width - width // 2, **options) * (move / fine.shape[-1])  # type: ignore[call-overload]
     angle = 2 * torch.pi * (rows[:, None] + cols[None, :])
     return torch.polar(torch.ones_like(angle), angle).to(torch.promote_types(fine.dtype, torch.complex64))
-
-
-def _type_limits(scene: Scene) -> tuple[float, float] | None:
-    """The lowest and highest stored value that a scene's type or its first band allows; None for floats."""
-    if scene.dtype.kind == "f":
-        return None
-    info = np.iinfo(scene.dtype)
-    low, high = scene.bands[0].limits or (int(info.min), int(info.max))
-    return float(low), float(high)

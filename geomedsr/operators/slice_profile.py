@@ -284,13 +284,12 @@ class SliceProfile(SliceMean):
             return super().check(source, result, factors, boxes, asked)
         coupling = _coupling(self.profile, factors.frame)
         whole = source.dtype.kind != "f"
-        limits = source.bands[0].limits or (np.iinfo(source.dtype).min, np.iinfo(source.dtype).max) if whole else None
         worst, clipped, allowed, pixels = 0.0, 0, _COUNTS if whole else 0.0, 0
         for box in boxes:
             for frame in range(box.start[0], box.stop[0]):
                 here = Box((frame, *box.start[1:]), (frame + 1, *box.stop[1:]))
                 before, valid = source.source.read(here)[0], source.source.valid(here)[0]
-                seen, low, high = self._seen(coupling, result, here, limits)
+                seen, low, high = self._seen(coupling, result, here, source.limits)
                 pixels, clipped = pixels + int(valid.sum()), clipped + int((valid & (low | high)).sum())
                 counted = valid & ~(low & high)
                 if counted.any():

@@ -237,7 +237,7 @@ def destripe(scene: Scene) -> Unstriped | None:
             found.gains[band], found.offsets[band] = 1.0, 0.0
     response = Response.of(found)
     nodata = tuple(band.nodata for band in scene.bands)
-    source = Destriped(scene.source, response, _limits(scene), nodata)
+    source = Destriped(scene.source, response, scene.limits, nodata)
     provenance = replace(_chosen(scene), stripes=response.text)
     made = replace(scene, source=source, name=f"{scene.name} without stripes", provenance=provenance, scale=None)
     if scene.dtype.kind == "f":
@@ -283,14 +283,6 @@ def restripe(scene: Scene, residual: Scene | None = None) -> Scene:
     tags: Any = {namespace: foreign(tags) for namespace, tags in scene.tags.items()}
     files = (*scene.files, *(residual.files if residual is not None else ()))
     return replace(scene, source=source, name=f"{scene.name} undone", tags=tags, provenance=Provenance(), files=files)
-
-
-def _limits(scene: Scene) -> tuple[int, int] | None:
-    """The lowest and highest whole number that can be stored; None for floats."""
-    if scene.dtype.kind == "f":
-        return None
-    info = np.iinfo(scene.dtype)
-    return scene.bands[0].limits or (int(info.min), int(info.max))
 
 
 def _chosen(scene: Scene) -> Provenance:

@@ -129,7 +129,7 @@ def find_defects(scene: Scene, kinds: Iterable[str] = tuple(KINDS)) -> Defects:
     parts, counts = [], dict.fromkeys(wanted, 0)
     for box in _pieces(image):
         if "dead" in wanted:
-            parts.append(_dead(image, box, lost, span, _ends(scene, image)))
+            parts.append(_dead(image, box, lost, span, scene.limits or (-np.inf, np.inf)))
     found = Found(image, "gaps" in wanted, lost, Points.of(parts))
     for box in _pieces(image):
         here = np.bincount(found.read(box).ravel(), minlength=len(KINDS) + 1)
@@ -152,13 +152,3 @@ def _dead(image: Source, box: Box, lost: Lost | None, span: Array, ends: tuple[f
     band, row, col = np.nonzero(dead.dead_pixels(values, valid, span, ends))
     frame = np.full(len(band), box.start[0])
     return np.stack([frame, row + box.start[1], col + box.start[2], band], -1).astype(np.int64)
-
-
-def _ends(scene: Scene, image: Source) -> tuple[float, float]:
-    """The lowest and the highest value that can be stored; of floats, none is."""
-    if image.dtype.kind == "f":
-        return -np.inf, np.inf
-    limits = scene.bands[0].limits
-    info = np.iinfo(image.dtype)
-    low, high = limits if limits is not None else (info.min, info.max)
-    return float(low), float(high)

@@ -168,11 +168,7 @@ def despiked(scene: Scene) -> Cleaned | None:
 
 def cleaned(scene: Scene, places: tuple[tuple[int, tuple[Place, ...]], ...]) -> Despiked:
     """A scene's source without these samples."""
-    if scene.dtype.kind == "f":
-        return Despiked(scene.source, places, None)
-    info = np.iinfo(scene.dtype)
-    low, high = scene.bands[0].limits or (int(info.min), int(info.max))
-    return Despiked(scene.source, places, (low, high))
+    return Despiked(scene.source, places, scene.limits)
 
 
 def text_of(places: tuple[tuple[int, tuple[Place, ...]], ...]) -> str:

@@ -124,6 +124,14 @@ class Scene:
         return self.source.dtype
 
     @property
+    def limits(self) -> tuple[int, int] | None:
+        """The lowest and highest stored value that the type allows, or the first band if it says so; None for floats."""
+        if self.dtype.kind == "f":
+            return None
+        info = np.iinfo(self.dtype)
+        return self.bands[0].limits or (int(info.min), int(info.max))
+
+    @property
     def resolutions(self) -> tuple[float, ...]:
         """Pixel sizes of a product's parts, in units of the CRS, the finest first; for other scenes, their own."""
         return resolutions_of(self)

@@ -28,19 +28,19 @@ def stripes_check(source: Scene, result: Scene, residual: Scene | None, boxes: I
         undone = restripe(result, residual)
     except InputError as error:
         return [Check(name, False, error.got)]
-    whole, differ, other, valid = source.dtype.kind != "f", 0, 0, 0
+    limits, differ, other, valid = source.limits, 0, 0, 0
+    whole = limits is not None
     for box in boxes:
         before, after = source.source.read(box), result.source.read(box)
         known = source.source.valid(box)
         valid += int((known != result.source.valid(box)).sum())
         made = response.applied(np.where(known, before, np.zeros((), before.dtype)), box)
-        if whole:
-            info = np.iinfo(before.dtype)
-            low, high = source.bands[0].limits or (info.min, info.max)
-            wrong = np.abs(np.clip(made, low, high) - after.astype(np.int64)) > 0
+        if limits is not None:
+            made = np.clip(made, *limits)
+            wrong = np.abs(made - after.astype(np.int64)) > 0
             for band, described in enumerate(source.bands):
                 if described.nodata is not None:  # a value that would be no data is moved by one
-                    wrong[:, band] &= np.clip(made[:, band], low, high) != int(described.nodata)
+                    wrong[:, band] &= made[:, band] != int(described.nodata)
         else:
             wrong = ~np.isclose(made, after, rtol=1e-5, atol=1e-9 * max(1.0, float(np.abs(made).max())))
         differ += int((wrong & known).sum())
