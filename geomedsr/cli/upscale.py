@@ -104,9 +104,9 @@ def _upscale_one(options: argparse.Namespace, src: str, dst: str, series: str | 
     if options.sharpen:
         window = whole_pixels(window, scene)
     unlike = _unlike(options, scene)
-    tested = _tested(options, scene, window)
     adapt = adapting_asked(options, dst)
     sr, more = _made(options, scene, adapt)
+    tested = _tested(options, scene, window)
     provenance = sr.provenance
     factors = (provenance.model.factors or Factors()) * (provenance.earlier if options.in_plane > 1 else Factors())
     sr = part_asked(options, sr, window, factors.x)
@@ -251,7 +251,7 @@ def _profile(provenance: Provenance) -> str | None:
 
 
 def _tested(options: argparse.Namespace, scene: Scene, window: Window | None) -> SelfTest | None:
-    """The self-test of what is to be upscaled, if it was asked for; before any work, since it may be refused."""
+    """The self-test of what is to be upscaled, if it was asked for; before anything is written: it may be refused."""
     if not options.self_test:
         return None
     from geomedsr.metrics.selftest import selftest

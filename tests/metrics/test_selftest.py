@@ -164,6 +164,17 @@ def test_upscale_tells_it_and_refuses_before_it_writes(tmp_path: Path, capsys: p
     assert sorted(p.name for p in tmp_path.iterdir()) == ["sr.tif", "tiny.safetensors"]
 
 
+def test_what_is_refused_anyway_is_refused_before_the_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("geomedsr.metrics.selftest.selftest", None)
+    path, model = str(SAMPLE / "input.tif"), str(save_tiny(tmp_path / "tiny.safetensors"))
+    words = ["upscale", path, str(tmp_path / "sr.tif"), "--model", model, "--self-test"]
+    for more, said in ((["--interval", "0.9"], "no head"), (["--invented-to", "i.tif"], "without --interval")):
+        assert main([*words, *more]) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_reports_hold_it_where_the_model_is_here(tmp_path: Path) -> None:
     source = SAMPLE / "input.tif"
     scene = geomedsr.open(source)
