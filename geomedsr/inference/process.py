@@ -377,16 +377,11 @@ def _provenance(scene: Scene, model: Model, source: Prediction, widening: Wideni
 
 
 def _agreement(scene: Scene, source: Prediction) -> Agreement:
-    """The operator as bound, and the profile of slices that it was bound to."""
-    known = source.operator
-    profile = known.profile if isinstance(known, operators.SliceProfile) and known.length else None
-    told = scene.profile if source.model.module.knows_profile or profile else None
-    return Agreement(
-        known.name,
-        "yes" if source.conserve else "no",
-        None if profile is None else profile.width,
-        None if told is None else told.origin,
-    )
+    """What the operator records, and who says what slices see, where the network is told."""
+    known = source.operator.record(source.conserve)
+    if scene.profile is None or not source.model.module.knows_profile:
+        return known
+    return replace(known, profile_origin=scene.profile.origin)
 
 
 def _ranges(scene: Scene, card: Descriptor, computed: tuple[int, ...]) -> tuple[Range, ...]:

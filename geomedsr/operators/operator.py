@@ -10,7 +10,7 @@ import torch
 
 from geomedsr.checks import Check
 from geomedsr.geometry import Box, Factors
-from geomedsr.scene.provenance import texts
+from geomedsr.scene.provenance import Agreement, texts
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 
@@ -88,6 +88,10 @@ class Operator(ABC):
             InputError: a source that it cannot work with.
         """
         return self
+
+    def record(self, agrees: bool) -> Agreement:
+        """What a result's provenance says of its operator, and of what that was bound to."""
+        return Agreement(self.name, "yes" if agrees else "no")
 
     @abstractmethod
     def forward(self, fine: torch.Tensor, scale: int) -> torch.Tensor:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +28,7 @@ from geomedsr.operators.conserve import unconserved
 from geomedsr.operators.operator import Observation, Operator, by_fine_frame
 from geomedsr.operators.slice_mean import SliceMean
 from geomedsr.operators.sub_pixel import merged
+from geomedsr.scene.provenance import Agreement
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array
 
@@ -197,6 +198,11 @@ class SliceProfile(SliceMean):
         if profile.box:
             return SliceMean()
         return SliceProfile(profile, volume_length(image.grid.planes) if image.grid.planes else image.shape[0])
+
+    def record(self, agrees: bool) -> Agreement:
+        """The profile too."""
+        own = super().record(agrees)
+        return replace(own, profile=self.profile.width, profile_origin=self.profile.origin) if self.length else own
 
     def project(
         self, fine: torch.Tensor, coarse: torch.Tensor, scale: int, others: Mapping[str, torch.Tensor] | None = None
