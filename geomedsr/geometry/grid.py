@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from affine import Affine
@@ -179,6 +180,26 @@ class Grid:
             rpcs=rpcs,
             geolocation=geolocation,
             planes=tuple(p.scaled(factor) for p in self.planes),
+        )
+
+    def apart(self, other: Grid) -> float | None:
+        """How far the outer corners of another grid lie from this one's, at most, in pixels of this one.
+
+        Of grids with planes, frame by frame, in which a pixel is as long as its shorter side. None where not both have
+        planes, or not both an affine. CRS are not compared.
+        """
+        if self.planes and other.planes:
+            return max(
+                math.dist(a, b) / min(own.spacing)
+                for own, its in zip(self.planes, other.planes, strict=True)
+                for a, b in zip(own.corners(self.shape), its.corners(other.shape), strict=True)
+            )
+        if self.affine is None or other.affine is None:
+            return None
+        moved = ~self.affine @ other.affine
+        (height, width), (rows, columns) = self.shape, other.shape
+        return max(
+            math.dist(moved @ (x * columns, y * rows), (x * width, y * height)) for x, y in product((0, 1), repeat=2)
         )
 
     def cropped(self, window: Window) -> Grid:

@@ -178,18 +178,10 @@ def _check(scene: Scene, mask: Scene, bands: int) -> None:
 
 def _apart(one: Grid, other: Grid) -> str | None:
     """How two grids of one shape differ, as far as both tell where they lie; None where they do not."""
-    if one.affine is not None and other.affine is not None:
-        if one.crs is not None and other.crs is not None and not same_crs(one.crs, other.crs):
-            return "in another CRS than that"
-        height, width = one.shape
-        moved = ~one.affine @ other.affine
-        off = max(np.hypot(*np.subtract(moved @ c, c)) for c in ((0, 0), (width, 0), (0, height), (width, height)))
-        return None if off <= _NEAR else f"whose corners lie up to {off:.3g} pixels from those"
-    for place, its in zip(one.planes, other.planes, strict=False):
-        pairs = zip(place.corners(one.shape), its.corners(other.shape), strict=True)
-        if max(float(np.linalg.norm(np.subtract(a, b))) for a, b in pairs) > _NEAR * min(place.spacing):
-            return "whose slices lie elsewhere than those"
-    return None
+    off = one.apart(other)
+    if off is not None and one.crs is not None and other.crs is not None and not same_crs(one.crs, other.crs):
+        return "in another CRS than that"
+    return None if off is None or off <= _NEAR else f"whose corners lie up to {off:.3g} pixels from those"
 
 
 def _counted(scene: Scene, mask: Scene, marks: Marks) -> tuple[int, int]:

@@ -125,7 +125,7 @@ class Scene:
 
     @property
     def limits(self) -> tuple[int, int] | None:
-        """The lowest and highest stored value that the type allows, or the first band if it says so; None for floats."""
+        """The lowest and highest stored value that the first band, or else the type, allows; None for floats."""
         if self.dtype.kind == "f":
             return None
         info = np.iinfo(self.dtype)

@@ -228,26 +228,19 @@ def _size(source: Scene, result: Scene, factors: Factors | None) -> Check:
 def _field_of_view(source: Scene, result: Scene, factors: Factors) -> Check:
     name = f"same field of view: outer corners within {CORNER} source pixel"
     if source.grid.planes:
-        shifts = []
         try:
-            planes = source.grid.refined(Factors(frame=factors.frame)).planes
+            shift = source.grid.refined(Factors(frame=factors.frame)).apart(result.grid)
         except InputError as error:
             return Check(name, False, f"new slices of {error.got}")
-        for old, new in zip(planes, result.grid.planes, strict=True):
-            pairs = zip(old.corners(source.grid.shape), new.corners(result.grid.shape), strict=True)
-            apart = max(float(np.linalg.norm(np.subtract(a, b))) for a, b in pairs)
-            shifts.append(apart / min(old.spacing))
-        return Check(name, max(shifts) <= CORNER, f"largest shift {max(shifts):.2g} pixel")
+        if shift is None:
+            return Check(name, False, "the result's frames have no position in space")
+        return Check(name, shift <= CORNER, f"largest shift {shift:.2g} pixel")
     factor = factors.y
     before, after = source.grid.scaled(factor), result.grid
     faults, detail = differences(before, after, factor), "not georeferenced"
-    if before.affine is not None and after.affine is not None:
-        moved = ~before.affine @ after.affine
-        height, width = after.shape
-        corners = [(0, 0), (width, 0), (0, height), (width, height)]
-        shift = max(float(np.hypot(*np.subtract(moved @ corner, corner))) for corner in corners) / factor
-        detail = f"largest shift {shift:.2g} pixel"
-        if not shift <= CORNER:
+    if (apart := before.apart(after)) is not None:
+        detail = f"largest shift {apart / factor:.2g} pixel"
+        if not apart / factor <= CORNER:
             faults = ["affine", *faults]
     elif before.affine is not None or after.affine is not None:
         faults = ["affine", *faults]

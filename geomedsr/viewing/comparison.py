@@ -167,26 +167,9 @@ def _factor(coarse: Scene, fine: Scene) -> int:
             "sizes of which one is a whole multiple of the other",
             "crop them to the same ground",
         )
-    if not _same_ground(coarse, fine, factor):
+    if (coarse.grid.apart(fine.grid) or 0.0) > _APART:
         raise InputError(f"{coarse.name} and {fine.name}, which lie elsewhere", "the same ground", "crop them to it")
     return factor
-
-
-def _same_ground(coarse: Scene, fine: Scene, factor: int) -> bool:
-    one, other = coarse.grid, fine.grid
-    if one.planes and other.planes:
-        pairs = zip(one.planes, other.planes, strict=True)
-        return all(
-            math.dist(a, b) <= _APART * min(p.spacing)
-            for p, q in pairs
-            for a, b in zip(p.corners(one.shape), q.corners(other.shape), strict=True)
-        )
-    if one.affine is None or other.affine is None:
-        return True  # there is no evidence against it
-    height, width = other.shape
-    moved = ~one.affine @ other.affine
-    corners = ((0, 0), (width, 0), (0, height), (width, height))
-    return all(math.dist(moved @ c, (c[0] / factor, c[1] / factor)) <= _APART for c in corners)
 
 
 def _tell_unplaced(coarse: Scene, scenes: Sequence[Scene]) -> None:

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from affine import Affine
 
 from geomedsr.errors import InputError
-from geomedsr.geometry.grid import ControlPoint, Grid, Window, finer_centre, finer_corner
+from geomedsr.geometry.grid import ControlPoint, Grid, Plane, Window, finer_centre, finer_corner
 
 ROTATED = Affine.translation(500_000, 4_000_000) @ Affine.rotation(30) @ Affine.scale(10, -10) @ Affine.shear(5, 0)
 
@@ -81,3 +83,24 @@ def test_coarser_windows_cover() -> None:
 def test_pixels_without_an_area_are_refused(affine: Affine) -> None:
     with pytest.raises(InputError, match=r"the affine .*expected one under which pixels have an area"):
         Grid((3, 4), affine)
+
+
+def test_how_far_two_grids_lie_apart_is_told_in_pixels_of_the_first() -> None:
+    grid = Grid((60, 40), ROTATED)
+    assert grid.apart(grid.scaled(4)) == pytest.approx(0, abs=1e-6)
+    moved = Grid((120, 80), ROTATED @ Affine.translation(3, -4) @ Affine.scale(0.5))
+    assert grid.apart(moved) == pytest.approx(5)
+    assert moved.apart(grid) == pytest.approx(10)
+    turned = Grid((60, 40), ROTATED @ Affine.scale(1, 1.01))
+    assert grid.apart(turned) == pytest.approx(0.6)  # at the lower corners
+    assert grid.apart(Grid((60, 40))) is None
+
+
+def test_slices_lie_apart_by_their_worst_corner() -> None:
+    planes = tuple(Plane((0, 0, 3.0 * i), (1, 0, 0), (0, 1, 0), (2, 1)) for i in range(2))
+    grid = Grid((10, 20), planes=planes)
+    assert grid.apart(grid.scaled(2)) == pytest.approx(0, abs=1e-12)
+    assert grid.apart(replace(grid, planes=(planes[0], planes[1].moved((0, 0.6, 0.8))))) == pytest.approx(1)
+    assert grid.apart(Grid((10, 20), ROTATED)) is None
+    with pytest.raises(ValueError, match="shorter"):
+        grid.apart(replace(grid, planes=planes[:1]))
