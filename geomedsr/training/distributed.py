@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -140,8 +141,9 @@ def process_group(name: str) -> Iterator[tuple[ProcessGroup, torch.device]]:
         yield ProcessGroup(rank, size), device
         with _connected():
             dist.barrier()
-    except BaseException:
+    except BaseException as error:
         if ours:
+            _clear(error)
             _leave()  # or the others would wait
         raise
 
@@ -156,6 +158,16 @@ def _connect(backend: str, size: int) -> None:
             "start them with torchrun, or unset RANK and WORLD_SIZE",
         ) from error
     atexit.register(_leave)
+
+
+def _clear(error: BaseException | None) -> None:
+    """Let go of what an error's frames hold: torch's group, too, which ends its threads only when nothing holds it.
+
+    Threads that are left would ask for the interpreter while it ends, which aborts the process.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _leave() -> None:
