@@ -16,7 +16,7 @@ from geomedsr.repairing.deblocking import deblocked
 from geomedsr.viewing.report import report
 
 #: Options that go with filling alone.
-_OTHERS = ("mask", "marks", "residual", "aoi", "nearest")
+_OTHERS = ("mask", "from", "marks", "residual", "aoi", "nearest")
 
 
 def jpeg(options: argparse.Namespace) -> None:

@@ -233,6 +233,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="of stripes: what lets them be undone; default: DST's name with .residual.tif",
     )
+    sub.add_argument(
+        "--from",
+        metavar="OTHER",
+        help="another date on the same grid, which tells of what is missing; where it is no data, nothing changes",
+    )
     sub.add_argument("--marks", metavar="FILE", help="write which pixels were filled, 1, to a file of its own")
     sub.add_argument("--always", action="store_true", help="write DST even if there is no defect")
     sub.add_argument("--model", metavar="NAME_OR_FILE", help="default: repair-gaps; for jpeg repair-jpeg")

@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"--residual {options.residual} without stripes", "--undo, or --what stripes", "leave it out")
     if options.marks is not None and options.marks == options.dst:
         raise OutputError(f"--marks {options.marks}, which is DST", "a file of its own", "choose another name")
+    another = vars(options)["from"]  # no name in Python
     scene = open_scene(
         options.src,
         series=options.series,
@@ -56,6 +57,7 @@ def run(options: argparse.Namespace) -> None:
         scene,
         mask,
         options.model,
+        other=None if another is None else open_scene(another, force=True),
         **work_asked(options),
     )
     if not done.marked and not options.always:

@@ -13,7 +13,7 @@ from geomedsr.io import open_scene
 from geomedsr.repairing.spikes import despiked
 
 #: Options without use: frames are repaired whole, and without a network.
-_OTHERS = ("mask", "marks", "model", "residual", "window", "bbox", "aoi", "report", "nearest")
+_OTHERS = ("mask", "from", "marks", "model", "residual", "window", "bbox", "aoi", "report", "nearest")
 
 
 def spikes(options: argparse.Namespace) -> None:

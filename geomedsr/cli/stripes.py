@@ -18,7 +18,7 @@ from geomedsr.repairing.destriping import Unstriped, destripe, restripe
 from geomedsr.scene.scene import Scene
 
 #: Options that go with filling alone.
-_OTHERS = ("mask", "marks", "model", "window", "bbox", "aoi", "report", "uid_seed", "slice_axis", "nearest")
+_OTHERS = ("mask", "from", "marks", "model", "window", "bbox", "aoi", "report", "uid_seed", "slice_axis", "nearest")
 
 
 def stripes(options: argparse.Namespace) -> None:

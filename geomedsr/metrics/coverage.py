@@ -12,7 +12,6 @@ about that. The largest of n scores is reached by a new unit with probability n 
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,7 +31,6 @@ from geomedsr.models.descriptor import NOMINALS, IntervalFacts
 from geomedsr.models.half_width import PORT
 from geomedsr.operators import get as operator_named
 from geomedsr.scene.masking import Masking
-from geomedsr.scene.sampling import spread_windows
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array, Source
 
@@ -280,16 +278,6 @@ def invented_share(scene: Scene, model: Model, factors: Sequence[float]) -> floa
         left += int(((away > widths) & valid).sum())
         count += int(valid.sum())
     return left / count if count else None
-
-
-def digest(scene: Scene) -> str:
-    """A digest of a scene's shape, type and values in windows spread over it, which tells it again."""
-    found = hashlib.sha256(f"{scene.shape} {scene.dtype}".encode())
-    frames, _, height, width = scene.shape
-    for frame in sorted({0, frames // 2, frames - 1}):
-        for window in spread_windows(height, width, 1 << 16, 64):
-            found.update(np.ascontiguousarray(scene.source.read(Box.of(frame, window))).tobytes())
-    return found.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,15 +15,22 @@ from geomedsr.geometry.crs import same_crs
 from geomedsr.geometry.grid import Grid
 from geomedsr.inference.process import process
 from geomedsr.models import Model, load_model
-from geomedsr.models.filling import MASK, Filling
+from geomedsr.models.filling import MASK, MISSING, Filling
+from geomedsr.models.filling_guided import covered, guided, told
 from geomedsr.models.ports import IMAGE
+from geomedsr.repairing.guides import Covered, Guide, Told
 from geomedsr.repairing.marks import Marks, Missing, Without
+from geomedsr.scene.digest import digest
 from geomedsr.scene.provenance import Provenance
+from geomedsr.scene.scaling import ValueScale
 from geomedsr.scene.scene import Band, Scene
 from geomedsr.scene.sources import Source
 
 #: The model that fills, for scenes of every kind.
 DEFAULT = "repair-gaps"
+
+#: The name of another date among a result's inputs.
+FROM = "from"
 
 #: How far a corner of a mask may lie off, in pixels.
 _NEAR = 0.1
@@ -63,6 +71,7 @@ def repair(
     mask: Scene,
     model: str | os.PathLike[str] | Model | None = None,
     *,
+    other: Scene | None = None,
     tile: int | None = None,
     memory: int | str | None = None,
     device: str = "auto",
@@ -76,6 +85,9 @@ def repair(
             defects, whether the scene is data there or not.
         model: a shipped model's name, a model file, or a loaded model of the architecture ``filling``; by default
             ``repair-gaps``.
+        other: another date on the same grid, of any bands. What it tells of the bands that are repaired, by a
+            regression on it in windows of up to 20 pixels around each pixel, is what the model starts from where it is
+            data.
         tile: see :func:`geomedsr.upscale`, as for ``memory``, ``device`` and ``precision``.
         memory: what writing the result may take.
         device: where the network runs.
@@ -86,11 +98,12 @@ def repair(
         data where the scene can mark that, and stay what they were otherwise.
 
     Raises:
-        InputError: a mask of another size or place, with fractions, or that marks every pixel.
+        InputError: a mask of another size or place, with fractions, or that marks every pixel; another date of another
+            size or place.
         ModelError: no such model, or one that does not fill.
         DeviceError: no such device, or precision.
     """
-    return repaired(scene, mask, model, tile=tile, memory=memory, device=device, precision=precision).scene
+    return repaired(scene, mask, model, other=other, tile=tile, memory=memory, device=device, precision=precision).scene
 
 
 def repaired(
@@ -98,6 +111,7 @@ def repaired(
     mask: Scene,
     model: str | os.PathLike[str] | Model | None = None,
     *,
+    other: Scene | None = None,
     tile: int | None = None,
     memory: int | str | None = None,
     device: str = "auto",
@@ -109,29 +123,58 @@ def repaired(
         raise ModelError(f"the model {own.descriptor.name} for repair", "one that fills gaps", f"use {DEFAULT}")
     places = tuple(i for i, band in enumerate(scene.bands) if band.kind == "continuous")
     _check(scene, mask, len(places))
+    if other is not None:
+        other = _checked_date(scene, other)
     image = scene.source.select(places) if len(places) < len(scene.bands) else scene.source
     marks = Marks(image, mask.source)
     reached = replace(marks, within=own.module.depth)
     marked, filled = _counted(scene, mask, reached)
     shown = _marks(scene, places, reached, mask.name)
+    broken = replace(scene, source=Without(scene.source, marks, places), scale=scene.scale)
+    guides = _guides(broken, places, marks, other, own.radius)
+    inputs: dict[str, Any] = {MASK: shown, MISSING: replace(shown, source=Missing(marks))}
+    inputs |= _as_inputs(guides, shown)
     made = process(
-        own,
-        image=replace(scene, source=Without(scene.source, marks, places), scale=scene.scale),
+        guided(own, len(guides)) if guides else own,
+        image=broken,
         tile=tile,
         memory=memory,
         device=device,
         precision=precision,
-        mask=shown,
-        missing=replace(shown, source=Missing(marks)),
+        **inputs,
     )[IMAGE]
     pixels = int(np.prod(image.shape))
     result = Repaired(made, shown, pixels, marked, filled)
     facts = made.provenance
+    named = {MASK: mask.name} if other is None else {MASK: mask.name, FROM: f"{other.name} {digest(other)}"}
     provenance = replace(
-        facts, model=replace(facts.model, inputs={MASK: mask.name}), filled=filled, left=marked - filled
+        facts, model=replace(facts.model, sha256=own.sha256, inputs=named), filled=filled, left=marked - filled
     )
-    made = replace(made, name=f"{scene.name} repaired", provenance=provenance, files=(*made.files, *mask.files))
+    files = (*made.files, *mask.files, *(other.files if other is not None else ()))
+    made = replace(made, name=f"{scene.name} repaired", provenance=provenance, files=files)
     return replace(result, scene=made, marks=replace(shown, provenance=_of_marks(made)))
+
+
+def _guides(broken: Scene, places: tuple[int, ...], marks: Marks, other: Scene | None, far: int) -> tuple[Guide, ...]:
+    """What tells of missing pixels, in the order in which it is asked: where a mask has several bands, the bands that
+    are not missing there; then another date.
+    """
+    scale, found = broken.values.select(places), []
+    if marks.mask.shape[1] > 1:
+        found.append(Guide(marks.image, marks, scale, None, scale, far))
+    if other is not None:
+        found.append(Guide(marks.image, marks, scale, other.source, other.values, far))
+    return tuple(found)
+
+
+def _as_inputs(guides: tuple[Guide, ...], shown: Scene) -> dict[str, Scene]:
+    """Guides as inputs of a model, by name; ``shown`` is a mask on its grid, with its bands."""
+    bands, found = tuple(range(shown.shape[1])), {}
+    for number, guide in enumerate(guides):
+        scale = ValueScale.from_range(0, 1, len(bands))  # predictions are on the image's scale already
+        found[told(number)] = replace(shown, source=Told(guide, bands), scale=scale)
+        found[covered(number)] = replace(shown, source=Covered(guide, bands))
+    return found
 
 
 def _marks(scene: Scene, places: tuple[int, ...], source: Source, name: str) -> Scene:
@@ -174,6 +217,29 @@ def _check(scene: Scene, mask: Scene, bands: int) -> None:
         raise InputError(
             f"the mask {mask.name}, {apart} of {scene.name}", "the same grid", "warp it onto that, by nearest neighbour"
         )
+
+
+def _checked_date(scene: Scene, other: Scene) -> Scene:
+    """The bands of another date that can tell something, without classes and flags.
+
+    Raises:
+        InputError: it has none, or lies elsewhere.
+    """
+    frames, _, height, width = scene.shape
+    if (other.shape[0], *other.shape[2:]) != (frames, height, width):
+        raise InputError(
+            f"another date {other.name} of {other.shape[0]} × {other.shape[2]} × {other.shape[3]}",
+            f"{frames} × {height} × {width} frames, rows and columns, as {scene.name}",
+            "warp it onto that grid",
+        )
+    if (apart := _apart(scene.grid, other.grid)) is not None:
+        raise InputError(
+            f"another date {other.name}, {apart} of {scene.name}", "the same grid", "warp it onto that grid"
+        )
+    picks = [i for i, band in enumerate(other.bands, 1) if band.kind == "continuous"]
+    if not picks:
+        raise InputError(f"another date {other.name}, whose bands are classes or flags", "measured bands", "add some")
+    return other.select(picks)
 
 
 def _apart(one: Grid, other: Grid) -> str | None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from geomedsr.errors import InputError
 from geomedsr.fitness import fitness, ranges_of
 from geomedsr.io import open_scene
-from geomedsr.metrics.coverage import TOLD, Unit, calibrated, digest, left_out
+from geomedsr.metrics.coverage import TOLD, Unit, calibrated, left_out
 from geomedsr.metrics.selftest import differences
 from geomedsr.models import Descriptor, Model
 from geomedsr.models.descriptor import IntervalFacts, Usual
+from geomedsr.scene.digest import digest
 from geomedsr.scene.scene import Scene
 from geomedsr.training.data import split, training_scenes, validation_scenes
 from geomedsr.training.recipe import Recipe

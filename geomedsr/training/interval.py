@@ -19,7 +19,6 @@ from geomedsr.devices import choose_device, keep_memory
 from geomedsr.errors import RecipeError
 from geomedsr.io import open_scene
 from geomedsr.losses import Sample
-from geomedsr.metrics.coverage import digest
 from geomedsr.models import load_model
 from geomedsr.models.compact import Compact
 from geomedsr.models.descriptor import IntervalFacts
@@ -28,6 +27,7 @@ from geomedsr.models.half_width import HalfWidthHead
 from geomedsr.models.ports import IMAGE
 from geomedsr.models.store import new_head
 from geomedsr.scene.context import middle
+from geomedsr.scene.digest import digest
 from geomedsr.training.data import batches, prepare_ahead, split, stage_patches, training_scenes
 from geomedsr.training.folder import alone, made, writing
 from geomedsr.training.pair_data import training_pairs

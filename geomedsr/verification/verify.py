@@ -16,7 +16,9 @@ from geomedsr.geometry import Box, Factors
 from geomedsr.geometry.crs import vertical_unit
 from geomedsr.io import Adapter, adapter_for, open_pair, open_scene
 from geomedsr.metrics.grid import shown
+from geomedsr.repairing.repair import FROM
 from geomedsr.scene.areas import AreaSource, polygons_of
+from geomedsr.scene.digest import digest
 from geomedsr.scene.nodata import same_nodata, unified
 from geomedsr.scene.provenance import OF_FRAMES, PREFIX, Provenance, foreign, provenance_of, window_of
 from geomedsr.scene.scene import Scene
@@ -65,13 +67,30 @@ def verify(
         return checks if not checks[0].kept else [*checks, *spikes_checks(source, result)]
     if provenance_of(result).stripes is not None:
         return _of_unstriped(source, result, others.get(RESIDUAL), adapter)
+    date = others.pop(FROM, None) if FROM in (provenance_of(result).model.inputs or {}) else None
     guide = others.pop(GUIDE, None) if provenance_of(result).model.guide is not None else None
     beside = result
     if provenance_of(source).groups is None:  # else the source holds what is beside the image, too
         result = of_image(result)
     whole, source = source, taken(source, result)
     checks = _checks(whole, source, result, adapter, others)
-    return [*checks, *guide_check(source, beside, guide), *interval_check(beside)]
+    return [*checks, *guide_check(source, beside, guide), *_date_check(beside, date), *interval_check(beside)]
+
+
+def _date_check(result: Scene, date: Scene | None) -> Iterator[Check]:
+    """Whether another date is the one that a repair was made from."""
+    stated = (provenance_of(result).model.inputs or {}).get(FROM)
+    if stated is None:
+        return
+    promise = "the other date is the one that it was filled from"
+    if date is None:
+        yield Check(promise, None, f"to check it, give --input {FROM}=FILE, which was {stated}")
+        return
+    name, _, known = stated.rpartition(" ")
+    bands = date.select([i for i, band in enumerate(date.bands, 1) if band.kind == "continuous"])
+    yield Check(
+        promise, digest(bands) == known, "" if digest(bands) == known else f"{date.name} holds other values than {name}"
+    )
 
 
 def _of_unstriped(source: Scene, result: Scene, residual: Scene | None, adapter: Adapter) -> list[Check]:

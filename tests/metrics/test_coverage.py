@@ -18,11 +18,12 @@ from geomedsr.cli import main
 from geomedsr.errors import InputError
 from geomedsr.inference import process
 from geomedsr.metrics.comparable import comparable
-from geomedsr.metrics.coverage import Errors, Unit, calibrated, digest, errors_of, left_out, scale_of
+from geomedsr.metrics.coverage import Errors, Unit, calibrated, errors_of, left_out, scale_of
 from geomedsr.metrics.interval_figures import interval_figures, spearman
 from geomedsr.metrics.reduced import reduced
 from geomedsr.models import load_model
 from geomedsr.models.descriptor import NOMINALS
+from geomedsr.scene.digest import digest
 from geomedsr.training import load_recipe
 from geomedsr.training.calibrate import of_scenes
 from geomedsr.training.interval import train_interval
