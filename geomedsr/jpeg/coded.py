@@ -76,6 +76,9 @@ class Cut:
 _cache: OrderedDict[tuple[Streams, int, int, int], Coefficients] = OrderedDict()
 _lock = threading.Lock()
 
+#: Whose turn it is to decode a stream that is not kept yet.
+_turns: dict[tuple[Streams, int, int, int], threading.Lock] = {}
+
 
 @dataclass(frozen=True)
 class Coded:
@@ -102,16 +105,23 @@ class Coded:
         return self.window.row % rows, self.window.col % columns
 
     def stream(self, frame: int, row: int, column: int) -> Coefficients:
-        """The coefficients of a stream; the last ones are kept."""
+        """The coefficients of a stream; the last ones are kept.
+
+        Threads decode different streams at once, and each stream once: those that need the same one wait for it.
+        """
         key = self.streams, frame, row, column
         with _lock:
-            if key not in _cache:
-                data, tables = self.streams.stream(frame, row, column)
-                _cache[key] = coefficients(data, self.streams.name, tables, self.streams.luma)
-                while len(_cache) > 1 and sum(map(_bytes, _cache.values())) > KEPT:
-                    _cache.popitem(last=False)
-            _cache.move_to_end(key)
-            return _cache[key]
+            turn = _turns.setdefault(key, threading.Lock())
+        try:
+            with turn:
+                if (found := _kept(key)) is None:
+                    data, tables = self.streams.stream(frame, row, column)
+                    found = coefficients(data, self.streams.name, tables, self.streams.luma)
+                    _keep(key, found)
+                return found
+        finally:
+            with _lock:
+                _turns.pop(key, None)
 
     def cut(self, box: Box) -> Cut:
         """How a box of the source lies in units."""
@@ -184,6 +194,22 @@ def _place(part: Array, whole: Array, at: tuple[int, int]) -> None:
         there.append(slice(first, last))
         here.append(slice(first - start, last - start))
     whole[tuple(there)] = part[tuple(here)]
+
+
+def _kept(key: tuple[Streams, int, int, int]) -> Coefficients | None:
+    """A stream's coefficients, if they are kept."""
+    with _lock:
+        if key in _cache:
+            _cache.move_to_end(key)
+        return _cache.get(key)
+
+
+def _keep(key: tuple[Streams, int, int, int], found: Coefficients) -> None:
+    """Keep a stream's coefficients, and leave out those that were not used for longest."""
+    with _lock:
+        _cache[key] = found
+        while len(_cache) > 1 and sum(map(_bytes, _cache.values())) > KEPT:
+            _cache.popitem(last=False)
 
 
 def _bytes(found: Coefficients) -> int:

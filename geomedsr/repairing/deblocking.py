@@ -46,9 +46,12 @@ class Steps(Source):
         return (self.image,)
 
     def cached(self, workers: int) -> Mapping[Cache, int]:
-        """Coefficients, of 16 bits; of one stream at least."""
-        stream = math.prod(self.coded.streams.tile) * len(self.bands) * 2
-        return {Cache("coefficients of JPEG", max(KEPT, stream)): math.prod(self.shape) * 2}
+        """Coefficients, of 16 bits; of one stream at least, and of those that other threads decode meanwhile."""
+        streams, (frames, _, *_) = self.coded.streams, self.shape
+        stream = math.prod(streams.tile) * len(self.bands) * 2
+        count = frames * math.prod(-(-n // side) for n, side in zip(streams.size, streams.tile, strict=True))
+        most = max(KEPT, stream) + (min(workers, count) - 1) * stream
+        return {Cache("coefficients of JPEG", most): math.prod(self.shape) * 2}
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

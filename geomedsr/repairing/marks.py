@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,6 +64,8 @@ class Marks(PixelClasses):
 
     def select(self, bands: Sequence[int]) -> Marks:
         """Some of the bands."""
+        if list(bands) == list(range(self.shape[1])):
+            return self  # whose mask is known to have been read
         mask = self.mask if self.mask.shape[1] == 1 else self.mask.select(bands)
         return replace(self, image=self.image.select(bands), mask=mask)
 
@@ -79,10 +82,29 @@ class Marks(PixelClasses):
         known = self.image.valid(around) & ~defects
         return np.asarray(defects[inner] if known.all() else defects[inner] & near(known, self.within)[inner])
 
+    def counted(self, box: Box) -> tuple[int, int]:
+        """How many pixels of a box are defects, and how many of these are reached."""
+        assert self.within is not None
+        self.defects(box.grown((0, self.within, self.within)) & Box.whole(self.shape))  # read once, with what is around
+        found = int(self.defects(box).sum())
+        return found, int(self.reached(box).sum()) if found else 0
+
     def defects(self, box: Box) -> Array:
-        """What the mask marks of a box, bool."""
-        found = (self.mask.read(box) != 0) & self.mask.valid(box)
+        """What the mask marks of a box, bool; read again only where a thread's last read does not hold it."""
+        found = _last_read(self.mask, box)
         return np.broadcast_to(found, (found.shape[0], self.shape[1], *found.shape[2:]))
+
+
+_thread = threading.local()
+
+
+def _last_read(mask: Source, box: Box) -> Array:
+    """What a mask marks of a box, bool ``(frame, band, y, x)``; masks that are found cost more than a look at them."""
+    last: tuple[Source, Box, Array] | None = getattr(_thread, "last", None)
+    if last is None or last[0] is not mask or last[1] & box != box:
+        last = mask, box, (mask.read(box) != 0) & mask.valid(box)
+        _thread.last = last
+    return last[2][box.within(last[1]).index]
 
 
 @dataclass(frozen=True)

@@ -260,9 +260,8 @@ def _counted(scene: Scene, mask: Scene, marks: Marks) -> tuple[int, int]:
     for box in Box.whole(marks.shape).tiles((1, _PIECE, _PIECE)):
         if mask.dtype.kind == "f":
             _check_whole(mask, box)
-        found = int(marks.defects(box).sum())
-        marked, total = marked + found, total + box.pixels * marks.shape[1]
-        filled += int(marks.reached(box).sum()) if found else 0
+        found, reached = marks.counted(box)
+        marked, filled, total = marked + found, filled + reached, total + box.pixels * marks.shape[1]
     if marked == total:
         raise InputError(
             f"the mask {mask.name}, which marks every pixel of {scene.name}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from toys import filler, toy
 import geomedsr
 from geomedsr import Band, Grid, Scene, Window, verify
 from geomedsr.errors import InputError, ModelError, SceneWarning
+from geomedsr.geometry import Box
 from geomedsr.io import open_scene
 from geomedsr.repairing.repair import repaired
+from geomedsr.scene.sources import WrappingSource
 
 MODEL = filler()
 CT = SAMPLE.parent / "ct_abdomen"
@@ -234,6 +236,28 @@ def test_a_cluster_gives_the_same_pixels_and_marks(tmp_path: Path) -> None:
     geomedsr.write(out, cluster="local:2", progress=False)
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), read(done.scene))
     np.testing.assert_array_equal(np.load(tmp_path / "marks.npy"), read(done.marks))
+
+
+@dataclass(frozen=True, eq=False)
+class Counting(WrappingSource):
+    """A mask that counts how often it is read."""
+
+    boxes: list[Box]
+
+    def read(self, box: Box) -> np.ndarray:
+        """As it is."""
+        self.boxes.append(box)
+        return self.whole.read(box)
+
+
+def test_a_mask_is_read_once_to_be_counted_and_hardly_more_for_each_tile() -> None:
+    mask = Scene.from_array(marks(bands=2))
+    counting = Counting(mask.source, [])
+    done = repaired(image(), replace(mask, source=counting), MODEL, tile=40)
+    assert len(counting.boxes) == 1
+    counting.boxes.clear()
+    read(done.scene)
+    assert len(counting.boxes) <= 1 + 2 * 6  # a tile's own pixels, then all around it; there are six
 
 
 def test_a_killed_job_goes_on_and_marks_come_with_it(tmp_path: Path) -> None:
