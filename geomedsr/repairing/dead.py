@@ -62,6 +62,41 @@ def dead_pixels(values: Array, valid: Array, span: Array, ends: tuple[float, flo
     return np.asarray(found[:, RADIUS:-RADIUS, RADIUS:-RADIUS])
 
 
+def at_low_end(values: Array, valid: Array, span: Array, end: float) -> tuple[Array, Array]:
+    """Single pixels at the lowest value that can be stored, which may be stuck there (:func:`stuck`).
+
+    Args:
+        values: stored values ``(band, y, x)`` with :data:`RADIUS` rows and columns around what is decided.
+        valid: which are data.
+        span: width of the value scale of each band ``(band,)``, in stored units.
+        end: that value.
+
+    Returns:
+        bool ``(band, y − 2 · RADIUS, x − 2 · RADIUS)``, True at such pixels with at most two like them next to them;
+        and, for each band ``(band, 2)``, how many pixels have that value, and how many lie less than the least height
+        of a defect above it.
+    """
+    inner = (..., slice(RADIUS, -RADIUS), slice(RADIUS, -RADIUS))
+    there = valid & (values == end)
+    near = valid & (values > end) & (values - np.float64(end) < _HEIGHT * span[:, None, None])
+    counts = np.stack([there[inner].sum((1, 2)), near[inner].sum((1, 2))], -1)
+    if not counts[:, 0].any():
+        return np.zeros(there[inner].shape, bool), counts
+    count, (height, width) = np.zeros(there[inner].shape, np.int8), there.shape[1:]
+    for y, x in (_RING[i] for i in _NEXT):
+        count += there[:, RADIUS + y : height - RADIUS + y, RADIUS + x : width - RADIUS + x]
+    return np.asarray(there[inner] & (count <= 2)), counts
+
+
+def stuck(single: Array, counts: Array) -> Array:
+    """In which bands single pixels at the lowest value are stuck, bool: nothing else of a scene comes near that value.
+
+    Dark scenes fade into it, and what is filled with it lies together. ``single`` is how many there are of each band,
+    ``counts`` are the sums of those of :func:`at_low_end`.
+    """
+    return np.asarray((single > 0) & (2 * single >= counts[:, 0]) & (10 * counts[:, 1] <= single))
+
+
 def _peaks(image: Array, known: Array) -> tuple[Array, Array]:
     """Rows and columns of pixels that lie beyond all eight next to them, by a little at least."""
     height, width = image.shape

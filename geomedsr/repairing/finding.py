@@ -126,11 +126,9 @@ def find_defects(scene: Scene, kinds: Iterable[str] = tuple(KINDS)) -> Defects:
     image = scene.source.select(places) if len(places) < len(scene.bands) else scene.source
     span = scene.values.select(places).bounds()[1][..., 0, 0].max(0)
     lost = lost_lines(image, span) if "lines" in wanted else None
-    parts, counts = [], dict.fromkeys(wanted, 0)
-    for box in _pieces(image):
-        if "dead" in wanted:
-            parts.append(_dead(image, box, lost, span, scene.limits or (-np.inf, np.inf)))
-    found = Found(image, "gaps" in wanted, lost, Points.of(parts))
+    counts = dict.fromkeys(wanted, 0)
+    points = _dead(image, lost, span, scene.limits or (-np.inf, np.inf)) if "dead" in wanted else Points.of([])
+    found = Found(image, "gaps" in wanted, lost, points)
     for box in _pieces(image):
         here = np.bincount(found.read(box).ravel(), minlength=len(KINDS) + 1)
         counts = {kind: count + int(here[KINDS[kind]]) for kind, count in counts.items()}
@@ -143,12 +141,25 @@ def _pieces(image: Source) -> Iterator[Box]:
     return Box.whole(image.shape).tiles((1, 1024, 1024))
 
 
-def _dead(image: Source, box: Box, lost: Lost | None, span: Array, ends: tuple[float, float]) -> Array:
-    """Places of dead pixels in a box of one frame; lost lines are left out of what is looked at."""
-    there = box.grown((0, dead.RADIUS, dead.RADIUS))
-    values, valid = (part[0] for part in read_reflected(image, there))
-    if lost is not None and lost.any:
-        valid = valid & ~lost.marks(there, image.shape[1])[0]
-    band, row, col = np.nonzero(dead.dead_pixels(values, valid, span, ends))
+def _dead(image: Source, lost: Lost | None, span: Array, ends: tuple[float, float]) -> Points:
+    """Dead pixels; lost lines are left out of what is looked at."""
+    parts, lowest, counts = [], [], np.zeros((image.shape[1], 2), np.int64)
+    for box in _pieces(image):
+        there = box.grown((0, dead.RADIUS, dead.RADIUS))
+        values, valid = (part[0] for part in read_reflected(image, there))
+        if lost is not None and lost.any:
+            valid = valid & ~lost.marks(there, image.shape[1])[0]
+        parts.append(_places(dead.dead_pixels(values, valid, span, ends), box))
+        single, here = dead.at_low_end(values, valid, span, ends[0])
+        lowest.append(_places(single, box))
+        counts += here
+    single = Points.of(lowest).places
+    bands = np.flatnonzero(dead.stuck(np.bincount(single[:, 3], minlength=len(counts)), counts))
+    return Points.of([np.unique(np.concatenate([*parts, single[np.isin(single[:, 3], bands)]]), axis=0)])
+
+
+def _places(found: Array, box: Box) -> Array:
+    """Frame, row, column and band of what is found in a box of one frame."""
+    band, row, col = np.nonzero(found)
     frame = np.full(len(band), box.start[0])
     return np.stack([frame, row + box.start[1], col + box.start[2], band], -1).astype(np.int64)

@@ -143,3 +143,29 @@ def test_other_kinds_and_scenes_of_classes_are_refused(ground: np.ndarray) -> No
         find_defects(Scene.from_array(ground), [])
     with pytest.raises(InputError, match="classes or flags"):
         find_defects(Scene.from_array(ground[:1], bands=[Band("c", "nearest")]))
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_pixels_stuck_at_0_are_found_where_nothing_else_comes_near(bands: int) -> None:
+    """Beside water, whose values are low and calm, too."""
+    rng = np.random.default_rng(4)
+    scene = 150 + 900 * (np.arange(120)[:, None] > 60) + rng.normal(0, 8, (bands, 120, 110))
+    scene[:, :, 50:] += 1000 + 1000 * np.sin(np.arange(60) / 5)  # hills
+    values = np.rint(scene).astype(np.uint16)
+    assert values.min() > 100
+    stuck = rng.random(values.shape) < 0.002
+    broken = np.where(stuck, 0, values).astype(np.uint16)
+    found = find_defects(Scene.from_array(broken), ["dead"]).mask.data.values[0] != 0
+    assert found[stuck].mean() > 0.95
+    assert not found[~stuck].any()
+    # values that fade into 0 are a dark scene's, and what lies together is a fill
+    dark = np.where(values < 200, values // 8, values).astype(np.uint16)
+    dark[:, :20, :20] = rng.integers(0, 4, (bands, 20, 20))
+    assert find_defects(Scene.from_array(dark), ["dead"]).counts["dead"] == 0
+    filled = values.copy()
+    filled[:, :30, :30] = 0
+    filled[:, 40, 40] = 0
+    assert not (find_defects(Scene.from_array(filled), ["dead"]).mask.data.values[0] != 0)[:, :30, :30].any()
+    # where 0 is no data, it stays no data
+    marked = Scene.from_array(broken, bands=[Band(f"b{i}", nodata=0) for i in range(bands)])
+    assert not (find_defects(marked, ["dead"]).mask.data.values[0] != 0)[stuck].any()
