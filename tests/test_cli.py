@@ -7,11 +7,13 @@ import os
 import pty
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 import termios
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -459,3 +461,12 @@ def test_the_longest_name_there_is(tiny_path: Path, out: Path) -> None:
     longest = out.with_name("n" * 251 + ".tif")
     assert main(["upscale", INPUT, str(longest), "--model", str(tiny_path), "--quiet"]) == 0
     assert geomedsr.open(longest).shape == (1, 4, 288, 384)
+
+
+def test_a_programs_signals_are_its_own_after_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["models"]) == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+    with ThreadPoolExecutor(1) as pool:  # where no handler may be set
+        assert pool.submit(main, ["models"]).result() == 0
+    assert "satellite-x4" in capsys.readouterr().out

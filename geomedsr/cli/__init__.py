@@ -11,9 +11,11 @@ import io
 import logging
 import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -43,15 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(words: list[str], paused: bool = False) -> int:
     """Run a command; ``paused`` says that garbage is to be collected again once all is imported."""
     logging.getLogger("rasterio").addHandler(logging.NullHandler())  # GDAL's words are in our errors
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _terminated)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that has no ×
     try:
         options = parse(words)
-        with warnings.catch_warnings():
+        with _stoppable(), warnings.catch_warnings():
             warnings.filterwarnings("always", category=SceneWarning)
             warnings.showwarning = _unheard if getattr(options, "quiet", False) else _warn
             return int(_command(options.command, paused)(options) or 0)
@@ -67,6 +66,21 @@ def _main(words: list[str], paused: bool = False) -> int:
         print(public(traceback.format_exc()), end="", file=sys.stderr)
         print(f"internal fault: {type(error).__name__}; please report it with the lines above", file=sys.stderr)
         return 1
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let signals that end a process stop the command as Ctrl-C does; in a thread they are the program's own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, _terminated) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _command(name: str, paused: bool) -> Callable[[Any], int | None]:
