@@ -1,12 +1,13 @@
 """JPEG's artefacts taken off, measured where the truth is known: grey images, compressed here.
 
-    python benchmarks/repair_jpeg.py DATA [--model NAME_OR_FILE] [--qualities 10,40] [--colour]
+    python benchmarks/repair_jpeg.py DATA [--model NAME_OR_FILE] [--qualities 10,40] [--colour] [--dncnn DnCNN3.mat]
 
 ``DATA`` is a folder with ``satellite`` and ``ct``, as the recipes name it; only parts that the recipe keeps out are
 counted. Each image becomes 8 bits, of its value scale for satellites and −1000 … 400 HU for CT, and a JPEG file of that
 quality; PSNR is against these 8 bits, mean over the images of a group. Photographs are those that come with
 scikit-image, if it is installed, as luma. ``blocks`` are those that have the file's coefficients when encoded again.
-``--colour`` compresses the three bands of satellite scenes and photographs at 4:4:4 and 4:2:0 instead.
+``--colour`` compresses the three bands of satellite scenes and photographs at 4:4:4 and 4:2:0 instead. ``--dncnn`` sets
+DnCNN-3 beside it, on the same grey images (benchmarks/dncnn.py says where its file is).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -52,30 +53,48 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--qualities", default="10,40")
     parser.add_argument("--colour", action="store_true")
+    parser.add_argument("--dncnn", metavar="FILE")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
+    if given.colour and given.dncnn:
+        parser.error("--dncnn is of grey images: leave --colour out")
     qualities = [int(quality) for quality in given.qualities.split(",")]
-    print("| images | sampling | quality | decoded, dB | repair, dB | gain | blocks that hold |")
-    print("|---|---|---|---|---|---|---|")
+    peer = None
+    if given.dncnn is not None:
+        from dncnn import loaded
+
+        peer = loaded(given.dncnn)
+    more = "" if peer is None else " gain of DnCNN-3 |"
+    print(f"| images | sampling | quality | decoded, dB | repair, dB | gain | blocks that hold |{more}")
+    print("|---|---|---|---|---|---|---|" + ("---|" if peer is not None else ""))
     for name, images in groups(given.data, given.colour):
         for quality in qualities:
             for sampling in ("4:4:4", "4:2:0") if given.colour else ("grey",):
-                line(name, images, quality, sampling, given.model)
+                line(name, images, quality, sampling, given.model, peer)
 
 
-def line(name: str, images: list[Array], quality: int, sampling: str, model: str | None) -> None:
+def line(
+    name: str,
+    images: list[Array],
+    quality: int,
+    sampling: str,
+    model: str | None,
+    peer: Callable[[Array], Array] | None,
+) -> None:
     """Measure a group, and print it."""
-    before, after, total = [], [], Count()
+    before, after, others, total = [], [], [], Count()
     for image in images:
         decoded, made, count = repaired(image, quality, sampling, model)
         before.append(psnr(decoded, image))
         after.append(psnr(made, image))
+        if peer is not None:
+            others.append(psnr(peer(decoded[0]), image[0]))
         total += count
     one, other, share = float(np.mean(before)), float(np.mean(after)), total.holding / total.units
     assert not total.changed
-    print(
-        f"| {name} | {sampling} | {quality} | {one:.2f} | {other:.2f} | {other - one:+.2f} | {share:.2%} |", flush=True
-    )
+    more = f" {np.mean(others) - one:+.2f} |" if others else ""
+    figures = f"{one:.2f} | {other:.2f} | {other - one:+.2f} | {share:.2%}"
+    print(f"| {name} | {sampling} | {quality} | {figures} |{more}", flush=True)
 
 
 def groups(data: Path, colour: bool) -> Iterator[tuple[str, list[Array]]]:
