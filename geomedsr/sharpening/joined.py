@@ -49,7 +49,9 @@ def joined(parts: Sequence[Made], like: Scene, provenance: Provenance, order: Se
     bands = [band for part in parts for band in part.scene.bands]
     names = [band.name for band in bands]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"the band {twice} twice in {like.name}", "each name once", "choose bands with --bands")
+        raise InputError(
+            f"the band {twice} twice in {like.name}", "each name once", "name the bands in the files, or leave out one"
+        )
     types = {str(part.scene.dtype) for part in parts}
     if len(types) > 1:
         raise InputError(

@@ -94,6 +94,9 @@ def planned(product: Scene, bands: Sequence[str | int] | None) -> Plan:
         names = [band.name for band in known if band.kind == "continuous" and _spectral(band)]
     else:
         names = [known[position(known, band)].name for band in bands]
+        if not names:
+            listed = ", ".join(dict.fromkeys(band.name for band in known))
+            raise InputError("no band", f"some of {listed}", "name at least one")
     return Plan(tuple(_divided(parts)), tuple(dict.fromkeys(names)))
 
 

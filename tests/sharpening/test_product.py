@@ -146,6 +146,8 @@ def test_the_command_takes_a_product(surface: Path, tmp_path: Path, capsys: pyte
     assert main(["verify", str(surface), out]) == 0, capsys.readouterr().out
     assert main([*words, "--overwrite", "--bands", "B99", "--quiet"]) == 2
     assert "band 'B99'" in capsys.readouterr().err
+    assert main([*words, "--overwrite", "--bands", ",", "--quiet"]) == 2
+    assert "got no band, expected some of B02" in capsys.readouterr().err
 
 
 def test_the_finest_bands_follow_those_asked_for(surface: Path, tmp_path: Path) -> None:

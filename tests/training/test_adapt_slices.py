@@ -79,12 +79,12 @@ def test_seed_and_steps_and_profile_give_the_model(
 ) -> None:
     hashes = {}
     for name, seed, profile in (("one", 0, "box"), ("two", 0, "box"), ("three", 1, "box"), ("four", 0, 3.0)):
-        how = Adapting(tmp_path / f"{name}.safetensors", steps=12, seed=seed)
+        how = Adapting(tmp_path / f"{name}.safetensors", steps=40, seed=seed)
         geomedsr.upscale(thick, model, slices=3, profile=profile, adapt=how)
         hashes[name] = load_model(how.path).sha256
     assert hashes["one"] == hashes["two"]
     assert len(set(hashes.values())) == 3
-    how = Adapting(tmp_path / "one.safetensors", steps=12)
+    how = Adapting(tmp_path / "one.safetensors", steps=40)
     for slices, profile in ((2, "box"), (3, 3.0)):
         with pytest.raises(OutputError, match="add --overwrite"):
             geomedsr.upscale(thick, model, slices=slices, profile=profile, adapt=how)
