@@ -57,7 +57,8 @@ models: .venv/bench     ## Train every shipped model again by its recipe: DATA=F
 	$(BIN)/geomedsr train configs/pan-x2.yaml data.root=$(DATA) --out runs/pan-x2
 	$(BIN)/geomedsr train configs/pan-x4.yaml data.root=$(DATA) --out runs/pan-x4
 	$(BIN)/geomedsr train configs/repair-gaps.yaml data.root=$(DATA) --out runs/repair-gaps
-	$(BIN)/geomedsr train configs/repair-jpeg.yaml data.root=$(DATA) --out runs/repair-jpeg
+	mkdir -p runs && git show 4389539:geomedsr/models/weights/repair-jpeg.safetensors > runs/repair-jpeg-1.0.0.safetensors
+	$(BIN)/geomedsr train configs/repair-jpeg.yaml data.root=$(DATA) generator.start=runs/repair-jpeg-1.0.0.safetensors --out runs/repair-jpeg
 
 gpu-bundle: .venv/test  ## One folder, build/gpu-bundle, that tests, measures and trains where there is a GPU: DATA=FOLDER as for models
 	$(BIN)/python gpu/bundle.py $(DATA)
