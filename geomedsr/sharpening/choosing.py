@@ -12,6 +12,9 @@ from geomedsr.sharpening.regression import REGRESSION
 #: The port that a guide enters by.
 GUIDE = "guide"
 
+#: What names of a guide's bands begin with in a result whose own bands have these names, too.
+APART = f"{GUIDE}_"
+
 #: The model of Sentinel-2's bands of 20 m, and those that it makes and sees.
 SENTINEL2 = "sentinel2-20m-x2"
 SENTINEL2_COARSE = ("B05", "B06", "B07", "B8A", "B11", "B12")

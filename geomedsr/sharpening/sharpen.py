@@ -15,7 +15,7 @@ from geomedsr.models import Model, load_model
 from geomedsr.models.ports import IMAGE
 from geomedsr.providers import provider
 from geomedsr.scene.scene import Scene
-from geomedsr.sharpening.choosing import GUIDE, carried_over, default_name, port_of, seen
+from geomedsr.sharpening.choosing import APART, GUIDE, carried_over, default_name, port_of, seen
 from geomedsr.sharpening.guides import Fitted, Relation, fitted, relation
 from geomedsr.sharpening.joined import Made, joined
 from geomedsr.sharpening.product import panchromatic, sharpen_product, with_panchromatic
@@ -56,8 +56,8 @@ def sharpen(
         model: a shipped model's name, a model file, a loaded model, or ``"regression"``, which is estimated on the
             scene and takes any guide; by default the one shipped for such a factor and such a guide.
         bands: of a product, some of its bands, of whatever resolution; by default all spectral ones.
-        with_guide: the result holds the guide's bands, too, after the coarse scene's. Of a product, the finest bands
-            after those of ``bands``.
+        with_guide: the result holds the guide's bands, too, after the coarse scene's; those whose name the coarse scene
+            has begin with ``guide_``. Of a product, the finest bands after those of ``bands``.
         register: measure how far the guide's content lies off, and move it; by default of a guide of one band, such as
             a panchromatic one. A few blocks of both are read now. Not of a product whose parts lie on one grid.
         tile: see :func:`geomedsr.upscale`, as for ``memory``, ``device``, ``precision`` and ``conserve``.
@@ -132,6 +132,10 @@ def sharpen(
     if not with_guide:
         return made
     beside = fitted(coarse, guide, found, own.descriptor.scale, stored=True).scene
+    taken = {band.name for band in made.bands}
+    apart = {name: f"{APART}{name}" for name in taken}
+    named = (replace(b, name=apart[b.name], description=apart[b.name]) if b.name in taken else b for b in beside.bands)
+    beside = replace(beside, bands=tuple(named))
     return joined([Made(made, own.descriptor.scale), Made(_unmade(beside), of=GUIDE)], made, provenance)
 
 

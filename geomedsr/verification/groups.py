@@ -20,6 +20,7 @@ from geomedsr.scene.provenance.made_of import Group
 from geomedsr.scene.resampling import PlacedSource, RepeatedSource
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import Array, CroppedSource, WrappingSource
+from geomedsr.sharpening.choosing import APART
 from geomedsr.sharpening.guides import fitted, relation
 
 
@@ -255,7 +256,9 @@ def guide_check(source: Scene, result: Scene, guide: Scene | None) -> Iterator[C
         return
     factor = result.shape[3] // source.shape[3]
     places = [i for i, band in enumerate(result.bands) if band.name in group.bands]
-    wanted = fitted(source, guide.select(list(group.bands)), relation(source, guide), factor, stored=True).scene
+    there = {band.name for band in guide.bands}
+    names = [name if name in there else name.removeprefix(APART) for name in group.bands]
+    wanted = fitted(source, guide.select(names), relation(source, guide), factor, stored=True).scene
     wrong = 0
     for box in Box.whole(result.shape).tiles((1, 1024, 1024)):
         known = wanted.source.valid(box)

@@ -93,6 +93,22 @@ def test_it_is_written_in_pieces_as_in_one(guided: tuple[Scene, Scene], tmp_path
     np.testing.assert_array_equal(read(geomedsr.open(tmp_path / "part.zarr")), read(made)[:, 20:56, 10:60])
 
 
+def test_bands_of_the_guide_that_have_names_of_the_image_are_told_apart(
+    guided: tuple[Scene, Scene], tmp_path: Path
+) -> None:
+    coarse, guide = guided
+    twice = placed(read(coarse), 20, names="red B06 nir")
+    made = geomedsr.sharpen(twice, guide, THREE, with_guide=True)
+    assert [band.name for band in made.bands] == ["red", "B06", "nir", "guide_red", "guide_nir", "swir"]
+    np.testing.assert_array_equal(read(made)[3:], read(guide))
+    geomedsr.write(twice, tmp_path / "twice.tif")
+    geomedsr.write(guide, tmp_path / "guide.tif")
+    geomedsr.write(made, tmp_path / "made.tif")
+    checks = verify(tmp_path / "twice.tif", tmp_path / "made.tif", inputs={"guide": tmp_path / "guide.tif"})
+    assert [check.promise for check in checks if check.kept is False] == []
+    assert "bands guide_red, guide_nir, swir are the guide's" in [check.promise for check in checks if check.kept]
+
+
 def test_where_there_is_no_guide_block_means_hold_still(guided: tuple[Scene, Scene]) -> None:
     coarse, guide = guided
     small = guide.crop(geomedsr.Window(11, 6, 40, 50))
@@ -123,9 +139,6 @@ def test_bad_input_is_one_line(guided: tuple[Scene, Scene]) -> None:
             continue
         with pytest.raises(error, match=words):
             geomedsr.sharpen(coarse, other, model)
-    twice = placed(read(coarse), 20, names="red B06 B07")
-    with pytest.raises(InputError, match="the band red twice"):
-        geomedsr.sharpen(twice, guide, THREE, with_guide=True)
     small = placed(texture(3, 80, 80, "uint8", low=1, high=200), 10, names="red nir swir")
     with pytest.raises(InputError, match=r"bands of uint(16|8) and uint"):
         geomedsr.sharpen(coarse, small, THREE, with_guide=True)
