@@ -200,23 +200,14 @@ def _check(scene: Scene, mask: Scene, bands: int) -> None:
     """Raise an InputError for a mask that does not fit, of which nothing but headers is read."""
     if not bands:
         raise InputError(f"{scene.name}, whose bands are classes or flags", "a band to repair", "choose others")
-    frames, _, height, width = scene.shape
-    if (mask.shape[0], *mask.shape[2:]) != (frames, height, width):
-        raise InputError(
-            f"the mask {mask.name} of {mask.shape[0]} × {mask.shape[2]} × {mask.shape[3]}",
-            f"{frames} × {height} × {width} frames, rows and columns, as {scene.name}",
-            "make it on the same grid",
-        )
+    _check_size(scene, mask, "the mask", "make it on the same grid")
     if mask.shape[1] not in (1, bands):
         raise InputError(
             f"the mask {mask.name} of {mask.shape[1]} bands",
             "one band" + (f", or {bands}, one for each of {scene.name}" if bands > 1 else ""),
             "choose bands of it",
         )
-    if (apart := _apart(scene.grid, mask.grid)) is not None:
-        raise InputError(
-            f"the mask {mask.name}, {apart} of {scene.name}", "the same grid", "warp it onto that, by nearest neighbour"
-        )
+    _check_place(scene, mask, "the mask", "warp it onto that, by nearest neighbour")
 
 
 def _checked_date(scene: Scene, other: Scene) -> Scene:
@@ -225,21 +216,29 @@ def _checked_date(scene: Scene, other: Scene) -> Scene:
     Raises:
         InputError: it has none, or lies elsewhere.
     """
-    frames, _, height, width = scene.shape
-    if (other.shape[0], *other.shape[2:]) != (frames, height, width):
-        raise InputError(
-            f"another date {other.name} of {other.shape[0]} × {other.shape[2]} × {other.shape[3]}",
-            f"{frames} × {height} × {width} frames, rows and columns, as {scene.name}",
-            "warp it onto that grid",
-        )
-    if (apart := _apart(scene.grid, other.grid)) is not None:
-        raise InputError(
-            f"another date {other.name}, {apart} of {scene.name}", "the same grid", "warp it onto that grid"
-        )
+    _check_size(scene, other, "another date", "warp it onto that grid")
+    _check_place(scene, other, "another date", "warp it onto that grid")
     picks = [i for i, band in enumerate(other.bands, 1) if band.kind == "continuous"]
     if not picks:
         raise InputError(f"another date {other.name}, whose bands are classes or flags", "measured bands", "add some")
     return other.select(picks)
+
+
+def _check_size(scene: Scene, other: Scene, what: str, remedy: str) -> None:
+    """Raise an InputError for another number of frames, rows or columns."""
+    (frames, _, height, width), its = scene.shape, other.shape
+    if (its[0], *its[2:]) != (frames, height, width):
+        raise InputError(
+            f"{what} {other.name} of {its[0]} × {its[2]} × {its[3]}",
+            f"{frames} × {height} × {width} frames, rows and columns, as {scene.name}",
+            remedy,
+        )
+
+
+def _check_place(scene: Scene, other: Scene, what: str, remedy: str) -> None:
+    """Raise an InputError for another place, as far as both tell where they lie."""
+    if (apart := _apart(scene.grid, other.grid)) is not None:
+        raise InputError(f"{what} {other.name}, {apart} of {scene.name}", "the same grid", remedy)
 
 
 def _apart(one: Grid, other: Grid) -> str | None:

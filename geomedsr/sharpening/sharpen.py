@@ -14,7 +14,7 @@ from geomedsr.inference.process import process
 from geomedsr.models import Model, load_model
 from geomedsr.models.ports import IMAGE
 from geomedsr.providers import provider
-from geomedsr.scene.scene import Scene
+from geomedsr.scene.scene import Band, Scene
 from geomedsr.sharpening.choosing import APART, GUIDE, carried_over, default_name, port_of, seen
 from geomedsr.sharpening.guides import Fitted, Relation, fitted, relation
 from geomedsr.sharpening.joined import Made, joined
@@ -133,9 +133,7 @@ def sharpen(
         return made
     beside = fitted(coarse, guide, found, own.descriptor.scale, stored=True).scene
     taken = {band.name for band in made.bands}
-    apart = {name: f"{APART}{name}" for name in taken}
-    named = (replace(b, name=apart[b.name], description=apart[b.name]) if b.name in taken else b for b in beside.bands)
-    beside = replace(beside, bands=tuple(named))
+    beside = replace(beside, bands=tuple(_apart(b) if b.name in taken else b for b in beside.bands))
     return joined([Made(made, own.descriptor.scale), Made(_unmade(beside), of=GUIDE)], made, provenance)
 
 
@@ -157,6 +155,12 @@ def _check_data(guide: Scene, name: str) -> None:
     if any(known is not None for known in guide.values.measured) or guide.values.origin == "given":
         return
     raise InputError(f"the guide {name}, which holds no data on the image", "one that does", "check its nodata value")
+
+
+def _apart(band: Band) -> Band:
+    """A band of the guide, under a name that the image's has not."""
+    name = f"{APART}{band.name}"
+    return replace(band, name=name, description=name)
 
 
 def _unmade(scene: Scene) -> Scene:

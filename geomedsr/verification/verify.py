@@ -16,15 +16,14 @@ from geomedsr.geometry import Box, Factors
 from geomedsr.geometry.crs import vertical_unit
 from geomedsr.io import Adapter, adapter_for, open_pair, open_scene
 from geomedsr.metrics.grid import shown
-from geomedsr.repairing.repair import FROM
 from geomedsr.scene.areas import AreaSource, polygons_of
-from geomedsr.scene.digest import digest
 from geomedsr.scene.nodata import same_nodata, unified
 from geomedsr.scene.provenance import OF_FRAMES, PREFIX, Provenance, foreign, provenance_of, window_of
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import ArraySource, CroppedSource, cropping
 from geomedsr.sharpening.choosing import GUIDE
 from geomedsr.verification.bound import Bound, others_of
+from geomedsr.verification.dates import FROM, date_check
 from geomedsr.verification.groups import GroupOf, area_check, groups_of, guide_check, interval_check, of_image
 from geomedsr.verification.passes import in_two_passes, passes_check
 from geomedsr.verification.placed import CORNER, differences
@@ -74,23 +73,7 @@ def verify(
         result = of_image(result)
     whole, source = source, taken(source, result)
     checks = _checks(whole, source, result, adapter, others)
-    return [*checks, *guide_check(source, beside, guide), *_date_check(beside, date), *interval_check(beside)]
-
-
-def _date_check(result: Scene, date: Scene | None) -> Iterator[Check]:
-    """Whether another date is the one that a repair was made from."""
-    stated = (provenance_of(result).model.inputs or {}).get(FROM)
-    if stated is None:
-        return
-    promise = "the other date is the one that it was filled from"
-    if date is None:
-        yield Check(promise, None, f"to check it, give --input {FROM}=FILE, which was {stated}")
-        return
-    name, _, known = stated.rpartition(" ")
-    bands = date.select([i for i, band in enumerate(date.bands, 1) if band.kind == "continuous"])
-    yield Check(
-        promise, digest(bands) == known, "" if digest(bands) == known else f"{date.name} holds other values than {name}"
-    )
+    return [*checks, *guide_check(source, beside, guide), *date_check(beside, date), *interval_check(beside)]
 
 
 def _of_unstriped(source: Scene, result: Scene, residual: Scene | None, adapter: Adapter) -> list[Check]:

@@ -19,7 +19,7 @@ from geomedsr.scene.provenance import PREFIX, provenance_of
 from geomedsr.scene.ranges import physical_sample
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import cropping
-from geomedsr.verification.groups import of_image
+from geomedsr.verification.groups import GroupOf, of_image
 from geomedsr.verification.verify import grouped, taken, verify
 from geomedsr.viewing.card import evaluation_table, scene_card
 from geomedsr.viewing.comparison import compare
@@ -84,12 +84,13 @@ def report(
         OutputError: the page cannot be written.
     """
     target = page_target(path, (".html",), overwrite)  # checked before any computation
-    opened = open_pair(src, dst, series, nodata)
-    pairs = _pairs(*opened)
+    whole, made_of_it = open_pair(src, dst, series, nodata)
+    groups = grouped(whole, made_of_it)
+    pairs = _pairs(whole, made_of_it, groups)
     source, result = pairs[0]
     truth = None
     if reference is not None:
-        if (source.parts is not None and provenance_of(result).groups is not None) or len(pairs) > 1:
+        if groups:
             raise InputError(f"a reference for {result.name}, of bands made in different ways", "none", "leave it out")
         truth = open_scene(reference, force=True)
         if truth.shape != result.shape:
@@ -97,23 +98,21 @@ def report(
                 f"a reference of {_shape(truth)} for a result of {_shape(result)}", "the same size", "crop it to that"
             )
     checks = tuple(verify(src, dst, series=series, nodata=nodata))
+    windows = [None if window is None else _inside(window, source) for source, _ in pairs]
     viewers = []
-    for pair in pairs:
-        shown = None if window is None else _inside(window, pair[0])
-        scenes = [*pair] if truth is None else [*pair, truth]
-        viewers += _viewers(scenes, shown, bands, level)
-    part = None if window is None else _inside(window, source)
-    wide = widths(opened[1], result, beside, window=part, bands=bands, level=level)
+    for pair, shown in zip(pairs, windows, strict=True):
+        viewers += _viewers([*pair] if truth is None else [*pair, truth], shown, bands, level)
+    wide = widths(made_of_it, result, beside, window=windows[0], bands=bands, level=level)
     scores = None if truth is None else compare_with(truth, source, {"result": result})
     made = Report(os.fspath(path), checks, scores, _tested(source, result))
     write_page(target, _page(pairs, truth, viewers, wide, made).encode())
     return made
 
 
-def _pairs(source: Scene, result: Scene) -> list[tuple[Scene, Scene]]:
+def _pairs(source: Scene, result: Scene, groups: Sequence[GroupOf]) -> list[tuple[Scene, Scene]]:
     """What was made, beside what of the source it was made of: of a whole product, each group of bands that a model
     made, the finest first."""
-    made = [(part.source, part.result) for part in grouped(source, result) if part.group.model is not None]
+    made = [(part.source, part.result) for part in groups if part.group.model is not None]
     image = of_image(result)
     return made or [(taken(source, image), image)]
 
