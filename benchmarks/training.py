@@ -20,7 +20,8 @@ import torch
 from geomedsr.devices import keep_memory
 from geomedsr.training import load_recipe, train
 from geomedsr.training.data import batches, stage_patches, training_scenes
-from geomedsr.training.recipe import Recipe, shipped_recipes
+from geomedsr.training.recipe import Recipe
+from geomedsr.training.recipe_file import shipped_recipes
 from geomedsr.training.run import Run
 from geomedsr.training.step import step
 

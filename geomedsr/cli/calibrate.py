@@ -15,7 +15,7 @@ from geomedsr.models import Descriptor, available, load_model
 from geomedsr.models.files import with_card, write_model
 from geomedsr.training import load_recipe
 from geomedsr.training.calibrate import Calibration, of_recipe, of_scenes
-from geomedsr.training.recipe import shipped_recipes
+from geomedsr.training.recipe_file import shipped_recipes
 
 
 def run(options: argparse.Namespace) -> None:

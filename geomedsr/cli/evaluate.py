@@ -82,7 +82,7 @@ def _scenes(words: list[str], nodata: str | None) -> list[Scene]:
     """Paths, and recipes' validation scenes with their overrides."""
     from geomedsr.training import load_recipe
     from geomedsr.training.data import validation_scenes
-    from geomedsr.training.recipe import shipped_recipes
+    from geomedsr.training.recipe_file import shipped_recipes
 
     overrides = [word for word in words if re.match(r"[a-z_]+(\.\w+)*=", word) and not Path(word).exists()]
     recipes = [w for w in words if w.endswith((".yaml", ".yml")) or (w in shipped_recipes() and not Path(w).exists())]

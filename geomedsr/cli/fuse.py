@@ -11,7 +11,8 @@ from geomedsr.cli.places import part_asked, window_asked
 from geomedsr.cli.work import work_asked, writing_asked
 from geomedsr.devices import keep_memory
 from geomedsr.errors import InputError
-from geomedsr.fusion.fuse import FrameReport, fuse_with_report
+from geomedsr.fusion.fuse import fuse_with_report
+from geomedsr.fusion.report import FrameReport
 from geomedsr.inference import write
 from geomedsr.io import open_scene
 from geomedsr.scene.scene import Scene

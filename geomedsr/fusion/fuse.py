@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from geomedsr import operators
-from geomedsr.errors import InputError, SceneWarning
+from geomedsr.errors import InputError
 from geomedsr.fusion.averaged import AveragedSource
 from geomedsr.fusion.footprints import Footprints
 from geomedsr.fusion.fused import FusedSource, View
 from geomedsr.fusion.registration import FAR, FINER, Piece, Registered, finer, pieces_of, read_beyond, registered
+from geomedsr.fusion.report import FrameReport, FusionReport, tell_dropped
 from geomedsr.fusion.trust import SIDE, noise_of, trust
 from geomedsr.geometry import Box, Factors, Window
 from geomedsr.geometry.crs import same_crs
@@ -46,50 +46,6 @@ _LOOK = 48
 
 #: Of a stack, at most so many other frames are fused with each, the nearest in its order.
 NEAR = 4
-
-
-@dataclass(frozen=True)
-class FrameReport:
-    """What became of a frame: where it lies in the reference, in pixels to the right and down, and whether it was used.
-
-    ``back`` is how far the swapped search for the shift is from it, in pixels, ``alike`` the correlation with the
-    reference, ``trust`` the mean weight of its pixels. ``dropped`` says why it was not used.
-    """
-
-    name: str
-    x: float | None = None
-    y: float | None = None
-    back: float | None = None
-    alike: float | None = None
-    trust: float | None = None
-    gains: tuple[float, ...] = ()
-    offsets: tuple[float, ...] = ()
-    dropped: str | None = None
-
-
-@dataclass(frozen=True)
-class FusionReport:
-    """How frames were registered: those of each frame of the reference, and the noise of one, band by band.
-
-    ``deviation`` is how far the block means of the result (for MR, the averaged frames) are from the reference, as a
-    root mean square in stored units, band by band, in a window amid the scene; it should be about the noise. 0 where
-    they are kept.
-    """
-
-    reference: str
-    factor: int
-    frames: tuple[tuple[FrameReport, ...], ...]
-    noise: tuple[float, ...]
-    deviation: tuple[float, ...] = ()
-
-    @property
-    def used(self) -> int:
-        """The frames that the first frame of the result is made of, the reference among them."""
-        return 1 + sum(frame.dropped is None for frame in self.frames[0])
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return {**asdict(self), "used": self.used}
 
 
 def fuse(scenes: Sequence[Scene] | Scene, **options: Any) -> Scene:
@@ -158,7 +114,7 @@ def fuse_with_report(
         views.append(tuple(view for view, _ in found if view is not None))
         reports.append(tuple(report for _, report in found))
     report = FusionReport(base.name, scale, tuple(reports), tuple(noise.tolist()))
-    _tell_dropped(report)
+    tell_dropped(report)
     if not any(views):
         return upscale(base, chosen, **upscaling), report
     if base.domain == "MR":
@@ -380,16 +336,6 @@ def _root_mean_square(error: Array, valid: Array) -> tuple[float, ...]:
 
 def _limits(scene: Scene) -> tuple[tuple[int, int] | None, ...]:
     return tuple(band.limits for band in scene.bands)
-
-
-def _tell_dropped(report: FusionReport) -> None:
-    for frame in report.frames[0]:
-        if frame.dropped:
-            warnings.warn(f"{frame.name} is left out: {frame.dropped}", SceneWarning, stacklevel=4)
-    if report.frames[0] and report.used == 1:
-        warnings.warn(
-            "no frame could be used beside the reference: the result is that of one image", SceneWarning, stacklevel=4
-        )
 
 
 def _scene(start: Scene, source: Source, base: Scene, others: Sequence[Scene], conserve: bool) -> Scene:

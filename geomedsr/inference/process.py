@@ -7,10 +7,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from geomedsr import operators
-from geomedsr._version import __version__
 from geomedsr.errors import InputError, ModelError, SceneWarning
 from geomedsr.geometry import Box
 from geomedsr.geometry.grid import Grid
@@ -19,6 +16,7 @@ from geomedsr.inference.intervals import Widening, check_nominal, check_type
 from geomedsr.inference.kept import KeptFrames
 from geomedsr.inference.output import Output
 from geomedsr.inference.prediction import Prediction, need_of, whole_frames
+from geomedsr.inference.record import recorded
 from geomedsr.inference.runtime import Runtime
 from geomedsr.models import Model, load_model
 from geomedsr.models.descriptor import Descriptor
@@ -28,9 +26,7 @@ from geomedsr.scene.alpha import doubt
 from geomedsr.scene.bands import joint
 from geomedsr.scene.context import descended
 from geomedsr.scene.nodata import same_nodata, unified
-from geomedsr.scene.provenance import Agreement, IntervalRecord, ModelFacts, Provenance, RunFacts, Step, before, foreign
-from geomedsr.scene.provenance.made_of import guesses
-from geomedsr.scene.provenance.texts import Range
+from geomedsr.scene.provenance import foreign
 from geomedsr.scene.sampling import sample
 from geomedsr.scene.scaling import few
 from geomedsr.scene.scene import Band, Scene
@@ -142,7 +138,7 @@ def process(
         name=f"{image.name} {card.factors.words if card.factors.volume > 1 else f'by {card.name}'}",
         files=tuple(dict.fromkeys([*image.files, *(file for _, scene in beside for file in scene.files)])),
         tags={namespace: foreign(tags) for namespace, tags in image.tags.items()},
-        provenance=_provenance(image, model, source, widening),
+        provenance=recorded(image, model, source, widening),
         scale=image.values.repeated(card.frame_factor),
         domain=image.domain,
         rescale=tuple(line for line in image.rescale for _ in range(card.frame_factor)),
@@ -338,59 +334,6 @@ def _widening(
     seen = replace(image.select([band + 1 for band in computed]), scale=image.values.select(computed))
     found: Widening = provider("interval.widening")(seen, model, nominal, conservative)
     return found
-
-
-def _provenance(scene: Scene, model: Model, source: Prediction, widening: Widening | None) -> Provenance:
-    card, earlier = model.descriptor, before(scene)
-    named = dict(zip(card.bands, (scene.bands[i].name for i in source.computed), strict=True)) if card.bands else None
-    last = Step(card.name, card.version, model.sha256, card.scale)
-    groups = None if earlier.groups is None else tuple(g.finer(last, card.operator) for g in earlier.groups)
-    return replace(
-        earlier,
-        software=__version__,
-        source=scene.name,
-        model=ModelFacts(
-            name=card.name,
-            version=card.version,
-            sha256=model.sha256,
-            realism=model.realism,
-            factor=card.scale,
-            bands=named,
-            neighbours=card.neighbours or None,
-            frame_factor=card.frame_factor if card.frame_factor > 1 else None,
-            inputs={name: other.name for name, other in source.beside} or None,
-        ),
-        interval=IntervalRecord()
-        if widening is None
-        else IntervalRecord(
-            nominal=widening.nominal,
-            rule=widening.rule,
-            scale="self-test" if widening.tested else "typical",
-            invented=widening.invented,
-        ),
-        agreement=_agreement(scene, source),
-        run=RunFacts(source.runtime.words, source.runtime.precision, source.tile, model.tiling),
-        ranges=_ranges(scene, card, source.computed),
-        groups=groups,
-        note=guesses(groups) if groups else source.operator.note(card.factors * earlier.earlier),
-    )
-
-
-def _agreement(scene: Scene, source: Prediction) -> Agreement:
-    """What the operator records, and who says what slices see, where the network is told."""
-    known = source.operator.record(source.conserve)
-    if scene.profile is None or not source.model.module.knows_profile:
-        return known
-    return replace(known, profile_origin=scene.profile.origin)
-
-
-def _ranges(scene: Scene, card: Descriptor, computed: tuple[int, ...]) -> tuple[Range, ...]:
-    """The stored values that are 0 and 1 for the network, per band (and frame); None for bands carried over."""
-    if scene.values.origin == "physical":
-        return tuple(card.value_range if i in computed else None for i in range(len(scene.bands)))
-    ends = np.stack([scene.values.low, scene.values.high], -1).tolist()  # (frame or 1, band, 2)
-    bands = [tuple((low, high) for low, high in of) for of in zip(*ends, strict=True)]
-    return tuple((of if len(of) > 1 else of[0]) if i in computed else None for i, of in enumerate(bands))
 
 
 def _output(image: Scene, prediction: Prediction, port: Port) -> Scene:

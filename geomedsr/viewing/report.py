@@ -20,7 +20,8 @@ from geomedsr.scene.ranges import physical_sample
 from geomedsr.scene.scene import Scene
 from geomedsr.scene.sources import cropping
 from geomedsr.verification.groups import GroupOf, of_image
-from geomedsr.verification.verify import grouped, taken, verify
+from geomedsr.verification.taken import grouped, taken
+from geomedsr.verification.verify import verify
 from geomedsr.viewing.card import evaluation_table, scene_card
 from geomedsr.viewing.comparison import compare
 from geomedsr.viewing.facts import unit

@@ -19,7 +19,7 @@ from geomedsr.errors import InputError
 from geomedsr.models import Model
 from geomedsr.scene.provenance import Provenance, picked, provenance_of
 from geomedsr.scene.scene import Band
-from geomedsr.verification.verify import taken
+from geomedsr.verification.taken import taken
 
 
 def scene(names: tuple[str, ...] = ("B02", "B03", "B04")) -> Scene:
